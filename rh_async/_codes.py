@@ -1,0 +1,95 @@
+"""What an error code means: one table from code to error class (contract 8), and who may repeat what.
+
+Never chosen by words: "balance" is also in "load balancer".
+"""
+
+from __future__ import annotations
+
+from . import errors
+from ._types import TaskId
+from ._wire import Answer, Route
+
+GLOBAL_SITE = "https://www.runninghub.ai"
+CHINA_SITE = "https://www.runninghub.cn"
+
+_CLASSES: dict[type[errors.ApiError], str] = {
+    errors.AuthenticationFailed: "-1 1 401 403 412 801 802 806 811 1002 1014 1601 435 436",
+    errors.InvalidRequest: "301 433 803 808 809 1001 1007 1008 1009 1013 1101 817",
+    errors.BalanceExhausted: "416 812",
+    errors.ContentRefused: "1501 1505",
+    errors.AtCapacity: "415 421 814 1011 1520",
+    errors.RateLimited: "1003",
+    errors.ModelUnavailable: "1010 40310",
+    errors.NotFound: "380 423 807 810 901 1004",
+    errors.ServerFault: "500 805 1000 1005 1006 1012 1015 1504",
+}
+ERROR_CLASSES: dict[str, type[errors.ApiError]] = {
+    code: kind for kind, codes in _CLASSES.items() for code in codes.split()
+}
+
+_REFUSED_FOR_NOW = frozenset({"415", "421", "814", "1003", "1010", "1011", "1520"})
+# After these a task may exist and be charged: the server speaks of its own trouble, not of the request (contract 9).
+_MAYBE_BOUGHT = frozenset({"500", "1000", "1005", "1006", "1012", "1015", "1504"})
+_KEY_REFUSED = frozenset({"806", "802", "1002", "1014"})
+# 808 and 1013 are about carrying a file up, -1 was seen to pass the next time: the same again may work (contract 8).
+_ALSO_RETRYABLE = frozenset({"-1", "808", "1010", "1013"})
+
+
+def key_refused(error: errors.RHError) -> bool:
+    """Whether the server refuses the key itself, so that asking anything more is of no use."""
+    return isinstance(error, errors.ApiError) and error.code in _KEY_REFUSED
+
+
+def api_error(
+    code: str, message: str, route: Route, *, answer: Answer | None = None, task_id: TaskId | None = None
+) -> errors.ApiError:
+    """The error a code stands for; an unlisted one is never taken for harmless."""
+    kind = ERROR_CLASSES.get(code, errors.ApiError)
+    error = kind(
+        f"{route.value} refused with code {code}: {message or 'no message'}",
+        phase=route.value,
+        code=code,
+        task_id=task_id or None,
+        retryable=kind.retryable or code in _ALSO_RETRYABLE,
+        maybe_billed=route is Route.SUBMIT and (code not in ERROR_CLASSES or code in _MAYBE_BOUGHT),
+        advice=_advice(kind, code),
+    )
+    if isinstance(error, errors.RateLimited) and answer is not None:
+        error.retry_after = answer.retry_after
+    return error
+
+
+def _advice(kind: type[errors.ApiError], code: str) -> str:
+    if code in {"806", "1002"}:
+        return f"Check the key; keys of {GLOBAL_SITE} and {CHINA_SITE} are not shared (base_url=)."
+    if code == "1014":
+        return "This model needs an enterprise-shared API key."
+    return kind.advice or ("Check the API key." if kind is errors.AuthenticationFailed else "")
+
+
+def may_have_bought(error: errors.RHError, status: int) -> bool:
+    """Whether a submit that was answered so may have created a task: the costliest reading (contract 12.13, 12.14)."""
+    if status == 408 or status >= 500 or status < 200 or 300 <= status < 400:
+        return True
+    return error.code in _MAYBE_BOUGHT or (isinstance(error, errors.UnreadableAnswer) and status < 400)
+
+
+def http_error(answer: Answer, route: Route) -> errors.RHError:
+    """The error an HTTP status stands for, where the body says nothing of its own (contract 3.3)."""
+    code = f"HTTP {answer.status}"
+    if answer.status == 429:
+        limited = errors.RateLimited(f"{route.value} answered {code}", phase=route.value, code=code)
+        limited.retry_after = answer.retry_after
+        return limited
+    if answer.status in {401, 403}:
+        return errors.AuthenticationFailed(f"{route.value} answered {code}", phase=route.value, code=code)
+    if answer.status == 404:
+        return errors.NotFound(f"{route.value} answered {code}", phase=route.value, code=code)
+    if 400 <= answer.status < 500 and answer.status != 408:
+        return errors.InvalidRequest(f"{route.value} answered {code}", phase=route.value, code=code)
+    return errors.UnreadableAnswer(f"{route.value} answered {code}", body=answer.body, phase=route.value, code=code)
+
+
+def refused_for_now(error: errors.RHError) -> bool:
+    """Whether a submit was turned away in words that say "later" (contract 8): harmless to repeat."""
+    return isinstance(error, errors.ApiError) and (error.code in _REFUSED_FOR_NOW or error.code == "HTTP 429")

@@ -1,0 +1,125 @@
+"""What bytes to send for a wish, and what an answer means. Every URL path and JSON key that is sent lives here.
+
+No I/O and no clock: functions from data to data. An answer that cannot be read is an error of our tree, never another.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+
+from . import errors
+from ._codes import CHINA_SITE, GLOBAL_SITE, api_error, http_error, may_have_bought
+from ._types import Snapshot, TaskId
+from ._wire import Answer, Call, Route, Wire, json_object, structured, text
+
+CURRENCIES = {GLOBAL_SITE: "USD", CHINA_SITE: "CNY"}
+"""By site (contract 10)."""
+
+
+@frozen(kw_only=True)
+class Stored:
+    """What the server says of an upload (contract 5.1)."""
+
+    file_name: str
+    url: str
+
+
+def encode_submit(endpoint: str, body: Mapping[str, Any]) -> Call:
+    """Buy a job (contract 3)."""
+    return Call(route=Route.SUBMIT, method="POST", path=f"/openapi/v2/{endpoint}", body=_json(body))
+
+
+def encode_query(task_id: TaskId) -> Call:
+    """Ask about one job (contract 4); there is no way to ask about several at once (contract 4.4)."""
+    return Call(route=Route.QUERY, method="POST", path="/openapi/v2/query", body=_json({"taskId": task_id}))
+
+
+def encode_upload() -> Call:
+    """Where a file goes up, as one multipart part named ``file`` (contract 5.1)."""
+    return Call(route=Route.UPLOAD, method="POST", path="/openapi/v2/media/upload/binary")
+
+
+def _json(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def decode_submit(answer: Answer, *, currency: str | None = None) -> Snapshot:
+    """Read the answer to a submit: the error code before the task id, and that before the status (contract 0.3).
+
+    :raises SubmitUnknown: it cannot be known whether a job was bought.
+    :raises ApiError: it was refused; `refused_for_now` tells whether it may be repeated. One that carries a task id is
+        to be asked about before it is believed.
+    """
+    try:
+        return _accepted(answer, currency)
+    except (errors.UnreadableAnswer, errors.ApiError) as error:
+        if may_have_bought(error, answer.status):
+            raise submit_unknown(error) from error
+        raise
+
+
+def _accepted(answer: Answer, currency: str | None) -> Snapshot:
+    wire = _read(answer, Route.SUBMIT)
+    if wire.refusal:
+        raise api_error(wire.refusal, wire.words, Route.SUBMIT, answer=answer, task_id=TaskId(wire.task_id))
+    if not wire.task_id:
+        raise errors.UnreadableAnswer("the answer names no task", body=answer.body, phase=Route.SUBMIT.value)
+    return wire.snapshot(TaskId(wire.task_id), answer.body, currency)
+
+
+def submit_unknown(error: errors.RHError) -> errors.SubmitUnknown:
+    """What an ambiguous end of a submit is called."""
+    return errors.SubmitUnknown(
+        f"nobody knows whether the submit was accepted: {error.message}",
+        phase=Route.SUBMIT.value,
+        code=error.code,
+        task_id=error.task_id,
+    )
+
+
+def decode_query(answer: Answer, task_id: TaskId, *, currency: str | None = None) -> Snapshot:
+    """Read the answer to a query: here the status decides (contract 4.1, 4.3).
+
+    :raises ApiError: a fault of the question, not of the job.
+    :raises UnreadableAnswer: nobody can read it.
+    """
+    wire = _read(answer, Route.QUERY)
+    snapshot = wire.snapshot(task_id, answer.body, currency)
+    if wire.refusal and not snapshot.settled:
+        raise api_error(wire.refusal, wire.words, Route.QUERY, answer=answer, task_id=task_id)
+    if not wire.status or wire.task_id not in {"", task_id}:
+        raise errors.UnreadableAnswer("the answer is not about this task", body=answer.body, phase=Route.QUERY.value)
+    return snapshot
+
+
+def decode_upload(answer: Answer) -> Stored:
+    """Read the answer to an upload, in either documented shape (contract 5.1).
+
+    :raises ApiError: it was refused.
+    :raises UnreadableAnswer: nobody can read it.
+    """
+    wire = _read(answer, Route.UPLOAD)
+    if wire.refusal:
+        raise api_error(wire.refusal, wire.words, Route.UPLOAD, answer=answer)
+    file_name = text(wire.data.get("fileName")) or text(wire.data.get("filename"))
+    url = text(wire.data.get("download_url"))
+    if not file_name or not url:
+        raise errors.UnreadableAnswer("the upload's answer names no file", body=answer.body, phase="upload")
+    return Stored(file_name=file_name, url=url)
+
+
+def _read(answer: Answer, route: Route) -> Wire:
+    """Read the body, or say what the HTTP status means where the body says nothing."""
+    body = json_object(answer.body)
+    wire = structured(body)
+    if 200 <= answer.status < 300:
+        if body is None:
+            raise errors.UnreadableAnswer("the answer is not a JSON object", body=answer.body, phase=route.value)
+        return wire
+    if wire.refusal and answer.status != 429:
+        raise api_error(wire.refusal, wire.words, route, answer=answer, task_id=TaskId(wire.task_id))
+    raise http_error(answer, route)

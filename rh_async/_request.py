@@ -1,0 +1,199 @@
+"""What every request shares: which fields it sends, which local files must go up first, what the model takes.
+
+A request is a frozen value, checked when it is made. It never opens a file and never sends anything.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from attrs import Attribute, field, frozen
+
+from ._types import Upload
+from .errors import RequestRefused
+
+MediaValue = str | Path | Upload
+"""A link or data URI that goes to the server as it is, a local file, or an upload."""
+
+_LINKS = ("http://", "https://", "data:")
+_NODE_FIELD = re.compile(r"\d+##")
+_ENDPOINT = re.compile(r"[\w.\-]+(/[\w.\-]+)*", re.ASCII)
+
+
+@frozen(kw_only=True)
+class MediaLimits:
+    """What a model takes in one media field, as documented; None where nothing is.
+
+    :param kinds: the kinds of file, by content, lower case.
+    :param max_mb: refused above, in MB of 1024 × 1024 bytes.
+    :param doubtful_mb: a limit the documents contradict: warned above, never refused.
+    :param px: least and greatest width and height.
+    :param box: least and greatest (long, short) side, whichever way the picture is turned.
+    :param aspect: least and greatest width ÷ height.
+    :param seconds: least and greatest duration.
+    """
+
+    kinds: tuple[str, ...]
+    max_mb: float | None = None
+    doubtful_mb: float | None = None
+    px: tuple[int, int] | None = None
+    box: tuple[tuple[int, int], tuple[int, int]] | None = None
+    aspect: tuple[float, float] | None = None
+    seconds: tuple[float, float] | None = None
+
+
+@frozen
+class Media:
+    """A local file that a field of a request needs."""
+
+    path: Path
+    field: str
+    limits: MediaLimits | None = None
+
+
+def brief(value: object) -> str:
+    """The value's repr, cut where a data URI or a prompt would flood a message."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:60]}…{text[-10:]}"
+
+
+def media_value(value: str | os.PathLike[str] | Upload) -> MediaValue:
+    """Tell links and data URIs, which go as they are, from local files."""
+    if isinstance(value, Upload) or (isinstance(value, str) and value.lower().startswith(_LINKS)):
+        return value
+    return Path(value) if isinstance(value, str | os.PathLike) and os.fspath(value) else Path()
+
+
+def check_media(request: Request, name: Attribute[MediaValue], value: MediaValue) -> None:
+    """Refuse what is no media value at all.
+
+    :raises RequestRefused: it is neither a path, a link, a data URI nor an upload.
+    """
+    if value == Path():
+        request.refuse(name.name, value, "must be a path, an http(s) link, a data URI or an Upload")
+
+
+def takes_file_name(name: str) -> bool:
+    """Whether a field takes the upload's server name rather than its link (contract 2.5)."""
+    return _NODE_FIELD.match(name) is not None
+
+
+@frozen(kw_only=True)
+class Request(ABC):
+    """What a caller wants done; subclasses say how it is written on the wire.
+
+    :param webhook_url: where the server may announce the end of the task (contract 7).
+    """
+
+    webhook_url: str | None = field(default=None)
+
+    @property
+    @abstractmethod
+    def endpoint(self) -> str:
+        """The model's path below ``/openapi/v2/``."""
+
+    @property
+    def limits(self) -> Mapping[str, MediaLimits]:
+        """The documented limits of each media field, by its wire name."""
+        return {}
+
+    @abstractmethod
+    def parameters(self) -> dict[str, Any]:
+        """The wire fields, with local files still as `pathlib.Path` and uploads as `Upload`."""
+
+    def media(self) -> Iterator[Media]:
+        """The local files that must go up first."""
+        limits = self.limits
+        for name, value in self.parameters().items():
+            yield from (Media(leaf, name, limits.get(name)) for leaf in _leaves(value) if isinstance(leaf, Path))
+
+    def wire(self, uploaded: Callable[[Path | Upload], Upload]) -> dict[str, Any]:
+        """The body to send.
+
+        :param uploaded: answers a path with its upload, and an upload with one whose link still lives.
+        """
+
+        def server_value(name: str, leaf: Path | Upload) -> str:
+            upload = uploaded(leaf)
+            return upload.file_name if takes_file_name(name) else upload.url or ""
+
+        body = {name: _swap(value, name, server_value) for name, value in self.parameters().items()}
+        return body if self.webhook_url is None else body | {"webhookUrl": self.webhook_url}
+
+    def refuse(self, name: str, value: object, rule: str) -> NoReturn:
+        """Refuse a field's value, in one line.
+
+        :raises RequestRefused: always.
+        """
+        raise RequestRefused(f"{type(self).__name__}.{name} = {brief(value)}: {rule}")
+
+    def __attrs_post_init__(self) -> None:
+        if self.webhook_url is not None and not str(self.webhook_url).lower().startswith(("http://", "https://")):
+            self.refuse("webhook_url", self.webhook_url, "must start with http:// or https://")
+        for name, value in self.parameters().items():
+            for leaf in _leaves(value):
+                self._check_leaf(name, leaf)
+
+    def _check_leaf(self, name: str, leaf: object) -> None:
+        if isinstance(leaf, Upload) and takes_file_name(name) and not leaf.file_name:
+            self.refuse(name, leaf, "this field takes the server's file name, and the upload has none")
+        if isinstance(leaf, Upload) and not takes_file_name(name) and not leaf.url:
+            self.refuse(name, leaf, "this field takes a link, and the upload has none: give its path or a link instead")
+
+
+@frozen
+class ModelRequest(Request):
+    """Any other standard model, by its endpoint and wire fields.
+
+    :param endpoint: below ``/openapi/v2/``, for instance ``kling-v2.6-std/motion-control``.
+    :param fields: JSON values; a `pathlib.Path`, also inside lists, means "upload this first".
+    :raises RequestRefused: the endpoint or a field cannot be sent.
+    """
+
+    endpoint: str = field()  # type: ignore[misc]  # a field where the others compute
+    fields: Mapping[str, Any] = field(converter=dict, repr=brief)
+
+    def parameters(self) -> dict[str, Any]:
+        return dict(self.fields)
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.endpoint, str) or not _ENDPOINT.fullmatch(self.endpoint):
+            self.refuse("endpoint", self.endpoint, "must be a path like 'vendor/model', without slashes at its ends")
+        for name, value in self.fields.items():
+            self._check_json(name, value)
+        super().__attrs_post_init__()
+
+    def _check_json(self, name: object, value: object) -> None:
+        if not isinstance(name, str):
+            self.refuse("fields", name, "field names must be text")
+        try:
+            json.dumps(_swap(value, name, lambda *_: ""), allow_nan=False)
+        except (TypeError, ValueError, RecursionError):
+            self.refuse(f"fields[{name!r}]", value, "must be made of JSON values, paths and uploads")
+
+
+def _leaves(value: object) -> Iterator[object]:
+    if isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _leaves(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _leaves(inner)
+    else:
+        yield value
+
+
+def _swap(value: object, name: str, server_value: Callable[[str, Path | Upload], str]) -> object:
+    if isinstance(value, Path | Upload):
+        return server_value(name, value)
+    if isinstance(value, Mapping):
+        return {key: _swap(inner, name, server_value) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_swap(inner, name, server_value) for inner in value]
+    return value

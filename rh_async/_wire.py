@@ -1,0 +1,192 @@
+"""The shapes of the wire: HTTP calls and answers as bytes, and the JSON objects inside them, whatever is missing."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal, InvalidOperation
+from enum import Enum
+from typing import Any, TypeVar
+
+from attrs import field, fields, frozen
+from cattrs import Converter
+from cattrs.gen import make_dict_structure_fn, override
+
+from ._types import Output, Snapshot, TaskId, Usage
+
+
+class Route(Enum):
+    """Where a call goes; its value is the ``phase`` of what fails there."""
+
+    SUBMIT = "submit"
+    QUERY = "query"
+    UPLOAD = "upload"
+    ACCOUNT = "account"
+
+
+@frozen(kw_only=True)
+class Call:
+    """One HTTP request to the API, as bytes.
+
+    :param repeatable: whether a second one costs nothing; a submit never is.
+    """
+
+    route: Route
+    method: str
+    path: str
+    body: bytes = field(default=b"", repr=False)
+
+    @property
+    def repeatable(self) -> bool:
+        return self.route is not Route.SUBMIT
+
+
+@frozen(kw_only=True)
+class Answer:
+    """One HTTP response, whole.
+
+    :param retry_after: seconds, where the header was sent and is a number.
+    """
+
+    status: int
+    body: bytes = field(repr=False)
+    retry_after: float | None = None
+
+
+@frozen(kw_only=True)
+class _Result:
+    url: str = ""
+    output_url: str = ""
+    output_type: str = ""
+    node_id: str = ""
+    text: str = ""
+    content: str = ""
+    output: str = ""
+
+    def as_output(self) -> Output:
+        # Robust clients also read these other names (contract 4.1).
+        url, text = self.url or self.output_url, self.text or self.content or self.output
+        return Output(url=url or None, type=self.output_type.lower(), node_id=self.node_id or None, text=text or None)
+
+
+@frozen(kw_only=True)
+class _Usage:
+    consume_money: Decimal | None = None
+    third_party_consume_money: Decimal | None = None
+    consume_coins: Decimal | None = None
+    task_cost_time: Decimal | None = None
+
+    def as_usage(self, currency: str | None) -> Usage:
+        # Which of the two holds the charge differs (contract 4.1); if both are sent, both may have been paid.
+        paid = [money for money in (self.consume_money, self.third_party_consume_money) if money is not None]
+        return Usage(
+            money=sum(paid, Decimal()) if paid else None,
+            currency=currency if paid else None,
+            coins=self.consume_coins,
+            seconds=self.task_cost_time,
+        )
+
+
+@frozen(kw_only=True)
+class Wire:
+    """Either shape: v2 is flat, with ``status`` and ``errorCode``; the others wrap ``data`` beside ``code`` and ``msg``
+    or ``message`` (contract 0.1, 5.1). A refusal on a v2 path may come in both."""
+
+    task_id: str = ""
+    status: str = ""
+    error_code: str = ""
+    error_message: str = ""
+    results: list[_Result] = field(factory=list)
+    usage: _Usage = _Usage()
+    code: str = ""
+    msg: str = ""
+    message: str = ""
+    data: dict[str, Any] = field(factory=dict)
+
+    @property
+    def refusal(self) -> str:
+        return next((code for code in (self.error_code, self.code) if code not in _FINE), "")
+
+    @property
+    def words(self) -> str:
+        return self.error_message or self.msg or self.message
+
+    def snapshot(self, task_id: TaskId, raw: bytes, currency: str | None) -> Snapshot:
+        found = (result.as_output() for result in self.results)
+        return Snapshot(
+            task_id=task_id,
+            status=self.status.upper(),
+            code=self.refusal,
+            message=self.words,
+            outputs=tuple(output for output in found if output.url or output.text),
+            usage=self.usage.as_usage(currency),
+            raw=raw,
+        )
+
+
+def json_object(body: bytes) -> dict[str, Any] | None:
+    """The JSON object these bytes are, or None."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def structured(body: dict[str, Any] | None) -> Wire:
+    """The object as `Wire`; what is missing or of a wrong type is absent there."""
+    return _WIRE.structure(body or {}, Wire)
+
+
+def text(value: object, _: object = None) -> str:
+    """Text where the wire sends text, a whole number or null (contract 12.7); anything else is absent."""
+    if isinstance(value, str):
+        return value.strip()
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**30 else ""
+
+
+def _number(value: object, _: object = None) -> Decimal | None:
+    """Money and times come as text, a number or null (contract 4.1); anything else is absent."""
+    try:
+        number = Decimal(repr(value) if isinstance(value, float) else text(value))
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+K = TypeVar("K")
+
+
+def _teach(wire: Converter, kind: type[K]) -> None:
+    """Teach the converter a camelCase object, of which any key may be missing, and lists of it."""
+    renamed = {a.name: override(rename=_camel(a.name)) for a in fields(kind)}  # type: ignore[arg-type]
+    known = make_dict_structure_fn(kind, wire, **renamed)  # type: ignore[arg-type]
+
+    def one(value: object, _: object) -> K:
+        return known(value if isinstance(value, dict) else {}, kind)
+
+    def several(value: object, _: object) -> list[K]:
+        return [one(item, kind) for item in value] if isinstance(value, list) else []
+
+    wire.register_structure_hook(kind, one)
+    wire.register_structure_hook_func(lambda asked: asked == list[kind], several)  # type: ignore[valid-type]
+
+
+def _wire_converter() -> Converter:
+    wire = Converter(detailed_validation=False)
+    wire.register_structure_hook(str, text)
+    wire.register_structure_hook_func(lambda asked: asked == Decimal | None, _number)
+    wire.register_structure_hook_func(
+        lambda asked: asked == dict[str, Any], lambda value, _: value if isinstance(value, dict) else {}
+    )
+    for kind in (_Usage, _Result, Wire):
+        _teach(wire, kind)
+    return wire
+
+
+_FINE = frozenset({"", "0", "200"})
+_WIRE = _wire_converter()

@@ -1,0 +1,260 @@
+"""Every way to fail, as one tree. A leaf is chosen by who must act; it carries facts and prints nothing.
+
+::
+
+    RHError
+    ├── LocalRefusal (ValueError)          refused here: nothing was sent, nothing is paid
+    │   ├── ConfigurationError             the session's settings or the API key
+    │   ├── RequestRefused                 a field of a request
+    │   └── MediaRefused                   a local file
+    ├── SessionError (RuntimeError)        the session is not open, or belongs to another loop
+    ├── TransportError (ConnectionError)
+    │   ├── NeverArrived                   no byte of the request left: harmless to repeat
+    │   └── NoAnswer (TimeoutError)        it may have arrived
+    ├── UnreadableAnswer                   an answer nobody can read; keeps the bytes
+    ├── SubmitUnknown                      a paid submit whose fate is unknown: never resent on its own
+    ├── ApiError                           the server refused, with a code
+    │   ├── AuthenticationFailed           the key is unknown, expired or of the wrong type
+    │   ├── InvalidRequest                 a parameter, a path, a method
+    │   ├── BalanceExhausted               the account has no money left
+    │   ├── ContentRefused                 moderation
+    │   ├── AtCapacity                     too many jobs at once; a slot will free
+    │   ├── RateLimited                    too many requests; later
+    │   ├── ModelUnavailable               withdrawn here, or out of service
+    │   ├── NotFound                       the server does not know it, or no longer
+    │   └── ServerFault                    the server's own trouble
+    ├── JobError                           the job was accepted and did not end well
+    │   ├── JobFailed
+    │   ├── JobCancelled
+    │   └── JobLost                        the server no longer answers for it
+    └── SaveError (OSError)                an output could not be brought to disk
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Self
+
+from ._types import Snapshot, TaskId
+
+
+class RHError(Exception):
+    """The root: every error of this package.
+
+    :ivar phase: what was being done: ``submit``, ``query``, ``upload``, ``download``, ``account`` or "".
+    :ivar code: the server's error code, as text, or "".
+    :ivar retryable: whether doing the same again is both harmless and sensible.
+    :ivar maybe_billed: whether the account may have been charged.
+    :ivar task_id: the server's id, where known.
+    :ivar key: the caller's key, where known.
+    :ivar earlier: the failures of earlier attempts, oldest first.
+    :ivar advice: what to do next.
+    """
+
+    retryable = False
+    maybe_billed = False
+    advice = ""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        phase: str = "",
+        code: str = "",
+        retryable: bool | None = None,
+        maybe_billed: bool | None = None,
+        task_id: TaskId | None = None,
+        key: str | None = None,
+        advice: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.phase = phase
+        self.code = code
+        self.retryable = type(self).retryable if retryable is None else retryable
+        self.maybe_billed = type(self).maybe_billed if maybe_billed is None else maybe_billed
+        self.task_id = task_id
+        self.key = key
+        self.advice = type(self).advice if advice is None else advice
+        self.earlier: tuple[RHError, ...] = ()
+
+    def __str__(self) -> str:
+        facts = [f"task {self.task_id}" if self.task_id else "", f"key {self.key}" if self.key else ""]
+        about = ", ".join(filter(None, facts))
+        return " ".join(filter(None, [f"{self.message}{f' ({about})' if about else ''}.", self.advice]))
+
+    def after(self, earlier: Sequence[RHError]) -> Self:
+        """Remember the failures of earlier attempts, and return this error."""
+        self.earlier = tuple(earlier)
+        return self
+
+    def fresh(self) -> Self:
+        """A copy to raise: an exception raised twice would grow its traceback and share its notes."""
+        twin = copy.copy(self)
+        twin.__cause__ = self.__cause__
+        return twin
+
+
+class LocalRefusal(RHError, ValueError):
+    """Refused before anything was sent: nothing is paid."""
+
+
+class ConfigurationError(LocalRefusal):
+    """The session's settings are wrong, or there is no API key."""
+
+
+class RequestRefused(LocalRefusal):
+    """A field of a request breaks a rule; the message names field, value and rule."""
+
+
+class MediaRefused(LocalRefusal):
+    """A local file is missing, unreadable, or not what the model takes."""
+
+
+class SessionError(RHError, RuntimeError):
+    """The session is used outside ``async with``, from another event loop, or has ended."""
+
+
+class TransportError(RHError, ConnectionError):
+    """The network failed."""
+
+    retryable = True
+
+
+class NeverArrived(TransportError):
+    """Proved that no header of the request left this machine."""
+
+
+class NoAnswer(TransportError, TimeoutError):
+    """The request may have arrived; no whole answer came back."""
+
+
+class UnreadableAnswer(RHError):
+    """The answer is not what the API is documented to send.
+
+    :ivar body: the bytes that came, cut at 64 KiB.
+    """
+
+    retryable = True
+
+    def __init__(self, message: str, *, body: bytes = b"", phase: str = "", code: str = "") -> None:
+        super().__init__(message, phase=phase, code=code)
+        self.body = body[:65536]
+
+
+class SubmitUnknown(RHError):
+    """A submit left, and nobody knows whether it was accepted.
+
+    It is never repeated on its own: the API has no idempotency key, a second one may buy a second video.
+    """
+
+    maybe_billed = True
+    advice = (
+        "It was not sent again, since that could buy a second video: look for the task in the console's call record, "
+        "and submit again only if it is not there."
+    )
+
+
+class ApiError(RHError):
+    """The server answered with an error code (contract 8)."""
+
+
+class AuthenticationFailed(ApiError):
+    """The key is unknown, refused, or of a type that may not do this."""
+
+
+class InvalidRequest(ApiError):
+    """A parameter, a path or a method the server does not accept."""
+
+    advice = "Correct the request."
+
+
+class BalanceExhausted(ApiError):
+    """The account has no money left."""
+
+    advice = "Top up the account; what is in flight goes on."
+
+
+class ContentRefused(ApiError):
+    """The content did not pass moderation."""
+
+    advice = "Change the image, the video or the prompt."
+
+
+class AtCapacity(ApiError):
+    """As many jobs as the account or the model admits are in flight already."""
+
+    retryable = True
+    advice = "It will be accepted once a slot frees."
+
+
+class RateLimited(ApiError):
+    """Too many requests.
+
+    :ivar retry_after: seconds the server asked to wait, or None.
+    """
+
+    retryable = True
+    advice = "It will be accepted a little later."
+    retry_after: float | None = None
+
+
+class ModelUnavailable(ApiError):
+    """The model is withdrawn on this site, or out of service."""
+
+
+class NotFound(ApiError):
+    """The server does not know it, or no longer."""
+
+
+class ServerFault(ApiError):
+    """The server's own trouble."""
+
+    retryable = True
+
+
+class JobError(RHError):
+    """The job was accepted and did not end well.
+
+    :ivar snapshot: the last answer about it, if there was one.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        task_id: TaskId | None = None,
+        snapshot: Snapshot | None = None,
+        code: str = "",
+        maybe_billed: bool | None = None,
+        advice: str | None = None,
+    ) -> None:
+        super().__init__(message, phase="query", code=code, task_id=task_id, maybe_billed=maybe_billed, advice=advice)
+        self.snapshot = snapshot
+
+
+class JobFailed(JobError):
+    """The server says that the job failed. Whether that is refunded is not documented (contract 9)."""
+
+    maybe_billed = True
+
+
+class JobCancelled(JobError):
+    """The job was cancelled (a refund is not documented, contract 9), or withdrawn before it was sent."""
+
+    maybe_billed = True
+
+
+class JobLost(JobError):
+    """The server no longer answers for the job, or never settled it."""
+
+    maybe_billed = True
+    advice = "Look for the task in the console's call record."
+
+
+class SaveError(RHError, OSError):
+    """An output could not be brought to disk; the job itself is done and paid."""
+
+    maybe_billed = True
+    advice = "Save it again: the outputs can be fetched for about 24 h."

@@ -1,0 +1,170 @@
+"""The motion-transfer requests: a character image, a driving video, and what each model adds (contract 2).
+
+Each is checked when it is made: a refusal names the field, its value and the rule, and nothing is sent.
+Documented limits live here; where the contract contradicts itself, they warn and never refuse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+from attrs import field, frozen
+
+from ._request import MediaLimits, MediaValue, Request, brief, check_media, media_value
+
+KlingModel = Literal["kling-v3.0-std", "kling-v3.0-pro", "kling-v2.6-std", "kling-v2.6-pro"]
+Orientation = Literal["video", "image"]
+
+_PROMPT_LIMIT = 2500
+
+
+@frozen
+class KlingMotionControl(Request):
+    """Kling v3.0 and v2.6 motion control, std and pro (contract 2.2, 2.3).
+
+    :param image: the character image: a path, an http(s) link, a data URI or an `Upload`.
+    :param video: the driving video, likewise; 3 to 30 s, or to 10 s with ``orientation="image"``.
+    :param model: which of the four models.
+    :param orientation: whether the character faces as in the video or as in the image.
+    :param prompt: up to 2,500 characters.
+    :param negative_prompt: up to 2,500 characters; 3.0 only.
+    :param keep_original_sound: whether the driving video's sound is kept.
+    :param elements: ids from ``kling-elements``; 3.0 only. Objects pass too: the item's type is contradicted
+        (contract 12.5).
+    :raises RequestRefused: a field breaks a rule.
+    """
+
+    image: MediaValue = field(converter=media_value, validator=check_media, repr=brief)
+    video: MediaValue = field(converter=media_value, validator=check_media, repr=brief)
+    model: KlingModel = field(default="kling-v3.0-std", kw_only=True)
+    orientation: Orientation = field(default="video", kw_only=True)
+    prompt: str | None = field(default=None, kw_only=True, repr=brief)
+    negative_prompt: str | None = field(default=None, kw_only=True, repr=brief)
+    keep_original_sound: bool = field(default=True, kw_only=True)
+    elements: tuple[str | Mapping[str, Any], ...] = field(default=(), kw_only=True)
+
+    @property
+    def endpoint(self) -> str:
+        return f"{self.model}/motion-control"
+
+    @property
+    def limits(self) -> Mapping[str, MediaLimits]:
+        longest = 30 if self.orientation == "video" else 10
+        return {
+            "imageUrl": MediaLimits(kinds=("jpg", "png"), max_mb=10, px=(300, 65536), aspect=(0.4, 2.5)),
+            "videoUrl": MediaLimits(kinds=("mp4",), max_mb=100, px=(340, 3850), seconds=(3, longest)),
+        }
+
+    def parameters(self) -> dict[str, Any]:
+        fields: dict[str, Any] = {
+            "imageUrl": self.image,
+            "videoUrl": self.video,
+            "characterOrientation": self.orientation,
+            "prompt": self.prompt,
+            "negativePrompt": self.negative_prompt,
+            "keepOriginalSound": self._sound(),
+            "elementList": list(self.elements) or None,
+        }
+        return {name: value for name, value in fields.items() if value is not None}
+
+    def _sound(self) -> bool | str:
+        # A boolean on 3.0, a word on 2.6 (contract 12.4).
+        if self._is_v3:
+            return self.keep_original_sound
+        return "yes" if self.keep_original_sound else "no"
+
+    @property
+    def _is_v3(self) -> bool:
+        return self.model.startswith("kling-v3.0")
+
+    def __attrs_post_init__(self) -> None:
+        self._check_choice("model", self.model, get_args(KlingModel))
+        self._check_choice("orientation", self.orientation, get_args(Orientation))
+        self._check_prompt("prompt", self.prompt)
+        self._check_prompt("negative_prompt", self.negative_prompt)
+        if not isinstance(self.keep_original_sound, bool):
+            self.refuse("keep_original_sound", self.keep_original_sound, "must be True or False")
+        if not isinstance(self.elements, tuple | list):
+            self.refuse("elements", self.elements, "must be a tuple of element ids")
+        if not self._is_v3 and self.negative_prompt is not None:
+            self.refuse("negative_prompt", self.negative_prompt, f"exists on kling-v3.0 only, not on {self.model}")
+        if not self._is_v3 and self.elements:
+            self.refuse("elements", self.elements, f"exist on kling-v3.0 only, not on {self.model}")
+        super().__attrs_post_init__()
+
+    def _check_choice(self, name: str, value: object, choices: tuple[str, ...]) -> None:
+        if value not in choices:
+            self.refuse(name, value, f"must be one of {', '.join(choices)}")
+
+    def _check_prompt(self, name: str, value: object) -> None:
+        if value is not None and not isinstance(value, str):
+            self.refuse(name, value, "must be text")
+        if value is not None and len(value) > _PROMPT_LIMIT:
+            self.refuse(name, value, f"has {len(value):,} characters, the limit is {_PROMPT_LIMIT:,}")
+
+
+@frozen
+class DreamActor(Request):
+    """ByteDance DreamActor v2 (contract 2.4).
+
+    :param image: the character image: a path, an http(s) link, a data URI or an `Upload`.
+    :param video: the driving video, likewise; up to 30 s.
+    :raises RequestRefused: a field breaks a rule.
+    """
+
+    image: MediaValue = field(converter=media_value, validator=check_media, repr=brief)
+    video: MediaValue = field(converter=media_value, validator=check_media, repr=brief)
+
+    @property
+    def endpoint(self) -> str:
+        return "bytedance/dreamactor-v2"
+
+    @property
+    def limits(self) -> Mapping[str, MediaLimits]:
+        return {
+            "imageUrl": MediaLimits(kinds=("jpg", "png"), max_mb=5, box=((480, 480), (1920, 1080))),
+            "videoUrl": MediaLimits(
+                kinds=("mp4", "mov", "webm"), max_mb=100, box=((200, 200), (2048, 1440)), seconds=(0, 30)
+            ),
+        }
+
+    def parameters(self) -> dict[str, Any]:
+        return {"imageUrl": self.image, "videoUrl": self.video}
+
+
+@frozen
+class CharacterMotionTransfer(Request):
+    """Wan2.2 Character Motion Transfer (contract 2.5).
+
+    Its fields are ComfyUI nodes and take the server's file names: give local files, or an `Upload`.
+
+    :param image: the character image: a path or an `Upload`.
+    :param video: the driving video, likewise; up to 30 s.
+    :raises RequestRefused: a field breaks a rule.
+    """
+
+    image: MediaValue = field(converter=media_value, validator=check_media, repr=brief)
+    video: MediaValue = field(converter=media_value, validator=check_media, repr=brief)
+
+    @property
+    def endpoint(self) -> str:
+        return "rhart-video/wan2.2/character-motion-transfer"
+
+    @property
+    def limits(self) -> Mapping[str, MediaLimits]:
+        # The console says 10 MB for the video, the page allows 30 s of it (contract 12.2).
+        return {
+            "299##image": MediaLimits(kinds=("jpg", "png"), doubtful_mb=10),
+            "275##video": MediaLimits(kinds=("mp4", "mov"), doubtful_mb=10, seconds=(0, 30)),
+        }
+
+    def parameters(self) -> dict[str, Any]:
+        return {"299##image": self.image, "275##video": self.video}
+
+    def __attrs_post_init__(self) -> None:
+        # Whether a link works in these fields is unproved (contract 2.5), and a paid job is no place to find out.
+        for name, value in (("image", self.image), ("video", self.video)):
+            if isinstance(value, str):
+                self.refuse(name, value, "links are not taken here: download the file and give its path, or an Upload")
+        super().__attrs_post_init__()
