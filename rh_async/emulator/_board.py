@@ -1,0 +1,187 @@
+"""Which task stands where, worked out from the clock when somebody asks: no timer, no task of its own."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from decimal import Decimal
+from heapq import heappop, heappush
+from itertools import count
+
+from attrs import define, field, frozen
+
+from rh_async.emulator._answers import Refused
+from rh_async.emulator._ledger import TaskRecord
+from rh_async.emulator._models import Model
+from rh_async.emulator._params import Inputs
+
+QUEUE_LENGTH = 1000  #: contract 9, personal queue
+
+
+@frozen(kw_only=True)
+class Outcome:
+    """How a task will end."""
+
+    status: str = "SUCCESS"
+    code: str = ""
+    message: str = ""
+
+
+@define(eq=False, kw_only=True)
+class Task:
+    """One task; ``started_at`` and ``settles_at`` are exact, however late anybody looks."""
+
+    task_id: str
+    model: Model
+    key_type: str
+    inputs: Inputs
+    run_time: float
+    charged: Decimal
+    outcome: Outcome = field(factory=Outcome)
+    created_at: float = 0.0
+    started_at: float | None = None
+    settles_at: float | None = None
+    status: str = "QUEUED"
+
+    @property
+    def settled(self) -> bool:
+        return self.status not in {"QUEUED", "RUNNING"}
+
+    def record(self) -> TaskRecord:
+        """Write the task down as it stands."""
+        return TaskRecord(
+            task_id=self.task_id,
+            endpoint=self.model.endpoint,
+            key_type=self.key_type,
+            created_at=self.created_at,
+            started_at=self.started_at,
+            settles_at=self.settles_at,
+            charged=self.charged,
+            status=self.status,
+        )
+
+
+@frozen(kw_only=True)
+class Counts:
+    """How many tasks of an account are where."""
+
+    running: int
+    queued: int
+
+
+@define(eq=False, kw_only=True)
+class Board:
+    """All tasks of one account, their queues and their money.
+
+    :param clock: tells the time; every answer is about that instant.
+    :param limit: how many tasks the account may have unsettled; further ones are refused.
+    :param queue: whether further ones wait instead, as in a personal queue.
+    :param balance: what the wallet holds, None for no end of money.
+    """
+
+    _clock: Callable[[], float]
+    _limit: int
+    _queue: bool = False
+    _balance: Decimal | None = None
+    _tasks: dict[str, Task] = field(factory=dict, init=False)
+    _running: list[tuple[float, int, Task]] = field(factory=list, init=False)
+    _busy: dict[str, int] = field(factory=dict, init=False)  #: running tasks of each model
+    _waiting: dict[str, deque[tuple[int, Task]]] = field(factory=dict, init=False)
+    _numbers: count[int] = field(factory=count, init=False)
+
+    @property
+    def tasks(self) -> list[Task]:
+        """Every task, oldest first, as of now."""
+        self._advance()
+        return list(self._tasks.values())
+
+    @property
+    def balance(self) -> Decimal | None:
+        """What is left in the wallet; None for no end of money."""
+        self._advance()
+        return None if self._balance is None else self._balance - self._spent()
+
+    def counts(self) -> Counts:
+        """Count what runs and what waits, as of now."""
+        self._advance()
+        return Counts(running=self._in_use(), queued=self._queued())
+
+    def find(self, task_id: str) -> Task | None:
+        """Return a task as of now."""
+        self._advance()
+        return self._tasks.get(task_id)
+
+    def admit(self, price: Decimal) -> None:
+        """Make sure that one more task can be paid for and taken in, or refuse it."""
+        self._advance()
+        if self._balance is not None and self._balance - self._spent() < price:
+            raise Refused("812")
+        unsettled = self._in_use() + self._queued()
+        if not self._queue and unsettled >= self._limit:
+            raise Refused("421")
+        if unsettled >= self._limit + QUEUE_LENGTH:
+            raise Refused("814")
+
+    def add(self, task: Task) -> None:
+        """Take a task in; it runs at once if its model and its account have room."""
+        self._advance()
+        now = self._clock()
+        task.created_at = now
+        self._tasks[task.task_id] = task
+        self._waiting.setdefault(task.model.endpoint, deque()).append((next(self._numbers), task))
+        self._promote(now)
+
+    def cancel(self, task: Task) -> None:
+        """Stop a task now; its place goes to the next."""
+        self._advance()
+        if task.settled:
+            raise Refused("817")
+        now = self._clock()
+        if task.status == "RUNNING":
+            self._busy[task.model.endpoint] -= 1
+            self._running = [entry for entry in self._running if entry[2] is not task]
+            self._running.sort()
+        else:
+            line = self._waiting[task.model.endpoint]
+            self._waiting[task.model.endpoint] = deque(entry for entry in line if entry[1] is not task)
+        task.status, task.settles_at = "CANCEL", now
+        self._promote(now)
+
+    def _advance(self) -> None:
+        """Let everything happen that was due by now, in order, at its own time."""
+        now = self._clock()
+        while self._running and self._running[0][0] <= now:
+            at, _, task = heappop(self._running)
+            self._busy[task.model.endpoint] -= 1
+            task.status = task.outcome.status
+            if task.status == "FAILED":  # contract 4: what failed shows no charge
+                task.charged = Decimal(0)
+            self._promote(at)
+
+    def _promote(self, at: float) -> None:
+        while (following := self._next()) is not None:
+            number, task = following
+            endpoint = task.model.endpoint
+            self._waiting[endpoint].popleft()
+            self._busy[endpoint] = self._busy.get(endpoint, 0) + 1
+            task.status, task.started_at, task.settles_at = "RUNNING", at, at + task.run_time
+            heappush(self._running, (task.settles_at, number, task))
+
+    def _next(self) -> tuple[int, Task] | None:
+        """Return the oldest waiting task that its account and its model have room for."""
+        if self._in_use() >= self._limit:
+            return None
+        heads = [line[0] for line in self._waiting.values() if line and self._has_room(line[0][1].model)]
+        return min(heads, key=lambda head: head[0], default=None)
+
+    def _has_room(self, model: Model) -> bool:
+        return model.limit is None or self._busy.get(model.endpoint, 0) < model.limit
+
+    def _in_use(self) -> int:
+        return len(self._running)
+
+    def _queued(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
+    def _spent(self) -> Decimal:
+        return sum((task.charged for task in self._tasks.values()), Decimal(0))

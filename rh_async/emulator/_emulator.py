@@ -1,0 +1,147 @@
+"""One emulator's lifetime: it opens a folder and a door, puts the rooms together, and leaves neither behind."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import tempfile
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+from types import MappingProxyType, TracebackType
+from typing import Self
+
+from aiohttp import web
+from attrs import define, field
+
+from rh_async.emulator._app import build_app
+from rh_async.emulator._board import Board
+from rh_async.emulator._files import FileCalls
+from rh_async.emulator._ledger import Ledger
+from rh_async.emulator._links import Signer
+from rh_async.emulator._models import Catalogue, RunTime
+from rh_async.emulator._results import Results
+from rh_async.emulator._store import Store
+from rh_async.emulator._tasks import TaskCalls
+from rh_async.emulator._wire import Keyring
+
+_KEY_TYPES = ("SHARED", "NORMAL", "EXCLUSIVE", "FREE")
+_PATIENCE = 0.1  #: seconds that open connections get when the server stops
+
+
+def _draw_key(rng: Random) -> str:
+    return f"{rng.getrandbits(128):032x}"
+
+
+@define(eq=False, kw_only=True)
+class Emulator:
+    """A RunningHub of one's own, on this machine: ``async with Emulator() as server``.
+
+    :param seed: decides keys, task ids and run times.
+    :param host: where to listen; links lead there whatever ``Host`` a request names.
+    :param port: 0 for any free one.
+    :param limit: how many unsettled tasks the account may have; a further submit is refused with 421.
+    :param render: draw the character image into the driving video, so that a person sees which met which.
+    :param data_dir: where files are kept; None for a folder that goes away with the server.
+    :param model_limits: how many tasks of an endpoint run at once, in place of the documented numbers; the rest queue.
+    :param run_time: None for each model's own log-normal, a number of seconds, or ``(endpoint, rng) -> seconds``.
+    :param scale: multiplies every run time; a demonstration takes a small one.
+    :param queue: let submits beyond ``limit`` wait, as in a personal queue, instead of refusing them.
+    :param balance: what is in the wallet; None for no end of money.
+    :param keep_alive: seconds that an idle connection stays open.
+    """
+
+    seed: int = 0
+    host: str = "127.0.0.1"
+    port: int = 0
+    limit: int = 50
+    render: bool = False
+    data_dir: Path | None = None
+    model_limits: Mapping[str, int] | None = None
+    run_time: RunTime = None
+    scale: float = 1.0
+    queue: bool = False
+    balance: Decimal | float | None = None
+    keep_alive: float = 75.0
+    ledger: Ledger = field(init=False)
+    keys: Mapping[str, str] = field(init=False, repr=False)
+    _secret: bytes = field(init=False, repr=False)
+    _board: Board = field(init=False, repr=False)
+    _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False, repr=False)
+    _folder: Path = field(init=False, repr=False)
+    _socket: socket.socket = field(init=False, repr=False)
+    _runner: web.AppRunner = field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        rng = Random(f"{self.seed}/keys")
+        self.keys = MappingProxyType({name: _draw_key(rng) for name in _KEY_TYPES})
+        self._secret = rng.randbytes(20)
+        balance = None if self.balance is None else Decimal(str(self.balance))
+        self._board = Board(clock=self._now, limit=self.limit, queue=self.queue, balance=balance)
+        self.ledger = Ledger(lambda: [task.record() for task in self._board.tasks])
+
+    @property
+    def api_key(self) -> str:
+        """A key that may use everything."""
+        return self.keys["SHARED"]
+
+    @property
+    def url(self) -> str:
+        """Where it listens, without a slash at the end."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self._folder = await asyncio.to_thread(self._make_folder)
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        address = (self.host, self.port)
+        self._socket = await asyncio.to_thread(socket.create_server, address, family=family, backlog=1024)
+        self.port = self._socket.getsockname()[1]
+        app = self._assemble()
+        self._runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=_PATIENCE, keepalive_timeout=self.keep_alive
+        )
+        await self._runner.setup()
+        await web.SockSite(self._runner, self._socket, backlog=1024).start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._runner.cleanup()
+        if self.data_dir is None:
+            await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+
+    def _now(self) -> float:
+        return 0.0 if self._loop is None else self._loop.time()
+
+    def _make_folder(self) -> Path:
+        if self.data_dir is None:
+            return Path(tempfile.mkdtemp(prefix="runninghub-"))
+        folder = Path(self.data_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _assemble(self) -> web.Application:
+        keyring = Keyring(self.keys)
+        links = Signer(self.url, self._secret, self._now)
+        store = Store(self._folder, links)
+        tasks = TaskCalls(
+            clock=self._now,
+            keyring=keyring,
+            catalogue=Catalogue(self.model_limits or {}),
+            board=self._board,
+            store=store,
+            links=links,
+            ledger=self.ledger,
+            limit=self.limit,
+            run_time=self.run_time,
+            scale=self.scale,
+            rng=Random(f"{self.seed}/tasks"),
+        )
+        results = Results(board=self._board, folder=self._folder, render=self.render)
+        files = FileCalls(clock=self._now, keyring=keyring, store=store, results=results, ledger=self.ledger)
+        return build_app(tasks, files, self.ledger)

@@ -1,0 +1,191 @@
+"""The calls about tasks: submit, query, cancel, and what the account says about itself."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from random import Random
+
+from aiohttp import web
+from attrs import define, field
+
+from rh_async.emulator._answers import Json, Refused, amount, envelope, flat, submitted, usage
+from rh_async.emulator._board import Board, Task
+from rh_async.emulator._ledger import Ledger, Question, QuestionRecord, SubmissionRecord
+from rh_async.emulator._links import Signer
+from rh_async.emulator._models import Catalogue, Model, RunTime
+from rh_async.emulator._params import Inputs, check
+from rh_async.emulator._store import Store
+from rh_async.emulator._wire import Keyring, json_object, parse_object
+
+_FIRST_ID = 2_013_508_786_110_730_241  #: where the fixtures' ids are
+_UNKNOWN_LENGTH = 5.0  #: seconds a video is taken to last when it does not say
+_LONG = re.compile(r"[+-]?\d{1,19}", re.ASCII)
+_REFUSED_TYPES = {"NORMAL": "1014", "EXCLUSIVE": "1014", "FREE": "801"}
+
+
+@define(eq=False, kw_only=True)
+class TaskCalls:
+    """The handlers of these calls, and the randomness of ids and run times."""
+
+    _clock: Callable[[], float]
+    _keyring: Keyring
+    _catalogue: Catalogue
+    _board: Board
+    _store: Store
+    _links: Signer
+    _ledger: Ledger
+    _limit: int
+    _run_time: RunTime
+    _scale: float
+    _rng: Random
+    _last_id: int = field(default=_FIRST_ID, init=False)
+
+    async def submit(self, request: web.Request) -> web.Response:
+        """Create a task (contract 3)."""
+        raw = await request.read()
+        endpoint, body = request.match_info["endpoint"], Json()
+        try:
+            body = parse_object(request, raw)
+            task = self._create(self._keyring.holder(request), endpoint, body)
+        except Refused as refused:
+            self._note_submission(endpoint, body, code=refused.code)
+            raise
+        self._note_submission(endpoint, body, task_id=task.task_id)
+        return web.json_response(self._accepted(task))
+
+    async def query(self, request: web.Request) -> web.Response:
+        """Say where a task stands (contract 4)."""
+        asked = (await json_object(request)).get("taskId")
+        task_id = str(asked) if isinstance(asked, str | int) and not isinstance(asked, bool) else ""
+        self._note_question("query", task_id)
+        if not _LONG.fullmatch(task_id):
+            raise Refused("1007")
+        if int(task_id) == 0:  # validated before the key is
+            raise Refused("1007", "field 'taskId' is invalid")
+        task = self._find(self._keyring.holder(request), task_id)
+        if task is None:
+            raise Refused("1004", task_id=task_id)
+        return web.json_response(self._state(task))
+
+    async def cancel(self, request: web.Request) -> web.Response:
+        """Stop a task (contract 6)."""
+        body = await json_object(request)
+        task_id = str(body.get("taskId", ""))
+        self._note_question("cancel", task_id)
+        task = self._find(self._keyring.confirm(request, body.get("apiKey")), task_id)
+        if task is None:
+            raise Refused("807")
+        self._board.cancel(task)
+        return web.json_response(envelope())
+
+    async def queue_status(self, request: web.Request) -> web.Response:
+        """Count the tasks of a key (contract 9)."""
+        self._note_question("queue_status")
+        holder = self._keyring.holder(request)
+        counts = self._board.counts()
+        running, queued = (counts.running, counts.queued) if holder == "SHARED" else (0, 0)
+        data = {
+            "apiKeyType": holder,
+            "concurrentLimit": self._limit if holder == "SHARED" else 1,
+            "runningCount": str(running),
+            "queuedCount": str(queued),
+            "totalCurrentTasks": str(running + queued),
+            "instanceCount": "1" if holder == "EXCLUSIVE" else None,
+        }
+        return web.json_response(envelope(data))
+
+    async def account(self, request: web.Request) -> web.Response:
+        """Tell an account about itself (contract 6); its key's name is in lower case here, and only here."""
+        body = await json_object(request)
+        self._note_question("account")
+        holder = self._keyring.confirm(request, body.get("apikey"))
+        counts, shared = self._board.counts(), holder == "SHARED"
+        balance = self._board.balance
+        data = {
+            "remainCoins": "0" if shared else "1100",
+            "currentTaskCounts": str(counts.running + counts.queued) if shared else "0",
+            "remainMoney": amount(Decimal(999) if balance is None else balance) if shared else None,
+            "currency": "CNY" if shared else None,
+            "apiType": holder,
+        }
+        return web.json_response(envelope(data))
+
+    async def price(self, request: web.Request) -> web.Response:
+        """Quote a price without creating anything (contract 6)."""
+        body = await json_object(request)
+        self._note_question("price")
+        model, inputs = self._understand(self._keyring.holder(request), request.match_info["endpoint"], body)
+        if model.price is None:
+            raise Refused("1501", "PRICE_CONFIG_NOT_FOUND")
+        answer = {
+            "errorCode": "",
+            "errorMessage": "",
+            "estimatedPrice": float(_price(model, inputs)),
+            "currency": "CNY",
+            "priceText": f"¥{model.price}/秒",
+            "priceTextEn": f"CNY {model.price}/second",
+            "freeLimit": False,
+            "freeLimitCount": "0",
+            "remainingFreeLimitCount": "0",
+            "isFreeThisCall": False,
+        }
+        return web.json_response(answer)
+
+    def _create(self, holder: str, endpoint: str, body: Json) -> Task:
+        model, inputs = self._understand(holder, endpoint, body)
+        price = _price(model, inputs)
+        self._board.admit(price)
+        self._last_id += self._rng.randrange(1, 1 << 22)
+        task = Task(
+            task_id=str(self._last_id),
+            model=model,
+            key_type=holder,
+            inputs=inputs,
+            run_time=self._scale * model.run_time(self._run_time, self._rng),
+            charged=price,
+        )
+        self._board.add(task)
+        return task
+
+    def _understand(self, holder: str, endpoint: str, body: Json) -> tuple[Model, Inputs]:
+        if (model := self._catalogue.find(endpoint)) is None:
+            raise Refused("1001")
+        if holder in _REFUSED_TYPES:
+            raise Refused(_REFUSED_TYPES[holder])
+        return model, check(model, body, self._store)
+
+    def _find(self, holder: str, task_id: str) -> Task | None:
+        task = self._board.find(task_id)
+        return task if task is not None and task.key_type == holder else None
+
+    def _accepted(self, task: Task) -> Json:
+        if not task.model.comfy:
+            return submitted(task.task_id, task.status)
+        tips = json.dumps({"result": True, "error": None, "outputs_to_execute": ["4"], "node_errors": {}})
+        client_id = f"{self._rng.getrandbits(128):032x}"
+        return submitted(task.task_id, task.status, client_id=client_id, prompt_tips=tips)
+
+    def _state(self, task: Task) -> Json:
+        if task.status != "SUCCESS":
+            return flat(task.task_id, task.status)
+        url = self._links.sign(f"/output/{task.task_id}/video_00001.mp4")
+        result = {"url": url, "nodeId": None, "outputType": "mp4", "text": None}
+        return flat(task.task_id, task.status, results=[result], usage=usage(amount(task.charged)))
+
+    def _note_submission(self, endpoint: str, body: Json, *, code: str = "", task_id: str = "") -> None:
+        record = SubmissionRecord(at=self._clock(), endpoint=endpoint, body=body, code=code, task_id=task_id)
+        self._ledger.submissions.append(record)
+
+    def _note_question(self, kind: Question, task_id: str | None = None) -> None:
+        self._ledger.questions.append(QuestionRecord(at=self._clock(), kind=kind, task_id=task_id))
+
+
+def _price(model: Model, inputs: Inputs) -> Decimal:
+    """Bill by the started second of driving video (contract 2.1)."""
+    seconds = inputs.video.seconds if inputs.video else None
+    length = _UNKNOWN_LENGTH if seconds is None else seconds
+    return (model.price or Decimal(0)) * math.ceil(length)

@@ -1,0 +1,62 @@
+"""What a request must look like before anybody reads its meaning: header, type, JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+
+from aiohttp import web
+from attrs import frozen
+
+from rh_async.emulator._answers import Json, Refused
+
+_BEARER = re.compile(r"Bearer (\S+)")
+
+
+@frozen
+class Keyring:
+    """The keys of one emulator, by the name of their type."""
+
+    keys: Mapping[str, str]
+
+    def holder(self, request: web.Request) -> str:
+        """Return the type of the key that a request carries, or refuse it."""
+        header = _BEARER.fullmatch(request.headers.get("Authorization", ""))
+        if header is None:
+            raise Refused("1002")
+        return self.type_of(header[1])
+
+    def type_of(self, key: object) -> str:
+        """Return the type of a key, or refuse it."""
+        for name, known in self.keys.items():
+            if key == known:
+                return name
+        raise Refused("806")
+
+    def confirm(self, request: web.Request, key: object) -> str:
+        """Return the type of the key that stands both in the header and in the body, as v1 wants it (contract 1.2)."""
+        holder = self.holder(request)
+        if not isinstance(key, str) or not key:
+            raise Refused("301")
+        if self.type_of(key) != holder:
+            raise Refused("802")
+        return holder
+
+
+async def json_object(request: web.Request) -> Json:
+    """Read a body that must be one JSON object, and say so."""
+    return parse_object(request, await request.read())
+
+
+def parse_object(request: web.Request, raw: bytes) -> Json:
+    """Understand a body that must be one JSON object, and say so."""
+    if request.content_type != "application/json":
+        raise Refused("1007")
+    try:
+        body = json.loads(raw)
+    except ValueError as bad:
+        raise Refused("1007") from bad
+    if not isinstance(body, dict):
+        raise Refused("1007")
+    return body

@@ -1,0 +1,292 @@
+"""Files in and out: kept by content, behind links that die, never beside a key."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import struct
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import av
+import pytest
+from PIL import Image
+
+from rh_async.emulator import Emulator
+from rh_async.emulator._mp4 import duration_of
+from tests.emulator.conftest import BODY, PNG, WAN, Caller, Serve, fixture, mp4
+
+DAY = 86_400
+
+
+async def test_an_upload_answers_in_both_documented_shapes_in_turn(caller: Caller) -> None:
+    answers = [await caller.upload(PNG, "media.png") for _ in range(4)]
+    recorded = fixture("upload_v2_success")
+    assert answers[0].keys() == answers[2].keys() == recorded.keys()
+    assert answers[0]["data"].keys() == recorded["data"].keys()
+    assert answers[1].keys() == answers[3].keys() == {"code", "message", "data"}
+    assert "fileName" in answers[1]["data"]
+    assert "filename" in answers[3]["data"]
+
+
+async def test_the_same_bytes_get_the_same_name(caller: Caller) -> None:
+    first, second = [await caller.upload(PNG, name) for name in ("a.png", "b.PNG")]
+    assert first["data"]["fileName"] == second["data"]["fileName"] == f"openapi/{hashlib.sha256(PNG).hexdigest()}.png"
+    assert first["data"]["size"] == str(len(PNG))
+    assert first["data"]["type"] == "image"
+
+
+async def test_uploads_are_written_down_with_what_they_said_about_themselves(caller: Caller) -> None:
+    await caller.upload(mp4(3), "media.mp4")
+    [record] = caller.server.ledger.uploads
+    assert (record.sha256, record.size) == (hashlib.sha256(mp4(3)).hexdigest(), len(mp4(3)))
+    assert (record.file_name, record.had_content_length) == ("media.mp4", True)
+
+
+async def test_an_upload_of_unstated_length_is_refused(caller: Caller) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="media.png"\r\n\r\n'
+        yield PNG + b"\r\n--x--\r\n"
+
+    headers = bearer(caller) | {"Content-Type": "multipart/form-data; boundary=x"}
+    async with caller.http.post(upload_url(caller), data=pieces(), headers=headers) as response:
+        assert (await response.json())["code"] == 808
+    assert not caller.server.ledger.uploads[0].had_content_length
+
+
+@pytest.mark.parametrize(
+    ("content", "file_name", "part", "code"),
+    [
+        (b"plain words", "media.mp4", "file", 1013),
+        (b"plain words", "media.png", "file", 1013),
+        (PNG, "media.jpg", "file", 1013),
+        (PNG, "media.webp", "file", 1013),
+        (PNG, "media.txt", "file", 1013),
+        (PNG, "media", "file", 1013),
+        (b"", "media.png", "file", 1013),
+        (PNG, "media.png", "image", 301),
+    ],
+)
+async def test_only_known_kinds_that_are_what_they_claim_are_kept(
+    caller: Caller, content: bytes, file_name: str, part: str, code: int
+) -> None:
+    assert (await caller.upload(content, file_name, part=part))["code"] == code
+    assert caller.server.ledger.uploads == []
+
+
+async def test_an_upload_is_one_multipart_part(caller: Caller) -> None:
+    form = aiohttp.FormData()
+    form.add_field("file", PNG, filename="media.png")
+    form.add_field("more", "x")
+    async with caller.http.post(upload_url(caller), data=form, headers=bearer(caller)) as response:
+        assert (await response.json())["code"] == 301
+    async with caller.http.post(upload_url(caller), data=PNG, headers=bearer(caller)) as response:
+        assert (await response.json())["code"] == 301
+
+
+async def test_an_upload_with_an_unknown_key_has_a_code_of_its_own(caller: Caller) -> None:
+    assert await caller.upload(PNG, "media.png", key="wrong") == fixture("upload_v2_error_bad_key")
+
+
+async def test_a_large_upload_arrives_whole_and_leaves_no_half_written_file(serve: Serve, tmp_path: Path) -> None:
+    caller = await serve(data_dir=tmp_path)
+    content = mp4(3, tail=bytes(range(256)) * 40_000)
+    answer = await caller.upload(content, "media.mp4")
+    assert answer["data"]["fileName"].endswith(f"{hashlib.sha256(content).hexdigest()}.mp4")
+    kept = await asyncio.to_thread(lambda: [path.name for path in tmp_path.iterdir()])
+    assert kept == [answer["data"]["fileName"].removeprefix("openapi/")]
+
+
+async def test_an_upload_link_serves_the_file_for_a_day(caller: Caller) -> None:
+    link = (await caller.upload(PNG, "media.png"))["data"]["download_url"]
+    assert link.startswith(f"{caller.server.url}/input/openapi/")
+    assert await caller.fetch(link) == (200, PNG)
+    await asyncio.sleep(DAY)
+    assert (await caller.fetch(link))[0] == 403
+
+
+async def test_a_link_is_no_good_for_anything_else(caller: Caller) -> None:
+    link = (await caller.upload(PNG, "media.png"))["data"]["download_url"]
+    assert (await caller.fetch(link.replace("q-signature=", "q-signature=0")))[0] == 403
+    assert (await caller.fetch(link.partition("?")[0]))[0] == 403
+    assert (await caller.fetch(link.replace(".png?", ".jpg?")))[0] == 403
+    assert [record.status for record in caller.server.ledger.downloads] == [403, 403, 403]
+
+
+async def test_a_link_follows_the_address_and_never_the_host_header(caller: Caller) -> None:
+    form = aiohttp.FormData()
+    form.add_field("file", PNG, filename="media.png")
+    headers = bearer(caller) | {"Host": "evil.example"}
+    async with caller.http.post(upload_url(caller), data=form, headers=headers) as response:
+        assert (await response.json())["data"]["download_url"].startswith(caller.server.url)
+
+
+async def test_a_key_beside_a_link_is_a_leak(caller: Caller) -> None:
+    link = (await caller.upload(PNG, "media.png"))["data"]["download_url"]
+    assert (await caller.fetch(link, Authorization=f"Bearer {caller.server.api_key}"))[0] == 400
+    assert len(caller.server.ledger.leaks) == 1
+
+
+async def test_inputs_must_be_alive_and_of_the_models_kind(caller: Caller) -> None:
+    image = (await caller.upload(PNG, "media.png"))["data"]["download_url"]
+    video = (await caller.upload(mp4(3), "media.mp4"))["data"]["download_url"]
+    webm = (await caller.upload(b"\x1aE\xdf\xa3", "media.webm"))["data"]["download_url"]
+    good = BODY | {"imageUrl": image, "videoUrl": video}
+    assert (await caller.submit(good))["errorCode"] == ""
+    assert (await caller.submit(good | {"imageUrl": video}))["errorMessage"] == "field 'imageUrl' is invalid"
+    assert (await caller.submit(good | {"videoUrl": webm}))["errorMessage"] == "field 'videoUrl' is invalid"
+    assert (await caller.submit(good | {"imageUrl": image + "0"}))["errorCode"] == "1013"
+    assert (await caller.submit({"imageUrl": image, "videoUrl": webm}, endpoint="bytedance/dreamactor-v2"))[
+        "errorCode"
+    ] == ""
+    await asyncio.sleep(DAY)
+    assert (await caller.submit(good))["errorCode"] == "1013"
+
+
+async def test_an_image_above_the_models_size_is_refused(caller: Caller) -> None:
+    image = (await caller.upload(PNG + bytes(6 << 20), "media.png"))["data"]["download_url"]
+    body = {"imageUrl": image, "videoUrl": BODY["videoUrl"]}
+    assert (await caller.submit(body, endpoint="bytedance/dreamactor-v2"))["errorCode"] == "1008"
+
+
+async def test_node_fields_take_uploaded_names_and_no_links(caller: Caller) -> None:
+    image = (await caller.upload(PNG, "media.png"))["data"]
+    video = (await caller.upload(mp4(3), "media.mp4"))["data"]
+    good = {"299##image": image["fileName"], "275##video": video["fileName"].removeprefix("openapi/")}
+    assert (await caller.submit(good, endpoint=WAN))["errorCode"] == ""
+    for wrong in (image["download_url"], fixture("request_cmt")["299##image"], video["fileName"]):
+        answer = await caller.submit(good | {"299##image": wrong}, endpoint=WAN)
+        assert (answer["errorCode"], answer["errorMessage"]) == ("1007", "field '299##image' is invalid")
+
+
+async def finished(caller: Caller, body: object = None) -> str:
+    """Submit, wait, and return the result's link."""
+    task_id = (await caller.submit(body))["taskId"]
+    await asyncio.sleep(3600)
+    url: str = (await caller.query(task_id))["results"][0]["url"]
+    return url
+
+
+async def test_a_result_is_the_driving_video_itself_when_nothing_is_drawn(caller: Caller) -> None:
+    video = (await caller.upload(mp4(3), "media.mp4"))["data"]["download_url"]
+    url = await finished(caller, BODY | {"videoUrl": video})
+    assert await caller.fetch(url) == (200, mp4(3))
+    assert caller.server.ledger.downloads[-1].status == 200
+
+
+async def test_a_result_says_its_length_and_can_be_resumed(caller: Caller) -> None:
+    video = (await caller.upload(mp4(3), "media.mp4"))["data"]["download_url"]
+    url = await finished(caller, BODY | {"videoUrl": video})
+    async with caller.http.get(url) as response:
+        assert response.content_length == len(mp4(3))
+        assert response.content_type == "video/mp4"
+    assert await caller.fetch(url, Range="bytes=10-") == (206, mp4(3)[10:])
+
+
+async def test_a_result_of_files_elsewhere_is_a_small_video_that_plays(caller: Caller, tmp_path: Path) -> None:
+    _, content = await caller.fetch(await finished(caller))
+    (tmp_path / "result.mp4").write_bytes(content)
+    with av.open(tmp_path / "result.mp4") as video:
+        assert len(list(video.decode(video=0))) == 1
+
+
+async def test_a_result_link_dies_after_a_day_and_a_query_brings_a_fresh_one(caller: Caller) -> None:
+    url = await finished(caller)
+    await asyncio.sleep(DAY)
+    assert (await caller.fetch(url))[0] == 403
+    task_id = caller.server.ledger.tasks[0].task_id
+    assert (await caller.fetch((await caller.query(task_id))["results"][0]["url"]))[0] == 200
+
+
+async def test_a_drawn_result_shows_who_met_whom(serve: Serve, tmp_path: Path) -> None:
+    caller = await serve(render=True, run_time=10.0)
+    await asyncio.to_thread(draw_inputs, tmp_path)
+    image = await caller.upload((tmp_path / "hero.png").read_bytes(), "media.png")
+    video = await caller.upload((tmp_path / "dance.mp4").read_bytes(), "media.mp4")
+    body = BODY | {"imageUrl": image["data"]["download_url"], "videoUrl": video["data"]["download_url"]}
+    urls = [await finished(caller, body) for _ in range(2)]
+    contents = await asyncio.gather(*(caller.fetch(url) for url in urls))
+    assert contents[0] == contents[1]
+    (tmp_path / "result.mp4").write_bytes(contents[0][1])
+    red, blue = await asyncio.to_thread(corners, tmp_path / "result.mp4")
+    assert red[0] > 180
+    assert red[2] < 80
+    assert blue[2] > 180
+    assert blue[0] < 80
+
+
+def draw_inputs(folder: Path) -> None:
+    Image.new("RGB", (300, 300), (255, 0, 0)).save(folder / "hero.png")
+    with av.open(folder / "dance.mp4", "w") as sink:
+        track = sink.add_stream("libx264", rate=4)
+        track.width, track.height, track.pix_fmt = 320, 240, "yuv420p"
+        for _ in range(4):
+            sink.mux(track.encode(av.VideoFrame.from_image(Image.new("RGB", (320, 240), (0, 0, 255)))))  # type: ignore[no-untyped-call]
+        sink.mux(track.encode())
+
+
+def corners(path: Path) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the colour in the lower right corner and that in the upper left."""
+    with av.open(path) as video:
+        frame = next(iter(video.decode(video=0))).to_image()  # type: ignore[no-untyped-call]
+    return frame.getpixel((frame.width - 20, frame.height - 20)), frame.getpixel((20, 20))
+
+
+@pytest.mark.parametrize(
+    ("content", "seconds"),
+    [
+        (mp4(12.5), 12.5),
+        (mp4(2, tail=bytes(5000)), 2.0),
+        (b"", None),
+        (b"no box here", None),
+        (struct.pack(">I4s", 4, b"moov"), None),
+        (struct.pack(">I4sI4s", 16, b"moov", 8, b"mvhd"), None),
+        (struct.pack(">I4sI4sIQQIQ", 48, b"moov", 40, b"mvhd", 1 << 24, 0, 0, 90_000, 270_000), 3.0),
+        (struct.pack(">I4sQ", 1, b"free", 24) + bytes(8) + mp4(2), 2.0),
+        (struct.pack(">I4s", 0, b"moov") + struct.pack(">I4sIIIII", 28, b"mvhd", 0, 0, 0, 0, 5), None),
+    ],
+)
+def test_a_video_says_its_length_in_its_header(tmp_path: Path, content: bytes, seconds: float | None) -> None:
+    (tmp_path / "x.mp4").write_bytes(content)
+    assert duration_of(tmp_path / "x.mp4") == seconds
+
+
+async def test_leaving_does_not_wait_for_anybody(tmp_path: Path) -> None:
+    loop = asyncio.get_running_loop()
+    async with aiohttp.ClientSession() as http:
+        async with Emulator(keep_alive=1e6) as server:
+            async with http.get(f"{server.url}/_emulator/ledger") as response:
+                await response.read()
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"POST /openapi/v2/query HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n")
+            await asyncio.sleep(1)
+            left = loop.time()
+        assert loop.time() - left < 1
+        assert await reader.read() == b""
+        writer.close()
+
+
+async def test_a_folder_of_ones_own_stays_and_a_temporary_one_goes(tmp_path: Path) -> None:
+    async with Emulator(data_dir=tmp_path / "kept"):
+        pass
+    assert (tmp_path / "kept").is_dir()
+    async with Emulator() as server:
+        folder = server._folder
+        assert folder.is_dir()
+    assert not folder.exists()
+
+
+async def test_a_fixed_port_can_be_used_again_at_once() -> None:
+    async with Emulator() as server:
+        port = server.port
+    async with Emulator(port=port) as server:
+        assert server.url == f"http://127.0.0.1:{port}"
+
+
+def bearer(caller: Caller) -> dict[str, str]:
+    return {"Authorization": f"Bearer {caller.server.api_key}"}
+
+
+def upload_url(caller: Caller) -> str:
+    return f"{caller.server.url}/openapi/v2/media/upload/binary"

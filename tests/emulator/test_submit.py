@@ -1,0 +1,192 @@
+"""What the emulator accepts, and the documented words with which it refuses the rest."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+
+import pytest
+
+from rh_async.emulator import Emulator
+from tests.emulator.conftest import BODY, KLING, PNG, WAN, Caller, Json, Serve, fixture, mp4
+
+KLING_26 = "kling-v2.6-std/motion-control"
+
+
+async def test_an_accepted_task_is_answered_in_the_documented_shape(caller: Caller) -> None:
+    answer = await caller.submit()
+    assert answer.keys() == fixture("submit_success_running").keys()
+    assert answer["status"] == "RUNNING"
+    assert len(answer["taskId"]) == 19
+    assert answer["taskId"].isdecimal()
+
+
+async def test_a_workflow_behind_a_models_face_shows_its_prompt_tips(caller: Caller) -> None:
+    image = await caller.upload(PNG, "media.png")
+    video = await caller.upload(mp4(4), "media.mp4")
+    body = {"299##image": image["data"]["fileName"], "275##video": video["data"]["fileName"]}
+    answer = await caller.submit(body, endpoint=WAN)
+    recorded = fixture("submit_success_running")
+    assert answer["promptTips"] == recorded["promptTips"]
+    assert len(answer["clientId"]) == 32
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "recorded"),
+    [
+        (KLING, "request_kling_v3_std_motion_control"),
+        ("kling-v3.0-pro/motion-control", "request_kling_v3_pro_motion_control_full"),
+        (KLING_26, "request_kling_v26_std_motion_control"),
+        ("bytedance/dreamactor-v2", "request_dreamactor_v2"),
+    ],
+)
+async def test_every_recorded_request_is_accepted(caller: Caller, endpoint: str, recorded: str) -> None:
+    assert (await caller.submit(fixture(recorded), endpoint=endpoint))["errorCode"] == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "message"),
+    [
+        ({"imageUrl": None}, "1007", "field 'imageUrl' is required, can not be empty"),
+        ({"videoUrl": ""}, "1007", "field 'videoUrl' is required, can not be empty"),
+        ({"videoUrl": "dance.mp4"}, "1007", "field 'videoUrl' is invalid"),
+        ({"imageUrl": "data:video/mp4;base64,AAAA"}, "1007", "field 'imageUrl' is invalid"),
+        ({"imageUrl": 5}, "1007", "failed to parse request body"),
+        (
+            {"characterOrientation": "left"},
+            "1007",
+            "field 'characterOrientation' value left is not in the allowed options",
+        ),
+        ({"keepOriginalSound": "yes"}, "1007", "failed to parse request body"),
+        ({"prompt": "x" * 2501}, "1007", "field 'prompt' length must be between 0 and 2500"),
+        ({"prompt": 5}, "1007", "failed to parse request body"),
+        ({"elementList": "one"}, "1007", "failed to parse request body"),
+        ({"seed": 5}, "1007", "field 'seed' is invalid"),
+        ({"webhookUrl": "localhost"}, "1007", "field 'webhookUrl' is invalid"),
+        ({"imageUrl": "data:image/png;base64,AAAA"}, "", ""),
+        ({"webhookUrl": "https://example.test/hook", "appCode": "comfyui_rh_openapi"}, "", ""),
+    ],
+)
+async def test_parameters_are_held_to_the_table(caller: Caller, change: Json, code: str, message: str) -> None:
+    answer = await caller.submit(BODY | change)
+    assert (answer["errorCode"], answer["errorMessage"]) == (code, message)
+    if code:
+        assert answer == fixture("submit_error_1007_required") | {"errorMessage": message}
+    assert [record.code for record in caller.server.ledger.submissions] == [code]
+    assert len(caller.server.ledger.tasks) == (not code)
+
+
+@pytest.mark.parametrize("field", ["negativePrompt", "elementList"])
+async def test_the_older_kling_knows_fewer_parameters(caller: Caller, field: str) -> None:
+    answer = await caller.submit(BODY | {field: "x"}, endpoint=KLING_26)
+    assert answer["errorMessage"] == f"field '{field}' is invalid"
+
+
+async def test_the_older_kling_wants_its_sound_in_words(caller: Caller) -> None:
+    assert (await caller.submit(BODY | {"keepOriginalSound": True}, endpoint=KLING_26))["errorCode"] == "1007"
+    assert (await caller.submit(BODY | {"keepOriginalSound": "maybe"}, endpoint=KLING_26))["errorCode"] == "1007"
+    assert (await caller.submit(BODY | {"keepOriginalSound": "no"}, endpoint=KLING_26))["errorCode"] == ""
+
+
+@pytest.mark.parametrize(
+    ("holder", "recorded", "code"), [("NORMAL", None, "1014"), ("EXCLUSIVE", None, "1014"), ("FREE", None, "801")]
+)
+async def test_standard_models_are_for_shared_keys(caller: Caller, holder: str, recorded: None, code: str) -> None:
+    answer = await caller.submit(key=caller.server.keys[holder])
+    assert answer["errorCode"] == code
+    assert answer.keys() == fixture("submit_error_806_bad_key").keys()
+
+
+async def test_an_unknown_key_is_told_so(caller: Caller) -> None:
+    assert await caller.submit(key="0" * 32) == fixture("submit_error_806_bad_key")
+
+
+@pytest.mark.parametrize("endpoint", ["unknown", "kling-v3.0-4k/motion-control", "run/ai-app/1", "media/upload/other"])
+async def test_a_path_without_a_model_is_an_invalid_url(caller: Caller, endpoint: str) -> None:
+    assert await caller.submit(endpoint=endpoint) == fixture("submit_error_1001_unknown_path")
+
+
+async def test_any_other_model_takes_any_object(caller: Caller) -> None:
+    assert (await caller.submit({"prompt": "x", "seed": 5}, endpoint="any/model"))["errorCode"] == ""
+    assert (await caller.submit({}, endpoint="kling-elements"))["errorCode"] == ""
+
+
+async def test_any_other_model_still_wants_links_to_be_links_and_files_to_be_uploaded(caller: Caller) -> None:
+    assert (await caller.submit({"imageUrls": ["hero.png"]}, endpoint="any/model"))["errorCode"] == "1007"
+    assert (await caller.submit({"firstUrl": 5}, endpoint="any/model"))["errorCode"] == "1007"
+    assert (await caller.submit({"12##image": "https://example.test/x.png"}, endpoint="any/model"))[
+        "errorCode"
+    ] == "1007"
+    assert (await caller.submit({"imageUrl": "data:image/png;base64,AAAA"}, endpoint="any/model"))["errorCode"] == ""
+
+
+@pytest.mark.parametrize(
+    ("data", "content_type"), [(b"[]", "application/json"), (b"{", "application/json"), (b"{}", "text/plain")]
+)
+async def test_a_body_that_is_no_json_object_is_refused(caller: Caller, data: bytes, content_type: str) -> None:
+    headers = {"Authorization": f"Bearer {caller.server.api_key}", "Content-Type": content_type}
+    async with caller.http.post(f"{caller.server.url}/openapi/v2/{KLING}", data=data, headers=headers) as response:
+        answer = await response.json()
+    assert (answer["errorCode"], answer["errorMessage"]) == ("1007", "failed to parse request body")
+
+
+@pytest.mark.parametrize("header", [{}, {"Authorization": "0" * 32}, {"Authorization": "Basic x"}])
+async def test_a_key_comes_as_a_bearer_or_not_at_all(caller: Caller, header: dict[str, str]) -> None:
+    async with caller.http.post(f"{caller.server.url}/openapi/v2/{KLING}", json=BODY, headers=header) as response:
+        assert (await response.json())["errorCode"] == "1002"
+
+
+async def test_only_the_documented_method_is_answered(caller: Caller) -> None:
+    assert (await caller.get(f"/openapi/v2/{KLING}"))["errorCode"] == "1009"
+    assert (await caller.post("/openapi/v2/queue/status", {}))["code"] == 1009
+
+
+async def test_submits_beyond_the_accounts_limit_are_refused_until_a_task_settles(serve: Serve) -> None:
+    caller = await serve(limit=2, run_time=60.0)
+    await caller.submit()
+    await caller.submit()
+    assert await caller.submit() == fixture("submit_error_421_concurrency")
+    await asyncio.sleep(60)
+    assert (await caller.submit())["errorCode"] == ""
+    assert caller.server.ledger.peak_unsettled() == 2
+
+
+async def test_an_empty_wallet_refuses_before_anything_is_created(serve: Serve) -> None:
+    caller = await serve(balance=8.1)
+    assert [(await caller.submit())["errorCode"] for _ in range(2)] == ["", ""]
+    assert await caller.submit() == fixture("submit_error_812_balance")
+    assert caller.server.ledger.money == Decimal("8.10")
+
+
+async def test_a_seed_repeats_keys_ids_and_run_times(serve: Serve) -> None:
+    first, second, other = await serve(seed=7), await serve(seed=7), await serve(seed=8)
+    for caller in (first, second, other):
+        await caller.submit()
+        await caller.submit(endpoint=KLING_26)
+
+    def facts(server: Emulator) -> list[object]:
+        return [server.keys, [(task.task_id, task.settles_at) for task in server.ledger.tasks]]
+
+    assert facts(first.server) == facts(second.server)
+    assert facts(first.server) != facts(other.server)
+
+
+async def test_task_ids_only_grow(caller: Caller) -> None:
+    ids = [int((await caller.submit())["taskId"]) for _ in range(20)]
+    assert ids == sorted(set(ids))
+
+
+async def test_run_times_scale_and_may_be_decided_by_the_test(serve: Serve) -> None:
+    caller = await serve(run_time=lambda endpoint, _rng: float(len(endpoint)), scale=0.5)
+    await caller.submit()
+    [task] = caller.server.ledger.tasks
+    assert task.settles_at == task.created_at + len(KLING) / 2
+
+
+async def test_a_price_is_quoted_without_creating_anything(caller: Caller) -> None:
+    answer = await caller.post(f"/openapi/v2/price-preview/{KLING}", BODY)
+    assert answer.keys() == fixture("price_preview").keys()
+    assert answer["estimatedPrice"] == pytest.approx(4.05)
+    assert caller.server.ledger.tasks == []
+    assert await caller.post("/openapi/v2/price-preview/any/model", {}) == fixture("price_preview_error_1501")
+    assert (await caller.post(f"/openapi/v2/price-preview/{KLING}", {})).keys() == {"errorCode", "errorMessage"}

@@ -1,0 +1,185 @@
+"""A task's life as its owner sees it: queued, running, settled, cancelled, billed."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+
+import pytest
+
+from tests.emulator.conftest import BODY, KLING, PNG, WAN, Caller, Json, Serve, fixture, mp4
+
+
+async def test_a_task_runs_and_then_has_succeeded_with_a_link_and_a_bill(caller: Caller) -> None:
+    video = await caller.upload(mp4(9.2), "media.mp4")
+    task_id = (await caller.submit(BODY | {"videoUrl": video["data"]["download_url"]}))["taskId"]
+    assert await caller.query(task_id) == fixture("query_running") | {"taskId": task_id}
+    await asyncio.sleep(60)
+    answer = await caller.query(task_id)
+    recorded = fixture("query_success_motion")
+    assert answer.keys() == recorded.keys()
+    assert answer["usage"] == recorded["usage"]
+    assert answer["results"][0].keys() == recorded["results"][0].keys()
+    assert answer["results"][0]["outputType"] == "mp4"
+    assert caller.server.ledger.money == Decimal("8.10")
+
+
+async def test_a_video_of_unknown_length_is_billed_as_five_seconds(caller: Caller) -> None:
+    await caller.submit(endpoint="kling-v3.0-pro/motion-control")
+    assert caller.server.ledger.money == Decimal("5.40")
+
+
+async def test_a_model_at_its_own_limit_queues_and_promotes_exactly_when_one_settles(serve: Serve) -> None:
+    durations = iter([30.0, 50.0, 10.0, 5.0])
+    caller = await serve(model_limits={KLING: 2}, run_time=lambda _endpoint, _rng: next(durations))
+    ids = [(await caller.submit())["taskId"] for _ in range(4)]
+    assert await caller.query(ids[2]) == fixture("query_queued") | {"taskId": ids[2]}
+    await asyncio.sleep(1000)  # nobody looks meanwhile
+    times = [(task.started_at, task.settles_at) for task in caller.server.ledger.tasks]
+    assert times == [(0, 30), (0, 50), (30, 40), (40, 45)]
+
+
+async def test_a_queued_submit_says_so(serve: Serve) -> None:
+    caller = await serve(model_limits={KLING: 1})
+    await caller.submit()
+    answer = await caller.submit()
+    assert answer.keys() == fixture("submit_success_queued").keys()
+    assert answer["status"] == "QUEUED"
+
+
+async def test_another_model_does_not_wait_in_the_same_line(serve: Serve) -> None:
+    caller = await serve(model_limits={KLING: 1})
+    assert [(await caller.submit())["status"] for _ in range(2)] == ["RUNNING", "QUEUED"]
+    assert (await caller.submit(endpoint="any/model"))["status"] == "RUNNING"
+
+
+async def test_a_personal_queue_lets_submits_wait_for_the_account(serve: Serve) -> None:
+    caller = await serve(limit=1, queue=True, run_time=10.0)
+    ids = [(await caller.submit())["taskId"] for _ in range(3)]
+    await asyncio.sleep(15)
+    assert [(await caller.query(task_id))["status"] for task_id in ids] == ["SUCCESS", "RUNNING", "QUEUED"]
+
+
+async def test_a_personal_queue_has_an_end(serve: Serve) -> None:
+    caller = await serve(limit=1, queue=True)
+    answers = [await caller.submit({}, endpoint="any/model") for _ in range(1002)]
+    assert [answer["errorCode"] for answer in answers[-2:]] == ["", "814"]
+
+
+async def test_a_cancelled_task_says_so_and_gives_its_place_to_the_next(serve: Serve) -> None:
+    caller = await serve(model_limits={KLING: 1}, run_time=60.0)
+    first, second, third = [(await caller.submit())["taskId"] for _ in range(3)]
+    await asyncio.sleep(10)
+    assert await cancel(caller, second) == fixture("v1_cancel_success")
+    assert await cancel(caller, first) == fixture("v1_cancel_success")
+    assert await caller.query(first) == fixture("query_cancelled") | {"taskId": first}
+    assert (await caller.query(second))["status"] == "CANCEL"
+    assert (await caller.query(third))["status"] == "RUNNING"
+    assert [(task.started_at, task.settles_at) for task in caller.server.ledger.tasks] == [
+        (0, 10),
+        (None, 10),
+        (10, 70),
+    ]
+
+
+async def test_only_an_unsettled_task_of_ones_own_can_be_cancelled(caller: Caller) -> None:
+    assert await cancel(caller, "1999999999999999999") == fixture("v1_cancel_error_807")
+    task_id = (await caller.submit())["taskId"]
+    await asyncio.sleep(60)
+    answer = await cancel(caller, task_id)
+    assert (answer["code"], answer["msg"]) == (817, "APIKEY_TASK_CANCEL_NOT_ALLOWED")
+
+
+async def cancel(caller: Caller, task_id: str) -> Json:
+    return await caller.post("/task/openapi/cancel", {"apiKey": caller.server.api_key, "taskId": task_id})
+
+
+async def test_an_unknown_task_is_not_found_and_its_id_is_echoed(caller: Caller) -> None:
+    recorded = fixture("query_error_1004_not_found")
+    assert await caller.query(recorded["taskId"]) == recorded
+
+
+async def test_a_task_belongs_to_its_key(caller: Caller) -> None:
+    task_id = (await caller.submit())["taskId"]
+    assert (await caller.query(task_id, key=caller.server.keys["NORMAL"]))["errorCode"] == "1004"
+
+
+@pytest.mark.parametrize("task_id", ["abc", "", None, 1.5, True, "12 "])
+async def test_an_id_that_is_no_long_cannot_be_parsed(caller: Caller, task_id: object) -> None:
+    answer = await caller.query(task_id)
+    assert (answer["taskId"], answer["errorCode"], answer["errorMessage"]) == (
+        "",
+        "1007",
+        "failed to parse request body",
+    )
+
+
+async def test_the_id_zero_is_refused_before_the_key_is_looked_at(caller: Caller) -> None:
+    assert (await caller.query("0", key="wrong"))["errorCode"] == "1007"
+
+
+async def test_a_query_with_an_unknown_key_is_told_so(caller: Caller) -> None:
+    assert await caller.query("999999999", key="wrong") == fixture("query_error_806_bad_key")
+
+
+async def test_queue_status_counts_as_text(serve: Serve) -> None:
+    caller = await serve(limit=30, model_limits={KLING: 1})
+    for _ in range(3):
+        await caller.submit()
+    assert await caller.get("/openapi/v2/queue/status") == fixture("queue_status")
+
+
+async def test_queue_status_of_another_key_counts_none_of_these(caller: Caller) -> None:
+    await caller.submit()
+    answer = await caller.get("/openapi/v2/queue/status", key=caller.server.keys["EXCLUSIVE"])
+    assert answer["data"]["apiKeyType"] == "EXCLUSIVE"
+    assert answer["data"]["totalCurrentTasks"] == "0"
+    assert answer["data"]["instanceCount"] == "1"
+
+
+async def test_an_account_knows_its_key_by_the_lower_case_name_only(caller: Caller) -> None:
+    await caller.submit()
+    path, key = "/uc/openapi/accountStatus", caller.server.api_key
+    assert await caller.post(path, {"apikey": key}) == fixture("account_status_shared")
+    assert (await caller.post(path, {"apiKey": key}))["code"] == 301
+    assert (await caller.post(path, {"apikey": caller.server.keys["FREE"]}))["code"] == 802
+    assert await caller.post(path, {"apikey": "x"}, key="x") == fixture("account_status_bad_key_806")
+
+
+async def test_an_ordinary_account_has_coins_and_no_money(caller: Caller) -> None:
+    key = caller.server.keys["NORMAL"]
+    assert await caller.post("/uc/openapi/accountStatus", {"apikey": key}, key=key) == fixture("account_status")
+
+
+async def test_the_wallet_shows_what_is_left(serve: Serve) -> None:
+    caller = await serve(balance=10)
+    await caller.submit()
+    answer = await caller.post("/uc/openapi/accountStatus", {"apikey": caller.server.api_key})
+    assert answer["data"]["remainMoney"] == "5.95"
+
+
+async def test_the_ledger_over_http_says_what_the_ledger_in_process_says(caller: Caller) -> None:
+    await caller.upload(PNG, "media.png")
+    task_id = (await caller.submit())["taskId"]
+    await caller.submit({}, endpoint=WAN)
+    await caller.query(task_id)
+    await caller.get("/openapi/v2/queue/status")
+    page = await caller.get("/_emulator/ledger")
+    ledger = caller.server.ledger
+    assert [(row["code"], row["task_id"]) for row in page["submissions"]] == [("", task_id), ("1007", "")]
+    assert page["submissions"][0]["body"] == BODY
+    assert [row["task_id"] for row in page["tasks"]] == [task_id]
+    assert page["tasks"][0]["charged"] == page["money"] == "4.05"
+    assert [(row["kind"], row["task_id"]) for row in page["questions"]] == [("query", task_id), ("queue_status", None)]
+    assert page["uploads"][0]["sha256"] == ledger.uploads[0].sha256
+    assert page["peak_unsettled"] == ledger.peak_unsettled() == 1
+    assert caller.server.api_key not in str(page)
+
+
+async def test_the_ledger_counts_unsettled_tasks_by_the_servers_own_times(caller: Caller) -> None:
+    ledger = caller.server.ledger
+    for _ in range(3):
+        await caller.submit()
+        await asyncio.sleep(25)
+    assert [ledger.unsettled(at) for at in (0, 25, 50, 60, 85, 110)] == [1, 2, 3, 2, 1, 0]
+    assert ledger.peak_unsettled() == 3
