@@ -1,1 +1,103 @@
-"""rh_async."""
+"""An asyncio client for RunningHub's motion-transfer models: many paid jobs at once, none bought twice.
+
+The front door: names only. Behind it the floors, each looking down and never up or sideways::
+
+    __main__ · _cli                                                  words in, words out
+    _session                                                         what a caller can ask
+    _services · _map                                                 one lifetime; many requests in, outcomes out
+    _submissions                                                     upload → slot → POST → record
+    _uploads · _downloads · _poller                                  services
+    _transport · _job                                                the only wires to the outside
+    _protocol                                                        what to send, what an answer means
+    _codes · _agenda · _admission · _sniff · motion                  pure: no I/O, no clock
+    _wire · _request · events                                        shapes
+    errors on _types                                                 nouns
+    emulator                                                         stands apart, knows nothing of the rest
+"""
+
+from ._agenda import Pace
+from ._codes import CHINA_SITE, GLOBAL_SITE
+from ._job import Job
+from ._map import Outcome, Outcomes
+from ._request import ModelRequest, Request
+from ._session import Session
+from ._transport import Retry, Timeouts
+from ._types import Output, Result, Snapshot, TaskId, Upload, Usage
+from .errors import (
+    ApiError,
+    AtCapacity,
+    AuthenticationFailed,
+    BalanceExhausted,
+    ConfigurationError,
+    ContentRefused,
+    InvalidRequest,
+    JobCancelled,
+    JobError,
+    JobFailed,
+    JobLost,
+    LocalRefusal,
+    MediaRefused,
+    ModelUnavailable,
+    NeverArrived,
+    NoAnswer,
+    NotFound,
+    RateLimited,
+    RequestRefused,
+    RHError,
+    SaveError,
+    ServerFault,
+    SessionError,
+    SubmitUnknown,
+    TransportError,
+    UnreadableAnswer,
+)
+from .motion import CharacterMotionTransfer, DreamActor, KlingMotionControl
+
+__all__ = [
+    "CHINA_SITE",
+    "GLOBAL_SITE",
+    "ApiError",
+    "AtCapacity",
+    "AuthenticationFailed",
+    "BalanceExhausted",
+    "CharacterMotionTransfer",
+    "ConfigurationError",
+    "ContentRefused",
+    "DreamActor",
+    "InvalidRequest",
+    "Job",
+    "JobCancelled",
+    "JobError",
+    "JobFailed",
+    "JobLost",
+    "KlingMotionControl",
+    "LocalRefusal",
+    "MediaRefused",
+    "ModelRequest",
+    "ModelUnavailable",
+    "NeverArrived",
+    "NoAnswer",
+    "NotFound",
+    "Outcome",
+    "Outcomes",
+    "Output",
+    "Pace",
+    "RHError",
+    "RateLimited",
+    "Request",
+    "RequestRefused",
+    "Result",
+    "Retry",
+    "SaveError",
+    "ServerFault",
+    "Session",
+    "SessionError",
+    "Snapshot",
+    "SubmitUnknown",
+    "TaskId",
+    "Timeouts",
+    "TransportError",
+    "UnreadableAnswer",
+    "Upload",
+    "Usage",
+]

@@ -27,6 +27,7 @@ ERROR_CLASSES: dict[str, type[errors.ApiError]] = {
     code: kind for kind, codes in _CLASSES.items() for code in codes.split()
 }
 
+# The only refusals of a submit that say "later" in words: harmless to repeat.
 _REFUSED_FOR_NOW = frozenset({"415", "421", "814", "1003", "1010", "1011", "1520"})
 # After these a task may exist and be charged: the server speaks of its own trouble, not of the request (contract 9).
 _MAYBE_BOUGHT = frozenset({"500", "1000", "1005", "1006", "1012", "1015", "1504"})
@@ -50,7 +51,7 @@ def api_error(
         phase=route.value,
         code=code,
         task_id=task_id or None,
-        retryable=kind.retryable or code in _ALSO_RETRYABLE,
+        retryable=code in _REFUSED_FOR_NOW if route is Route.SUBMIT else kind.retryable or code in _ALSO_RETRYABLE,
         maybe_billed=route is Route.SUBMIT and (code not in ERROR_CLASSES or code in _MAYBE_BOUGHT),
         advice=_advice(kind, code),
     )
@@ -88,8 +89,3 @@ def http_error(answer: Answer, route: Route) -> errors.RHError:
     if 400 <= answer.status < 500 and answer.status != 408:
         return errors.InvalidRequest(f"{route.value} answered {code}", phase=route.value, code=code)
     return errors.UnreadableAnswer(f"{route.value} answered {code}", body=answer.body, phase=route.value, code=code)
-
-
-def refused_for_now(error: errors.RHError) -> bool:
-    """Whether a submit was turned away in words that say "later" (contract 8): harmless to repeat."""
-    return isinstance(error, errors.ApiError) and (error.code in _REFUSED_FOR_NOW or error.code == "HTTP 429")

@@ -51,7 +51,7 @@ def decode_submit(answer: Answer, *, currency: str | None = None) -> Snapshot:
     """Read the answer to a submit: the error code before the task id, and that before the status (contract 0.3).
 
     :raises SubmitUnknown: it cannot be known whether a job was bought.
-    :raises ApiError: it was refused; `refused_for_now` tells whether it may be repeated. One that carries a task id is
+    :raises ApiError: it was refused; its ``retryable`` tells whether it may be repeated. One that carries a task id is
         to be asked about before it is believed.
     """
     try:
@@ -110,6 +110,17 @@ def decode_upload(answer: Answer) -> Stored:
     if not file_name or not url:
         raise errors.UnreadableAnswer("the upload's answer names no file", body=answer.body, phase="upload")
     return Stored(file_name=file_name, url=url)
+
+
+def download_refusal(status: int) -> errors.RHError | None:
+    """What the HTTP status of a result's link means; None where the file follows."""
+    words = f"the link answered HTTP {status}"
+    if status == 200:
+        return None
+    if status in {403, 404, 410}:
+        return errors.NotFound(f"{words}: it has expired or is gone", phase="download", code=f"HTTP {status}")
+    later = status in {408, 425, 429} or status >= 500
+    return errors.ApiError(words, phase="download", code=f"HTTP {status}", retryable=later)
 
 
 def _read(answer: Answer, route: Route) -> Wire:

@@ -113,6 +113,10 @@ class Request(ABC):
         for name, value in self.parameters().items():
             yield from (Media(leaf, name, limits.get(name)) for leaf in _leaves(value) if isinstance(leaf, Path))
 
+    def uploads(self) -> Iterator[Upload]:
+        """The uploads it was given."""
+        return (leaf for value in self.parameters().values() for leaf in _leaves(value) if isinstance(leaf, Upload))
+
     def wire(self, uploaded: Callable[[Path | Upload], Upload]) -> dict[str, Any]:
         """The body to send.
 
@@ -156,7 +160,7 @@ class ModelRequest(Request):
     :raises RequestRefused: the endpoint or a field cannot be sent.
     """
 
-    endpoint: str = field()  # type: ignore[misc]  # a field where the others compute
+    endpoint: str = field()
     fields: Mapping[str, Any] = field(converter=dict, repr=brief)
 
     def parameters(self) -> dict[str, Any]:

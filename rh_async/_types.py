@@ -16,6 +16,7 @@ SUCCEEDED = frozenset({"SUCCESS"})
 FAILED = frozenset({"FAILED"})
 # CANCEL is the official kit's word; the other spellings are tolerated by third parties (contract 4.2).
 CANCELLED = frozenset({"CANCEL", "CANCELLED", "CANCELED"})
+# Other in-flight words mean the same: what is not settled goes on.
 IN_FLIGHT = frozenset({"CREATE", "PENDING", "QUEUED", "RUNNING"})
 SETTLED = SUCCEEDED | FAILED | CANCELLED
 

@@ -1,0 +1,161 @@
+"""The handle in the caller's hand: awaitable, watchable, never changed by waiting.
+
+Waiting is not owning: a cancelled wait disturbs neither the job nor anybody else who waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Generator
+from datetime import datetime
+from typing import Any
+
+import anyio
+from attrs import define, field
+
+from ._request import Request
+from ._types import Result, Snapshot, TaskId
+from .errors import JobCancelled, JobError, JobFailed, RHError
+
+
+@define(eq=False, kw_only=True, repr=False)
+class Job:
+    """One thing the caller wants done. Made by the session, never by hand.
+
+    :ivar request: what was asked for; None for a task submitted elsewhere.
+    :ivar task_id: the server's id; None until it has accepted the job.
+    :ivar snapshot: the last answer that brought news; None before the first.
+    :ivar submitted_utc: when the server accepted it, as far as known.
+    """
+
+    request: Request | None
+    task_id: TaskId | None = None
+    snapshot: Snapshot | None = None
+    submitted_utc: datetime | None = None
+    _outcome: Result | RHError | None = field(default=None, init=False)
+    _news: anyio.Event | None = field(default=None, init=False)  # made at the first wait: it costs 900 bytes
+    _on_end: Callable[[Job], None] | None = field(default=None, init=False)
+
+    @property
+    def status(self) -> str:
+        """The server's word, in capitals; ``waiting`` before it has accepted the job, ``ended`` if it never did."""
+        if self.snapshot is not None:
+            return self.snapshot.status
+        return "waiting" if self._outcome is None else "ended"
+
+    @property
+    def done(self) -> bool:
+        """Whether awaiting the job returns or raises at once."""
+        return self._outcome is not None
+
+    @property
+    def error(self) -> RHError | None:
+        """Why the job ended without a result; None if it did not."""
+        return self._outcome if isinstance(self._outcome, RHError) else None
+
+    @property
+    def result(self) -> Result | None:
+        """What the job made; None until it has succeeded."""
+        return self._outcome if isinstance(self._outcome, Result) else None
+
+    def __await__(self) -> Generator[Any, Any, Result]:
+        return self._ended().__await__()
+
+    async def accepted(self) -> TaskId:
+        """Wait until the server has accepted the job.
+
+        :raises RHError: it never did.
+        """
+        await self._until(lambda: self.task_id is not None or self._outcome is not None)
+        if self.task_id is None:
+            await self._ended()
+        assert self.task_id is not None  # noqa: S101 - for the type checker: without an id, _ended has raised
+        return self.task_id
+
+    def changes(self) -> AsyncIterator[Snapshot]:
+        """The answers that bring news, from the present one on, until the job ends."""
+        return _Changes(self)
+
+    async def _ended(self) -> Result:
+        await self._until(lambda: self._outcome is not None)
+        if isinstance(self._outcome, RHError):
+            # Raised twice, one exception would grow its traceback and share its notes.
+            raise self._outcome.fresh()
+        assert self._outcome is not None  # noqa: S101 - for the type checker
+        return self._outcome
+
+    async def _until(self, reached: Callable[[], bool]) -> None:
+        while not reached():
+            self._news = self._news or anyio.Event()
+            try:
+                await self._news.wait()
+            except asyncio.CancelledError as error:
+                error.add_note(f"The wait was given up, not the job: {self!r} goes on.")
+                raise
+
+    def __repr__(self) -> str:
+        name = "not yet submitted" if self.task_id is None else f"task {self.task_id}"
+        about = "" if self.request is None else f" {self.request.endpoint}"
+        return f"<Job{about}, {name}, {self.status}>"
+
+    # --- for the rooms that carry the job; not for callers -----------------------------------------------------------
+
+    def notice(self, snapshot: Snapshot) -> bool:
+        """Take an answer; whether it brings news."""
+        if self.snapshot is not None and (self.snapshot.status, self.snapshot.code) == (snapshot.status, snapshot.code):
+            return False
+        self.snapshot, self.task_id = snapshot, snapshot.task_id
+        self._tell()
+        return True
+
+    def end(self, outcome: Result | RHError) -> None:
+        """Let everybody who waits know how it ended; the first end stands."""
+        if self._outcome is None:
+            self._outcome = outcome
+            self._tell()
+            if self._on_end is not None:
+                self._on_end(self)
+
+    def when_ended(self, call: Callable[[Job], None]) -> None:
+        """Call this, once, when the job ends."""
+        self._on_end = call
+
+    def _tell(self) -> None:
+        if self._news is not None:
+            self._news.set()
+            self._news = None
+
+
+@define(eq=False)
+class _Changes(AsyncIterator[Snapshot]):
+    """Skips what nobody looked at in time; the last answer is never skipped."""
+
+    _job: Job
+    _seen: Snapshot | None = field(default=None, init=False)
+
+    async def __anext__(self) -> Snapshot:
+        job = self._job
+        await job._until(lambda: job.snapshot is not self._seen or job.done)  # noqa: SLF001 - the two are one
+        if job.snapshot is None or job.snapshot is self._seen:
+            raise StopAsyncIteration
+        self._seen = job.snapshot
+        return job.snapshot
+
+
+def outcome_of(job: Job, snapshot: Snapshot, *, noticed_utc: datetime) -> Result | JobError:
+    """What a settled snapshot means for the caller."""
+    if snapshot.succeeded and snapshot.outputs:
+        return Result(
+            task_id=snapshot.task_id,
+            outputs=snapshot.outputs,
+            usage=snapshot.usage,
+            submitted_utc=job.submitted_utc,
+            noticed_utc=noticed_utc,
+            raw=snapshot.raw,
+        )
+    if snapshot.cancelled:
+        return JobCancelled("the job was cancelled", task_id=snapshot.task_id, snapshot=snapshot)
+    if snapshot.succeeded:
+        return JobFailed("the job succeeded without results", task_id=snapshot.task_id, snapshot=snapshot)
+    words = f"the job failed with code {snapshot.code or 'none'}: {snapshot.message or 'no message'}"
+    return JobFailed(words, task_id=snapshot.task_id, snapshot=snapshot, code=snapshot.code)

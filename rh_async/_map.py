@@ -1,0 +1,199 @@
+"""Many requests in, outcomes out as they come: bounded memory, and one bad clip never stops the rest.
+
+It is an object with ``__aiter__`` and ``aclose``, not an async generator: one of those that holds tasks dies badly when
+its loop is left with ``break``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+
+import anyio
+from anyio.abc import TaskGroup
+from attrs import define, field, frozen
+
+from ._job import Job
+from ._request import Request
+from ._types import Result, TaskId
+from .errors import AuthenticationFailed, BalanceExhausted, RHError
+
+Requests = Iterable[Request] | AsyncIterable[Request]
+
+
+@frozen(kw_only=True)
+class Outcome:
+    """How one request of many ended.
+
+    :param task_id: the server's id; None if it was never accepted.
+    :param result: what it made; with an ``error`` beside it if saving that failed.
+    :param error: why there is no result, or no file.
+    """
+
+    request: Request
+    task_id: TaskId | None = None
+    result: Result | None = None
+    error: RHError | None = None
+
+
+@define(eq=False, kw_only=True)
+class Feed:
+    """Starts requests while there is room, and gathers how they ended.
+
+    Room is what is under way and what nobody has read yet together: who stops reading stops submission.
+
+    :param start: starts one job.  :param withdraw: stops one whose POST has not left.
+    :param save: brings a result to disk, where it is wanted.
+    :param window: how many may be under way or unread.
+    """
+
+    requests: Requests
+    start: Callable[[Request], Job]
+    withdraw: Callable[[Job], None]
+    save: Callable[[Result], Awaitable[Result]] | None
+    window: int
+    tasks: TaskGroup
+    _unread: deque[Outcome] = field(factory=deque, init=False)
+    _open: set[Job] = field(factory=set, init=False)
+    _news: anyio.Event = field(factory=anyio.Event, init=False)
+    _room: anyio.Event = field(factory=anyio.Event, init=False)
+    _puller: asyncio.Task[None] | None = field(default=None, init=False)
+    _error: BaseException | None = field(default=None, init=False)
+    _over: bool = field(default=False, init=False)
+
+    async def next(self) -> Outcome:
+        """The next outcome.
+
+        :raises StopAsyncIteration: there will be no more.
+        :raises BaseException: the caller's iterable failed, or the account was refused; all that ran was told before.
+        """
+        if self._puller is None and not self._over:
+            self._puller = asyncio.create_task(self._pull())
+            self._puller.add_done_callback(self._pulled)
+            self.tasks.start_soon(self._mind, self._puller)
+        while not self._unread:
+            if self._over and not self._open:
+                self._raise()
+            self._news = anyio.Event()
+            await self._news.wait()
+        self._room.set()
+        return self._unread.popleft()
+
+    def close(self) -> None:
+        """Start nothing more, withdraw what has not been sent, let go of what runs."""
+        self._over = True
+        if self._puller is not None:
+            self._puller.cancel()
+        for job in list(self._open):
+            job.when_ended(lambda _: None)
+            self.withdraw(job)
+        self._open.clear()
+        self._unread.clear()
+        self._news.set()
+
+    def _raise(self) -> None:
+        error, self._error = self._error, None
+        raise StopAsyncIteration if error is None else error
+
+    async def _mind(self, puller: asyncio.Task[None]) -> None:
+        """Keep the puller inside the session's lifetime, and its failure out of the session's services."""
+        try:
+            await asyncio.wait({puller})
+        finally:
+            puller.cancel()
+
+    async def _pull(self) -> None:
+        async for request in _each(self.requests, self._roomy):
+            job = self.start(request)
+            self._open.add(job)
+            job.when_ended(self._ended)
+            if job.done:
+                self._ended(job)
+
+    def _pulled(self, puller: asyncio.Task[None]) -> None:
+        self._over = True
+        if not puller.cancelled() and self._error is None:
+            self._error = puller.exception()
+        self._news.set()
+
+    async def _roomy(self) -> None:
+        while len(self._open) + len(self._unread) >= self.window:
+            self._room = anyio.Event()
+            await self._room.wait()
+
+    def _ended(self, job: Job) -> None:
+        if isinstance(job.error, AuthenticationFailed | BalanceExhausted):
+            self._refused(job.error)
+        if self.save is not None and job.result is not None:
+            self.tasks.start_soon(self._save, job, job.result, self.save)
+        else:
+            self._tell(job, job.result, job.error)
+
+    def _refused(self, error: RHError) -> None:
+        """The account will not buy: what has not been sent stays here."""
+        if self._error is None:
+            self._error = error.fresh()
+            if self._puller is not None:
+                self._puller.cancel()
+            for job in list(self._open):
+                self.withdraw(job)
+
+    async def _save(self, job: Job, result: Result, save: Callable[[Result], Awaitable[Result]]) -> None:
+        try:
+            self._tell(job, await save(result), None)
+        except RHError as error:
+            self._tell(job, result, error)
+
+    def _tell(self, job: Job, result: Result | None, error: RHError | None) -> None:
+        if job in self._open and job.request is not None:
+            self._open.discard(job)
+            self._unread.append(Outcome(request=job.request, task_id=job.task_id, result=result, error=error))
+            self._news.set()
+
+
+@define(eq=False)
+class Outcomes(AsyncIterable[Outcome]):
+    """The outcomes of many requests, as they come; iterate it once.
+
+    Leaving the loop stops starting and detaches what runs, as `aclose` does.
+    """
+
+    _feed: Feed
+
+    def __aiter__(self) -> AsyncIterator[Outcome]:
+        return _Cursor(self._feed)
+
+    async def aclose(self) -> None:
+        """Start nothing more, withdraw what has not been sent; what runs goes on remotely."""
+        self._feed.close()
+
+
+class _Cursor(AsyncIterator[Outcome]):
+    """A place in the outcomes: a loop that is left drops it, and that is how leaving is noticed."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        weakref.finalize(self, _close_soon, asyncio.get_running_loop(), feed).atexit = False
+
+    async def __anext__(self) -> Outcome:
+        return await self._feed.next()
+
+
+def _close_soon(loop: asyncio.AbstractEventLoop, feed: Feed) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(feed.close)
+
+
+async def _each(requests: Requests, roomy: Callable[[], Awaitable[None]]) -> AsyncIterator[Request]:
+    """One request after another, each asked for only when there is room for it."""
+    await roomy()
+    if isinstance(requests, AsyncIterable):
+        async for request in requests:
+            yield request
+            await roomy()
+    else:
+        for request in requests:
+            yield request
+            await roomy()

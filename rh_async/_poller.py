@@ -1,0 +1,142 @@
+"""Carries the agenda's questions to the server and settles jobs with the answers.
+
+A fixed set of standing askers takes turns at the agenda: one waits for the next question to fall due, the others wait
+for an answer or for their turn. There is no task and no timer per job, nor per question.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import anyio
+from attrs import define, field
+
+from ._agenda import Agenda
+from ._codes import key_refused
+from ._job import Job
+from ._protocol import decode_query, encode_query
+from ._transport import Transport
+from ._types import IN_FLIGHT, Snapshot, TaskId
+from .errors import JobLost, NotFound, RHError
+
+log = logging.getLogger(__name__)
+
+
+@define(eq=False, kw_only=True)
+class Poller:
+    """The shared polling scheduler of one session.
+
+    :param currency: of the site, for what the server says a job cost.
+    :param settled: takes a job whose end the server has told.
+    :param lost: takes a job that the server will not settle any more, and why.
+    :param changed: takes an answer that brings news of a job.
+    :param key_refused: takes the error after which nothing more is asked.
+    """
+
+    transport: Transport
+    agenda: Agenda
+    currency: str | None
+    settled: Callable[[Job, Snapshot], None]
+    lost: Callable[[Job, RHError], None]
+    changed: Callable[[Snapshot], None]
+    key_refused: Callable[[RHError], None]
+    jobs: dict[TaskId, Job] = field(factory=dict, init=False)
+    _turn: anyio.Lock = field(factory=anyio.Lock, init=False)
+    _changed: anyio.Event = field(factory=anyio.Event, init=False)
+    _strange: set[str] = field(factory=set, init=False)
+
+    def watch(self, job: Job, task_id: TaskId, *, accepted_at: float | None = None) -> None:
+        """Ask about the job until it settles.
+
+        :param accepted_at: when the server accepted it, on the loop's clock; None for one submitted elsewhere.
+        """
+        self.jobs[task_id] = job
+        self.agenda.watch(task_id, now=anyio.current_time(), accepted_at=accepted_at)
+        self._changed.set()
+
+    async def serve(self) -> None:
+        """Ask, until cancelled."""
+        async with anyio.create_task_group() as askers:
+            for _ in range(self.agenda.pace.open_questions):
+                askers.start_soon(self._ask_on)
+
+    async def look(self, task_id: TaskId) -> Snapshot:
+        """Ask about one job now, outside the timetable.
+
+        :raises RHError: the question failed.
+        """
+        return await self.transport.ask(
+            encode_query(task_id), lambda answer: decode_query(answer, task_id, currency=self.currency)
+        )
+
+    async def _ask_on(self) -> None:
+        while True:
+            async with self._turn:
+                task_id = await self._next()
+            await self._ask(task_id)
+
+    async def _next(self) -> TaskId:
+        while (task_id := self.agenda.ask(now=anyio.current_time())) is None:
+            self._changed = anyio.Event()
+            wake_at = self.agenda.wake_at()
+            with anyio.move_on_after(None if wake_at is None else wake_at - anyio.current_time()):
+                await self._changed.wait()
+        return task_id
+
+    async def _ask(self, task_id: TaskId) -> None:
+        try:
+            snapshot = await self.look(task_id)
+        except RHError as error:
+            self._unanswered(task_id, error)
+        else:
+            self._answered(task_id, snapshot)
+        self._changed.set()
+
+    def _answered(self, task_id: TaskId, snapshot: Snapshot) -> None:
+        now = anyio.current_time()
+        job = self.jobs.get(task_id)
+        if job is None:
+            return
+        if snapshot.settled and not self._results_may_come(snapshot, now):
+            self.forget(task_id)
+            self.settled(job, snapshot)
+        elif self.agenda.overdue(task_id, now=now):
+            self._lose(job, task_id, f"the job was still {snapshot.status} after the polling horizon")
+        else:
+            self._goes_on(job, snapshot, now)
+
+    def _goes_on(self, job: Job, snapshot: Snapshot, now: float) -> None:
+        if snapshot.status not in IN_FLIGHT and not snapshot.settled and snapshot.status not in self._strange:
+            self._strange.add(snapshot.status)
+            log.warning("rh_async.unknown_status %s: taken for still running", snapshot.status)
+        if not snapshot.settled and job.notice(snapshot):
+            self.changed(snapshot)
+        self.agenda.answered(snapshot.task_id, now=now)
+
+    def _results_may_come(self, snapshot: Snapshot, now: float) -> bool:
+        missing = snapshot.succeeded and not snapshot.outputs
+        return missing and self.agenda.awaits_results(snapshot.task_id, now=now)
+
+    def _unanswered(self, task_id: TaskId, error: RHError) -> None:
+        now = anyio.current_time()
+        job = self.jobs.get(task_id)
+        if job is None:
+            return
+        if key_refused(error):
+            self.key_refused(error)
+        elif isinstance(error, NotFound) and error.code == "1004" and not self.agenda.newborn(task_id, now=now):
+            self._lose(job, task_id, "the server does not know the task, or no longer", code="1004")
+        elif self.agenda.overdue(task_id, now=now):
+            self._lose(job, task_id, f"nothing could be learnt until the polling horizon; last: {error.message}")
+        else:
+            self.agenda.unanswered(task_id, now=now)
+
+    def _lose(self, job: Job, task_id: TaskId, why: str, *, code: str = "") -> None:
+        self.forget(task_id)
+        self.lost(job, JobLost(why, task_id=task_id, snapshot=job.snapshot, code=code))
+
+    def forget(self, task_id: TaskId) -> None:
+        """Ask no more about a job."""
+        self.jobs.pop(task_id, None)
+        self.agenda.forget(task_id)

@@ -1,0 +1,211 @@
+"""What runs while a session is open: the rooms, joined, opened and closed in order.
+
+They live in one task of their own, so that a session may be entered and left in different tasks and no cancel scope
+wraps the caller's code. If they crash, every job is broken with that error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from types import TracebackType
+
+import anyio
+from anyio.abc import TaskGroup
+from attrs import define, field
+
+from ._admission import Admission
+from ._agenda import Agenda, Pace
+from ._downloads import Downloads
+from ._job import Job, outcome_of
+from ._poller import Poller
+from ._protocol import CURRENCIES
+from ._submissions import Submissions
+from ._transport import Transport
+from ._types import Output, Result, Snapshot, TaskId
+from ._uploads import Uploads
+from .errors import RHError, SessionError
+from .events import Changed, Event, Settled
+
+log = logging.getLogger(__name__)
+
+
+@define(eq=False)
+class Observer:
+    """Hands events to the caller's callback; what that raises is logged and disturbs nobody."""
+
+    _callback: Callable[[Event], object] | None
+
+    def __call__(self, event: Event) -> None:
+        if self._callback is not None:
+            with self:
+                self._callback(event)
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        log.error("rh_async.on_event_failed", exc_info=error)
+        return True
+
+
+@define(eq=False, kw_only=True)
+class Services:
+    """The rooms of one open session."""
+
+    transport: Transport
+    pace: Pace
+    in_flight: int
+    tell: Observer
+    poller: Poller = field(init=False)
+    uploads: Uploads = field(init=False)
+    downloads: Downloads = field(init=False)
+    submissions: Submissions = field(init=False)
+    tasks: TaskGroup = field(init=False)
+    _loop: asyncio.AbstractEventLoop = field(init=False)
+    _host: asyncio.Task[None] = field(init=False)
+    _ready: anyio.Event = field(factory=anyio.Event, init=False)
+    _stop: anyio.Event = field(factory=anyio.Event, init=False)
+    _refused: RHError | None = field(default=None, init=False)
+
+    # --- one lifetime ------------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Open the rooms."""
+        self._loop = asyncio.get_running_loop()
+        self.transport.open()
+        self._host = asyncio.create_task(self._serve(), name="rh_async services")
+        self._host.add_done_callback(self._host_ended)
+        await self._ready.wait()
+
+    async def close(self) -> RHError | None:
+        """Withdraw what has not been sent, finish open POSTs, let go of what runs; why the services crashed, if so."""
+        with anyio.CancelScope(shield=True):
+            self.submissions.withdraw_all()
+            self._stop.set()
+            await asyncio.wait({self._host})
+            if ids := sorted(self.poller.jobs):
+                log.warning("rh_async.left_running %s", " ".join(ids), extra={"task_ids": ids})
+            self._break(SessionError("the session ended while the job was running; it goes on remotely"))
+            await self.transport.close()
+        return self._failure()
+
+    def check(self) -> None:
+        """Refuse use from elsewhere, or after the end.
+
+        :raises RHError: the services are not to be used.
+        """
+        if self._refused is not None:
+            raise self._refused.fresh()
+        if failure := self._failure():
+            raise failure
+        if self._stop.is_set():
+            raise SessionError("the session has ended")
+        try:
+            here = asyncio.get_running_loop()
+        except RuntimeError:
+            raise SessionError("there is no running event loop here") from None
+        if here is not self._loop:
+            raise SessionError("the session belongs to another event loop")
+
+    async def _serve(self) -> None:
+        async with anyio.create_task_group() as self.tasks:
+            self._open_rooms()
+            self.tasks.start_soon(self.poller.serve)
+            self._ready.set()
+            await self._stop.wait()
+            self.tasks.cancel_scope.cancel()
+
+    def _open_rooms(self) -> None:
+        self.poller = Poller(
+            transport=self.transport,
+            agenda=Agenda(self.pace),
+            currency=CURRENCIES.get(self.transport.base_url),
+            settled=self._settled,
+            lost=self._lost,
+            changed=lambda snapshot: self.tell(Changed(snapshot=snapshot)),
+            key_refused=self._key_refused,
+        )
+        self.uploads = Uploads(transport=self.transport, tasks=self.tasks, tell=self.tell)
+        self.downloads = Downloads(transport=self.transport, fresh=self._fresh, tell=self.tell)
+        self.submissions = Submissions(
+            transport=self.transport,
+            uploads=self.uploads,
+            admission=Admission(self.in_flight),
+            poller=self.poller,
+            tasks=self.tasks,
+            accepted=self._accepted,
+            ended=self._never_accepted,
+            tell=self.tell,
+            wall=_wall,
+        )
+
+    def _host_ended(self, _: asyncio.Task[None]) -> None:
+        self._ready.set()
+        if failure := self._failure():
+            self._break(failure)
+            self.submissions.withdraw_all()
+
+    def _failure(self) -> RHError | None:
+        if not self._host.done() or self._host.cancelled() or (cause := self._host.exception()) is None:
+            return None
+        while isinstance(cause, BaseExceptionGroup) and len(cause.exceptions) == 1:
+            cause = cause.exceptions[0]
+        failure = SessionError(f"the session's services failed: {cause!r}")
+        failure.__cause__ = cause
+        return failure
+
+    def _break(self, error: RHError) -> None:
+        """End the wait for every job in flight, though none has settled: it may be attached to again."""
+        for task_id, job in list(self.poller.jobs.items()):
+            self.poller.forget(task_id)
+            own = error.fresh()
+            own.task_id = task_id
+            job.end(own)
+
+    # --- what the rooms report ---------------------------------------------------------------------------------------
+
+    def _accepted(self, job: Job, snapshot: Snapshot) -> None:
+        if snapshot.settled and (snapshot.outputs or not snapshot.succeeded):
+            self._settled(job, snapshot)
+        else:
+            self.poller.watch(job, snapshot.task_id, accepted_at=anyio.current_time())
+
+    def _settled(self, job: Job, snapshot: Snapshot) -> None:
+        if job.notice(snapshot):
+            self.tell(Changed(snapshot=snapshot))
+        self._end(job, outcome_of(job, snapshot, noticed_utc=_wall()))
+
+    def _lost(self, job: Job, error: RHError) -> None:
+        self._end(job, error)
+
+    def _end(self, job: Job, outcome: Result | RHError) -> None:
+        if job.request is not None:
+            self.submissions.leave()
+        self._told(job, outcome)
+
+    def _never_accepted(self, job: Job, error: RHError) -> None:
+        self._told(job, error)
+
+    def _told(self, job: Job, outcome: Result | RHError) -> None:
+        job.end(outcome)
+        self.tell(Settled(task_id=job.task_id, result=job.result, error=job.error))
+
+    def _key_refused(self, error: RHError) -> None:
+        """Nothing more is asked and nothing more is sent; the jobs stay as the server has them."""
+        self._refused = error.fresh()
+        self._break(error)
+        self.submissions.withdraw_all()
+
+    async def _fresh(self, task_id: TaskId) -> tuple[Output, ...]:
+        return (await self.transport.persist(partial(self.poller.look, task_id))).outputs
+
+
+def _wall() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,226 @@
+"""What a caller can ask: submit, start, run, map, watch, upload, save. The only room a caller talks to."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+from attrs import evolve
+
+from ._agenda import Pace
+from ._codes import GLOBAL_SITE
+from ._job import Job
+from ._map import Feed, Outcomes, Requests
+from ._request import Media, Request
+from ._services import Observer, Services
+from ._transport import SSL, Retry, Timeouts, TraceConfig, Transport
+from ._types import Result, TaskId, Upload
+from .errors import ConfigurationError, RequestRefused, SessionError
+from .events import Event, Waiting
+
+_API_SUFFIX = "/openapi/v2"  # the vendor's own plug-in writes it into its address (contract 1.4)
+
+
+class Session:
+    """Submits motion-transfer jobs, watches them all with one shared poller, saves what they make.
+
+    Use it in ``async with``; entering and leaving may happen in different tasks of one event loop. Before that nothing
+    touches the network and no loop is needed.
+
+    :param api_key: by default ``RUNNINGHUB_API_KEY`` or ``RH_API_KEY`` from the environment.
+    :param base_url: the site; by default ``RUNNINGHUB_BASE_URL`` or ``RH_API_BASE_URL``, else `GLOBAL_SITE`.
+    :param in_flight: how many jobs may be between their POST and their settlement.
+    :param pace: how eagerly their status is asked.
+    :param retry: how what is harmless to repeat is repeated; a submit that may have arrived never is.
+    :param timeouts: how long to wait for the network.
+    :param ssl: as aiohttp takes it.  :param proxy: an http proxy's URL.
+    :param trust_env: whether proxies are taken from the environment.
+    :param trace_configs: aiohttp's own tracing hooks.
+    :param on_event: called with every `events.Event`; what it raises is logged and disturbs nobody.
+    :raises ConfigurationError: a setting breaks its rule, or there is no key.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        base_url: str | None = None,
+        in_flight: int = 50,
+        pace: Pace | None = None,
+        retry: Retry | None = None,
+        timeouts: Timeouts | None = None,
+        ssl: SSL = None,
+        proxy: str | None = None,
+        trust_env: bool = False,
+        trace_configs: Sequence[TraceConfig] = (),
+        on_event: Callable[[Event], object] | None = None,
+    ) -> None:
+        if isinstance(in_flight, bool) or not isinstance(in_flight, int) or in_flight < 1:
+            raise ConfigurationError(f"in_flight = {in_flight!r}: must be a whole number of at least 1")
+        tell = Observer(on_event)
+        self._transport = Transport(
+            base_url=_base_url(base_url, os.environ),
+            api_key=_api_key(api_key, os.environ),
+            timeouts=timeouts or Timeouts(),
+            retry=retry or Retry(),
+            ssl=ssl,
+            proxy=proxy,
+            trust_env=trust_env,
+            trace_configs=trace_configs,
+            on_pause=lambda seconds: tell(Waiting(reason="rate", seconds=seconds)),
+        )
+        self._new_services = partial(
+            Services, transport=self._transport, pace=pace or Pace(), in_flight=in_flight, tell=tell
+        )
+        self._services: Services | None = None
+
+    def __repr__(self) -> str:
+        return f"<Session {self._transport.base_url}>"
+
+    async def __aenter__(self) -> Self:
+        if self._services is not None:
+            raise SessionError("a session is entered once; make another")
+        self._services = self._new_services()
+        await self._services.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._services is not None and (failure := await self._services.close()) and error is None:
+            raise failure
+
+    def start(self, request: Request) -> Job:
+        """Take a job in and return at once; `Job.accepted` tells when the server has it.
+
+        :raises SessionError: the session is not open here.
+        """
+        services = self._open()
+        if not isinstance(request, Request):
+            raise RequestRefused(f"{request!r:.80} is no request")
+        job = Job(request=request)
+        services.submissions.start(job)
+        return job
+
+    async def submit(self, request: Request) -> Job:
+        """Submit a job, and return when the server has accepted it. Cancelled before its POST leaves, nothing is sent.
+
+        :raises SubmitUnknown: nobody knows whether it was accepted; it was not sent again.
+        :raises RHError: it was not accepted.
+        """
+        job = self.start(request)
+        with self._withdrawn_if_given_up(job):
+            await job.accepted()
+        return job
+
+    async def run(
+        self, request: Request, *, save_to: str | os.PathLike[str] | None = None, overwrite: bool = False
+    ) -> Result:
+        """Submit a job, wait for it, and save what it made if ``save_to`` names a folder.
+
+        :raises JobError: it did not end well.
+        :raises RHError: it was not accepted, or could not be saved.
+        """
+        job = self.start(request)
+        with self._withdrawn_if_given_up(job):
+            result = await job
+        return result if save_to is None else await self._saved(save_to, overwrite, result)
+
+    def map(
+        self, requests: Requests, *, save_to: str | os.PathLike[str] | None = None, overwrite: bool = False
+    ) -> Outcomes:
+        """Run many requests, and iterate over how they ended, as they end.
+
+        :param requests: any iterable, also an asynchronous one; taken from as there is room.
+        :param save_to: a folder for what they make.
+        """
+        services = self._open()
+        save = None if save_to is None else partial(self._saved, save_to, overwrite)
+        return Outcomes(
+            Feed(
+                requests=requests,
+                start=self.start,
+                withdraw=services.submissions.withdraw,
+                save=save,
+                window=services.submissions.window,
+                tasks=services.tasks,
+            )
+        )
+
+    def watch(self, task_id: str) -> Job:
+        """Attach to a task submitted elsewhere, or by an earlier session; it takes no place in ``in_flight``.
+
+        :raises RequestRefused: that is no task id.
+        """
+        services = self._open()
+        if not isinstance(task_id, str) or not re.fullmatch(r"[0-9]{1,19}", task_id):
+            raise RequestRefused(f"{task_id!r:.80} is no task id: one is up to 19 digits, as text")
+        known = TaskId(task_id)
+        if known in services.poller.jobs:
+            return services.poller.jobs[known]
+        job = Job(request=None, task_id=known)
+        services.poller.watch(job, known)
+        return job
+
+    async def upload(self, path: str | os.PathLike[str]) -> Upload:
+        """Bring a local file to the server; the `Upload` can stand in a request wherever a path can.
+
+        :raises MediaRefused: it cannot be read.
+        :raises RHError: it could not be brought up.
+        """
+        return await self._open().uploads.bring(Media(Path(path), "file"))
+
+    async def save(
+        self, result: Result, folder: str | os.PathLike[str], *, overwrite: bool = False
+    ) -> tuple[Path, ...]:
+        """Bring every output of a result to disk, named after task and place.
+
+        :param overwrite: whether a file that is there already is fetched again.
+        :raises SaveError: the disk refused.
+        :raises RHError: an output could not be fetched.
+        """
+        return await self._open().downloads.save(result, Path(folder), overwrite=overwrite)
+
+    async def _saved(self, folder: str | os.PathLike[str], overwrite: bool, result: Result) -> Result:
+        return evolve(result, paths=await self.save(result, folder, overwrite=overwrite))
+
+    @contextmanager
+    def _withdrawn_if_given_up(self, job: Job) -> Iterator[None]:
+        try:
+            yield
+        except asyncio.CancelledError:
+            if self._services is not None:
+                self._services.submissions.withdraw(job)
+            raise
+
+    def _open(self) -> Services:
+        if self._services is None:
+            raise SessionError("the session is not open: use it inside 'async with'")
+        self._services.check()
+        return self._services
+
+
+def _api_key(given: str | None, environment: Mapping[str, str]) -> str:
+    key = (given or environment.get("RUNNINGHUB_API_KEY") or environment.get("RH_API_KEY") or "").strip()
+    if not key:
+        raise ConfigurationError("there is no API key: give api_key= or set RUNNINGHUB_API_KEY")
+    if not re.fullmatch(r"[!-~]+", key):
+        raise ConfigurationError("the API key has spaces or characters no key has: check what was pasted")
+    return key
+
+
+def _base_url(given: str | None, environment: Mapping[str, str]) -> str:
+    named = given or environment.get("RUNNINGHUB_BASE_URL") or environment.get("RH_API_BASE_URL") or GLOBAL_SITE
+    url = named.strip().rstrip("/").removesuffix(_API_SUFFIX)
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ConfigurationError(f"base_url = {named!r}: must look like {GLOBAL_SITE}")
+    return url

@@ -1,0 +1,209 @@
+"""The chain upload → slot → POST → record, run by tasks the session owns; callers only wait for it.
+
+A submit is paid and has no idempotency key. It is repeated only when it provably never arrived, or was refused in words
+that say "later"; whatever else goes wrong after its headers left is a `SubmitUnknown`, told and never resent.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+import anyio
+from anyio.abc import TaskGroup
+from attrs import define, field
+
+from ._admission import Admission
+from ._job import Job
+from ._poller import Poller
+from ._protocol import decode_submit, encode_submit, submit_unknown
+from ._request import Request
+from ._transport import Transport
+from ._types import Snapshot, TaskId, Upload
+from ._uploads import Uploads
+from ._wire import Answer
+from .errors import (
+    ApiError,
+    AtCapacity,
+    JobCancelled,
+    NoAnswer,
+    NotFound,
+    RHError,
+    SubmitUnknown,
+    UnreadableAnswer,
+)
+from .events import Event, Submitted, Waiting
+
+_AHEAD = 8
+"""How many jobs may be uploaded before there is a place for them, so that a freed one is filled at once."""
+
+_ADOPTION_WAITS = (0.0, 5.0, 15.0)
+"""A refusal that carries a task id is asked about at 0, 5 and 20 s before it is believed (contract 12.13)."""
+
+
+@define(eq=False, kw_only=True)
+class Submissions:
+    """Jobs on their way to the server.
+
+    :param tasks: where the chains run.
+    :param accepted: takes a job and the answer that accepted it.
+    :param ended: takes a job that will never be accepted, and why.
+    :param wall: tells the time of day.
+    """
+
+    transport: Transport
+    uploads: Uploads
+    admission: Admission
+    poller: Poller
+    tasks: TaskGroup
+    accepted: Callable[[Job, Snapshot], None]
+    ended: Callable[[Job, RHError], None]
+    tell: Callable[[Event], None]
+    wall: Callable[[], datetime]
+    _waiting: deque[Job] = field(factory=deque, init=False)
+    _chains: dict[Job, anyio.CancelScope] = field(factory=dict, init=False)
+    _tickets: int = field(init=False)
+    _turn: anyio.Lock = field(factory=anyio.Lock, init=False)
+    _freed: anyio.Event = field(factory=anyio.Event, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._tickets = self.window
+
+    @property
+    def window(self) -> int:
+        """How many jobs may be under way at once, from upload to settlement."""
+        return self.admission.limit + _AHEAD
+
+    def start(self, job: Job) -> None:
+        """Take a job in; it is carried as soon as there is a ticket for it."""
+        self._waiting.append(job)
+        self._hand_out()
+
+    def withdraw(self, job: Job) -> None:
+        """Stop a job whose POST has not left; harmless for any other."""
+        if job in self._chains:
+            self._chains[job].cancel()
+        elif job in self._waiting:
+            self._waiting.remove(job)
+            self._withdrawn(job)
+
+    def withdraw_all(self) -> None:
+        """Stop every job whose POST has not left."""
+        while self._waiting:
+            self._withdrawn(self._waiting.pop())
+        for scope in self._chains.values():
+            scope.cancel()
+
+    def leave(self) -> None:
+        """An accepted job settled: its place and its ticket are free."""
+        self._vacate()
+        self._give_back()
+
+    def _give_back(self) -> None:
+        self._tickets += 1
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        while self._waiting and self._tickets > 0:
+            self._tickets -= 1
+            job = self._waiting.popleft()
+            self._chains[job] = anyio.CancelScope()
+            self.tasks.start_soon(self._carry, job)
+
+    async def _carry(self, job: Job) -> None:
+        assert job.request is not None  # noqa: S101 - for the type checker: only requests are carried
+        try:
+            with self._chains[job]:
+                await self._submit(job, job.request)
+        except RHError as error:
+            self.ended(job, error)
+        finally:
+            del self._chains[job]
+            if job.task_id is None:
+                self._give_back()
+                self._withdrawn(job)
+
+    def _withdrawn(self, job: Job) -> None:
+        if not job.done:
+            self.ended(job, JobCancelled("the job was withdrawn before it was sent", maybe_billed=False))
+
+    async def _submit(self, job: Job, request: Request) -> None:
+        uploads: dict[Path | Upload, Upload] = {upload: upload for upload in request.uploads()}
+        for media in request.media():
+            uploads[media.path] = await self.uploads.bring(media)
+        while not await self._sent(job, request, uploads):
+            pass  # the server had no room; the next turn waits for it
+
+    async def _sent(self, job: Job, request: Request, uploads: dict[Path | Upload, Upload]) -> bool:
+        with ExitStack() as place:
+            await self._enter()
+            place.callback(self._vacate)
+            try:
+                await self.transport.persist(partial(self._post, job, request, uploads))
+            except AtCapacity:
+                place.pop_all()
+                self._no_room()
+                return False
+            place.pop_all()  # kept until the job settles
+            return True
+
+    async def _post(self, job: Job, request: Request, uploads: dict[Path | Upload, Upload]) -> None:
+        fresh = {source: await self.uploads.renewed(upload) for source, upload in uploads.items()}
+        call = encode_submit(request.endpoint, request.wire(fresh.__getitem__))
+        with anyio.CancelScope() as post:
+            # Withdrawn before its headers leave, the POST is never sent; after, it is finished and accounted for.
+            try:
+                snapshot = await self.transport.ask(call, self._decode, on_sent=partial(setattr, post, "shield", True))
+            except (NoAnswer, UnreadableAnswer) as error:
+                raise submit_unknown(error) from error
+            except (ApiError, SubmitUnknown) as error:
+                if error.task_id is None:
+                    raise
+                snapshot = await self._adopted(error.task_id, error)
+            self._accept(job, request, snapshot)
+
+    def _decode(self, answer: Answer) -> Snapshot:
+        return decode_submit(answer, currency=self.poller.currency)
+
+    async def _adopted(self, task_id: TaskId, refusal: RHError) -> Snapshot:
+        """Ask about a refusal's task before believing the refusal."""
+        for wait in _ADOPTION_WAITS:
+            await anyio.sleep(wait)
+            try:
+                return await self.transport.persist(partial(self.poller.look, task_id))
+            except NotFound:
+                continue
+            except RHError as error:
+                raise submit_unknown(refusal) from error
+        raise refusal
+
+    def _accept(self, job: Job, request: Request, snapshot: Snapshot) -> None:
+        self.admission.accepted()
+        job.submitted_utc = self.wall()
+        job.notice(snapshot)
+        self.tell(Submitted(task_id=snapshot.task_id, endpoint=request.endpoint))
+        self.accepted(job, snapshot)
+
+    # --- places ------------------------------------------------------------------------------------------------------
+
+    async def _enter(self) -> None:
+        async with self._turn:
+            while not self.admission.enter(now=anyio.current_time()):
+                self._freed = anyio.Event()
+                wake_at = self.admission.wake_at(now=anyio.current_time())
+                with anyio.move_on_after(None if wake_at is None else wake_at - anyio.current_time()):
+                    await self._freed.wait()
+
+    def _vacate(self) -> None:
+        self.admission.leave()
+        self._freed.set()
+
+    def _no_room(self) -> None:
+        now = anyio.current_time()
+        self.admission.refused(now=now)
+        self._freed.set()
+        self.tell(Waiting(reason="capacity", seconds=(self.admission.wake_at(now=now) or now) - now))

@@ -1,0 +1,346 @@
+"""Carries calls out and answers back: the only room that speaks HTTP.
+
+It owns three pools (API, submits, the outside world), the shared pause after rate limits, the waits between attempts,
+and the translation of the network's errors into *never arrived* and *no answer*. The API key goes to the API host only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import ssl as tls
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TypeVar
+
+import aiofiles
+import aiohttp
+import anyio
+from aiohttp import TraceConfig, hdrs
+from aiohttp.abc import AbstractStreamWriter
+from attrs import define, field, frozen
+from attrs.validators import ge, gt
+
+from . import errors
+from ._wire import Answer, Call
+
+T = TypeVar("T")
+
+__all__ = ["SSL", "Download", "FileBody", "Retry", "Timeouts", "TraceConfig", "Transport"]
+
+SSL = tls.SSLContext | bool | aiohttp.Fingerprint | None
+
+_CHUNK = 256 * 1024  # 1.1 GB/s at 1 ms of loop lag; larger chunks gain nothing and lag more
+_LARGEST_ANSWER = 4 * 1024 * 1024  # no documented answer comes near; the rest of a larger one is not read
+
+
+@frozen(kw_only=True)
+class Timeouts:
+    """How long to wait for the network, in seconds.
+
+    :param connect: until a connection stands.
+    :param read: from there until the whole answer is here.
+    :param stall: without one chunk moving, while a file goes up or comes down.
+    """
+
+    connect: float = field(default=15.0, validator=gt(0))
+    read: float = field(default=60.0, validator=gt(0))
+    stall: float = field(default=30.0, validator=gt(0))
+
+
+@frozen(kw_only=True)
+class Retry:
+    """How what is harmless to repeat is repeated, in seconds.
+
+    :param first: the wait after one failure; it doubles with each further one.
+    :param ceiling: the longest wait.
+    :param patience: how long failures may follow one another before the last is raised.
+    """
+
+    first: float = field(default=0.5, validator=gt(0))
+    ceiling: float = field(default=30.0, validator=gt(0))
+    patience: float = field(default=300.0, validator=ge(0))
+
+    def wait(self, failures: int, rng: random.Random) -> float:
+        """The wait after so many failures in a row, between half and the whole of its nominal length."""
+        return rng.uniform(0.5, 1.0) * min(self.ceiling, self.first * 2.0 ** min(failures - 1, 32))
+
+
+@define(eq=False, kw_only=True)
+class FileBody:
+    """A file to send as one multipart part, opened anew for each attempt.
+
+    :param name: the multipart file name.
+    :param size: bytes to send; a file that has fewer breaks the attempt.
+    :param progress: told the bytes sent so far.
+    :ivar sha256: of what the last whole attempt sent, in hex; "" before.
+    """
+
+    path: Path
+    name: str
+    size: int
+    progress: Callable[[int], None]
+    sha256: str = field(default="", init=False)
+
+
+@define(eq=False, kw_only=True)
+class Transport:
+    """One session's wires.
+
+    :param rng: spreads the waits.
+    :param on_pause: told how many seconds everything is held back after a rate limit.
+    """
+
+    base_url: str
+    api_key: str = field(repr=False)
+    timeouts: Timeouts
+    retry: Retry
+    ssl: SSL = None
+    proxy: str | None = field(default=None, repr=False)
+    trust_env: bool = False
+    trace_configs: Sequence[TraceConfig] = ()
+    rng: random.Random = field(factory=random.Random, repr=False)
+    on_pause: Callable[[float], None] = field(default=lambda _: None, repr=False)
+    _api: aiohttp.ClientSession = field(init=False, repr=False)
+    _submits: aiohttp.ClientSession = field(init=False, repr=False)
+    _outside: aiohttp.ClientSession = field(init=False, repr=False)
+    _quiet_until: float = field(default=float("-inf"), init=False, repr=False)
+
+    def open(self) -> None:
+        """Open the pools; needs a running loop, touches no network."""
+        key: dict[str, str] = {hdrs.AUTHORIZATION: f"Bearer {self.api_key}"}
+        self._api = self._pool(key)
+        # A POST on a kept-alive connection that the server has just closed would fail after its headers left: a false
+        # SubmitUnknown. A handshake per paid job is cheap.
+        self._submits = self._pool(key, force_close=True)
+        self._outside = self._pool({})
+
+    async def close(self) -> None:
+        """Close the pools."""
+        for pool in (self._submits, self._api, self._outside):
+            await pool.close()
+
+    async def ask(
+        self,
+        call: Call,
+        decode: Callable[[Answer], T],
+        *,
+        file: FileBody | None = None,
+        on_sent: Callable[[], None] = lambda: None,
+    ) -> T:
+        """Send one call and decode its answer; a rate limit holds everything back for a while.
+
+        :param file: sent instead of the call's body, as a multipart form.
+        :param on_sent: called when the headers leave: from here on the server may act.
+        :raises TransportError: it never arrived, or no answer came.
+        :raises RHError: whatever *decode* raises.
+        """
+        await self._quiet()
+        answer = await self._exchange(call, file, on_sent)
+        try:
+            return decode(answer)
+        except errors.RateLimited as error:
+            self._pause(error.retry_after)
+            raise
+
+    async def persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Repeat what is harmless to repeat, as `Retry` says. Rate limits do not use up its patience, and want of
+        capacity is raised at once: waiting for a place is the admission's business.
+
+        :raises RHError: the last failure, with the earlier ones, once patience ran out or a repeat is of no use.
+        """
+        earlier: list[errors.RHError] = []
+        failing_since: float | None = None
+        while True:
+            try:
+                return await attempt()
+            except errors.RHError as error:
+                now = anyio.current_time()
+                failing_since = now if failing_since is None or isinstance(error, errors.RateLimited) else failing_since
+                hopeless = not error.retryable or isinstance(error, errors.AtCapacity)
+                if hopeless or now - failing_since >= self.retry.patience:
+                    raise error.after(earlier)  # noqa: B904 - the error itself, with what came before it
+                earlier = [*earlier[-7:], error]
+            await self.rest(len(earlier))
+
+    async def rest(self, failures: int) -> None:
+        """Wait as long as `Retry` says after so many failures in a row."""
+        await anyio.sleep(self.retry.wait(failures, self.rng))
+
+    @asynccontextmanager
+    async def fetch(self, url: str) -> AsyncIterator[Download]:
+        """Open a link of the outside world, without the key.
+
+        :raises TransportError: it could not be reached.
+        """
+        with _translated("download", lambda: True):
+            response = await self._outside.get(url, timeout=self._patient(self.timeouts.stall))
+        try:
+            yield Download(status=response.status, length=response.content_length, response=response)
+        finally:
+            response.close()
+
+    # --- one exchange ------------------------------------------------------------------------------------------------
+
+    async def _exchange(self, call: Call, file: FileBody | None, on_sent: Callable[[], None]) -> Answer:
+        try:
+            return await self._once(call, file, on_sent)
+        except errors.NoAnswer as error:
+            if not call.repeatable or not isinstance(error.__cause__, aiohttp.ServerDisconnectedError):
+                raise
+        # A kept-alive connection closed under our hands, and aiohttp repeats only idempotent methods.
+        return await self._once(call, file, on_sent)
+
+    async def _once(self, call: Call, file: FileBody | None, on_sent: Callable[[], None]) -> Answer:
+        pool = self._api if call.repeatable else self._submits
+        trace = _Sent(on_sent)
+        with _translated(call.route.value, lambda: trace.sent):
+            async with pool.request(
+                call.method,
+                self.base_url + call.path,
+                data=call.body if file is None else self._multipart(file),
+                headers={hdrs.CONTENT_TYPE: "application/json"} if file is None else None,
+                timeout=self._timeout(call) if file is None else self._patient(self.timeouts.read),
+                # aiohttp would follow a 307 and send the body and the key again.
+                allow_redirects=False,
+                trace_request_ctx=trace,
+            ) as response:
+                return await _whole(response)
+
+    def _timeout(self, call: Call) -> aiohttp.ClientTimeout:
+        whole = self.timeouts.connect + self.timeouts.read
+        return aiohttp.ClientTimeout(total=whole, sock_connect=self.timeouts.connect, sock_read=self.timeouts.read)
+
+    def _patient(self, silence: float) -> aiohttp.ClientTimeout:
+        return aiohttp.ClientTimeout(total=None, sock_connect=self.timeouts.connect, sock_read=silence)
+
+    def _multipart(self, file: FileBody) -> aiohttp.MultipartWriter:
+        writer = aiohttp.MultipartWriter("form-data")
+        part = _FilePayload(file, self.timeouts.stall)
+        part.set_content_disposition("form-data", name="file", filename=file.name)
+        writer.append_payload(part)
+        return writer
+
+    def _pool(self, headers: dict[str, str], *, force_close: bool = False) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                ssl=True if self.ssl is None else self.ssl, force_close=force_close, limit=0
+            ),
+            headers={hdrs.USER_AGENT: "rh-async", **headers},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            proxy=self.proxy,
+            trust_env=self.trust_env,
+            trace_configs=[_sent_trace(), *self.trace_configs],
+        )
+
+    # --- the shared pause --------------------------------------------------------------------------------------------
+
+    def _pause(self, asked: float | None) -> None:
+        wait = (asked or self.retry.first) + self.rng.uniform(0.0, max(1.0, self.retry.first))
+        self._quiet_until = max(self._quiet_until, anyio.current_time() + wait)
+        self.on_pause(wait)
+
+    async def _quiet(self) -> None:
+        while anyio.current_time() < self._quiet_until:  # noqa: ASYNC110 - another rate limit may prolong it meanwhile
+            await anyio.sleep_until(self._quiet_until)
+
+
+@frozen(kw_only=True)
+class Download:
+    """An answer of the outside world, to be read chunk by chunk.
+
+    :param length: bytes to come, None if the server does not say.
+    """
+
+    status: int
+    length: int | None
+    _response: aiohttp.ClientResponse = field(repr=False)
+
+    async def read(self) -> bytes:
+        """The next bytes, whatever their number; none at the end.
+
+        :raises NoAnswer: the connection broke or stalled before the end.
+        """
+        with _translated("download", lambda: True):
+            return await self._response.content.readany()
+
+
+class _FilePayload(aiohttp.Payload):
+    """Streams the file with a known length, and guards its own stall: sock_read is deaf meanwhile."""
+
+    _autoclose = True
+
+    def __init__(self, file: FileBody, stall: float) -> None:
+        super().__init__(file, content_type="application/octet-stream")
+        self._size = file.size
+        self._stall = stall
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        raise TypeError("a file is bytes")  # pragma: no cover - aiohttp asks only for what it can hold in memory
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        file: FileBody = self._value
+        digest, left = hashlib.sha256(), file.size
+        async with aiofiles.open(file.path, "rb") as source:
+            while left and (chunk := await source.read(min(_CHUNK, left))):
+                async with asyncio.timeout(self._stall):
+                    await writer.write(chunk)
+                digest.update(chunk)
+                left -= len(chunk)
+                file.progress(file.size - left)
+        if left:
+            raise OSError(f"{file.path} shrank while it was sent")
+        file.sha256 = digest.hexdigest()
+
+
+async def _whole(response: aiohttp.ClientResponse) -> Answer:
+    body = bytearray()
+    while len(body) < _LARGEST_ANSWER and (chunk := await response.content.readany()):
+        body += chunk
+    if len(body) >= _LARGEST_ANSWER:
+        response.close()
+    return Answer(status=response.status, body=bytes(body), retry_after=_seconds(response.headers.get("Retry-After")))
+
+
+def _seconds(header: str | None) -> float | None:
+    # The date form is not read: no RunningHub answer with any form was ever captured (contract 12.14).
+    return float(header) if header is not None and header.isascii() and header.isdigit() else None
+
+
+@define
+class _Sent:
+    """Whether a request's headers left: the one proof that it may have arrived, which no exception class gives."""
+
+    tell: Callable[[], None]
+    sent: bool = False
+
+
+def _sent_trace() -> TraceConfig:
+    async def note(_: object, context: SimpleNamespace, __: object) -> None:
+        if isinstance(sent := context.trace_request_ctx, _Sent):
+            sent.sent = True
+            sent.tell()
+
+    trace = TraceConfig()
+    trace.on_request_headers_sent.append(note)
+    return trace
+
+
+@contextmanager
+def _translated(phase: str, sent: Callable[[], bool]) -> Iterator[None]:
+    try:
+        yield
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise _translate(error, phase, sent()) from error
+
+
+def _translate(error: Exception, phase: str, sent: bool) -> errors.TransportError:
+    words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if sent:
+        return errors.NoAnswer(f"{phase}: no whole answer came back ({words})", phase=phase)
+    # Neither a certificate nor a malformed address gets better by itself.
+    hopeless = isinstance(error, aiohttp.ClientSSLError | aiohttp.InvalidURL)
+    return errors.NeverArrived(f"{phase}: the server was not reached ({words})", phase=phase, retryable=not hopeless)

@@ -1,0 +1,206 @@
+"""Local files to server values: checked, hashed, streamed, and each content only once however many jobs share it.
+
+Nothing here is paid, so everything here is repeated freely; a file that changes on the way is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+import re
+import stat
+from collections.abc import Awaitable, Callable, Hashable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import anyio
+from anyio.abc import TaskGroup
+from attrs import define, field, frozen
+
+from ._protocol import decode_upload, encode_upload
+from ._request import Media, MediaLimits
+from ._sniff import HEAD, kind_of
+from ._transport import FileBody, Transport
+from ._types import Upload
+from .errors import MediaRefused, RHError
+from .events import Event, Uploaded, Uploading
+
+log = logging.getLogger(__name__)
+
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
+
+_AT_ONCE = 8
+_LINK_LIFE = 23 * 3600.0  # an hour less than the signature's 24 h (contract 5.1)
+_DOUBTFUL_MB = 30  # documented for the upload itself, while model limits reach 500 MB (contract 5.1)
+_MB = 1024 * 1024
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@frozen
+class _File:
+    """A local file as it stood when it was looked at."""
+
+    path: Path
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    kind: str = field(eq=False)
+
+    @property
+    def identity(self) -> Hashable:
+        return self.device, self.inode, self.size, self.mtime_ns
+
+
+@define(eq=False)
+class _Flight(Generic[T]):
+    """One piece of work that everybody who wants its value shares."""
+
+    landed: anyio.Event = field(factory=anyio.Event)
+    values: list[T] = field(factory=list)
+    error: RHError | None = None
+
+    async def fly(self, work: Callable[[], Awaitable[T]]) -> None:
+        try:
+            self.values.append(await work())
+        except RHError as error:
+            self.error = error
+        finally:
+            self.landed.set()
+
+    async def value(self) -> T:
+        await self.landed.wait()
+        if self.error is not None:
+            raise self.error.fresh()
+        return self.values[0]
+
+
+@frozen
+class _Stored:
+    upload: Upload
+    path: Path
+    limits: MediaLimits | None
+    until: float
+
+
+@define(eq=False, kw_only=True)
+class Uploads:
+    """The upload helper of one session.
+
+    :param tasks: where shared work runs, so that one who gives up waiting disturbs nobody.
+    :param tell: takes events.
+    """
+
+    transport: Transport
+    tasks: TaskGroup
+    tell: Callable[[Event], None]
+    _hashes: dict[Hashable, _Flight[str]] = field(factory=dict, init=False)
+    _flights: dict[str, _Flight[_Stored]] = field(factory=dict, init=False)
+    _lanes: anyio.CapacityLimiter = field(factory=lambda: anyio.CapacityLimiter(_AT_ONCE), init=False)
+
+    async def bring(self, media: Media) -> Upload:
+        """Bring a file to the server, unless its content is there already.
+
+        :raises MediaRefused: it cannot be read, is not what the field takes, or changed on the way.
+        :raises RHError: it could not be brought up.
+        """
+        file = await asyncio.to_thread(_inspect, media)
+        sha256 = await self._shared(self._hashes, file.identity, lambda: _sha256(file))
+        return (await self._store(sha256, file, media.limits)).upload
+
+    async def renewed(self, upload: Upload) -> Upload:
+        """The same upload with a link that lives: what this session brought up is brought up again when it is old."""
+        flight = self._flights.get(upload.sha256)
+        if flight is None or not flight.values:
+            return upload
+        stored = flight.values[0]
+        if anyio.current_time() < stored.until:
+            return stored.upload
+        return await self.bring(Media(stored.path, "", stored.limits))
+
+    async def _store(self, sha256: str, file: _File, limits: MediaLimits | None) -> _Stored:
+        flight = self._flights.get(sha256)
+        if flight is not None and flight.values and anyio.current_time() >= flight.values[0].until:
+            del self._flights[sha256]
+        return await self._shared(self._flights, sha256, lambda: self._send(sha256, file, limits))
+
+    async def _shared(self, flights: dict[K, _Flight[T]], key: K, work: Callable[[], Awaitable[T]]) -> T:
+        flight = flights.get(key)
+        if flight is None or flight.error is not None:
+            flight = flights[key] = _Flight[T]()
+            self.tasks.start_soon(flight.fly, work)
+        return await flight.value()
+
+    async def _send(self, sha256: str, file: _File, limits: MediaLimits | None) -> _Stored:
+        _warn_if_doubtful(file, limits)
+        async with self._lanes:
+            return await self.transport.persist(lambda: self._attempt(sha256, file, limits))
+
+    async def _attempt(self, sha256: str, file: _File, limits: MediaLimits | None) -> _Stored:
+        if await asyncio.to_thread(_inspect, Media(file.path, "")) != file:
+            raise MediaRefused(f"{file.path} changed while it waited to go up; nothing was submitted")
+        body = FileBody(path=file.path, name=f"media.{file.kind}", size=file.size, progress=self._progress(file))
+        began = anyio.current_time()
+        stored = await self.transport.ask(encode_upload(), decode_upload, file=body)
+        if body.sha256 != sha256 or _another_sha(stored.file_name, sha256):
+            raise MediaRefused(f"{file.path} changed while it went up; nothing was submitted")
+        upload = Upload(file_name=stored.file_name, url=stored.url, sha256=sha256, size=file.size)
+        self.tell(Uploaded(path=file.path, upload=upload))
+        return _Stored(upload, file.path, limits, until=began + _LINK_LIFE)
+
+    def _progress(self, file: _File) -> Callable[[int], None]:
+        return lambda sent: self.tell(Uploading(path=file.path, bytes=sent, total=file.size))
+
+
+def _another_sha(file_name: str, sha256: str) -> bool:
+    named = _SHA256.search(file_name)
+    return named is not None and named.group() != sha256
+
+
+def _inspect(media: Media) -> _File:
+    """Look at a file before its first byte goes up; runs in a thread."""
+    path = media.path
+    try:
+        facts = path.stat()
+        if stat.S_ISDIR(facts.st_mode):
+            raise MediaRefused(f"{path} is a directory; give the file itself")
+        with path.open("rb") as source:
+            head = source.read(HEAD)
+    except OSError as error:
+        raise MediaRefused(f"{path} cannot be read: {error.strerror or error}") from error
+    if not facts.st_size:
+        raise MediaRefused(f"{path} is empty")
+    kind = kind_of(head)
+    _check(media, kind, facts.st_size)
+    suffix = path.suffix.lower().lstrip(".")
+    return _File(path, facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, kind or suffix or "bin")
+
+
+def _check(media: Media, kind: str | None, size: int) -> None:
+    limits = media.limits or MediaLimits(kinds=())
+    if limits.kinds and kind not in limits.kinds:
+        taken = " or ".join(limits.kinds).upper()
+        raise MediaRefused(f"{media.path} is {(kind or 'no known media').upper()}; {media.field} takes {taken}")
+    if limits.max_mb is not None and size > limits.max_mb * _MB:
+        raise MediaRefused(f"{media.path} has {size / _MB:.1f} MB; {media.field} takes {limits.max_mb:g} MB at most")
+
+
+def _warn_if_doubtful(file: _File, limits: MediaLimits | None) -> None:
+    doubtful = (limits and limits.doubtful_mb) or _DOUBTFUL_MB
+    if file.size > doubtful * _MB:
+        facts = {"path": os.fspath(file.path), "size": file.size, "limit_mb": doubtful}
+        log.warning("rh_async.media_over_doubtful_limit %(path)s: %(size)d bytes, documented %(limit_mb)g MB", facts)
+
+
+async def _sha256(file: _File) -> str:
+    def read() -> str:
+        try:
+            with file.path.open("rb") as source:
+                return hashlib.file_digest(source, "sha256").hexdigest()
+        except OSError as error:
+            raise MediaRefused(f"{file.path} cannot be read: {error.strerror or error}") from error
+
+    return await asyncio.to_thread(read)

@@ -1,0 +1,91 @@
+"""What happens in a session, as frozen values for its ``on_event`` callback; logging is one such observer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from attrs import frozen
+
+from ._types import Result, Snapshot, TaskId, Upload
+from .errors import RHError
+
+
+@frozen(kw_only=True)
+class Uploading:
+    """Some of a file went up.
+
+    :param bytes: sent so far.
+    :param total: the file's size in bytes.
+    """
+
+    path: Path
+    bytes: int
+    total: int
+
+
+@frozen(kw_only=True)
+class Uploaded:
+    """The server has a file."""
+
+    path: Path
+    upload: Upload
+
+
+@frozen(kw_only=True)
+class Submitted:
+    """The server accepted a job."""
+
+    task_id: TaskId
+    endpoint: str
+
+
+@frozen(kw_only=True)
+class Changed:
+    """A job's status changed."""
+
+    snapshot: Snapshot
+
+
+@frozen(kw_only=True)
+class Settled:
+    """A job ended, well or not; ``task_id`` is None if it was never accepted."""
+
+    task_id: TaskId | None
+    result: Result | None = None
+    error: RHError | None = None
+
+
+@frozen(kw_only=True)
+class Downloading:
+    """Some of an output came down.
+
+    :param bytes: received so far.
+    :param total: None if the server does not say.
+    """
+
+    task_id: TaskId
+    bytes: int
+    total: int | None
+
+
+@frozen(kw_only=True)
+class Saved:
+    """A job's outputs are on disk."""
+
+    task_id: TaskId
+    paths: tuple[Path, ...]
+
+
+@frozen(kw_only=True)
+class Waiting:
+    """Something holds the session back.
+
+    :param reason: ``capacity`` (the account admits no more jobs) or ``rate`` (too many requests).
+    :param seconds: for how long, at most.
+    """
+
+    reason: str
+    seconds: float
+
+
+Event = Uploading | Uploaded | Submitted | Changed | Settled | Downloading | Saved | Waiting
