@@ -151,6 +151,10 @@ class Request(ABC):
             self.refuse(name, leaf, "this field takes a link, and the upload has none: give its path or a link instead")
 
 
+def _copied(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(fields)
+
+
 @frozen
 class ModelRequest(Request):
     """Any other standard model, by its endpoint and wire fields.
@@ -161,7 +165,7 @@ class ModelRequest(Request):
     """
 
     endpoint: str = field()
-    fields: Mapping[str, Any] = field(converter=dict, repr=brief)
+    fields: Mapping[str, Any] = field(converter=_copied, repr=brief)
 
     def parameters(self) -> dict[str, Any]:
         return dict(self.fields)

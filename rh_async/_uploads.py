@@ -182,8 +182,9 @@ def _inspect(media: Media) -> _File:
 def _check(media: Media, kind: str | None, size: int) -> None:
     limits = media.limits or MediaLimits(kinds=())
     if limits.kinds and kind not in limits.kinds:
-        taken = " or ".join(limits.kinds).upper()
-        raise MediaRefused(f"{media.path} is {(kind or 'no known media').upper()}; {media.field} takes {taken}")
+        found = kind.upper() if kind else "no known kind of media"
+        taken = " or ".join(known.upper() for known in limits.kinds)
+        raise MediaRefused(f"{media.path} is {found}; {media.field} takes {taken}")
     if limits.max_mb is not None and size > limits.max_mb * _MB:
         raise MediaRefused(f"{media.path} has {size / _MB:.1f} MB; {media.field} takes {limits.max_mb:g} MB at most")
 

@@ -21,7 +21,7 @@ def film_video(path: Path, *, seconds: int = 3, shade: int = 0, size: tuple[int,
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
         for frame in range(5 * seconds):
-            picture = av.VideoFrame.from_image(Image.new("RGB", size, (frame * 4 % 256, shade % 256, 60)))
+            picture = av.VideoFrame.from_image(Image.new("RGB", size, (frame * 4 % 256, shade % 256, 60)))  # type: ignore[no-untyped-call]
             container.mux(stream.encode(picture))
         container.mux(stream.encode())
     return path

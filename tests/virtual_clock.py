@@ -39,7 +39,7 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         return job
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - inherited
-        # Joining threads is real work: from 3.12 on the runner's deadline would pass in virtual time before they are done.
+        # Joining threads is real work; from 3.12 on the runner's deadline would pass in virtual time meanwhile.
         await super().shutdown_default_executor()
 
     def _idle(self, select: Select, timeout: float | None) -> list[Any]:

@@ -8,7 +8,15 @@ from decimal import Decimal
 import anyio
 import pytest
 
-from rh_async import CharacterMotionTransfer, DreamActor, JobLost, KlingMotionControl, RequestRefused, Session, SessionError
+from rh_async import (
+    CharacterMotionTransfer,
+    DreamActor,
+    JobLost,
+    KlingMotionControl,
+    RequestRefused,
+    Session,
+    SessionError,
+)
 from rh_async.emulator import Emulator
 from tests.session.conftest import Media
 

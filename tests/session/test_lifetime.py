@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
 
 import pytest
 
@@ -17,10 +16,9 @@ KEYS = ("RUNNINGHUB_API_KEY", "RH_API_KEY", "RUNNINGHUB_BASE_URL", "RH_API_BASE_
 
 
 @pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in KEYS:
         monkeypatch.delenv(name, raising=False)
-    yield
 
 
 async def test_a_session_may_be_entered_and_left_in_different_tasks(server: Emulator, media: Media) -> None:
@@ -145,7 +143,7 @@ async def test_the_key_comes_from_the_environment(
     monkeypatch.setenv(name, f" {server.api_key}\n")
     monkeypatch.setenv("RH_API_BASE_URL", f"{server.url}/openapi/v2/")
     async with Session() as session:
-        assert await session.submit(DreamActor(media.images[0], media.videos[0]))
+        assert (await session.submit(DreamActor(media.images[0], media.videos[0]))).task_id
     assert len(server.ledger.tasks) == 1
 
 

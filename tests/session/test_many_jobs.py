@@ -9,9 +9,10 @@ from pathlib import Path
 
 from rh_async import CharacterMotionTransfer, DreamActor, KlingMotionControl, Pace, Request, Session
 from rh_async.emulator import Emulator
+from rh_async.motion import KlingModel
 from tests.session.conftest import Media
 
-KLING = ("kling-v3.0-std", "kling-v3.0-pro", "kling-v2.6-std", "kling-v2.6-pro")
+KLING: tuple[KlingModel, ...] = ("kling-v3.0-std", "kling-v3.0-pro", "kling-v2.6-std", "kling-v2.6-pro")
 
 
 def requests_over_all_models(media: Media, wanted: int) -> Iterator[Request]:
@@ -26,9 +27,7 @@ async def test_two_hundred_jobs_over_all_six_models_end_as_saved_videos(media: M
         Emulator(seed=1, limit=1000) as server,
         Session(server.api_key, base_url=server.url, in_flight=20) as session,
     ):
-        outcomes = [
-            outcome async for outcome in session.map(requests_over_all_models(media, 200), save_to=tmp_path)
-        ]
+        outcomes = [outcome async for outcome in session.map(requests_over_all_models(media, 200), save_to=tmp_path)]
     ledger = server.ledger
     assert [outcome.error for outcome in outcomes] == [None] * 200
     assert len(ledger.tasks) == len(ledger.submissions) == 200
