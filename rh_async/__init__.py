@@ -6,9 +6,10 @@ The front door: names only. Behind it the floors, each looking down and never up
     _session                                                         what a caller can ask
     _services · _map                                                 one lifetime; many requests in, outcomes out
     _submissions                                                     upload → slot → POST → record
+    _account                                                         what the account says; cancelling
     _uploads · _downloads · _poller                                  services
     _transport · _job                                                the only wires to the outside
-    _protocol                                                        what to send, what an answer means
+    _protocol · _file_body                                           what to send, what an answer means
     _codes · _agenda · _admission · _sniff · motion                  pure: no I/O, no clock
     _wire · _request · events                                        shapes
     errors on _types                                                 nouns
@@ -22,7 +23,7 @@ from ._map import Outcome, Outcomes
 from ._request import ModelRequest, Request
 from ._session import Session
 from ._transport import Retry, Timeouts
-from ._types import Output, Result, Snapshot, TaskId, Upload, Usage
+from ._types import Account, Output, Result, Snapshot, TaskId, Upload, Usage
 from .errors import (
     ApiError,
     AtCapacity,
@@ -56,6 +57,7 @@ from .motion import CharacterMotionTransfer, DreamActor, KlingMotionControl
 __all__ = [
     "CHINA_SITE",
     "GLOBAL_SITE",
+    "Account",
     "ApiError",
     "AtCapacity",
     "AuthenticationFailed",

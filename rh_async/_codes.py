@@ -60,12 +60,18 @@ def api_error(
     return error
 
 
+def advice_for(code: str) -> str | None:
+    """What to do about a code; None where nothing is known of it."""
+    kind = ERROR_CLASSES.get(code)
+    return _advice(kind, code) if kind in {errors.ContentRefused, errors.InvalidRequest} else None
+
+
 def _advice(kind: type[errors.ApiError], code: str) -> str:
     if code in {"806", "1002"}:
         return f"Check the key; keys of {GLOBAL_SITE} and {CHINA_SITE} are not shared (base_url=)."
     if code == "1014":
         return "This model needs an enterprise-shared API key."
-    return kind.advice or ("Check the API key." if kind is errors.AuthenticationFailed else "")
+    return kind.advice
 
 
 def may_have_bought(error: errors.RHError, status: int) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 from attrs import define, field
 
+from ._codes import advice_for
 from ._request import Request
 from ._types import Result, Snapshot, TaskId
 from .errors import JobCancelled, JobError, JobFailed, RHError
@@ -158,4 +159,5 @@ def outcome_of(job: Job, snapshot: Snapshot, *, noticed_utc: datetime) -> Result
     if snapshot.succeeded:
         return JobFailed("the job succeeded without results", task_id=snapshot.task_id, snapshot=snapshot)
     words = f"the job failed with code {snapshot.code or 'none'}: {snapshot.message or 'no message'}"
-    return JobFailed(words, task_id=snapshot.task_id, snapshot=snapshot, code=snapshot.code)
+    advice = advice_for(snapshot.code)
+    return JobFailed(words, task_id=snapshot.task_id, snapshot=snapshot, code=snapshot.code, advice=advice)

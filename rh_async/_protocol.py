@@ -13,8 +13,8 @@ from attrs import frozen
 
 from . import errors
 from ._codes import CHINA_SITE, GLOBAL_SITE, api_error, http_error, may_have_bought
-from ._types import Snapshot, TaskId
-from ._wire import Answer, Call, Route, Wire, json_object, structured, text
+from ._types import Account, Snapshot, TaskId
+from ._wire import Answer, Call, Route, Wire, json_object, number, structured, text
 
 CURRENCIES = {GLOBAL_SITE: "USD", CHINA_SITE: "CNY"}
 """By site (contract 10)."""
@@ -41,6 +41,22 @@ def encode_query(task_id: TaskId) -> Call:
 def encode_upload() -> Call:
     """Where a file goes up, as one multipart part named ``file`` (contract 5.1)."""
     return Call(route=Route.UPLOAD, method="POST", path="/openapi/v2/media/upload/binary")
+
+
+def encode_account(api_key: str) -> Call:
+    """Ask what is in the wallet (contract 6). This one call spells the key's field in lower case (contract 1.2)."""
+    return Call(route=Route.ACCOUNT, method="POST", path="/uc/openapi/accountStatus", body=_json({"apikey": api_key}))
+
+
+def encode_queue_status() -> Call:
+    """Ask how many tasks the account has and may have (contract 9)."""
+    return Call(route=Route.ACCOUNT, method="GET", path="/openapi/v2/queue/status")
+
+
+def encode_cancel(api_key: str, task_id: TaskId) -> Call:
+    """Ask that a task be stopped; only the v1 family can (contract 6)."""
+    body = _json({"apiKey": api_key, "taskId": task_id})
+    return Call(route=Route.CANCEL, method="POST", path="/task/openapi/cancel", body=body)
 
 
 def _json(body: Mapping[str, Any]) -> bytes:
@@ -102,14 +118,73 @@ def decode_upload(answer: Answer) -> Stored:
     :raises ApiError: it was refused.
     :raises UnreadableAnswer: nobody can read it.
     """
-    wire = _read(answer, Route.UPLOAD)
-    if wire.refusal:
-        raise api_error(wire.refusal, wire.words, Route.UPLOAD, answer=answer)
+    wire = _enveloped(answer, Route.UPLOAD)
     file_name = text(wire.data.get("fileName")) or text(wire.data.get("filename"))
     url = text(wire.data.get("download_url"))
     if not file_name or not url:
         raise errors.UnreadableAnswer("the upload's answer names no file", body=answer.body, phase="upload")
     return Stored(file_name=file_name, url=url)
+
+
+def decode_account(answer: Answer) -> Account:
+    """Read what is in the wallet.
+
+    :raises RHError: it was refused, or nobody can read it.
+    """
+    data = _enveloped(answer, Route.ACCOUNT).data
+    return Account(
+        key_type=text(data.get("apiType")) or None,
+        running=_count(data.get("currentTaskCounts")),
+        money=number(data.get("remainMoney")),
+        currency=text(data.get("currency")) or None,
+        coins=number(data.get("remainCoins")),
+    )
+
+
+def decode_queue_status(answer: Answer) -> Account:
+    """Read how many tasks the account has and may have; counts come as text, the limit as a number.
+
+    :raises RHError: it was refused, or nobody can read it.
+    """
+    data = _enveloped(answer, Route.ACCOUNT).data
+    return Account(
+        key_type=text(data.get("apiKeyType")) or None,
+        limit=_count(data.get("concurrentLimit")),
+        running=_count(data.get("runningCount")),
+        queued=_count(data.get("queuedCount")),
+    )
+
+
+def decode_cancel(answer: Answer) -> bool:
+    """Whether the task was stopped; if not, it was over already (contract 6).
+
+    :raises RHError: it was refused, or nobody can read it.
+    """
+    try:
+        _enveloped(answer, Route.CANCEL)
+    except errors.ApiError as error:
+        if error.code not in _ALREADY_OVER:
+            raise
+        return False
+    return True
+
+
+def _count(value: object) -> int | None:
+    counted = number(value)
+    return None if counted is None else int(counted)
+
+
+def _enveloped(answer: Answer, route: Route) -> Wire:
+    wire = _read(answer, route)
+    if wire.refusal:
+        raise api_error(wire.refusal, wire.words, route, answer=answer)
+    if not wire.code:
+        raise errors.UnreadableAnswer("the answer names no code", body=answer.body, phase=route.value)
+    return wire
+
+
+# Not cancellable any more, and three ways of not knowing the task.
+_ALREADY_OVER = frozenset({"817", "807", "423", "1004"})
 
 
 def download_refusal(status: int) -> errors.RHError | None:

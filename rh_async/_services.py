@@ -17,6 +17,7 @@ import anyio
 from anyio.abc import TaskGroup
 from attrs import define, field
 
+from ._account import AccountDesk
 from ._admission import Admission
 from ._agenda import Agenda, Pace
 from ._downloads import Downloads
@@ -67,6 +68,7 @@ class Services:
     uploads: Uploads = field(init=False)
     downloads: Downloads = field(init=False)
     submissions: Submissions = field(init=False)
+    desk: AccountDesk = field(init=False)
     tasks: TaskGroup = field(init=False)
     _loop: asyncio.AbstractEventLoop = field(init=False)
     _host: asyncio.Task[None] = field(init=False)
@@ -132,6 +134,7 @@ class Services:
             changed=lambda snapshot: self.tell(Changed(snapshot=snapshot)),
             key_refused=self._key_refused,
         )
+        self.desk = AccountDesk(self.transport, self.poller)
         self.uploads = Uploads(transport=self.transport, tasks=self.tasks, tell=self.tell)
         self.downloads = Downloads(transport=self.transport, fresh=self._fresh, tell=self.tell)
         self.submissions = Submissions(
@@ -203,8 +206,15 @@ class Services:
         self._break(error)
         self.submissions.withdraw_all()
 
+    async def look(self, task_id: TaskId) -> Snapshot:
+        """Ask about a job now, and again while that is of use.
+
+        :raises RHError: nothing could be learnt.
+        """
+        return await self.transport.persist(partial(self.poller.look, task_id))
+
     async def _fresh(self, task_id: TaskId) -> tuple[Output, ...]:
-        return (await self.transport.persist(partial(self.poller.look, task_id))).outputs
+        return (await self.look(task_id)).outputs
 
 
 def _wall() -> datetime:

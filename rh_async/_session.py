@@ -22,7 +22,7 @@ from ._map import Feed, Outcomes, Requests
 from ._request import Media, Request
 from ._services import Observer, Services
 from ._transport import SSL, Retry, Timeouts, TraceConfig, Transport
-from ._types import Result, TaskId, Upload
+from ._types import Account, Result, Snapshot, TaskId, Upload
 from .errors import ConfigurationError, RequestRefused, SessionError
 from .events import Event, Waiting
 
@@ -160,15 +160,38 @@ class Session:
 
         :raises RequestRefused: that is no task id.
         """
-        services = self._open()
-        if not isinstance(task_id, str) or not re.fullmatch(r"[0-9]{1,19}", task_id):
-            raise RequestRefused(f"{task_id!r:.80} is no task id: one is up to 19 digits, as text")
-        known = TaskId(task_id)
+        services, known = self._open(), _task_id(task_id)
         if known in services.poller.jobs:
             return services.poller.jobs[known]
         job = Job(request=None, task_id=known)
         services.poller.watch(job, known)
         return job
+
+    async def look(self, task_id: str) -> Snapshot:
+        """Ask about a task once, now.
+
+        :raises RequestRefused: that is no task id.
+        :raises NotFound: the server does not know the task, or no longer.
+        :raises RHError: nothing could be learnt.
+        """
+        return await self._open().look(_task_id(task_id))
+
+    async def cancel(self, task_id: str) -> Snapshot:
+        """Ask that a task be stopped, and tell what became of it: it may have been over already.
+
+        :raises RequestRefused: that is no task id.
+        :raises NotFound: the server does not know the task, or no longer.
+        :raises RHError: nothing could be learnt.
+        """
+        return await self._open().desk.cancel(_task_id(task_id))
+
+    async def account(self) -> Account:
+        """Key type, limit, tasks and wallet.
+
+        :raises AuthenticationFailed: the key is refused.
+        :raises RHError: nothing could be learnt.
+        """
+        return await self._open().desk.account()
 
     async def upload(self, path: str | os.PathLike[str]) -> Upload:
         """Bring a local file to the server; the `Upload` can stand in a request wherever a path can.
@@ -206,6 +229,12 @@ class Session:
             raise SessionError("the session is not open: use it inside 'async with'")
         self._services.check()
         return self._services
+
+
+def _task_id(given: object) -> TaskId:
+    if not isinstance(given, str) or not re.fullmatch(r"[0-9]{1,19}", given):
+        raise RequestRefused(f"{given!r:.80} is no task id: one is up to 19 digits, as text")
+    return TaskId(given)
 
 
 def _api_key(given: str | None, environment: Mapping[str, str]) -> str:

@@ -6,25 +6,21 @@ and the translation of the network's errors into *never arrived* and *no answer*
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import random
 import ssl as tls
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TypeVar
 
-import aiofiles
 import aiohttp
 import anyio
 from aiohttp import TraceConfig, hdrs
-from aiohttp.abc import AbstractStreamWriter
 from attrs import define, field, frozen
 from attrs.validators import ge, gt
 
 from . import errors
+from ._file_body import FileBody, multipart
 from ._wire import Answer, Call
 
 T = TypeVar("T")
@@ -33,7 +29,6 @@ __all__ = ["SSL", "Download", "FileBody", "Retry", "Timeouts", "TraceConfig", "T
 
 SSL = tls.SSLContext | bool | aiohttp.Fingerprint | None
 
-_CHUNK = 256 * 1024  # 1.1 GB/s at 1 ms of loop lag; larger chunks gain nothing and lag more
 _LARGEST_ANSWER = 4 * 1024 * 1024  # no documented answer comes near; the rest of a larger one is not read
 
 
@@ -67,23 +62,6 @@ class Retry:
     def wait(self, failures: int, rng: random.Random) -> float:
         """The wait after so many failures in a row, between half and the whole of its nominal length."""
         return rng.uniform(0.5, 1.0) * min(self.ceiling, self.first * 2.0 ** min(failures - 1, 32))
-
-
-@define(eq=False, kw_only=True)
-class FileBody:
-    """A file to send as one multipart part, opened anew for each attempt.
-
-    :param name: the multipart file name.
-    :param size: bytes to send; a file that has fewer breaks the attempt.
-    :param progress: told the bytes sent so far.
-    :ivar sha256: of what the last whole attempt sent, in hex; "" before.
-    """
-
-    path: Path
-    name: str
-    size: int
-    progress: Callable[[int], None]
-    sha256: str = field(default="", init=False)
 
 
 @define(eq=False, kw_only=True)
@@ -201,7 +179,7 @@ class Transport:
             async with pool.request(
                 call.method,
                 self.base_url + call.path,
-                data=call.body if file is None else self._multipart(file),
+                data=call.body if file is None else multipart(file, stall=self.timeouts.stall),
                 headers={hdrs.CONTENT_TYPE: "application/json"} if file is None else None,
                 timeout=self._timeout(call) if file is None else self._patient(self.timeouts.read),
                 # aiohttp would follow a 307 and send the body and the key again.
@@ -216,13 +194,6 @@ class Transport:
 
     def _patient(self, silence: float) -> aiohttp.ClientTimeout:
         return aiohttp.ClientTimeout(total=None, sock_connect=self.timeouts.connect, sock_read=silence)
-
-    def _multipart(self, file: FileBody) -> aiohttp.MultipartWriter:
-        writer = aiohttp.MultipartWriter("form-data")
-        part = _FilePayload(file, self.timeouts.stall)
-        part.set_content_disposition("form-data", name="file", filename=file.name)
-        writer.append_payload(part)
-        return writer
 
     def _pool(self, headers: dict[str, str], *, force_close: bool = False) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
@@ -266,34 +237,6 @@ class Download:
         """
         with _translated("download", lambda: True):
             return await self._response.content.readany()
-
-
-class _FilePayload(aiohttp.Payload):
-    """Streams the file with a known length, and guards its own stall: sock_read is deaf meanwhile."""
-
-    _autoclose = True
-
-    def __init__(self, file: FileBody, stall: float) -> None:
-        super().__init__(file, content_type="application/octet-stream")
-        self._size = file.size
-        self._stall = stall
-
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        raise TypeError("a file is bytes")  # pragma: no cover - aiohttp asks only for what it can hold in memory
-
-    async def write(self, writer: AbstractStreamWriter) -> None:
-        file: FileBody = self._value
-        digest, left = hashlib.sha256(), file.size
-        async with aiofiles.open(file.path, "rb") as source:
-            while left and (chunk := await source.read(min(_CHUNK, left))):
-                async with asyncio.timeout(self._stall):
-                    await writer.write(chunk)
-                digest.update(chunk)
-                left -= len(chunk)
-                file.progress(file.size - left)
-        if left:
-            raise OSError(f"{file.path} shrank while it was sent")
-        file.sha256 = digest.hexdigest()
 
 
 async def _whole(response: aiohttp.ClientResponse) -> Answer:

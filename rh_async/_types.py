@@ -119,3 +119,24 @@ class Upload:
     url: str | None = field(default=None, repr=False)
     sha256: str = ""
     size: int = 0
+
+
+@frozen(kw_only=True)
+class Account:
+    """What the account says of itself; None where it does not (contract 6, 9).
+
+    :param key_type: NORMAL, SHARED or EXCLUSIVE.
+    :param limit: how many tasks it may have at once.
+    :param running: of its tasks.
+    :param queued: of its tasks.
+    :param money: in the wallet, in ``currency``.
+    :param coins: RH coins.
+    """
+
+    key_type: str | None = None
+    limit: int | None = None
+    running: int | None = None
+    queued: int | None = None
+    money: Decimal | None = None
+    currency: str | None = None
+    coins: Decimal | None = None

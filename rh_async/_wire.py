@@ -21,6 +21,7 @@ class Route(Enum):
     QUERY = "query"
     UPLOAD = "upload"
     ACCOUNT = "account"
+    CANCEL = "cancel"
 
 
 @frozen(kw_only=True)
@@ -144,7 +145,7 @@ def text(value: object, _: object = None) -> str:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**30 else ""
 
 
-def _number(value: object, _: object = None) -> Decimal | None:
+def number(value: object, _: object = None) -> Decimal | None:
     """Money and times come as text, a number or null (contract 4.1); anything else is absent."""
     try:
         number = Decimal(repr(value) if isinstance(value, float) else text(value))
@@ -179,7 +180,7 @@ def _teach(wire: Converter, kind: type[K]) -> None:
 def _wire_converter() -> Converter:
     wire = Converter(detailed_validation=False)
     wire.register_structure_hook(str, text)
-    wire.register_structure_hook_func(lambda asked: asked == Decimal | None, _number)
+    wire.register_structure_hook_func(lambda asked: asked == Decimal | None, number)
     wire.register_structure_hook_func(
         lambda asked: asked == dict[str, Any], lambda value, _: value if isinstance(value, dict) else {}
     )

@@ -103,17 +103,25 @@ class LocalRefusal(RHError, ValueError):
 class ConfigurationError(LocalRefusal):
     """The session's settings are wrong, or there is no API key."""
 
+    advice = "Correct the setting; nothing was sent."
+
 
 class RequestRefused(LocalRefusal):
     """A field of a request breaks a rule; the message names field, value and rule."""
+
+    advice = "Correct the request; nothing was sent."
 
 
 class MediaRefused(LocalRefusal):
     """A local file is missing, unreadable, or not what the model takes."""
 
+    advice = "Give another file; nothing was submitted."
+
 
 class SessionError(RHError, RuntimeError):
     """The session is used outside ``async with``, from another event loop, or has ended."""
+
+    advice = "Use a session inside its 'async with', on its own event loop."
 
 
 class TransportError(RHError, ConnectionError):
@@ -125,9 +133,13 @@ class TransportError(RHError, ConnectionError):
 class NeverArrived(TransportError):
     """Proved that no header of the request left this machine."""
 
+    advice = "Check the network and the address; nothing was sent."
+
 
 class NoAnswer(TransportError, TimeoutError):
     """The request may have arrived; no whole answer came back."""
+
+    advice = "It may have arrived; check the network and ask again."
 
 
 class UnreadableAnswer(RHError):
@@ -136,6 +148,7 @@ class UnreadableAnswer(RHError):
     :ivar body: the bytes that came, cut at 64 KiB.
     """
 
+    advice = "Something between here and the server may have answered in its place; ask again later."
     retryable = True
 
     def __init__(self, message: str, *, body: bytes = b"", phase: str = "", code: str = "") -> None:
@@ -157,11 +170,15 @@ class SubmitUnknown(RHError):
 
 
 class ApiError(RHError):
-    """The server answered with an error code (contract 8)."""
+    """The server answered with an error code (contract 8); of this very class if nobody documented the code."""
+
+    advice = "Look into the console's call record before doing it again."
 
 
 class AuthenticationFailed(ApiError):
     """The key is unknown, refused, or of a type that may not do this."""
+
+    advice = "Check the API key."
 
 
 class InvalidRequest(ApiError):
@@ -203,14 +220,19 @@ class RateLimited(ApiError):
 class ModelUnavailable(ApiError):
     """The model is withdrawn on this site, or out of service."""
 
+    advice = "Use another model, or try again later."
+
 
 class NotFound(ApiError):
     """The server does not know it, or no longer."""
+
+    advice = "Check the id, and that the key is of the same account and site."
 
 
 class ServerFault(ApiError):
     """The server's own trouble."""
 
+    advice = "Try again later."
     retryable = True
 
 
@@ -237,12 +259,14 @@ class JobError(RHError):
 class JobFailed(JobError):
     """The server says that the job failed. Whether that is refunded is not documented (contract 9)."""
 
+    advice = "Change the inputs before submitting again: each submit is paid."
     maybe_billed = True
 
 
 class JobCancelled(JobError):
     """The job was cancelled (a refund is not documented, contract 9), or withdrawn before it was sent."""
 
+    advice = "Submit it again if it is still wanted."
     maybe_billed = True
 
 

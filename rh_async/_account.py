@@ -1,0 +1,68 @@
+"""What the account says of itself, and stopping a task: the calls that are neither a job's way nor its status."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import anyio
+from attrs import define, evolve
+
+from ._poller import Poller
+from ._protocol import (
+    decode_account,
+    decode_cancel,
+    decode_queue_status,
+    encode_account,
+    encode_cancel,
+    encode_queue_status,
+)
+from ._transport import Transport
+from ._types import Account, Snapshot, TaskId
+from .errors import ApiError, UnreadableAnswer
+
+_TRUTH_WAITS = (0.0, 1.0, 3.0)
+"""When the truth is asked after a cancellation, in seconds: the server may take a moment to act."""
+
+
+@define(eq=False)
+class AccountDesk:
+    """The account's side of one session."""
+
+    _transport: Transport
+    _poller: Poller
+
+    async def account(self) -> Account:
+        """Key type, limit, tasks and wallet; the queue's counts are a bonus that not every key can read.
+
+        :raises RHError: the key is refused, or the server cannot be asked.
+        """
+        call = encode_account(self._transport.api_key)
+        wallet = await self._transport.persist(partial(self._transport.ask, call, decode_account))
+        try:
+            queue = await self._transport.ask(encode_queue_status(), decode_queue_status)
+        except (ApiError, UnreadableAnswer):
+            return wallet
+        return evolve(
+            wallet,
+            key_type=wallet.key_type or queue.key_type,
+            limit=queue.limit,
+            running=wallet.running if queue.running is None else queue.running,
+            queued=queue.queued,
+        )
+
+    async def cancel(self, task_id: TaskId) -> Snapshot:
+        """Ask that a task be stopped, then ask what became of it: a request, never a guarantee.
+
+        :raises NotFound: the server does not know the task.
+        :raises RHError: the server cannot be asked.
+        """
+        call = encode_cancel(self._transport.api_key, task_id)
+        await self._transport.persist(partial(self._transport.ask, call, decode_cancel))
+        snapshot: Snapshot | None = None
+        for wait in _TRUTH_WAITS:
+            await anyio.sleep(wait)
+            snapshot = await self._transport.persist(partial(self._poller.look, task_id))
+            if snapshot.settled:
+                break
+        assert snapshot is not None  # noqa: S101 - for the type checker: there is a first wait
+        return snapshot
