@@ -1,0 +1,79 @@
+"""``rh-async emulator``: a local RunningHub for whoever builds against it, until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+import anyio
+from cyclopts import Parameter
+from cyclopts.validators import Number
+from rich.console import Console
+
+from rh_async.emulator import Emulator, Ledger
+
+from ._exits import Exit, Misuse
+from ._needs import need_media
+
+
+async def emulator(
+    *,
+    host: str = "127.0.0.1",
+    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 8080,
+    seed: int = 1,
+    limit: Annotated[int, Parameter(validator=Number(gte=1))] = 50,
+    scale: Annotated[float, Parameter(validator=Number(gte=0))] = 1.0,
+    render: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Serve a local RunningHub to build against, until Ctrl-C. Nothing is paid.
+
+    :param host: where to listen.
+    :param port: 0 for any free one.
+    :param seed: decides keys, task ids and run times.
+    :param limit: how many jobs the account may have in flight.
+    :param scale: multiplies every run time; 0.01 makes minutes seconds.
+    :param render: draw the character image into the driving video; needs the media extra.
+    """
+    if render:
+        await asyncio.to_thread(need_media, "emulator --render")
+    console = Console(highlight=False)
+    server = Emulator(host=host, port=port, seed=seed, limit=limit, scale=scale, render=render)
+    async with _serving(server):
+        _introduce(console, server)
+        try:
+            await anyio.sleep_forever()
+        except asyncio.CancelledError:
+            # Ctrl-C is the way to end it, and no failure: only a cancellation that is let through becomes one.
+            _sum_up(console, server.ledger)
+    return Exit.GOOD
+
+
+@asynccontextmanager
+async def _serving(server: Emulator) -> AsyncIterator[None]:
+    try:
+        await server.__aenter__()
+    except OSError as error:
+        raise Misuse(f"cannot listen on {server.host} port {server.port}: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        await server.__aexit__(None, None, None)
+
+
+def _introduce(console: Console, server: Emulator) -> None:
+    console.print("[bold]A local RunningHub: nothing here is paid.[/] Ctrl-C ends it.\n")
+    console.print(f"  url     {server.url}\n  key     {server.api_key}\n  ledger  {server.url}/_emulator/ledger\n")
+    console.print("In the shell that runs your program:\n")
+    for name, value in (("RUNNINGHUB_BASE_URL", server.url), ("RUNNINGHUB_API_KEY", server.api_key)):
+        console.print(f"  export {name}={value}", soft_wrap=True)
+
+
+def _sum_up(console: Console, ledger: Ledger) -> None:
+    tasks = ledger.tasks
+    console.print(
+        f"\n{len(tasks)} tasks created, {len(ledger.questions)} questions answered, {len(ledger.uploads)} files taken,"
+        f" CNY {ledger.money} charged: play money.",
+        soft_wrap=True,
+    )
