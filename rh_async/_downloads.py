@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
 
-import aiofiles
 import anyio
 from attrs import define, field, frozen
 
+from ._files import opened
 from ._protocol import download_refusal
 from ._transport import Download, Transport
 from ._types import Output, Result, TaskId
@@ -37,10 +37,11 @@ class _Sink(Protocol):
 
 @frozen
 class _Wish:
-    """One output and where it shall lie."""
+    """One output, its kind, and where it shall lie."""
 
     task_id: TaskId
     index: int
+    kind: str
     target: Path
 
 
@@ -69,7 +70,7 @@ class Downloads:
         await _on_disk(folder, lambda: folder.mkdir(parents=True, exist_ok=True))
         paths = []
         for index, output in enumerate(result.outputs):
-            wish = _Wish(result.task_id, index, folder / _name(result.task_id, index, output))
+            wish = _Wish(result.task_id, index, output.type, folder / _name(result.task_id, index, output))
             if overwrite or not await asyncio.to_thread(wish.target.exists):
                 await self._bring(wish, output)
             paths.append(wish.target)
@@ -109,11 +110,11 @@ class Downloads:
 
     async def _stream(self, wish: _Wish, url: str, part: Path) -> None:
         async with self.transport.fetch(url) as download:
-            if refusal := download_refusal(download.status):
+            if refusal := download_refusal(download.status, download.content_type, wish.kind):
                 refusal.task_id = wish.task_id
                 raise refusal
             try:
-                async with aiofiles.open(part, "wb") as sink:
+                async with opened(part, "wb") as sink:
                     size = await self._pour(wish, download, sink)
                     await sink.flush()
                     await asyncio.to_thread(os.fsync, sink.fileno())
@@ -121,7 +122,7 @@ class Downloads:
                 raise
             except OSError as error:
                 raise _save_error(wish.target, error) from error
-        if download.length is not None and size != download.length:
+        if not size or size != (download.length or size):
             raise NoAnswer(f"download: {size} of {download.length} bytes came", phase="download", task_id=wish.task_id)
 
     async def _pour(self, wish: _Wish, download: Download, sink: _Sink) -> int:

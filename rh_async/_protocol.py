@@ -187,15 +187,23 @@ def _enveloped(answer: Answer, route: Route) -> Wire:
 _ALREADY_OVER = frozenset({"817", "807", "423", "1004"})
 
 
-def download_refusal(status: int) -> errors.RHError | None:
-    """What the HTTP status of a result's link means; None where the file follows."""
-    words = f"the link answered HTTP {status}"
-    if status == 200:
-        return None
+def download_refusal(status: int, content_type: str, kind: str) -> errors.RHError | None:
+    """What is wrong with the answer of a result's link; None where the file follows.
+
+    :param kind: of the output: a page in the place of a video is somebody else's answer, a portal's or a gateway's.
+    """
+    words, code = f"the link answered HTTP {status}", f"HTTP {status}"
     if status in {403, 404, 410}:
-        return errors.NotFound(f"{words}: it has expired or is gone", phase="download", code=f"HTTP {status}")
-    later = status in {408, 425, 429} or status >= 500
-    return errors.ApiError(words, phase="download", code=f"HTTP {status}", retryable=later)
+        return errors.NotFound(f"{words}: it has expired or is gone", phase="download", code=code)
+    if status != 200:
+        later = status in {408, 425, 429} or status >= 500
+        return errors.ApiError(words, phase="download", code=code, retryable=later)
+    if content_type in _PAGES and kind not in _PAGES[content_type]:
+        return errors.UnreadableAnswer(f"the link answered {content_type} in place of {kind}", phase="download")
+    return None
+
+
+_PAGES = {"text/html": {"html", "htm", ""}, "application/json": {"json", ""}}
 
 
 def _read(answer: Answer, route: Route) -> Wire:

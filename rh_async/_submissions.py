@@ -143,7 +143,7 @@ class Submissions:
             await self._enter()
             place.callback(self._vacate)
             try:
-                await self.transport.persist(partial(self._post, job, request, uploads))
+                await self.transport.persist(partial(self._post, job, request, uploads), but=AtCapacity)
             except AtCapacity:
                 place.pop_all()
                 self._no_room()

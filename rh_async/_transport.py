@@ -124,10 +124,10 @@ class Transport:
             self._pause(error.retry_after)
             raise
 
-    async def persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Repeat what is harmless to repeat, as `Retry` says. Rate limits do not use up its patience, and want of
-        capacity is raised at once: waiting for a place is the admission's business.
+    async def persist(self, attempt: Callable[[], Awaitable[T]], *, but: type[errors.RHError] | tuple[()] = ()) -> T:
+        """Repeat what is harmless to repeat, as `Retry` says; rate limits do not use up its patience.
 
+        :param but: raised at once.
         :raises RHError: the last failure, with the earlier ones, once patience ran out or a repeat is of no use.
         """
         earlier: list[errors.RHError] = []
@@ -138,7 +138,7 @@ class Transport:
             except errors.RHError as error:
                 now = anyio.current_time()
                 failing_since = now if failing_since is None or isinstance(error, errors.RateLimited) else failing_since
-                hopeless = not error.retryable or isinstance(error, errors.AtCapacity)
+                hopeless = not error.retryable or isinstance(error, but)
                 if hopeless or now - failing_since >= self.retry.patience:
                     raise error.after(earlier)  # noqa: B904 - the error itself, with what came before it
                 earlier = [*earlier[-7:], error]
@@ -157,7 +157,12 @@ class Transport:
         with _translated("download", lambda: True):
             response = await self._outside.get(url, timeout=self._patient(self.timeouts.stall))
         try:
-            yield Download(status=response.status, length=response.content_length, response=response)
+            yield Download(
+                status=response.status,
+                length=response.content_length,
+                content_type=response.content_type,
+                response=response,
+            )
         finally:
             response.close()
 
@@ -228,6 +233,7 @@ class Download:
 
     status: int
     length: int | None
+    content_type: str
     _response: aiohttp.ClientResponse = field(repr=False)
 
     async def read(self) -> bytes:
