@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 from rich.text import Text
 
@@ -19,8 +20,12 @@ _HELP = "Run many motion-transfer jobs on RunningHub at once: character image + 
 _EPILOGUE = """\
 Any command takes --debug: logs, and the traceback of whatever ended it.
 
-Exit codes: 0 all good · 1 some job failed · 2 bad usage or configuration · 3 account refused (key, balance) ·
-130 interrupted.
+Exit codes:
+    0  all good
+    1  some job failed
+    2  bad usage or configuration
+    3  account refused (key, balance)
+  130  interrupted
 """
 
 app = App(
@@ -28,14 +33,19 @@ app = App(
     help=_HELP,
     help_epilogue=_EPILOGUE,
     help_format="plaintext",
+    version_flags="--version",
+    default_parameter=Parameter(negative=""),
     version=lambda: version("rh-async"),
     print_error=False,
     exit_on_error=False,
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
-app.command("rh_async._cli._demo:demo", name="demo")
-app.command("rh_async._cli._emulator:emulator", name="emulator")
+# Named, not imported: a command that needs no local server loads none.
+app.command(
+    "rh_async._cli._demo:demo", name="demo", help="Run made-up jobs against a local RunningHub: nothing is paid."
+)
+app.command("rh_async._cli._emulator:emulator", name="emulator", help="Serve a local RunningHub to build against.")
 
 
 def run(words: Sequence[str]) -> int:
@@ -59,6 +69,6 @@ def _listen(debug: bool) -> None:
 def _told(ending: Ending, debug: bool) -> Exit:
     console = Console(stderr=True, highlight=False)
     if debug:
-        console.print_exception()
+        traceback.print_exception(ending)
     console.print(Text(f"rh-async: {sentence(ending)}", style="red"), soft_wrap=True)
     return exit_code(ending)

@@ -33,7 +33,6 @@ def make_clips(folder: Path) -> Clips:
 
     :raises OSError: the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     images = [folder / f"{name}.{kind}" for name, kind in zip(CHARACTERS, ("png", "jpg") * 2, strict=True)]
     videos = [folder / f"{name}.mp4" for name in DANCES]
     for image in images:

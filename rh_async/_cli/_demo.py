@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Annotated
 
 import anyio
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 _OUT = Path("rh-async-demo")
 _BRISK = Pace(interval=1.0, questions_per_second=20.0)
 _SEED = 7
-_SCALE = 0.033  #: jobs take some seconds in place of minutes
+_RUN_TIMES = (4.0, 9.0)  #: seconds, in place of minutes
 _MOST_IN_FLIGHT = 50
 _SHOWN = 4
 _MODELS: tuple[Callable[[Path, Path], Request], ...] = (
@@ -42,13 +44,11 @@ _MODELS: tuple[Callable[[Path, Path], Request], ...] = (
 )
 
 
-async def demo(
-    *, jobs: Annotated[int, Parameter(validator=Number(gte=1))] = 24, out: Annotated[Path, Parameter()] = _OUT
-) -> int:
+async def demo(*, jobs: Annotated[int, Parameter(validator=Number(gte=1))] = 24, out: Path = _OUT) -> int:
     """Run made-up jobs against a local RunningHub: nothing is paid, nothing leaves this machine.
 
     :param jobs: how many.
-    :param out: a folder for the videos; what they are made from goes into its folder ``inputs``.
+    :param out: a folder for the videos; what they are made from goes into its folder inputs.
     """
     return await perform(Show(jobs=jobs, out=out, console=Console(highlight=False)))
 
@@ -76,13 +76,16 @@ class Show:
 async def perform(show: Show) -> Exit:
     """Give the demonstration, and return what its end is worth to a shell."""
     began = anyio.current_time()
-    show.console.print("Drawing character images and driving videos …")
     clips = await asyncio.to_thread(_prepared, show)
-    async with Emulator(seed=_SEED, limit=show.in_flight, render=show.render, scale=_SCALE) as server:
+    async with Emulator(seed=_SEED, limit=show.in_flight, render=show.render, run_time=_run_time) as server:
         show.console.print(f"Running {show.jobs} jobs, {show.in_flight} at a time, on {server.url}\n")
         outcomes = await _mapped(show, cast(clips, show.jobs), server)
         _sum_up(show, outcomes, server.ledger, anyio.current_time() - began)
     return Exit.GOOD if len(outcomes) == show.jobs and not any(outcome.error for outcome in outcomes) else Exit.FAILED
+
+
+def _run_time(_endpoint: str, rng: Random) -> float:
+    return rng.uniform(*_RUN_TIMES)
 
 
 def cast(clips: Clips, jobs: int) -> list[Part]:
@@ -118,8 +121,12 @@ def _prepared(show: Show) -> Clips:
     need_media("demo")
     from ._clips import make_clips  # noqa: PLC0415 - needs the media extra, which may be missing
 
+    folder = show.out / "inputs"
     try:
-        return (show.make or make_clips)(show.out / "inputs")
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            show.console.print("Drawing character images and driving videos …")
+        return (show.make or make_clips)(folder)
     except OSError as error:
         raise Misuse(f"--out {show.out} cannot be written: {error.strerror or error}") from error
 
@@ -133,7 +140,9 @@ async def _mapped(show: Show, parts: list[Part], server: Emulator) -> list[Outco
         async with session, shown(show.console, tally):
             return [outcome async for outcome in session.map(requests, save_to=show.out, overwrite=True)]
     except asyncio.CancelledError:
-        show.console.print(Text(f"\n{tally.download.done} of {show.jobs} videos are in {show.out}"), soft_wrap=True)
+        show.console.print(
+            Text(f"\n{tally.download.done} of {show.jobs} videos were saved in {show.out}"), soft_wrap=True
+        )
         raise
 
 
@@ -144,7 +153,7 @@ def _sum_up(show: Show, outcomes: list[Outcome], ledger: Ledger, seconds: float)
         "succeeded": f"{len(outcomes) - len(failed)}",
         "failed": f"{len(failed)}",
         "asked": f"{len(ledger.questions)} questions, {len(ledger.submissions)} submits, {len(ledger.uploads)} uploads",
-        "money": f"CNY {ledger.money} by the emulator's ledger: play money, nothing real was paid",
+        "money": f"CNY {ledger.money} by the emulator's ledger; nothing real was paid",
         "time": f"{seconds:.1f} s",
         "videos": f"{show.out}",
     }
@@ -157,17 +166,17 @@ def _sum_up(show: Show, outcomes: list[Outcome], ledger: Ledger, seconds: float)
 
 def _failures(failed: list[Outcome]) -> Iterator[Text]:
     for outcome in failed:
-        yield Text(f"  {_who(outcome)}: {outcome.error}", style="red")
+        yield Text(f"  {_who(outcome)}, {outcome.request.endpoint}: {outcome.error}", style="red")
 
 
 def _samples(outcomes: list[Outcome]) -> Iterator[Text]:
     saved = [(outcome, outcome.result.paths) for outcome in outcomes if outcome.result and outcome.result.paths]
     if saved:
-        yield Text("\nLook at one, each shows which character met which dance:")
+        yield Text("\nLook at some, each shows which character met which dance:")
     for outcome, paths in saved[:_SHOWN]:
-        yield Text(f"  {paths[0]}  {_who(outcome)}")
+        yield Text(f"  {_who(outcome):<15} {paths[0]}")
 
 
 def _who(outcome: Outcome) -> str:
     image, video = (media.path for media in outcome.request.media())
-    return f"{image.stem} × {video.stem}, {outcome.request.endpoint}"
+    return f"{image.stem} × {video.stem}"

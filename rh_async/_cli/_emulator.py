@@ -25,9 +25,9 @@ async def emulator(
     seed: int = 1,
     limit: Annotated[int, Parameter(validator=Number(gte=1))] = 50,
     scale: Annotated[float, Parameter(validator=Number(gte=0))] = 1.0,
-    render: Annotated[bool, Parameter(negative="")] = False,
+    render: bool = False,
 ) -> int:
-    """Serve a local RunningHub to build against, until Ctrl-C. Nothing is paid.
+    """Serve a local RunningHub to build against, until Ctrl-C: nothing is paid.
 
     :param host: where to listen.
     :param port: 0 for any free one.

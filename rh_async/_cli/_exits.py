@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from cyclopts import CycloptsError
+from cyclopts.exceptions import UnusedCliTokensError
 
 from rh_async import AuthenticationFailed, BalanceExhausted, LocalRefusal, RHError
 
@@ -44,4 +45,6 @@ def sentence(ending: Ending) -> str:
     """Say in one line why a command ended."""
     if isinstance(ending, KeyboardInterrupt):
         return "interrupted"
+    if isinstance(ending, UnusedCliTokensError):
+        return f"nothing takes {' '.join(ending.unused_tokens or ())!r} here: see --help"
     return " ".join(str(ending).split())

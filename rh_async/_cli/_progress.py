@@ -79,9 +79,8 @@ def table(tally: Tally, width: int) -> Table:
     for least in (7, 10, 10, 10):
         grid.add_column(justify="right", min_width=least, no_wrap=True)
     for phase in tally.phases:
-        grid.add_row(
-            phase.name, _bar(phase), _counts(phase), _amount(tally, phase), _rate(phase, now), _eta(phase, now)
-        )
+        facts = _counts(phase), _amount(tally, phase), _rate(phase, now), _eta(tally, phase, now)
+        grid.add_row(phase.name, _bar(phase), *facts)
     if tally.waiting is not None:
         grid.caption = f"waiting up to {tally.waiting.seconds:.0f} s: {_REASONS.get(tally.waiting.reason, '')}"
     return grid
@@ -112,10 +111,10 @@ def _rate(phase: Phase, now: float) -> str:
     return "" if speed is None else f"{speed:.1f}/s"
 
 
-def _eta(phase: Phase, now: float) -> str:
+def _eta(tally: Tally, phase: Phase, now: float) -> str:
     if phase.finished:
         return f"in {_clock(phase.elapsed(now))}"
-    left = phase.left(now)
+    left = tally.left(phase, now)
     return "" if left is None else f"{_clock(left)} left"
 
 

@@ -9,7 +9,7 @@ from attrs import define, field
 from rh_async.events import Changed, Downloading, Event, Saved, Settled, Submitted, Uploaded, Uploading, Waiting
 
 
-@define(kw_only=True)
+@define(kw_only=True, eq=False)
 class Phase:
     """One phase of all jobs together.
 
@@ -57,10 +57,15 @@ class Phase:
         elapsed = self.elapsed(now)
         return amount / elapsed if elapsed > 0 and amount else None
 
-    def left(self, now: float) -> float | None:
-        """Estimate the seconds until all have passed; None before the first has, or if their number is unknown."""
-        pace = self.rate(self.done, now)
-        return None if pace is None or self.wanted is None else max(0.0, (self.wanted - self.done) / pace)
+    def left(self, now: float, *, begun: int = 0) -> float | None:
+        """Estimate the seconds until all have passed; None while nobody can.
+
+        :param begun: how many are in the middle of it, half done as far as anyone knows.
+        """
+        done = self.done + begun / 2
+        if self.wanted is None or not done:
+            return None
+        return max(0.0, self.wanted - done) * self.elapsed(now) / done
 
 
 @define(kw_only=True)
@@ -109,6 +114,12 @@ class Tally:
         """How many jobs the server has accepted and not settled."""
         return self.submit.done - self.running.done
 
+    def left(self, phase: Phase, now: float) -> float | None:
+        """Estimate the seconds until all have passed a phase; what is saved waits for what runs."""
+        if phase in {self.upload, self.submit} or self.running.finished:
+            return phase.left(now)
+        return self.running.left(now, begun=self.in_flight)
+
     def tell(self, event: Event) -> None:
         """Take an event in."""
         self._handlers[type(event)](event)
@@ -122,10 +133,10 @@ class Tally:
         """A job that ended without a result will pass no later phase."""
         if event.task_id is not None:
             self.running.passed(self.clock())
-        behind = (self.download,) if event.task_id is not None else (self.submit, self.running, self.download)
+        ahead = (self.download,) if event.task_id is not None else (self.submit, self.running, self.download)
         if event.result is None:
             self.failed += 1
-            for phase in behind:
+            for phase in ahead:
                 phase.wanted = None if phase.wanted is None else phase.wanted - 1
 
     def _waiting(self, event: Waiting) -> None:
