@@ -1,4 +1,4 @@
-"""A local RunningHub that behaves, built from the documented contract and knowing nothing of the client beside it.
+"""A local RunningHub that behaves, and misbehaves on request: built from the contract, it knows no client.
 
 Point any client at ``server.url`` with ``server.api_key``, then read ``server.ledger`` to see what really happened::
 
@@ -7,12 +7,16 @@ Point any client at ``server.url`` with ``server.api_key``, then read ``server.l
             await session.run(request)
         assert server.ledger.money == Decimal("4.05")
 
+What goes wrong is scripted: ``server.faults.add(Fault("drop_after_accept", nth=3))``. :data:`KINDS` lists what can.
+
 Time is the running loop's clock and every draw comes from the seed, so that a test under virtual time repeats itself.
 """
 
 from rh_async.emulator._emulator import Emulator
+from rh_async.emulator._faults import KINDS, Fault, Kind, RouteName, Trait
 from rh_async.emulator._ledger import (
     DownloadRecord,
+    FaultRecord,
     LeakRecord,
     Ledger,
     QuestionRecord,
@@ -20,14 +24,22 @@ from rh_async.emulator._ledger import (
     TaskRecord,
     UploadRecord,
 )
+from rh_async.emulator._plan import FaultPlan
 
 __all__ = [
+    "KINDS",
     "DownloadRecord",
     "Emulator",
+    "Fault",
+    "FaultPlan",
+    "FaultRecord",
+    "Kind",
     "LeakRecord",
     "Ledger",
     "QuestionRecord",
+    "RouteName",
     "SubmissionRecord",
     "TaskRecord",
+    "Trait",
     "UploadRecord",
 ]

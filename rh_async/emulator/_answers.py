@@ -157,7 +157,7 @@ def price_refusal(refused: Refused) -> Json:
 
 
 def upload_refusal(refused: Refused) -> Json:
-    """Refuse an upload; a bad key has a code and a shape of its own here (contract 5.1)."""
-    if refused.code in {"806", "1002"}:
-        return {"code": 401, "message": MESSAGES["401"]}
+    """Refuse an upload; a bad key has a shape of its own here (contract 5.1)."""
+    if refused.code == "401":
+        return {"code": 401, "message": refused.message}
     return {"code": int(refused.code), "msg": refused.message, "errorMessages": None, "data": None}

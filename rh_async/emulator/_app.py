@@ -1,39 +1,74 @@
-"""Which call answers at which path, by which method, and in which shape it refuses."""
+"""Which call answers at which path, by which method, and in which shape it refuses; and where faults come between."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from aiohttp import web
 from attrs import frozen
 
-from rh_async.emulator._answers import (
-    Json,
-    Refused,
-    envelope_refusal,
-    flat_refusal,
-    price_refusal,
-    upload_refusal,
-)
+from rh_async.emulator._answers import Json, Refused, envelope_refusal, flat_refusal, price_refusal, upload_refusal
+from rh_async.emulator._door import Door
+from rh_async.emulator._faults import Fault, RouteName
 from rh_async.emulator._files import FileCalls
 from rh_async.emulator._ledger import Ledger
+from rh_async.emulator._links import Signer
+from rh_async.emulator._misbehave import Scene, misbehave
+from rh_async.emulator._plan import FaultPlan
 from rh_async.emulator._tasks import TaskCalls
+from rh_async.emulator._wire import ASKED, FAULT
 
 _LARGEST_BODY = 64 << 20  #: bytes of JSON, room for data URIs
+_HAS_EFFECTS = frozenset({"submit", "upload", "cancel"})
+
+
+@frozen(kw_only=True)
+class House:
+    """The rooms that requests pass through.
+
+    :param stopping: set when the server stops.
+    """
+
+    tasks: TaskCalls
+    files: FileCalls
+    faults: FaultPlan
+    links: Signer
+    ledger: Ledger
+    door: Door
+    stopping: asyncio.Event
 
 
 @frozen
 class Route:
     """One call of the API; ``name`` is what faults call it."""
 
-    name: str
+    name: RouteName
     method: str
     path: str
     call: Callable[[web.Request], Awaitable[web.StreamResponse]]
     refusal: Callable[[Refused], Json]
+    house: House
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        """Answer a request; a refusal is an answer like any other, with HTTP 200 (contract 3.3)."""
+        """Answer a request, honestly or as the script has it."""
+        door, faults = self.house.door, self.house.faults
+        door.enter(request)
+        fault = faults.strike(self.name)
+        try:
+            response = await (self._honest(request) if fault is None else self._faulty(request, fault))
+        except ConnectionError:  # the caller has gone, before it had said everything or heard it
+            response = web.Response(status=444)
+        faults.answered(self.name)
+        if not door.is_open:
+            response.force_close()
+        elif isinstance(response, web.Response):  # and so leaves in one piece
+            door.leave(request)
+        return response
+
+    async def _honest(self, request: web.Request) -> web.StreamResponse:
+        """Answer; a refusal is an answer like any other, with HTTP 200 (contract 3.3)."""
         if request.method != self.method:
             return web.json_response(self.refusal(Refused("1009")))
         try:
@@ -41,31 +76,70 @@ class Route:
         except Refused as refused:
             return web.json_response(self.refusal(refused))
 
+    async def _faulty(self, request: web.Request, fault: Fault) -> web.StreamResponse:
+        request[FAULT] = fault.kind
+        answer = await self._before(request, fault)
+        self.house.faults.note(fault, self.name, request.get(ASKED, ""))
+        scene = Scene(request, fault, self.refusal, self.house.links, self.house.stopping)
+        return await misbehave(scene, answer)
 
-def build_app(tasks: TaskCalls, files: FileCalls, ledger: Ledger) -> web.Application:
+    async def _before(self, request: web.Request, fault: Fault) -> web.StreamResponse | None:
+        """Carry the request out if the fault lets it, or at least read it; a question is always written down."""
+        unread = fault.kind == "drop_unread"
+        if fault.accepted or not (unread or self.name in _HAS_EFFECTS):
+            return await self._honest(request)
+        if self.name == "submit":
+            await self.house.tasks.spoil_submit(request, unread=unread)
+        elif not unread:
+            async for _ in request.content.iter_any():
+                pass
+        return None
+
+
+def build_app(house: House) -> web.Application:
     """Put every call at its path."""
-    v2 = "/openapi/v2"
+    v2, tasks, files = "/openapi/v2", house.tasks, house.files
     routes = [
-        Route("query", "POST", f"{v2}/query", tasks.query, flat_refusal),
-        Route("queue_status", "GET", f"{v2}/queue/status", tasks.queue_status, envelope_refusal),
-        Route("upload", "POST", f"{v2}/media/upload/binary", files.upload, upload_refusal),
-        Route("price", "POST", f"{v2}/price-preview/{{endpoint:.+}}", tasks.price, price_refusal),
-        Route("account", "POST", "/uc/openapi/accountStatus", tasks.account, envelope_refusal),
-        Route("cancel", "POST", "/task/openapi/cancel", tasks.cancel, envelope_refusal),
-        Route("submit", "POST", f"{v2}/{{endpoint:.+}}", tasks.submit, flat_refusal),
+        Route("query", "POST", f"{v2}/query", tasks.query, flat_refusal, house),
+        Route("queue_status", "GET", f"{v2}/queue/status", tasks.queue_status, envelope_refusal, house),
+        Route("upload", "POST", f"{v2}/media/upload/binary", files.upload, upload_refusal, house),
+        Route("price", "POST", f"{v2}/price-preview/{{endpoint:.+}}", tasks.price, price_refusal, house),
+        Route("account", "POST", "/uc/openapi/accountStatus", tasks.account, envelope_refusal, house),
+        Route("cancel", "POST", "/task/openapi/cancel", tasks.cancel, envelope_refusal, house),
+        Route("submit", "POST", f"{v2}/{{endpoint:.+}}", tasks.submit, flat_refusal, house),
+        Route("download", "GET", "/input/{name:.+}", files.uploaded, envelope_refusal, house),
+        Route("download", "GET", "/output/{task_id}/{name}", files.result, envelope_refusal, house),
     ]
     app = web.Application(client_max_size=_LARGEST_BODY)
     for route in routes:
         app.router.add_route("*", route.path, route.serve)
-    app.router.add_get("/input/{name:.+}", files.uploaded)
-    app.router.add_get("/output/{task_id}/{name}", files.result)
     app.on_response_prepare.append(files.note_download)
-    _add_ledger(app, ledger)
+    _add_back_door(app, house)
     return app
 
 
-def _add_ledger(app: web.Application, ledger: Ledger) -> None:
-    async def show(_request: web.Request) -> web.Response:
-        return web.json_response(ledger.as_json())
+def _add_back_door(app: web.Application, house: House) -> None:
+    """Let tests in other processes read the ledger and write the script."""
 
-    app.router.add_get("/_emulator/ledger", show)
+    async def ledger(_request: web.Request) -> web.Response:
+        return web.json_response(house.ledger.as_json())
+
+    async def add_faults(request: web.Request) -> web.Response:
+        try:
+            faults = _faults(await request.json())
+        except (TypeError, ValueError) as bad:
+            return web.json_response({"error": str(bad)}, status=400)
+        house.faults.add(*faults)
+        return web.json_response({"added": len(faults)})
+
+    async def clear_faults(_request: web.Request) -> web.Response:
+        house.faults.clear()
+        return web.json_response({})
+
+    app.router.add_get("/_emulator/ledger", ledger)
+    app.router.add_post("/_emulator/faults", add_faults)
+    app.router.add_delete("/_emulator/faults", clear_faults)
+
+
+def _faults(script: Any) -> list[Fault]:
+    return [Fault(**fault) for fault in (script if isinstance(script, list) else [script])]

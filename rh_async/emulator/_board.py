@@ -8,23 +8,15 @@ from decimal import Decimal
 from heapq import heappop, heappush
 from itertools import count
 
-from attrs import define, field, frozen
+from attrs import Factory, define, field, frozen
 
 from rh_async.emulator._answers import Refused
+from rh_async.emulator._fates import Fate
 from rh_async.emulator._ledger import TaskRecord
 from rh_async.emulator._models import Model
 from rh_async.emulator._params import Inputs
 
 QUEUE_LENGTH = 1000  #: contract 9, personal queue
-
-
-@frozen(kw_only=True)
-class Outcome:
-    """How a task will end."""
-
-    status: str = "SUCCESS"
-    code: str = ""
-    message: str = ""
 
 
 @define(eq=False, kw_only=True)
@@ -37,7 +29,7 @@ class Task:
     inputs: Inputs
     run_time: float
     charged: Decimal
-    outcome: Outcome = field(factory=Outcome)
+    fate: Fate = field(default=Factory(Fate))
     created_at: float = 0.0
     started_at: float | None = None
     settles_at: float | None = None
@@ -77,14 +69,16 @@ class Board:
     :param limit: how many tasks the account may have unsettled; further ones are refused.
     :param queue: whether further ones wait instead, as in a personal queue.
     :param balance: what the wallet holds, None for no end of money.
+    :param foreign: counts the tasks of others on the same key.
     """
 
     _clock: Callable[[], float]
     _limit: int
     _queue: bool = False
     _balance: Decimal | None = None
+    _foreign: Callable[[], int] = int
     _tasks: dict[str, Task] = field(factory=dict, init=False)
-    _running: list[tuple[float, int, Task]] = field(factory=list, init=False)
+    _due: list[tuple[float, int, Task]] = field(factory=list, init=False)  #: who settles, or leaves, and when
     _busy: dict[str, int] = field(factory=dict, init=False)  #: running tasks of each model
     _waiting: dict[str, deque[tuple[int, Task]]] = field(factory=dict, init=False)
     _numbers: count[int] = field(factory=count, init=False)
@@ -130,6 +124,7 @@ class Board:
         self._tasks[task.task_id] = task
         self._waiting.setdefault(task.model.endpoint, deque()).append((next(self._numbers), task))
         self._promote(now)
+        self._advance()  # it may be over already
 
     def cancel(self, task: Task) -> None:
         """Stop a task now; its place goes to the next."""
@@ -139,8 +134,7 @@ class Board:
         now = self._clock()
         if task.status == "RUNNING":
             self._busy[task.model.endpoint] -= 1
-            self._running = [entry for entry in self._running if entry[2] is not task]
-            self._running.sort()
+            self._due = sorted(entry for entry in self._due if entry[2] is not task)  # sorted, it is a heap
         else:
             line = self._waiting[task.model.endpoint]
             self._waiting[task.model.endpoint] = deque(entry for entry in line if entry[1] is not task)
@@ -150,13 +144,20 @@ class Board:
     def _advance(self) -> None:
         """Let everything happen that was due by now, in order, at its own time."""
         now = self._clock()
-        while self._running and self._running[0][0] <= now:
-            at, _, task = heappop(self._running)
-            self._busy[task.model.endpoint] -= 1
-            task.status = task.outcome.status
-            if task.status == "FAILED":  # contract 4: what failed shows no charge
-                task.charged = Decimal(0)
+        while self._due and self._due[0][0] <= now:
+            at, number, task = heappop(self._due)
+            if not task.settled:
+                self._settle(task)
+                if task.fate.lingers:
+                    heappush(self._due, (at + task.fate.lingers, number, task))
             self._promote(at)
+        self._promote(now)
+
+    def _settle(self, task: Task) -> None:
+        self._busy[task.model.endpoint] -= 1
+        task.status = task.fate.ends
+        if task.status == "FAILED":  # contract 9: what failed shows no charge
+            task.charged = Decimal(0)
 
     def _promote(self, at: float) -> None:
         while (following := self._next()) is not None:
@@ -165,11 +166,11 @@ class Board:
             self._waiting[endpoint].popleft()
             self._busy[endpoint] = self._busy.get(endpoint, 0) + 1
             task.status, task.started_at, task.settles_at = "RUNNING", at, at + task.run_time
-            heappush(self._running, (task.settles_at, number, task))
+            heappush(self._due, (task.settles_at, number, task))
 
     def _next(self) -> tuple[int, Task] | None:
         """Return the oldest waiting task that its account and its model have room for."""
-        if self._in_use() >= self._limit:
+        if self._queue and self._in_use() >= self._limit:
             return None
         heads = [line[0] for line in self._waiting.values() if line and self._has_room(line[0][1].model)]
         return min(heads, key=lambda head: head[0], default=None)
@@ -178,7 +179,7 @@ class Board:
         return model.limit is None or self._busy.get(model.endpoint, 0) < model.limit
 
     def _in_use(self) -> int:
-        return len(self._running)
+        return len(self._due) + self._foreign()
 
     def _queued(self) -> int:
         return sum(map(len, self._waiting.values()))

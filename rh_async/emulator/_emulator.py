@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import socket
 import tempfile
 from collections.abc import Mapping
 from decimal import Decimal
@@ -16,12 +15,14 @@ from typing import Self
 from aiohttp import web
 from attrs import define, field
 
-from rh_async.emulator._app import build_app
+from rh_async.emulator._app import House, build_app
 from rh_async.emulator._board import Board
+from rh_async.emulator._door import Door, bound
 from rh_async.emulator._files import FileCalls
 from rh_async.emulator._ledger import Ledger
 from rh_async.emulator._links import Signer
 from rh_async.emulator._models import Catalogue, RunTime
+from rh_async.emulator._plan import FaultPlan
 from rh_async.emulator._results import Results
 from rh_async.emulator._store import Store
 from rh_async.emulator._tasks import TaskCalls
@@ -67,20 +68,25 @@ class Emulator:
     keep_alive: float = 75.0
     ledger: Ledger = field(init=False)
     keys: Mapping[str, str] = field(init=False, repr=False)
+    faults: FaultPlan = field(init=False)
     _secret: bytes = field(init=False, repr=False)
     _board: Board = field(init=False, repr=False)
     _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False, repr=False)
     _folder: Path = field(init=False, repr=False)
-    _socket: socket.socket = field(init=False, repr=False)
     _runner: web.AppRunner = field(init=False, repr=False)
+    _door: Door = field(init=False, repr=False)
+    _stopping: asyncio.Event = field(factory=asyncio.Event, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         rng = Random(f"{self.seed}/keys")
         self.keys = MappingProxyType({name: _draw_key(rng) for name in _KEY_TYPES})
         self._secret = rng.randbytes(20)
         balance = None if self.balance is None else Decimal(str(self.balance))
-        self._board = Board(clock=self._now, limit=self.limit, queue=self.queue, balance=balance)
         self.ledger = Ledger(lambda: [task.record() for task in self._board.tasks])
+        self.faults = FaultPlan(self._now, Random(f"{self.seed}/faults"), self.ledger, self.refuse_connections)
+        self._board = Board(
+            clock=self._now, limit=self.limit, queue=self.queue, balance=balance, foreign=self.faults.foreign
+        )
 
     @property
     def api_key(self) -> str:
@@ -95,25 +101,30 @@ class Emulator:
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
+        held = await asyncio.to_thread(bound, (self.host, self.port))
         self._folder = await asyncio.to_thread(self._make_folder)
-        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        address = (self.host, self.port)
-        self._socket = await asyncio.to_thread(socket.create_server, address, family=family, backlog=1024)
-        self.port = self._socket.getsockname()[1]
-        app = self._assemble()
+        self.port = held.getsockname()[1]
+        self._door = Door(held, (self.host, self.port))
         self._runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=_PATIENCE, keepalive_timeout=self.keep_alive
+            self._assemble(), access_log=None, shutdown_timeout=_PATIENCE, keepalive_timeout=self.keep_alive
         )
         await self._runner.setup()
-        await web.SockSite(self._runner, self._socket, backlog=1024).start()
+        if (server := self._runner.server) is not None:
+            await self._door.open(server)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._stopping.set()
+        await self._door.close()
         await self._runner.cleanup()
         if self.data_dir is None:
             await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+
+    def refuse_connections(self, seconds: float) -> None:
+        """Shut the door for some time: whoever connects is refused before it says a word, idle connections end."""
+        self._door.shut(seconds)
 
     def _now(self) -> float:
         return 0.0 if self._loop is None else self._loop.time()
@@ -137,6 +148,7 @@ class Emulator:
             store=store,
             links=links,
             ledger=self.ledger,
+            faults=self.faults,
             limit=self.limit,
             run_time=self.run_time,
             scale=self.scale,
@@ -144,4 +156,14 @@ class Emulator:
         )
         results = Results(board=self._board, folder=self._folder, render=self.render)
         files = FileCalls(clock=self._now, keyring=keyring, store=store, results=results, ledger=self.ledger)
-        return build_app(tasks, files, self.ledger)
+        return build_app(
+            House(
+                tasks=tasks,
+                files=files,
+                faults=self.faults,
+                links=links,
+                ledger=self.ledger,
+                door=self._door,
+                stopping=self._stopping,
+            )
+        )

@@ -32,7 +32,10 @@ class FileCalls:
 
     async def upload(self, request: web.Request) -> web.Response:
         """Keep one file (contract 5.1)."""
-        self._keyring.holder(request)
+        try:
+            self._keyring.holder(request)
+        except Refused as refused:  # a bad key has a code of its own here
+            raise Refused("401") from refused
         if request.content_type != "multipart/form-data":
             raise Refused("301")
         try:
@@ -118,7 +121,15 @@ async def _blocks(part: BodyPartReader) -> AsyncIterator[bytes]:
         yield bytes(block)
 
 
+class FileAnswer(web.FileResponse):
+    """A file going out, which still knows its path."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, chunk_size=_BLOCK)
+        self.path = path
+
+
 def _file(path: Path | None) -> web.StreamResponse:
     if path is None:
         raise web.HTTPNotFound(text="<Error><Code>NoSuchKey</Code></Error>", content_type="application/xml")
-    return web.FileResponse(path, chunk_size=_BLOCK)
+    return FileAnswer(path)

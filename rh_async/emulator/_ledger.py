@@ -15,10 +15,11 @@ Question = Literal["query", "queue_status", "account", "price", "cancel"]
 
 @frozen(kw_only=True)
 class SubmissionRecord:
-    """A submit whose body arrived.
+    """A submit that arrived; its body is empty where it was dropped unread or could not be understood.
 
     :param code: why it was refused, "" when it was accepted.
     :param task_id: the task it created, "" when none.
+    :param fault: the kind of fault that struck it, "" when none.
     """
 
     at: float
@@ -26,6 +27,7 @@ class SubmissionRecord:
     body: Json
     code: str = ""
     task_id: str = ""
+    fault: str = ""
 
 
 @frozen(kw_only=True)
@@ -95,6 +97,21 @@ class LeakRecord:
     path: str
 
 
+@frozen(kw_only=True)
+class FaultRecord:
+    """A fault that has struck.
+
+    :param task_id: the task it struck or left behind, "" when none.
+    :param ambiguous: whether a client that met it on a submit cannot know if there is a task now.
+    """
+
+    at: float
+    route: str
+    kind: str
+    task_id: str
+    ambiguous: bool
+
+
 @define(eq=False)
 class Ledger:
     """Everything that reached the server, in order of arrival; times are the loop's clock."""
@@ -105,6 +122,7 @@ class Ledger:
     uploads: list[UploadRecord] = field(factory=list, init=False)
     downloads: list[DownloadRecord] = field(factory=list, init=False)
     leaks: list[LeakRecord] = field(factory=list, init=False)
+    faults: list[FaultRecord] = field(factory=list, init=False)
 
     @property
     def tasks(self) -> list[TaskRecord]:
@@ -140,6 +158,7 @@ class Ledger:
             "uploads": self.uploads,
             "downloads": self.downloads,
             "leaks": self.leaks,
+            "faults": self.faults,
         }
         pages = {name: [asdict(row, value_serializer=_plain) for row in rows] for name, rows in lists.items()}
         return {**pages, "money": str(self.money), "peak_unsettled": self.peak_unsettled()}

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 from random import Random
 
@@ -14,12 +15,14 @@ from attrs import define, field
 
 from rh_async.emulator._answers import Json, Refused, amount, envelope, flat, submitted, usage
 from rh_async.emulator._board import Board, Task
+from rh_async.emulator._fates import fate_of
 from rh_async.emulator._ledger import Ledger, Question, QuestionRecord, SubmissionRecord
 from rh_async.emulator._links import Signer
 from rh_async.emulator._models import Catalogue, Model, RunTime
 from rh_async.emulator._params import Inputs, check
+from rh_async.emulator._plan import FaultPlan
 from rh_async.emulator._store import Store
-from rh_async.emulator._wire import Keyring, json_object, parse_object
+from rh_async.emulator._wire import ASKED, FAULT, Keyring, json_object, parse_object
 
 _FIRST_ID = 2_013_508_786_110_730_241  #: where the fixtures' ids are
 _UNKNOWN_LENGTH = 5.0  #: seconds a video is taken to last when it does not say
@@ -38,6 +41,7 @@ class TaskCalls:
     _store: Store
     _links: Signer
     _ledger: Ledger
+    _faults: FaultPlan
     _limit: int
     _run_time: RunTime
     _scale: float
@@ -52,16 +56,26 @@ class TaskCalls:
             body = parse_object(request, raw)
             task = self._create(self._keyring.holder(request), endpoint, body)
         except Refused as refused:
-            self._note_submission(endpoint, body, code=refused.code)
+            self._note_submission(request, body, code=refused.code)
             raise
-        self._note_submission(endpoint, body, task_id=task.task_id)
+        request[ASKED] = task.task_id
+        self._note_submission(request, body, task_id=task.task_id)
         return web.json_response(self._accepted(task))
+
+    async def spoil_submit(self, request: web.Request, *, unread: bool) -> None:
+        """Write down a submit that a fault keeps from being carried out."""
+        body = Json()
+        if not unread:
+            with suppress(Refused):
+                body = parse_object(request, await request.read())
+        self._note_submission(request, body)
 
     async def query(self, request: web.Request) -> web.Response:
         """Say where a task stands (contract 4)."""
         asked = (await json_object(request)).get("taskId")
         task_id = str(asked) if isinstance(asked, str | int) and not isinstance(asked, bool) else ""
         self._note_question("query", task_id)
+        request[ASKED] = task_id
         if not _LONG.fullmatch(task_id):
             raise Refused("1007")
         if int(task_id) == 0:  # validated before the key is
@@ -140,13 +154,17 @@ class TaskCalls:
         price = _price(model, inputs)
         self._board.admit(price)
         self._last_id += self._rng.randrange(1, 1 << 22)
+        task_id = str(self._last_id)
+        fate = fate_of(self._faults.fate(task_id))
+        run_time = self._scale * model.run_time(self._run_time, self._rng)
         task = Task(
-            task_id=str(self._last_id),
+            task_id=task_id,
             model=model,
             key_type=holder,
             inputs=inputs,
-            run_time=self._scale * model.run_time(self._run_time, self._rng),
+            run_time=0.0 if fate.at_once else run_time,
             charged=price,
+            fate=fate,
         )
         self._board.add(task)
         return task
@@ -163,6 +181,8 @@ class TaskCalls:
         return task if task is not None and task.key_type == holder else None
 
     def _accepted(self, task: Task) -> Json:
+        if task.status == "SUCCESS":
+            return submitted(task.task_id, task.status) | {"results": self._results(task)}
         if not task.model.comfy:
             return submitted(task.task_id, task.status)
         tips = json.dumps({"result": True, "error": None, "outputs_to_execute": ["4"], "node_errors": {}})
@@ -170,15 +190,30 @@ class TaskCalls:
         return submitted(task.task_id, task.status, client_id=client_id, prompt_tips=tips)
 
     def _state(self, task: Task) -> Json:
+        fate = task.fate
+        if self._clock() < task.created_at + fate.hidden:
+            raise Refused("1004", task_id=task.task_id)
+        if fate.odd_answers:
+            fate.odd_answers -= 1
+            return flat(task.task_id, fate.word)
+        if task.status == "FAILED":
+            return flat(task.task_id, task.status, code=fate.code, message=fate.message, usage=fate.usage)
         if task.status != "SUCCESS":
             return flat(task.task_id, task.status)
-        url = self._links.sign(f"/output/{task.task_id}/video_00001.mp4")
-        result = {"url": url, "nodeId": None, "outputType": "mp4", "text": None}
-        return flat(task.task_id, task.status, results=[result], usage=usage(amount(task.charged)))
+        return flat(task.task_id, task.status, results=self._results(task), usage=usage(amount(task.charged)))
 
-    def _note_submission(self, endpoint: str, body: Json, *, code: str = "", task_id: str = "") -> None:
-        record = SubmissionRecord(at=self._clock(), endpoint=endpoint, body=body, code=code, task_id=task_id)
-        self._ledger.submissions.append(record)
+    def _results(self, task: Task) -> list[Json] | None:
+        if task.fate.bare_answers:
+            task.fate.bare_answers -= 1
+            return None
+        url = self._links.sign(f"/output/{task.task_id}/video_00001.mp4")
+        return [{"url": url, "nodeId": None, "outputType": "mp4", "text": None}]
+
+    def _note_submission(self, request: web.Request, body: Json, *, code: str = "", task_id: str = "") -> None:
+        endpoint, fault = request.match_info["endpoint"], request.get(FAULT, "")
+        self._ledger.submissions.append(
+            SubmissionRecord(at=self._clock(), endpoint=endpoint, body=body, code=code, task_id=task_id, fault=fault)
+        )
 
     def _note_question(self, kind: Question, task_id: str | None = None) -> None:
         self._ledger.questions.append(QuestionRecord(at=self._clock(), kind=kind, task_id=task_id))

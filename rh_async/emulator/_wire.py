@@ -11,6 +11,9 @@ from attrs import frozen
 
 from rh_async.emulator._answers import Json, Refused
 
+ASKED = web.RequestKey("asked", str)  #: the task id that a request is about, or has made
+FAULT = web.RequestKey("fault", str)  #: the kind of fault that strikes it
+
 _BEARER = re.compile(r"Bearer (\S+)")
 
 

@@ -1,0 +1,59 @@
+"""How one task's life differs from a good one."""
+
+from __future__ import annotations
+
+from attrs import define
+
+from rh_async.emulator._answers import MESSAGES, Json, usage
+from rh_async.emulator._faults import Fault
+
+_FAILURES = frozenset({"failed", "moderation", "real_person"})
+_MODERATED = "Content verification failed, 改提示词或图片"
+
+
+@define(kw_only=True)
+class Fate:
+    """What is in store for a task; the counters go down as answers are spoiled.
+
+    :param ends: the status it settles with.
+    :param usage: what a failed one says it consumed.
+    :param word: the status that the next ``odd_answers`` say.
+    :param bare_answers: how many that say SUCCESS have no results.
+    :param at_once: whether it settles when it is created.
+    :param hidden: for how many seconds of its life it is not found.
+    :param lingers: for how many seconds after it settled it holds its place.
+    """
+
+    ends: str = "SUCCESS"
+    code: str = ""
+    message: str = ""
+    usage: Json | None = None
+    word: str = ""
+    odd_answers: int = 0
+    bare_answers: int = 0
+    at_once: bool = False
+    hidden: float = 0.0
+    lingers: float = 0.0
+
+
+def fate_of(fault: Fault | None) -> Fate:
+    """Turn a fault into what it means for the task it strikes."""
+    if fault is None:
+        return Fate()
+    if fault.kind in _FAILURES:
+        return _failure(fault)
+    return Fate(
+        word=fault.word,
+        odd_answers=fault.answers if fault.kind == "unknown_status" else 0,
+        bare_answers=fault.answers if fault.kind == "success_without_results" else 0,
+        at_once=fault.kind == "success_on_submit",
+        hidden=fault.seconds if fault.kind == "not_found_first" else 0.0,
+        lingers=fault.seconds if fault.kind == "late_slots" else 0.0,
+    )
+
+
+def _failure(fault: Fault) -> Fate:
+    moderated = fault.kind == "moderation"
+    code = fault.code or ""
+    message = fault.message or (_MODERATED if moderated else MESSAGES.get(code, ""))
+    return Fate(ends="FAILED", code=code, message=message, usage=usage(None, coins=None) if moderated else None)

@@ -1,0 +1,211 @@
+"""How a fault shows on the wire: each kind in a few lines, given the honest answer where there is one."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+
+from aiohttp import web
+from attrs import frozen
+
+from rh_async.emulator._answers import MESSAGES, Json, Refused
+from rh_async.emulator._faults import Fault
+from rh_async.emulator._files import FileAnswer
+from rh_async.emulator._links import Signer
+from rh_async.emulator._wire import ASKED
+
+_BLOCK = 1 << 20
+_TRICKLE = 16  #: pieces of a slow answer
+_GHOST = "2019324151986266999"  #: the fixture's task id, far above any that is drawn
+_PAGE = "<html><head><title>{0}</title></head><body><center><h1>{0}</h1></center><hr>nginx</body></html>"
+
+
+@frozen
+class Scene:
+    """What a fault has to work with.
+
+    :param refusal: the shape in which this route refuses.
+    :param links: makes another link that works.
+    :param stopping: set when the server stops.
+    """
+
+    request: web.Request
+    fault: Fault
+    refusal: Callable[[Refused], Json]
+    links: Signer
+    stopping: asyncio.Event
+
+
+Answer = web.StreamResponse | None
+
+
+async def misbehave(scene: Scene, answer: Answer) -> web.StreamResponse:
+    """Answer as the fault has it; ``answer`` is the honest one, None when the request was not carried out."""
+    return await _KINDS[scene.fault.kind](scene, answer)
+
+
+async def _drop(scene: Scene, _answer: Answer) -> web.StreamResponse:
+    if scene.request.transport is not None:
+        scene.request.transport.abort()
+    return web.Response(status=444)  # as nginx writes down what it never sent
+
+
+async def _drop_midway(scene: Scene, answer: Answer) -> web.StreamResponse:
+    content = await _content(answer)
+    stream = await _open(scene, answer, len(content))
+    await stream.write(content[: len(content) // 2])
+    await _drop(scene, answer)
+    return stream
+
+
+async def _hang(scene: Scene, answer: Answer) -> web.StreamResponse:
+    await scene.stopping.wait()
+    return await _drop(scene, answer)
+
+
+async def _redirect(scene: Scene, _answer: Answer) -> web.StreamResponse:
+    return web.Response(status=scene.fault.status, headers={"Location": "/openapi/v2/elsewhere/model"})
+
+
+async def _page(scene: Scene, _answer: Answer) -> web.StreamResponse:
+    response = web.Response(status=scene.fault.status, content_type="text/html")
+    response.text = _PAGE.format(f"{response.status} {response.reason}")
+    return response
+
+
+async def _too_many(scene: Scene, _answer: Answer) -> web.StreamResponse:
+    after = scene.fault.retry_after
+    headers = {} if after is None else {"Retry-After": str(after)}
+    return web.Response(status=scene.fault.status, text="Too Many Requests", headers=headers)
+
+
+async def _server_error(scene: Scene, _answer: Answer) -> web.StreamResponse:
+    fault = scene.fault
+    body: Json = {"status": fault.status, "error": "Service Unavailable", "path": scene.request.path}
+    if fault.code is not None:
+        body = _refusal(scene)
+    return web.json_response(body, status=fault.status)
+
+
+async def _unreadable(_scene: Scene, answer: Answer) -> web.StreamResponse:
+    content = await _content(answer)
+    return web.Response(body=content[: len(content) // 2] + b"\xff", content_type="application/json")
+
+
+async def _empty(_scene: Scene, _answer: Answer) -> web.StreamResponse:
+    return web.Response(body=b"", content_type="application/json")
+
+
+async def _oversized(scene: Scene, answer: Answer) -> web.StreamResponse:
+    stream = await _open(scene, answer, None)
+    for _ in range(0, scene.fault.size, _BLOCK):
+        await stream.write(b" " * _BLOCK)
+    await stream.write(await _content(answer))
+    return stream
+
+
+async def _slow(scene: Scene, answer: Answer) -> web.StreamResponse:
+    content = await _content(answer)
+    stream = await _open(scene, answer, len(content))
+    piece = -(-len(content) // _TRICKLE) or 1
+    for start in range(0, len(content), piece):
+        await asyncio.sleep(scene.fault.seconds / _TRICKLE)
+        await stream.write(content[start : start + piece])
+    return stream
+
+
+async def _code(scene: Scene, _answer: Answer) -> web.StreamResponse:
+    return web.json_response(_refusal(scene))
+
+
+async def _with_task(scene: Scene, answer: Answer) -> web.StreamResponse:
+    accepted: Json = json.loads(await _content(answer))
+    return _named(scene, accepted["taskId"]) if accepted["taskId"] else web.json_response(accepted)
+
+
+async def _with_ghost(scene: Scene, _answer: Answer) -> web.StreamResponse:
+    return _named(scene, _GHOST)
+
+
+async def _other_sha(_scene: Scene, answer: Answer) -> web.StreamResponse:
+    content = await _content(answer)
+    data: Json = json.loads(content).get("data") or {}
+    name = data.get("fileName") or data.get("filename") or ""
+    sha = name.removeprefix("openapi/").partition(".")[0]
+    other = hashlib.sha256(sha.encode()).hexdigest()
+    return web.Response(body=content.replace(sha.encode(), other.encode()), content_type="application/json")
+
+
+async def _expired(scene: Scene, _answer: Answer) -> web.StreamResponse:
+    text = "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
+    return web.Response(status=scene.fault.status, text=text, content_type="application/xml")
+
+
+async def _redirected(scene: Scene, _answer: Answer) -> web.StreamResponse:
+    return web.Response(status=scene.fault.status, headers={"Location": scene.links.sign(scene.request.path)})
+
+
+_KINDS: Mapping[str, Callable[[Scene, Answer], Awaitable[web.StreamResponse]]] = MappingProxyType(
+    {
+        "drop_unread": _drop,
+        "drop_after_accept": _drop,
+        "drop_mid_answer": _drop_midway,
+        "hang": _hang,
+        "redirect_307": _redirect,
+        "gateway_502": _page,
+        "http_429": _too_many,
+        "json_5xx": _server_error,
+        "unreadable": _unreadable,
+        "empty": _empty,
+        "oversized": _oversized,
+        "slow": _slow,
+        "code": _code,
+        "refused_with_task": _with_task,
+        "refused_with_ghost": _with_ghost,
+        "other_sha": _other_sha,
+        "truncated": _drop_midway,
+        "expired": _expired,
+        "redirected": _redirected,
+    }
+)
+
+
+def _refusal(scene: Scene) -> Json:
+    """Refuse as this route does, with the code and the word that the fault wants."""
+    fault = scene.fault
+    code = fault.code or "0"
+    body = scene.refusal(Refused(code, fault.message or "", task_id=scene.request.get(ASKED, "")))
+    name = "errorCode" if "errorCode" in body else "code"
+    if fault.as_type is not None:
+        body[name] = {"str": code, "int": int(code), "null": None}[fault.as_type]
+    if "status" in body:
+        body["status"] = fault.word
+    return body
+
+
+def _named(scene: Scene, task_id: str) -> web.Response:
+    """Refuse in the short shape that has been seen with a task id."""
+    fault = scene.fault
+    code = fault.code or ""
+    message = fault.message or MESSAGES.get(code, "")
+    return web.json_response(
+        {"taskId": task_id, "status": fault.word or "RUNNING", "errorCode": code, "errorMessage": message}
+    )
+
+
+async def _content(answer: Answer) -> bytes:
+    if isinstance(answer, FileAnswer):
+        return await asyncio.to_thread(answer.path.read_bytes)
+    return answer.body if isinstance(answer, web.Response) and isinstance(answer.body, bytes) else b""
+
+
+async def _open(scene: Scene, answer: Answer, length: int | None) -> web.StreamResponse:
+    stream = web.StreamResponse(
+        headers={"Content-Type": "video/mp4" if isinstance(answer, FileAnswer) else "application/json"}
+    )
+    stream.content_length = length
+    await stream.prepare(scene.request)
+    return stream

@@ -1,0 +1,497 @@
+"""Everything that can be made to go wrong, and what the ledger says about it."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import get_args
+
+import aiohttp
+import pytest
+
+from rh_async.emulator import KINDS, Emulator, Fault, Kind
+from rh_async.emulator._answers import MESSAGES
+from tests.emulator.conftest import BODY, KLING, PNG, Caller, Json, Serve, fixture, mp4
+
+SUBMIT = f"/openapi/v2/{KLING}"
+
+
+async def raw(caller: Caller, path: str = SUBMIT, body: object = BODY) -> tuple[int, bytes]:
+    """Post, and return whatever comes back."""
+    headers = {"Authorization": f"Bearer {caller.server.api_key}"}
+    url = caller.server.url + path
+    async with caller.http.post(url, json=body, headers=headers, allow_redirects=False) as response:
+        return response.status, await response.read()
+
+
+async def outcome(caller: Caller) -> tuple[int, bytes] | type[BaseException]:
+    """Submit, and return the answer or the kind of its absence."""
+    try:
+        async with asyncio.timeout(60):
+            return await raw(caller)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        return type(error)
+
+
+def struck(server: Emulator) -> list[tuple[str, str, bool]]:
+    return [(fault.route, fault.kind, fault.ambiguous) for fault in server.ledger.faults]
+
+
+async def settled(caller: Caller) -> str:
+    """Submit, wait till it must be over, and return its id."""
+    task_id: str = (await caller.submit())["taskId"]
+    await asyncio.sleep(3600)
+    return task_id
+
+
+def test_every_kind_is_documented_and_nothing_else_is() -> None:
+    assert set(KINDS) == set(get_args(Kind))
+    assert all(trait.says.endswith(".") for trait in KINDS.values())
+
+
+@pytest.mark.parametrize(
+    ("fault", "created", "expected"),
+    [
+        (Fault("drop_unread"), 0, aiohttp.ServerDisconnectedError),
+        (Fault("drop_after_accept"), 1, aiohttp.ServerDisconnectedError),
+        (Fault("drop_mid_answer"), 1, aiohttp.ClientPayloadError),
+        (Fault("hang"), 0, TimeoutError),
+        (Fault("hang", accepted=True), 1, TimeoutError),
+        (Fault("redirect_307"), 0, 307),
+        (Fault("gateway_502"), 0, 502),
+        (Fault("gateway_502", status=504, accepted=True), 1, 504),
+        (Fault("http_429"), 0, 429),
+        (Fault("json_5xx"), 0, 503),
+        (Fault("json_5xx", status=500, code="1005", accepted=True), 1, 500),
+        (Fault("unreadable"), 1, 200),
+        (Fault("empty"), 1, 200),
+        (Fault("oversized", size=8 << 20), 1, 200),
+        (Fault("slow"), 1, 200),
+        (Fault("code"), 0, 200),
+        (Fault("code", accepted=True), 1, 200),
+        (Fault("refused_with_task"), 1, 200),
+        (Fault("refused_with_ghost"), 0, 200),
+    ],
+    ids=lambda value: f"{value.kind}{'+' * value.accepted}" if isinstance(value, Fault) else None,
+)
+async def test_a_submit_that_goes_wrong_is_received_once_and_creates_what_it_creates(
+    caller: Caller, fault: Fault, created: int, expected: object
+) -> None:
+    caller.server.faults.add(fault)
+    answer = await outcome(caller)
+    assert (answer[0] if isinstance(answer, tuple) else answer) == expected
+    ledger = caller.server.ledger
+    [submission] = ledger.submissions
+    assert (submission.fault, submission.body) == (fault.kind, {} if fault.kind == "drop_unread" else BODY)
+    assert len(ledger.tasks) == created
+    assert [record.task_id for record in ledger.faults] == [ledger.tasks[0].task_id if created else ""]
+    assert struck(caller.server) == [("submit", fault.kind, fault.kind != "http_429")]
+    assert (await caller.submit())["errorCode"] == ""
+
+
+async def test_a_refused_connection_never_hears_a_word(caller: Caller) -> None:
+    await caller.submit()
+    caller.server.faults.add(Fault("refuse", seconds=10))
+    await asyncio.sleep(0.1)  # the caller hears that its idle connection is gone
+    with pytest.raises(aiohttp.ClientConnectorError):
+        await caller.submit()
+    await asyncio.sleep(9.8)
+    with pytest.raises(aiohttp.ClientConnectorError):
+        await caller.query("1")
+    await asyncio.sleep(0.2)
+    assert (await caller.submit())["errorCode"] == ""
+    assert len(caller.server.ledger.submissions) == 2
+    assert struck(caller.server) == [("submit", "refuse", False)]
+
+
+async def test_the_door_can_shut_before_a_chosen_request_and_shut_again(caller: Caller) -> None:
+    caller.server.faults.add(Fault("refuse", nth=2, times=2, seconds=5))
+    await caller.submit()
+    with pytest.raises(aiohttp.ClientConnectorError):
+        await caller.submit()
+    caller.server.refuse_connections(20)
+    await asyncio.sleep(10)
+    with pytest.raises(aiohttp.ClientConnectorError):
+        await caller.submit()
+    await asyncio.sleep(11)
+    await caller.submit()
+    with pytest.raises(aiohttp.ClientConnectorError):
+        await caller.submit()
+
+
+async def test_a_server_can_stop_while_its_door_is_shut() -> None:
+    async with Emulator() as server:
+        server.refuse_connections(1000)
+        address = ("127.0.0.1", server.port)
+    with socket.create_server(address):
+        pass
+
+
+async def test_a_redirect_leads_where_a_task_would_be_created(caller: Caller) -> None:
+    caller.server.faults.add(Fault("redirect_307"))
+    await caller.submit()  # a client that follows
+    assert [record.endpoint for record in caller.server.ledger.submissions] == [KLING, "elsewhere/model"]
+    assert [task.endpoint for task in caller.server.ledger.tasks] == ["elsewhere/model"]
+
+
+@pytest.mark.parametrize(("after", "header"), [(None, None), (7, "7"), ("Wed, 21 Oct 2026 07:28:00 GMT",) * 2])
+async def test_too_many_requests_may_say_how_long_to_wait(
+    caller: Caller, after: float | str | None, header: str | None
+) -> None:
+    caller.server.faults.add(Fault("http_429", retry_after=after))
+    async with caller.http.post(caller.server.url + SUBMIT, json=BODY) as response:
+        assert (response.status, response.headers.get("Retry-After")) == (429, header)
+
+
+async def test_a_server_error_may_carry_a_code(caller: Caller) -> None:
+    caller.server.faults.add(Fault("json_5xx"), Fault("json_5xx", code="1005"))
+    bodies = [json.loads((await raw(caller))[1]) for _ in range(2)]
+    assert "errorCode" not in bodies[0]
+    assert bodies[1]["errorCode"] == "1005"
+
+
+async def test_spoiled_bodies_are_spoiled(caller: Caller) -> None:
+    caller.server.faults.add(
+        Fault("gateway_502"), Fault("unreadable"), Fault("empty"), Fault("oversized", size=3 << 20)
+    )
+    page, unreadable, empty, oversized = [(await raw(caller))[1] for _ in range(4)]
+    assert page.startswith(b"<html>")
+    with pytest.raises(UnicodeDecodeError):
+        unreadable.decode()
+    assert empty == b""
+    assert len(oversized) > 3 << 20
+    assert json.loads(oversized)["status"] == "RUNNING"
+
+
+async def test_a_slow_answer_takes_its_time_and_arrives(caller: Caller) -> None:
+    caller.server.faults.add(Fault("slow", seconds=32))
+    start = asyncio.get_running_loop().time()
+    assert (await caller.submit())["errorCode"] == ""
+    assert asyncio.get_running_loop().time() - start == pytest.approx(32, abs=2)
+
+
+@pytest.mark.parametrize("code", sorted(MESSAGES))
+async def test_every_documented_code_can_be_met_at_submit_query_and_upload(caller: Caller, code: str) -> None:
+    caller.server.faults.add(*(Fault("code", route=route, code=code) for route in ("submit", "query", "upload")))
+    submit = await caller.submit()
+    assert (submit["errorCode"], submit["errorMessage"], submit["taskId"]) == (code, MESSAGES[code], "")
+    query = await caller.query("1999999999999999999")
+    assert (query["errorCode"], query["status"], query["taskId"]) == (code, "", "1999999999999999999")
+    upload = await caller.upload(PNG, "media.png")
+    assert upload["code"] == int(code)
+    assert caller.server.ledger.tasks == []
+    assert caller.server.ledger.uploads == []
+    assert len(caller.server.ledger.questions) == 1
+
+
+@pytest.mark.parametrize(("as_type", "written"), [("str", "1005"), ("int", 1005), ("null", None)])
+async def test_a_code_can_be_text_number_or_nothing(caller: Caller, as_type: str, written: object) -> None:
+    script = [{"kind": "code", "route": route, "as_type": as_type} for route in ("submit", "queue_status")]
+    assert await caller.post("/_emulator/faults", script) == {"added": 2}
+    assert (await caller.submit())["errorCode"] == written
+    assert (await caller.get("/openapi/v2/queue/status"))["code"] == written
+
+
+async def test_a_code_can_stand_beside_a_status(caller: Caller) -> None:
+    caller.server.faults.add(Fault("code", route="query", code="1012", word="FAILED", message="upstream"))
+    answer = await caller.query("1")
+    assert (answer["status"], answer["errorCode"], answer["errorMessage"]) == ("FAILED", "1012", "upstream")
+
+
+async def test_a_refusal_can_name_a_task_that_exists_and_is_charged(caller: Caller) -> None:
+    caller.server.faults.add(Fault("refused_with_task"))
+    answer = await caller.submit()
+    recorded = fixture("submit_error_421_with_taskid")
+    assert answer.keys() == recorded.keys()
+    assert (answer["errorCode"], answer["status"]) == ("421", "RUNNING")
+    assert (await caller.query(answer["taskId"]))["status"] == "RUNNING"
+    assert caller.server.ledger.tasks[0].charged > 0
+
+
+async def test_a_refusal_can_name_a_task_that_is_not_there(caller: Caller) -> None:
+    caller.server.faults.add(Fault("refused_with_ghost"))
+    answer = await caller.submit()
+    assert answer["errorCode"] == "421"
+    assert (await caller.query(answer["taskId"]))["errorCode"] == "1004"
+
+
+async def test_a_refusal_that_would_name_a_task_stays_honest_where_there_is_none(serve: Serve) -> None:
+    caller = await serve(limit=0)
+    caller.server.faults.add(Fault("refused_with_task"))
+    assert await caller.submit() == fixture("submit_error_421_concurrency")
+
+
+async def test_faults_on_questions_are_written_down_as_questions_too(caller: Caller) -> None:
+    caller.server.faults.add(Fault("gateway_502", route="query"), Fault("drop_unread", route="query"))
+    assert (await raw(caller, "/openapi/v2/query", {"taskId": "5"}))[0] == 502
+    with pytest.raises(aiohttp.ServerDisconnectedError):
+        await caller.query("5")
+    assert [question.task_id for question in caller.server.ledger.questions] == ["5"]
+    assert [fault.task_id for fault in caller.server.ledger.faults] == ["5", ""]
+
+
+async def test_the_nth_request_is_struck_and_then_as_many_as_told(caller: Caller) -> None:
+    caller.server.faults.add(Fault("code", nth=2, times=2, code="1003"))
+    assert [(await caller.submit())["errorCode"] for _ in range(5)] == ["", "1003", "1003", "", ""]
+
+
+async def test_a_fault_can_last_until_it_is_cleared(caller: Caller) -> None:
+    caller.server.faults.add(Fault("code", times=None))
+    assert {(await caller.submit())["errorCode"] for _ in range(5)} == {"1005"}
+    async with caller.http.delete(f"{caller.server.url}/_emulator/faults") as response:
+        assert response.status == 200
+    assert (await caller.submit())["errorCode"] == ""
+
+
+async def test_probability_is_drawn_from_the_seed(serve: Serve) -> None:
+    patterns = []
+    for seed in (1, 1, 2):
+        caller = await serve(seed=seed)
+        caller.server.faults.add(Fault("code", times=None, probability=0.3))
+        patterns.append([(await caller.submit({}, endpoint="any/model"))["errorCode"] for _ in range(40)])
+    assert patterns[0] == patterns[1] != patterns[2]
+    assert 4 < patterns[0].count("1005") < 20
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        {"kind": "nonsense"},
+        {"kind": "empty", "nth": "first"},
+        {"kind": "empty", "times": 0},
+        {"kind": "empty", "colour": "red"},
+        {"kind": "empty", "accepted": False},
+        {"kind": "failed", "route": "query"},
+        {"kind": "hang", "route": "task"},
+        ["empty"],
+        5,
+    ],
+)
+async def test_a_script_that_makes_no_sense_is_refused(caller: Caller, script: object) -> None:
+    status, body = await raw(caller, "/_emulator/faults", script)
+    assert status == 400
+    assert "error" in json.loads(body)
+
+
+async def test_a_status_nobody_listed_passes(caller: Caller) -> None:
+    caller.server.faults.add(Fault("unknown_status", word="PAUSED", answers=2))
+    task_id = (await caller.submit())["taskId"]
+    assert [(await caller.query(task_id))["status"] for _ in range(3)] == ["PAUSED", "PAUSED", "RUNNING"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "recorded", "code"),
+    [
+        ("moderation", "query_failed_moderation_1501", "1501"),
+        ("real_person", "query_failed_real_person_1505", "1505"),
+        ("failed", None, "1015"),
+    ],
+)
+async def test_a_task_fails_as_recorded_and_costs_nothing(
+    caller: Caller, kind: Kind, recorded: str | None, code: str
+) -> None:
+    caller.server.faults.add(Fault(kind, nth=2))
+    await caller.submit()
+    task_id = await settled(caller)
+    answer = await caller.query(task_id)
+    assert (answer["status"], answer["errorCode"]) == ("FAILED", code)
+    if recorded:
+        assert answer == fixture(recorded) | {"taskId": task_id}
+    first, second = caller.server.ledger.tasks
+    assert first.charged > second.charged == 0
+    assert [(fault.route, fault.kind, fault.task_id) for fault in caller.server.ledger.faults] == [
+        ("task", kind, task_id)
+    ]
+
+
+async def test_success_may_come_without_results_for_a_while(caller: Caller) -> None:
+    caller.server.faults.add(Fault("success_without_results", answers=2))
+    task_id = await settled(caller)
+    answers = [await caller.query(task_id) for _ in range(3)]
+    assert [answer["status"] for answer in answers] == ["SUCCESS"] * 3
+    assert [bool(answer["results"]) for answer in answers] == [False, False, True]
+
+
+async def test_success_may_come_with_the_submit(caller: Caller) -> None:
+    caller.server.faults.add(Fault("success_on_submit"))
+    answer = await caller.submit()
+    assert answer["status"] == "SUCCESS"
+    assert (await caller.fetch(answer["results"][0]["url"]))[0] == 200
+
+
+async def test_a_fresh_task_may_not_be_found_at_first(caller: Caller) -> None:
+    caller.server.faults.add(Fault("not_found_first", seconds=3))
+    task_id = (await caller.submit())["taskId"]
+    assert (await caller.query(task_id))["errorCode"] == "1004"
+    await asyncio.sleep(3)
+    assert (await caller.query(task_id))["status"] == "RUNNING"
+
+
+async def test_a_slot_may_be_free_later_than_the_success_that_frees_it(serve: Serve) -> None:
+    caller = await serve(limit=1, run_time=60.0)
+    caller.server.faults.add(Fault("late_slots", seconds=10))
+    task_id = (await caller.submit())["taskId"]
+    await asyncio.sleep(65)
+    assert (await caller.query(task_id))["status"] == "SUCCESS"
+    assert (await caller.submit())["errorCode"] == "421"
+    await asyncio.sleep(5)
+    assert (await caller.submit())["errorCode"] == ""
+    assert caller.server.ledger.tasks[0].settles_at == 60
+
+
+async def test_foreign_tasks_take_places_and_are_counted(serve: Serve) -> None:
+    caller = await serve(limit=3)
+    caller.server.faults.add(Fault("foreign", count=2, seconds=100))
+    await caller.submit()
+    assert (await caller.submit())["errorCode"] == "421"
+    assert (await caller.get("/openapi/v2/queue/status"))["data"]["totalCurrentTasks"] == "3"
+    await asyncio.sleep(100)
+    assert (await caller.get("/openapi/v2/queue/status"))["data"]["totalCurrentTasks"] == "1"
+    caller.server.faults.add(Fault("foreign", count=3))
+    caller.server.faults.clear()
+    assert (await caller.submit())["errorCode"] == ""
+
+
+async def test_an_upload_may_answer_another_contents_name(caller: Caller) -> None:
+    caller.server.faults.add(Fault("other_sha"))
+    wrong, right = [(await caller.upload(PNG, "media.png"))["data"]["fileName"] for _ in range(2)]
+    sha = caller.server.ledger.uploads[0].sha256
+    assert right == f"openapi/{sha}.png"
+    assert wrong != right
+    assert len(wrong) == len(right)
+
+
+@pytest.mark.parametrize("kind", ["gateway_502", "http_429", "json_5xx"])
+async def test_an_upload_that_fails_before_it_is_kept_is_read_and_forgotten(caller: Caller, kind: Kind) -> None:
+    caller.server.faults.add(Fault(kind, route="upload"))
+    form = aiohttp.FormData()
+    form.add_field("file", io.BytesIO(mp4(3, tail=bytes(3 << 20))), filename="media.mp4")
+    url = f"{caller.server.url}/openapi/v2/media/upload/binary"
+    async with caller.http.post(url, data=form) as response:
+        assert response.status == KINDS[kind].status
+    assert caller.server.ledger.uploads == []
+
+
+async def test_an_upload_dropped_unread_is_not_kept(caller: Caller) -> None:
+    caller.server.faults.add(Fault("drop_unread", route="upload"))
+    with pytest.raises(aiohttp.ClientError):
+        await caller.upload(mp4(3, tail=bytes(3 << 20)), "media.mp4")
+    assert caller.server.ledger.uploads == []
+    assert (await caller.upload(PNG, "media.png"))["code"] == 0
+
+
+async def result(caller: Caller) -> str:
+    """Return the link to what a task made of an uploaded video."""
+    video = (await caller.upload(mp4(3, tail=bytes(100_000)), "media.mp4"))["data"]["download_url"]
+    task_id = (await caller.submit(BODY | {"videoUrl": video}))["taskId"]
+    await asyncio.sleep(3600)
+    url: str = (await caller.query(task_id))["results"][0]["url"]
+    return url
+
+
+@pytest.mark.parametrize("kind", ["truncated", "drop_mid_answer"])
+async def test_a_download_may_end_before_its_length(caller: Caller, kind: Kind) -> None:
+    url = await result(caller)
+    caller.server.faults.add(Fault(kind, route="download"))
+    async with caller.http.get(url) as response:
+        assert response.content_length == len(mp4(3, tail=bytes(100_000)))
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await response.read()
+    assert len((await caller.fetch(url))[1]) == response.content_length
+
+
+@pytest.mark.parametrize("status", [403, 404, 410])
+async def test_a_download_link_may_be_dead(caller: Caller, status: int) -> None:
+    url = await result(caller)
+    caller.server.faults.add(Fault("expired", status=status))
+    assert (await caller.fetch(url))[0] == status
+    assert [record.status for record in caller.server.ledger.downloads] == [status]
+
+
+async def test_a_download_may_lead_elsewhere(caller: Caller) -> None:
+    url = await result(caller)
+    caller.server.faults.add(Fault("redirected"))
+    assert await caller.fetch(url) == (200, mp4(3, tail=bytes(100_000)))
+    assert [record.status for record in caller.server.ledger.downloads] == [302, 200]
+
+
+async def test_a_download_may_hang_without_holding_the_server_up(serve: Serve) -> None:
+    async with Emulator(run_time=1.0) as server, aiohttp.ClientSession() as http:
+        caller = Caller(server, http)
+        url = await result(caller)
+        server.faults.add(Fault("hang", route="download"))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(100):
+                await caller.fetch(url)
+        left = asyncio.get_running_loop().time()
+    assert asyncio.get_running_loop().time() - left < 1
+
+
+async def test_faults_over_http_and_their_record(caller: Caller) -> None:
+    await caller.post("/_emulator/faults", {"kind": "drop_after_accept", "nth": 1})
+    assert await outcome(caller) is aiohttp.ServerDisconnectedError
+    page: Json = await caller.get("/_emulator/ledger")
+    [row] = page["faults"]
+    assert row == {
+        "at": row["at"],
+        "route": "submit",
+        "kind": "drop_after_accept",
+        "task_id": page["tasks"][0]["task_id"],
+        "ambiguous": True,
+    }
+
+
+EVERYWHERE = (
+    *("refuse", "drop_unread", "drop_after_accept", "drop_mid_answer", "hang", "redirect_307", "gateway_502"),
+    *("http_429", "json_5xx", "unreadable", "empty", "slow", "code"),
+)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_a_storm_leaves_the_ledger_consistent_and_nothing_open(seed: int) -> None:
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with Emulator(seed=seed, limit=1000) as server, aiohttp.ClientSession(connector=connector) as http:
+        caller = Caller(server, http)
+        for kind in EVERYWHERE:
+            for route in ("submit", "query", "upload", "download"):
+                server.faults.add(Fault(kind, route=route, times=None, probability=0.01, seconds=20))  # type: ignore[arg-type]
+        found = set(await asyncio.gather(*(clumsily(caller) for _ in range(100)))) - {""}
+        left = asyncio.get_running_loop().time()
+    assert asyncio.get_running_loop().time() - left < 1
+    ledger = server.ledger
+    assert found <= {task.task_id for task in ledger.tasks}
+    accepted = {task.task_id for task in ledger.tasks if task.endpoint == KLING}  # redirects led to others
+    assert accepted == {record.task_id for record in ledger.submissions if record.task_id and record.endpoint == KLING}
+    spoiled = {record.task_id for record in ledger.faults if record.ambiguous and record.task_id}
+    assert accepted - found <= spoiled
+
+
+async def clumsily(caller: Caller) -> str:
+    """Upload, submit once, and ask until it is done, whatever happens on the way; return the id, if one came."""
+    uploaded = await patiently(lambda: caller.upload(mp4(3), "media.mp4"), lambda answer: answer["code"] == 0)
+    body = BODY | {"videoUrl": uploaded["data"]["download_url"]}
+    submitted = await patiently(lambda: caller.submit(body), lambda _answer: True, tries=1)
+    task_id: str = submitted.get("taskId", "")
+    if task_id:
+        done = await patiently(lambda: caller.query(task_id), lambda answer: answer["status"] == "SUCCESS")
+        await patiently(lambda: downloaded(caller, done["results"][0]["url"]), bool)
+    return task_id
+
+
+async def downloaded(caller: Caller, url: str) -> Json:
+    status, content = await caller.fetch(url)
+    return {"content": content} if status == 200 and content == mp4(3) else {}
+
+
+async def patiently(call: Callable[[], Awaitable[Json]], good: Callable[[Json], bool], *, tries: int = 1000) -> Json:
+    for _ in range(tries):
+        with suppress(aiohttp.ClientError, TimeoutError, AssertionError, ValueError, KeyError, TypeError):
+            async with asyncio.timeout(30):
+                if good(answer := await call()):
+                    return answer
+        await asyncio.sleep(5)
+    return {}
