@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryFile
@@ -170,11 +171,11 @@ def _failures(failed: list[Outcome]) -> Iterator[Text]:
 
 
 def _samples(outcomes: list[Outcome]) -> Iterator[Text]:
-    saved = [(outcome, outcome.result.paths) for outcome in outcomes if outcome.result and outcome.result.paths]
+    saved = {_who(outcome): outcome.result.paths[0] for outcome in outcomes if outcome.result and outcome.result.paths}
     if saved:
         yield Text("\nLook at some, each shows which character met which dance:")
-    for outcome, paths in saved[:_SHOWN]:
-        yield Text(f"  {_who(outcome):<15} {paths[0]}")
+    for who, path in islice(saved.items(), _SHOWN):
+        yield Text(f"  {who:<15} {path}")
 
 
 def _who(outcome: Outcome) -> str:

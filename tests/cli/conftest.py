@@ -1,0 +1,65 @@
+"""A stage for commands: small clips in place of drawn ones, and the emulator's ledger as the witness."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from rh_async._cli import _demo
+from rh_async._cli._clips import Clips
+from rh_async.emulator import Emulator
+from tests.media import draw_image, film_video
+
+
+def plain() -> Console:
+    """A console that is no terminal and remembers what it was told."""
+    return Console(file=io.StringIO(), width=80, highlight=False)
+
+
+def terminal(width: int) -> Console:
+    """A console that is a terminal of some width."""
+    return Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None, highlight=False)
+
+
+def told(console: Console) -> str:
+    """Everything a console was told."""
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def small_clips(folder: Path) -> Clips:
+    """Two characters and two dances, in no time."""
+    images = tuple(
+        draw_image(folder / f"{name}.png", shade=shade, size=(480, 640)) for name, shade in (("a", 1), ("b", 2))
+    )
+    videos = tuple(film_video(folder / f"{name}.mp4", shade=shade) for name, shade in (("x", 3), ("y", 4)))
+    return Clips(images, videos)
+
+
+@pytest.fixture
+def servers(monkeypatch: pytest.MonkeyPatch) -> list[Emulator]:
+    """Every emulator a demonstration has started."""
+    started: list[Emulator] = []
+
+    def start(**options: Any) -> Emulator:
+        started.append(Emulator(**options))
+        return started[-1]
+
+    monkeypatch.setattr(_demo, "Emulator", start)
+    return started
+
+
+@pytest.fixture
+def show(tmp_path: Path) -> Callable[..., _demo.Show]:
+    """Prepare demonstrations that draw nothing."""
+
+    def prepare(**options: Any) -> _demo.Show:
+        defaults: dict[str, Any] = {"out": tmp_path / "out", "console": plain(), "render": False, "make": small_clips}
+        return _demo.Show(**(defaults | options))
+
+    return prepare

@@ -1,0 +1,157 @@
+"""The demonstration: every job through the public doors, told truly, bought once by the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import av
+import pytest
+from PIL import Image, ImageColor
+
+from rh_async._cli import _app
+from rh_async._cli._clips import Clips
+from rh_async._cli._demo import Show, cast, demo, perform
+from rh_async._cli._drawings import CHARACTERS, DANCES
+from rh_async._cli._exits import Exit, Misuse
+from rh_async.emulator import Emulator
+from tests.cli.conftest import plain, small_clips, terminal, told
+
+Prepare = Callable[..., Show]
+
+
+async def test_every_job_is_bought_once_and_saved(show: Prepare, servers: list[Emulator]) -> None:
+    act = show(jobs=24)
+    assert await perform(act) is Exit.GOOD
+    ledger = servers[0].ledger
+    assert len(ledger.tasks) == len(ledger.submissions) == 24
+    assert {path.name for path in act.out.glob("*.mp4")} == {f"{task.task_id}_0.mp4" for task in ledger.tasks}
+    assert len({task.endpoint for task in ledger.tasks}) == 6
+    assert len(ledger.uploads) == 4
+    assert ledger.peak_unsettled() <= act.in_flight == 12
+
+
+async def test_the_summary_says_what_the_ledger_says(show: Prepare, servers: list[Emulator]) -> None:
+    act = show(jobs=5)
+    await perform(act)
+    ledger, summary = servers[0].ledger, told(act.console)
+    for line in (
+        "wanted     5 jobs",
+        "succeeded  5",
+        "failed     0",
+        f"asked      {len(ledger.questions)} questions, 5 submits, 4 uploads",
+        f"money      CNY {ledger.money} by the emulator's ledger; nothing real was paid",
+        f"videos     {act.out}",
+    ):
+        assert f"  {line}\n" in summary
+
+
+async def test_a_clip_that_cannot_be_sent_is_named_and_the_others_go_on(show: Prepare, servers: list[Emulator]) -> None:
+    def one_missing(folder: Path) -> Clips:
+        clips = small_clips(folder)
+        clips.videos[1].unlink()
+        return clips
+
+    act = show(jobs=4, make=one_missing)
+    assert await perform(act) is Exit.FAILED
+    assert len(servers[0].ledger.tasks) == 2
+    assert "succeeded  2\n  failed     2\n" in told(act.console)
+    assert re.search(r"a × y, kling-v2.6-\S+: .*y\.mp4", told(act.console))
+
+
+async def test_where_nothing_was_saved_nothing_is_shown(show: Prepare, servers: list[Emulator]) -> None:
+    act = show(jobs=1, make=lambda folder: Clips((folder / "none.png",), (folder / "none.mp4",)))
+    assert await perform(act) is Exit.FAILED
+    assert servers[0].ledger.submissions == []
+    assert "Look at some" not in told(act.console)
+
+
+async def test_the_same_folder_serves_twice(show: Prepare, servers: list[Emulator]) -> None:
+    assert await perform(show(jobs=2)) is await perform(show(jobs=2)) is Exit.GOOD
+    assert len(servers) == 2
+
+
+async def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_drawn(
+    show: Prepare, tmp_path: Path, servers: list[Emulator]
+) -> None:
+    (tmp_path / "taken").touch()
+    act = show(jobs=1, out=tmp_path / "taken")
+    with pytest.raises(Misuse, match=r"--out .*taken cannot be written: Not a directory"):
+        await perform(act)
+    assert told(act.console) == ""
+    assert servers == []
+
+
+async def test_interrupted_it_says_how_many_videos_there_are(show: Prepare, servers: list[Emulator]) -> None:
+    act = show(jobs=6)
+    performance = asyncio.create_task(perform(act))
+    await anyio.sleep(8.0)
+    performance.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await performance
+    told_count = re.search(r"(\d) of 6 videos were saved in", told(act.console))
+    assert told_count is not None
+    assert int(told_count[1]) == len(list(act.out.glob("*.mp4"))) > 0
+
+
+async def test_the_command_prepares_the_whole_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shows: list[Show] = []
+
+    async def noted(act: Show) -> Exit:
+        shows.append(act)
+        return Exit.GOOD
+
+    monkeypatch.setattr("rh_async._cli._demo.perform", noted)
+    assert await _app.app.run_async(["demo", "--jobs", "3", "--out", str(tmp_path)]) == 0
+    assert await demo() == 0
+    assert [(act.jobs, act.out, act.render) for act in shows] == [
+        (3, tmp_path, True),
+        (24, Path("rh-async-demo"), True),
+    ]
+
+
+def test_no_two_jobs_are_alike_before_all_combinations_have_been() -> None:
+    clips = Clips(tuple(map(Path, "abcd")), tuple(map(Path, "wxyz")))
+    parts = cast(clips, 96)
+    assert len(set(parts)) == 96
+    assert len({(part.image, part.video) for part in parts[:16]}) == 16
+    assert len({part.model for part in parts[:6]}) == 6
+
+
+@pytest.mark.parametrize("width", [80, 160])
+async def test_on_a_terminal_no_line_is_broken(show: Prepare, servers: list[Emulator], width: int) -> None:
+    act = show(jobs=6, console=terminal(width))
+    await perform(act)
+    lines = [line.rsplit("\x1b[2K", 1)[-1] for line in told(act.console).splitlines()]
+    phases = [line for line in lines if line.startswith(("upload", "submit", "running", "download"))]
+    assert [line.split()[0] for line in phases[-4:]] == ["upload", "submit", "running", "download"]
+    assert all("6/6" in line for line in phases[-3:])
+    assert all(len(line) <= width and "…" not in line for line in phases)
+    assert len(servers[0].ledger.tasks) == 6
+
+
+async def test_each_video_shows_the_character_and_the_dance_that_its_line_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rh_async._cli._clips._FRAMES_PER_SECOND", 6)
+    act = Show(jobs=4, out=tmp_path, console=plain())
+    assert await perform(act) is Exit.GOOD
+    samples = re.findall(r"^  (\w+) × (\w+) +(\S+\.mp4)$", told(act.console), re.MULTILINE)
+    assert len(samples) == 4
+    for character, dance, path in samples:
+        frame = await asyncio.to_thread(_first_frame, Path(path))
+        assert _alike(frame.getpixel((5, frame.height // 2)), DANCES[dance].wall)
+        assert _alike(frame.getpixel((frame.width - 12, frame.height - 160)), CHARACTERS[character].backdrop[0])
+
+
+def _first_frame(path: Path) -> Image.Image:
+    with av.open(path) as source:
+        return next(source.decode(video=0)).to_image()  # type: ignore[no-untyped-call, no-any-return]
+
+
+def _alike(pixel: float | tuple[int, ...] | None, colour: str) -> bool:
+    assert isinstance(pixel, tuple)
+    return all(abs(seen - meant) < 24 for seen, meant in zip(pixel, ImageColor.getrgb(colour), strict=True))

@@ -1,0 +1,53 @@
+"""The emulator as a command: what it tells a newcomer, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import anyio
+import pytest
+
+from rh_async import KlingMotionControl, Session
+from rh_async._cli._emulator import emulator
+from rh_async._cli._exits import Exit, Misuse
+from tests.media import draw_image, film_video
+
+
+async def test_what_it_prints_is_all_a_client_needs_and_ctrl_c_sums_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serving = asyncio.create_task(emulator(port=0, scale=0.01))
+    printed = ""
+    while "API_KEY" not in printed:
+        await anyio.sleep(0.1)
+        printed += capsys.readouterr().out
+    exports = dict(line.split()[1].split("=") for line in printed.splitlines() if "export" in line)
+    for name, value in exports.items():
+        monkeypatch.setenv(name, value)
+    async with Session() as session:
+        await session.run(KlingMotionControl(draw_image(tmp_path / "hero.png"), film_video(tmp_path / "dance.mp4")))
+    serving.cancel()
+    assert await serving == Exit.GOOD
+    assert f"ledger  {exports['RUNNINGHUB_BASE_URL']}/_emulator/ledger" in printed
+    summary = capsys.readouterr().out
+    assert summary.startswith("\n1 tasks created, ")
+    assert "2 files taken, CNY 2.43 charged: play money.\n" in summary
+
+
+async def test_a_port_in_use_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def taken(_address: object) -> NoReturn:
+        raise OSError(errno.EADDRINUSE, "Address already in use")
+
+    monkeypatch.setattr("rh_async.emulator._emulator.bound", taken)
+    with pytest.raises(Misuse, match=r"^cannot listen on 127.0.0.1 port 8080: Address already in use$"):
+        await emulator()
+
+
+async def test_rendering_without_the_media_extra_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(Misuse, match=r"emulator --render draws videos.*pip install 'rh-async\[cli,media\]'"):
+        await emulator(port=0, render=True)

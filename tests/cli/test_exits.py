@@ -1,0 +1,138 @@
+"""How commands end: a line, a code, and no traceback nobody asked for."""
+
+from __future__ import annotations
+
+import logging
+import runpy
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+import rh_async
+from rh_async import __main__, errors
+from rh_async._cli import _app, run
+from rh_async._cli._exits import Ending, Exit, Misuse, exit_code, sentence
+
+
+@pytest.fixture(autouse=True)
+def log_as_it_was() -> Iterator[None]:
+    """Leave no handler behind."""
+    log = logging.getLogger("rh_async")
+    before = list(log.handlers)
+    yield
+    log.handlers[:] = before
+
+
+@pytest.mark.parametrize(
+    ("ending", "code"),
+    [
+        (KeyboardInterrupt(), 130),
+        (errors.AuthenticationFailed("no such key"), 3),
+        (errors.BalanceExhausted("no money"), 3),
+        (errors.ConfigurationError("there is no API key"), 2),
+        (errors.RequestRefused("prompt is too long"), 2),
+        (Misuse("--out cannot be written"), 2),
+        (errors.NeverArrived("refused"), 1),
+        (errors.SubmitUnknown("dropped"), 1),
+        (errors.JobFailed("failed"), 1),
+        (errors.SaveError("disk full"), 1),
+    ],
+)
+def test_the_code_says_who_must_act(ending: Ending, code: int) -> None:
+    assert exit_code(ending) == code
+
+
+def test_a_message_of_many_lines_becomes_one() -> None:
+    assert sentence(Misuse("this\n  and that")) == "this and that"
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("demo --jobs 0", 'Invalid value "0" for --jobs'),
+        ("demo --jobs many", 'unable to convert "many"'),
+        ("demo extra", "nothing takes 'extra' here"),
+        ("demo --nonsense", "Unknown option: --nonsense"),
+        ("nonsense", 'Unknown command "nonsense"'),
+        ("emulator --port 65536", 'Invalid value "65536" for --port'),
+        ("emulator --limit 0", 'Invalid value "0" for --limit'),
+        ("demo --out /dev/null", "--out /dev/null cannot be written"),
+    ],
+)
+def test_nonsense_is_refused_in_one_line(line: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(line.split()) == Exit.MISUSED
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("rh-async: ")
+    assert says in err
+    assert err.count("\n") == 1
+
+
+def test_debug_shows_the_traceback_too(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
+    assert run(["demo", "--jobs", "0", "--debug"]) == Exit.MISUSED
+    err = capsys.readouterr().err
+    assert "Traceback" in err
+    assert err.splitlines()[-1].startswith("rh-async: Invalid value")
+
+
+def test_ctrl_c_is_one_word(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_app, "app", interrupted)
+    assert run(["demo"]) == Exit.INTERRUPTED
+    assert capsys.readouterr().err == "rh-async: interrupted\n"
+
+
+@pytest.mark.parametrize("line", ["--help", "-h", ""])
+def test_help_lists_the_commands_with_what_they_do_and_the_exit_codes(
+    line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(line.split()) == Exit.GOOD
+    out = capsys.readouterr().out
+    for words in ("demo         Run made-up jobs", "emulator     Serve", "--debug", *(f"  {code}  " for code in Exit)):
+        assert words in out
+    assert all(len(row) <= 80 for row in out.splitlines())
+
+
+def test_the_version_is_the_distributions(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.count(".") == 2
+
+
+@pytest.mark.parametrize("missing", ["cyclopts", "rich", "platformdirs"])
+def test_without_the_cli_extra_one_line_says_what_to_install(
+    missing: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    assert __main__.main(["demo"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == "rh-async: the command line is not installed: pip install 'rh-async[cli]'\n"
+
+
+@pytest.mark.parametrize("missing", ["av", "PIL"])
+def test_without_the_media_extra_the_demo_says_what_to_install(
+    missing: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    assert run(["demo", "--out", str(tmp_path / "out")]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.endswith("pip install 'rh-async[cli,media]'\n")
+    assert err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_package_runs_as_a_module(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["rh-async", "--version"])
+    monkeypatch.delitem(sys.modules, "rh_async.__main__")
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module("rh_async", run_name="__main__")
+    assert end.value.code == 0
+    assert capsys.readouterr().out
+    assert rh_async.__all__
