@@ -17,8 +17,10 @@ def main(tokens: Sequence[str] | None = None) -> int:
     if any(find_spec(name) is None for name in _EXTRA):
         sys.stderr.write("rh-async: the command line is not installed: pip install 'rh-async[cli]'\n")
         return 2
-    from ._cli import run  # noqa: PLC0415 - a library user has none of what it needs
-
+    try:
+        from ._cli import run  # noqa: PLC0415 - a library user has none of what it needs
+    except KeyboardInterrupt:
+        return 130
     return run(sys.argv[1:] if tokens is None else tokens)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from itertools import repeat
+from itertools import repeat, takewhile
 from pathlib import Path
+from threading import Event
 
 import av
 from attrs import frozen
@@ -28,9 +29,10 @@ class Clips:
     videos: tuple[Path, ...]
 
 
-def make_clips(folder: Path) -> Clips:
+def make_clips(folder: Path, stop: Event) -> Clips:
     """Draw every character and every dance into a folder, over what may be there. Blocks: call it off the loop.
 
+    :param stop: set by another thread, it ends the work early and leaves cut videos.
     :raises OSError: the folder cannot be written.
     """
     images = [folder / f"{name}.{kind}" for name, kind in zip(CHARACTERS, ("png", "jpg") * 2, strict=True)]
@@ -38,16 +40,16 @@ def make_clips(folder: Path) -> Clips:
     for image in images:
         portrait(image.stem).save(image)
     with ThreadPoolExecutor(len(videos)) as threads:
-        list(threads.map(film, videos, _SECONDS))
+        list(threads.map(film, videos, _SECONDS, repeat(stop)))
     return Clips(tuple(images), tuple(videos))
 
 
-def film(path: Path, seconds: float) -> None:
+def film(path: Path, seconds: float, stop: Event) -> None:
     """Film the dance that a file is named for, as H.264."""
     with av.open(path, "w", format="mp4") as sink:
         track = sink.add_stream("libx264", rate=_FRAMES_PER_SECOND, options={"preset": "ultrafast", "crf": "26"})
         track.width, track.height, track.pix_fmt = _WIDTH, _WIDTH * 4 // 3, "yuv420p"
-        for number, name in zip(range(round(seconds * _FRAMES_PER_SECOND)), repeat(path.stem)):
-            picture = dancing(name, number / _FRAMES_PER_SECOND * _BEATS_PER_SECOND, side=_WIDTH)
+        for number in takewhile(lambda _: not stop.is_set(), range(round(seconds * _FRAMES_PER_SECOND))):
+            picture = dancing(path.stem, number / _FRAMES_PER_SECOND * _BEATS_PER_SECOND, side=_WIDTH)
             sink.mux(track.encode(av.VideoFrame.from_image(picture)))  # type: ignore[no-untyped-call]
         sink.mux(track.encode())

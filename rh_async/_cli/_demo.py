@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryFile
+from threading import Event
 from typing import TYPE_CHECKING, Annotated
 
 import anyio
@@ -66,7 +67,7 @@ class Show:
     out: Path
     console: Console
     render: bool = True
-    make: Callable[[Path], Clips] | None = None
+    make: Callable[[Path, Event], Clips] | None = None
 
     @property
     def in_flight(self) -> int:
@@ -77,9 +78,13 @@ class Show:
 async def perform(show: Show) -> Exit:
     """Give the demonstration, and return what its end is worth to a shell."""
     began = anyio.current_time()
-    clips = await asyncio.to_thread(_prepared, show)
+    stop = Event()
+    try:
+        clips = await asyncio.to_thread(_prepared, show, stop)
+    finally:
+        stop.set()  # a thread cannot be cancelled, and nobody who pressed Ctrl-C waits for drawings
     async with Emulator(seed=_SEED, limit=show.in_flight, render=show.render, run_time=_run_time) as server:
-        show.console.print(f"Running {show.jobs} jobs, {show.in_flight} at a time, on {server.url}\n")
+        show.console.print(f"Jobs to run: {show.jobs}, {show.in_flight} at a time, on {server.url}\n")
         outcomes = await _mapped(show, cast(clips, show.jobs), server)
         _sum_up(show, outcomes, server.ledger, anyio.current_time() - began)
     return Exit.GOOD if len(outcomes) == show.jobs and not any(outcome.error for outcome in outcomes) else Exit.FAILED
@@ -118,7 +123,7 @@ class Part:
         return _MODELS[self.model](self.image, self.video)
 
 
-def _prepared(show: Show) -> Clips:
+def _prepared(show: Show, stop: Event) -> Clips:
     need_media("demo")
     from ._clips import make_clips  # noqa: PLC0415 - needs the media extra, which may be missing
 
@@ -127,7 +132,7 @@ def _prepared(show: Show) -> Clips:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder):
             show.console.print("Drawing character images and driving videos …")
-        return (show.make or make_clips)(folder)
+        return (show.make or make_clips)(folder, stop)
     except OSError as error:
         raise Misuse(f"--out {show.out} cannot be written: {error.strerror or error}") from error
 
@@ -150,10 +155,10 @@ async def _mapped(show: Show, parts: list[Part], server: Emulator) -> list[Outco
 def _sum_up(show: Show, outcomes: list[Outcome], ledger: Ledger, seconds: float) -> None:
     failed = [outcome for outcome in outcomes if outcome.error]
     facts = {
-        "wanted": f"{show.jobs} jobs",
+        "wanted": f"{show.jobs}",
         "succeeded": f"{len(outcomes) - len(failed)}",
         "failed": f"{len(failed)}",
-        "asked": f"{len(ledger.questions)} questions, {len(ledger.submissions)} submits, {len(ledger.uploads)} uploads",
+        "asked": f"questions {len(ledger.questions)}, submits {len(ledger.submissions)}, uploads {len(ledger.uploads)}",
         "money": f"CNY {ledger.money} by the emulator's ledger; nothing real was paid",
         "time": f"{seconds:.1f} s",
         "videos": f"{show.out}",

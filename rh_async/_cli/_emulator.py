@@ -71,9 +71,8 @@ def _introduce(console: Console, server: Emulator) -> None:
 
 
 def _sum_up(console: Console, ledger: Ledger) -> None:
-    tasks = ledger.tasks
     console.print(
-        f"\n{len(tasks)} tasks created, {len(ledger.questions)} questions answered, {len(ledger.uploads)} files taken,"
-        f" CNY {ledger.money} charged: play money.",
+        f"\nTasks created: {len(ledger.tasks)}; questions answered: {len(ledger.questions)};"
+        f" files taken: {len(ledger.uploads)}; charged: CNY {ledger.money}, play money.",
         soft_wrap=True,
     )

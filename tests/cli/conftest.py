@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -32,7 +33,7 @@ def told(console: Console) -> str:
     return console.file.getvalue()
 
 
-def small_clips(folder: Path) -> Clips:
+def small_clips(folder: Path, _stop: Event) -> Clips:
     """Two characters and two dances, in no time."""
     images = tuple(
         draw_image(folder / f"{name}.png", shade=shade, size=(480, 640)) for name, shade in (("a", 1), ("b", 2))

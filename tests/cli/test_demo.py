@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 
 import anyio
 import av
@@ -39,10 +40,10 @@ async def test_the_summary_says_what_the_ledger_says(show: Prepare, servers: lis
     await perform(act)
     ledger, summary = servers[0].ledger, told(act.console)
     for line in (
-        "wanted     5 jobs",
+        "wanted     5",
         "succeeded  5",
         "failed     0",
-        f"asked      {len(ledger.questions)} questions, 5 submits, 4 uploads",
+        f"asked      questions {len(ledger.questions)}, submits 5, uploads 4",
         f"money      CNY {ledger.money} by the emulator's ledger; nothing real was paid",
         f"videos     {act.out}",
     ):
@@ -50,8 +51,8 @@ async def test_the_summary_says_what_the_ledger_says(show: Prepare, servers: lis
 
 
 async def test_a_clip_that_cannot_be_sent_is_named_and_the_others_go_on(show: Prepare, servers: list[Emulator]) -> None:
-    def one_missing(folder: Path) -> Clips:
-        clips = small_clips(folder)
+    def one_missing(folder: Path, stop: Event) -> Clips:
+        clips = small_clips(folder, stop)
         clips.videos[1].unlink()
         return clips
 
@@ -63,7 +64,7 @@ async def test_a_clip_that_cannot_be_sent_is_named_and_the_others_go_on(show: Pr
 
 
 async def test_where_nothing_was_saved_nothing_is_shown(show: Prepare, servers: list[Emulator]) -> None:
-    act = show(jobs=1, make=lambda folder: Clips((folder / "none.png",), (folder / "none.mp4",)))
+    act = show(jobs=1, make=lambda folder, _: Clips((folder / "none.png",), (folder / "none.mp4",)))
     assert await perform(act) is Exit.FAILED
     assert servers[0].ledger.submissions == []
     assert "Look at some" not in told(act.console)
@@ -95,6 +96,24 @@ async def test_interrupted_it_says_how_many_videos_there_are(show: Prepare, serv
     told_count = re.search(r"(\d) of 6 videos were saved in", told(act.console))
     assert told_count is not None
     assert int(told_count[1]) == len(list(act.out.glob("*.mp4"))) > 0
+
+
+async def test_interrupted_while_it_draws_it_does_not_finish_the_drawings(show: Prepare) -> None:
+    drawing, loop = asyncio.Event(), asyncio.get_running_loop()
+    stopped: list[bool] = []
+
+    def slowly(_: Path, stop: Event) -> Clips:
+        loop.call_soon_threadsafe(drawing.set)
+        stopped.append(stop.wait(timeout=20))
+        return Clips((), ())
+
+    performance = asyncio.create_task(perform(show(jobs=1, make=slowly)))
+    await drawing.wait()
+    performance.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await performance
+    await loop.shutdown_default_executor()
+    assert stopped == [True]
 
 
 async def test_the_command_prepares_the_whole_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,6 +88,15 @@ def test_ctrl_c_is_one_word(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     assert capsys.readouterr().err == "rh-async: interrupted\n"
 
 
+def test_ctrl_c_while_it_starts_is_no_traceback_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted:
+        def __getattr__(self, _name: str) -> NoReturn:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "rh_async._cli", Interrupted())
+    assert __main__.main(["demo"]) == Exit.INTERRUPTED
+
+
 @pytest.mark.parametrize("line", ["--help", "-h", ""])
 def test_help_lists_the_commands_with_what_they_do_and_the_exit_codes(
     line: str, capsys: pytest.CaptureFixture[str]
