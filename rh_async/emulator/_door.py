@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import Any
 
 from aiohttp import web
 from attrs import define, field
@@ -15,19 +16,19 @@ _BACKLOG = 1024
 class Door:
     """One address, open or shut.
 
-    :param held: the address, taken but not listening.
+    It accepts by itself, because ``asyncio.Server`` loses a caller whom it has accepted in the very turn of the loop
+    in which it is closed: one who may have spoken already, and would be left in doubt by what should be a refusal.
+
+    :param address: where to listen.
     """
 
-    _held: socket.socket | None
     _address: tuple[str, int]
+    _held: socket.socket
     _server: web.Server | None = field(default=None, init=False)
-    _open: asyncio.Server | None = field(default=None, init=False)
     _opening: asyncio.Task[None] | None = field(default=None, init=False)
+    _entering: set[asyncio.Task[Any]] = field(factory=set, init=False)
     _idle: set[object] = field(factory=set, init=False)  #: connections that may never bring another request
-
-    @property
-    def is_open(self) -> bool:
-        return self._open is not None
+    is_open: bool = field(default=False, init=False)
 
     def enter(self, request: web.Request) -> None:
         """Spare the connection of a request while it is served."""
@@ -38,24 +39,17 @@ class Door:
         if request.keep_alive and request.protocol is not None:
             self._idle.add(request.protocol)
 
-    async def open(self, server: web.Server) -> None:
+    def open(self, server: web.Server) -> None:
         """Let callers in."""
         self._server = server
-        if self._held is not None:
-            loop = asyncio.get_running_loop()
-            # Cancelled while it starts to serve, it must be here to be closed.
-            self._open = await loop.create_server(server, sock=self._held, backlog=_BACKLOG, start_serving=False)
-            self._held = None
-            await self._open.start_serving()
+        self._held.listen(_BACKLOG)
+        asyncio.get_running_loop().add_reader(self._held, self._accept)
+        self.is_open = True
 
     def shut(self, seconds: float) -> None:
-        """Refuse every connection for some time; idle ones end.
-
-        Busy and new ones are left to their request: a caller that was let in must not be left in doubt by a refusal.
-        """
-        if self._open is not None:
-            self._open.close()
-            self._open = None
+        """Refuse every connection for some time; idle ones end, busy and new ones are left to their request."""
+        if self.is_open:
+            self._stop()
             self._held = bound(self._address)
         for connection in self._server.connections if self._server else ():
             if connection in self._idle:
@@ -66,19 +60,38 @@ class Door:
         self._opening = asyncio.create_task(self._reopen(seconds))
 
     async def close(self) -> None:
-        """Shut for good."""
+        """Shut for good, once whoever is on the threshold has come in."""
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.wait([self._opening])
-        if self._open is not None:
-            self._open.close()
-        if self._held is not None:
-            self._held.close()
+        if self.is_open:
+            self._stop()
+        self._held.close()
+        if self._entering:
+            await asyncio.wait(self._entering)
+
+    def _stop(self) -> None:
+        """Let those in who have got through already, then listen no more."""
+        self._accept()
+        asyncio.get_running_loop().remove_reader(self._held)
+        self._held.close()
+        self.is_open = False
+
+    def _accept(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._server is not None:
+            try:
+                caller, _ = self._held.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            entering = loop.create_task(loop.connect_accepted_socket(self._server, caller))
+            self._entering.add(entering)
+            entering.add_done_callback(self._entering.discard)
 
     async def _reopen(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
         if self._server is not None:
-            await self.open(self._server)
+            self.open(self._server)
 
 
 def bound(address: tuple[str, int]) -> socket.socket:

@@ -104,13 +104,13 @@ class Emulator:
         held = await asyncio.to_thread(bound, (self.host, self.port))
         self._folder = await asyncio.to_thread(self._make_folder)
         self.port = held.getsockname()[1]
-        self._door = Door(held, (self.host, self.port))
+        self._door = Door((self.host, self.port), held)
         self._runner = web.AppRunner(
             self._assemble(), access_log=None, shutdown_timeout=_PATIENCE, keepalive_timeout=self.keep_alive
         )
         await self._runner.setup()
         if (server := self._runner.server) is not None:
-            await self._door.open(server)
+            self._door.open(server)
         return self
 
     async def __aexit__(
