@@ -10,6 +10,7 @@ from attrs import define, field
 
 _FIRST_WAIT = 2.0  # a slot may free a little after SUCCESS (contract 9)
 _LONGEST_WAIT = 30.0
+_ALWAYS = float("-inf")
 
 
 @define(eq=False)
@@ -22,7 +23,7 @@ class Admission:
     limit: int
     in_flight: int = field(default=0, init=False)
     _refusals: int = field(default=0, init=False)
-    _closed_until: float = field(default=float("-inf"), init=False)
+    _closed_until: float = field(default=_ALWAYS, init=False)
 
     def enter(self, *, now: float) -> bool:
         """Take a place, if there is one and the door is open."""
@@ -43,8 +44,9 @@ class Admission:
             self._refusals += 1
 
     def leave(self) -> None:
-        """A job settled, or was never sent: its place is free."""
+        """A job settled, or was never sent: its place is free, and the server has room for one again."""
         self.in_flight -= 1
+        self._closed_until = _ALWAYS
 
     def wake_at(self, *, now: float) -> float | None:
         """When the door opens by itself; None if a job must leave first."""

@@ -81,17 +81,24 @@ def may_have_bought(error: errors.RHError, status: int) -> bool:
     return error.code in _MAYBE_BOUGHT or (isinstance(error, errors.UnreadableAnswer) and status < 400)
 
 
-def http_error(answer: Answer, route: Route) -> errors.RHError:
+def http_error(answer: Answer, route: Route, task_id: TaskId | None = None) -> errors.RHError:
     """The error an HTTP status stands for, where the body says nothing of its own (contract 3.3)."""
     code = f"HTTP {answer.status}"
-    if answer.status == 429:
-        limited = errors.RateLimited(f"{route.value} answered {code}", phase=route.value, code=code)
-        limited.retry_after = answer.retry_after
-        return limited
-    if answer.status in {401, 403}:
-        return errors.AuthenticationFailed(f"{route.value} answered {code}", phase=route.value, code=code)
-    if answer.status == 404:
-        return errors.NotFound(f"{route.value} answered {code}", phase=route.value, code=code)
-    if 400 <= answer.status < 500 and answer.status != 408:
-        return errors.InvalidRequest(f"{route.value} answered {code}", phase=route.value, code=code)
-    return errors.UnreadableAnswer(f"{route.value} answered {code}", body=answer.body, phase=route.value, code=code)
+    words = f"{route.value} answered {code}"
+    kind = _http_class(answer.status)
+    if kind is None:
+        unreadable = errors.UnreadableAnswer(words, body=answer.body, phase=route.value, code=code)
+        unreadable.task_id = task_id or None
+        return unreadable
+    error = kind(words, phase=route.value, code=code, task_id=task_id or None)
+    if isinstance(error, errors.RateLimited):
+        error.retry_after = answer.retry_after
+    return error
+
+
+def _http_class(status: int) -> type[errors.ApiError] | None:
+    if status in {401, 403}:
+        return errors.AuthenticationFailed
+    if 400 <= status < 500 and status != 408:
+        return {404: errors.NotFound, 429: errors.RateLimited}.get(status, errors.InvalidRequest)
+    return None

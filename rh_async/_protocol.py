@@ -216,4 +216,4 @@ def _read(answer: Answer, route: Route) -> Wire:
         return wire
     if wire.refusal and answer.status != 429:
         raise api_error(wire.refusal, wire.words, route, answer=answer, task_id=TaskId(wire.task_id))
-    raise http_error(answer, route)
+    raise http_error(answer, route, TaskId(wire.task_id))

@@ -11,7 +11,8 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from reprlib import Repr
+from typing import Any, NoReturn, cast
 
 from attrs import Attribute, field, frozen
 
@@ -23,7 +24,7 @@ MediaValue = str | Path | Upload
 
 _LINKS = ("http://", "https://", "data:")
 _NODE_FIELD = re.compile(r"\d+##")
-_ENDPOINT = re.compile(r"[\w.\-]+(/[\w.\-]+)*", re.ASCII)
+_ENDPOINT = re.compile(r"\w[\w.\-]*(/\w[\w.\-]*)*", re.ASCII)  # no part begins with a dot: none leads upwards
 
 
 @frozen(kw_only=True)
@@ -58,16 +59,17 @@ class Media:
 
 
 def brief(value: object) -> str:
-    """The value's repr, cut where a data URI or a prompt would flood a message."""
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:60]}…{text[-10:]}"
+    """The value's repr, cut where a data URI, a prompt or a deep nest would flood a message."""
+    printer = Repr()
+    printer.maxstring = printer.maxother = 80
+    return printer.repr(value)
 
 
 def media_value(value: str | os.PathLike[str] | Upload) -> MediaValue:
-    """Tell links and data URIs, which go as they are, from local files."""
-    if isinstance(value, Upload) or (isinstance(value, str) and value.lower().startswith(_LINKS)):
-        return value
-    return Path(value) if isinstance(value, str | os.PathLike) and os.fspath(value) else Path()
+    """Tell links and data URIs, which go as they are, from local files; what is neither is left for `check_media`."""
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        return cast("Upload", value)
+    return value if isinstance(value, str) and value.lower().startswith(_LINKS) else Path(value)
 
 
 def check_media(request: Request, name: Attribute[MediaValue], value: MediaValue) -> None:
@@ -75,7 +77,7 @@ def check_media(request: Request, name: Attribute[MediaValue], value: MediaValue
 
     :raises RequestRefused: it is neither a path, a link, a data URI nor an upload.
     """
-    if value == Path():
+    if not value or not isinstance(value, str | Path | Upload):
         request.refuse(name.name, value, "must be a path, an http(s) link, a data URI or an Upload")
 
 
@@ -138,11 +140,19 @@ class Request(ABC):
         raise RequestRefused(f"{type(self).__name__}.{name} = {brief(value)}: {rule}")
 
     def __attrs_post_init__(self) -> None:
-        if self.webhook_url is not None and not str(self.webhook_url).lower().startswith(("http://", "https://")):
-            self.refuse("webhook_url", self.webhook_url, "must start with http:// or https://")
+        hook = self.webhook_url
+        if hook is not None and not (isinstance(hook, str) and hook.lower().startswith(("http://", "https://"))):
+            self.refuse("webhook_url", hook, "must start with http:// or https://")
         for name, value in self.parameters().items():
+            self._check_json(name, value)
             for leaf in _leaves(value):
                 self._check_leaf(name, leaf)
+
+    def _check_json(self, name: str, value: object) -> None:
+        try:
+            json.dumps(_swap(value, name, lambda *_: ""), allow_nan=False, ensure_ascii=False).encode()
+        except (TypeError, ValueError, RecursionError):
+            self.refuse(name, value, "must be made of JSON values, paths and uploads")
 
     def _check_leaf(self, name: str, leaf: object) -> None:
         if isinstance(leaf, Upload) and takes_file_name(name) and not leaf.file_name:
@@ -151,8 +161,8 @@ class Request(ABC):
             self.refuse(name, leaf, "this field takes a link, and the upload has none: give its path or a link instead")
 
 
-def _copied(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(fields)
+def _copied(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    return dict(fields) if isinstance(fields, Mapping) else fields
 
 
 @frozen
@@ -173,17 +183,12 @@ class ModelRequest(Request):
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.endpoint, str) or not _ENDPOINT.fullmatch(self.endpoint):
             self.refuse("endpoint", self.endpoint, "must be a path like 'vendor/model', without slashes at its ends")
-        for name, value in self.fields.items():
-            self._check_json(name, value)
+        if not isinstance(self.fields, Mapping):
+            self.refuse("fields", self.fields, "must map field names to values")
+        for name in self.fields:
+            if not isinstance(name, str):
+                self.refuse("fields", name, "field names must be text")
         super().__attrs_post_init__()
-
-    def _check_json(self, name: object, value: object) -> None:
-        if not isinstance(name, str):
-            self.refuse("fields", name, "field names must be text")
-        try:
-            json.dumps(_swap(value, name, lambda *_: ""), allow_nan=False)
-        except (TypeError, ValueError, RecursionError):
-            self.refuse(f"fields[{name!r}]", value, "must be made of JSON values, paths and uploads")
 
 
 def _leaves(value: object) -> Iterator[object]:

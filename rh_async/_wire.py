@@ -142,16 +142,16 @@ def text(value: object, _: object = None) -> str:
     """Text where the wire sends text, a whole number or null (contract 12.7); anything else is absent."""
     if isinstance(value, str):
         return value.strip()
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**30 else ""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _ABSURD else ""
 
 
 def number(value: object, _: object = None) -> Decimal | None:
     """Money and times come as text, a number or null (contract 4.1); anything else is absent."""
     try:
-        number = Decimal(repr(value) if isinstance(value, float) else text(value))
+        found = Decimal(repr(value) if isinstance(value, float) else text(value))
     except InvalidOperation:
         return None
-    return number if number.is_finite() else None
+    return found if found.is_finite() and found.adjusted() < 30 else None
 
 
 def _camel(name: str) -> str:
@@ -189,5 +189,7 @@ def _wire_converter() -> Converter:
     return wire
 
 
+_ABSURD = 10**30
+"""No documented number comes near."""
 _FINE = frozenset({"", "0", "200"})
 _WIRE = _wire_converter()

@@ -82,7 +82,8 @@ class RHError(Exception):
     def __str__(self) -> str:
         facts = [f"task {self.task_id}" if self.task_id else "", f"key {self.key}" if self.key else ""]
         about = ", ".join(filter(None, facts))
-        return " ".join(filter(None, [f"{self.message}{f' ({about})' if about else ''}.", self.advice]))
+        said = self.message.rstrip(".")
+        return " ".join(filter(None, [f"{said}{f' ({about})' if about else ''}.", self.advice]))
 
     def after(self, earlier: Sequence[RHError]) -> Self:
         """Remember the failures of earlier attempts, and return this error."""
@@ -93,6 +94,9 @@ class RHError(Exception):
         """A copy to raise: an exception raised twice would grow its traceback and share its notes."""
         twin = copy.copy(self)
         twin.__cause__ = self.__cause__
+        twin.__dict__.pop("__notes__", None)
+        for note in getattr(self, "__notes__", ()):
+            twin.add_note(note)
         return twin
 
 

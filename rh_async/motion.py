@@ -6,8 +6,8 @@ Documented limits live here; where the contract contradicts itself, they warn an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, cast, get_args
 
 from attrs import field, frozen
 
@@ -17,6 +17,10 @@ KlingModel = Literal["kling-v3.0-std", "kling-v3.0-pro", "kling-v2.6-std", "klin
 Orientation = Literal["video", "image"]
 
 _PROMPT_LIMIT = 2500
+
+
+def _as_tuple(elements: Sequence[str | Mapping[str, Any]]) -> tuple[str | Mapping[str, Any], ...]:
+    return tuple(elements) if isinstance(elements, list) else cast("tuple[str, ...]", elements)
 
 
 @frozen
@@ -42,7 +46,7 @@ class KlingMotionControl(Request):
     prompt: str | None = field(default=None, kw_only=True, repr=brief)
     negative_prompt: str | None = field(default=None, kw_only=True, repr=brief)
     keep_original_sound: bool = field(default=True, kw_only=True)
-    elements: tuple[str | Mapping[str, Any], ...] = field(default=(), kw_only=True)
+    elements: tuple[str | Mapping[str, Any], ...] = field(default=(), converter=_as_tuple, kw_only=True)
 
     @property
     def endpoint(self) -> str:
@@ -85,7 +89,7 @@ class KlingMotionControl(Request):
         self._check_prompt("negative_prompt", self.negative_prompt)
         if not isinstance(self.keep_original_sound, bool):
             self.refuse("keep_original_sound", self.keep_original_sound, "must be True or False")
-        if not isinstance(self.elements, tuple | list):
+        if not isinstance(self.elements, tuple):
             self.refuse("elements", self.elements, "must be a tuple of element ids")
         if not self._is_v3 and self.negative_prompt is not None:
             self.refuse("negative_prompt", self.negative_prompt, f"exists on kling-v3.0 only, not on {self.model}")

@@ -1,0 +1,1 @@
+"""The pure rooms, without sockets and without a clock."""

@@ -1,0 +1,220 @@
+"""Whatever comes back, a decoder says what it means or fails as one of ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from rh_async import Account, RHError, Snapshot, SubmitUnknown, TaskId
+from rh_async._codes import ERROR_CLASSES
+from rh_async._protocol import (
+    Stored,
+    decode_account,
+    decode_cancel,
+    decode_query,
+    decode_queue_status,
+    decode_submit,
+    decode_upload,
+    download_refusal,
+)
+from rh_async._wire import Answer, text
+
+TASK = TaskId("2013508786110730241")
+TWIN = "2019324151986266999"
+
+odd_numbers = st.sampled_from(
+    ["1e5000", "-1e5000", "1e-5000", "NaN", "sNaN", "-Infinity", "1_000", "٣", "0x10", "8.1", "0"]
+)
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(min_value=-(10**4000), max_value=10**4000)
+    | st.floats()
+    | st.text(max_size=8)
+    | odd_numbers
+)
+
+
+def nested(depth: int) -> object:
+    value: object = "deep"
+    for level in range(depth):
+        value = [value] if level % 2 else {"data": value, "url": value}["data"]
+    return value
+
+
+anything: st.SearchStrategy[object] = st.recursive(
+    scalars | st.builds(nested, st.integers(1, 300)),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=6,
+)
+codes = st.sampled_from([*ERROR_CLASSES, "0", "200", "", "804", "813", "777777", " 421 "])
+codes_as_sent: st.SearchStrategy[object] = codes | codes.map(lambda code: int(code) if code.strip() else None)
+words = st.sampled_from(["SUCCESS", "FAILED", "RUNNING", "QUEUED", "CANCEL", "CREATE", "PAUSED", "success", ""])
+task_ids: st.SearchStrategy[object] = st.sampled_from([TASK, int(TASK), TWIN, "", None])
+
+
+def objects(**documented: st.SearchStrategy[object]) -> st.SearchStrategy[dict[str, Any]]:
+    """Objects with any of the documented keys, right or wrong, and with keys nobody documented."""
+    known = st.fixed_dictionaries({}, optional={key: right | anything for key, right in documented.items()})
+    unknown = st.dictionaries(st.text(max_size=6), anything, max_size=2)
+    return st.builds(lambda extra, expected: {**extra, **expected}, unknown, known)
+
+
+numbers: st.SearchStrategy[object] = (
+    odd_numbers
+    | st.sampled_from(["1e1000000", "-1e1000000", "1e-1000000"])
+    | st.integers()
+    | st.floats()
+    | st.decimals(allow_nan=True).map(str)
+)
+counts: st.SearchStrategy[object] = st.integers(0, 100) | st.integers(0, 100).map(str) | odd_numbers | anything
+results = objects(
+    url=st.text(max_size=8),
+    outputUrl=st.text(max_size=8),
+    outputType=st.sampled_from(["mp4", "PNG"]),
+    nodeId=st.integers(),
+    text=st.text(max_size=8),
+    content=st.text(max_size=8),
+    output=st.text(max_size=8),
+)
+bodies = objects(
+    taskId=task_ids,
+    status=words,
+    errorCode=codes_as_sent,
+    errorMessage=st.text(max_size=8),
+    results=st.lists(results, max_size=2),
+    usage=objects(consumeMoney=numbers, thirdPartyConsumeMoney=numbers, consumeCoins=numbers, taskCostTime=numbers),
+    clientId=st.text(max_size=8),
+    promptTips=st.text(max_size=8),
+    failedReason=st.just({}),
+    parentTaskId=st.none(),
+    taskUsageList=st.none(),
+    code=codes_as_sent,
+    msg=st.text(max_size=8),
+    message=st.text(max_size=8),
+    errorMessages=st.none(),
+    data=objects(
+        fileName=st.text(max_size=8),
+        filename=st.text(max_size=8),
+        download_url=st.text(max_size=8),
+        apiType=st.sampled_from(["NORMAL", "SHARED"]),
+        apiKeyType=st.text(max_size=8),
+        currency=st.text(max_size=3),
+        remainMoney=numbers,
+        remainCoins=numbers,
+        concurrentLimit=counts,
+        currentTaskCounts=counts,
+        runningCount=counts,
+        queuedCount=counts,
+    ),
+)
+statuses = st.just(200) | st.sampled_from([201, 204, 307, 400, 401, 404, 408, 429, 500, 502, 503]) | st.integers(0, 999)
+waits = st.none() | st.floats()
+
+
+def as_bytes(body: object, cut: int | None, encoding: str) -> bytes:
+    return json.dumps(body).encode(encoding)[:cut]
+
+
+json_bytes = st.builds(
+    as_bytes,
+    bodies | anything,
+    st.none() | st.none() | st.integers(0, 200),
+    st.sampled_from(["utf-8", "utf-8", "utf-8-sig", "utf-16", "utf-32"]),
+)
+any_bytes = json_bytes | json_bytes | st.binary(max_size=64) | st.sampled_from([b"[" * 100_000, b'{"data":' * 100_000])
+answers = st.builds(Answer, status=statuses, body=any_bytes, retry_after=waits)
+DECODERS: dict[str, Callable[[Answer], object]] = {
+    "submit": decode_submit,
+    "query": lambda found: decode_query(found, TASK, currency="USD"),
+    "upload": decode_upload,
+    "account": decode_account,
+    "queue": decode_queue_status,
+    "cancel": decode_cancel,
+}
+
+
+def read(decode: Callable[[Answer], object], found: Answer) -> object:
+    try:
+        return decode(found)
+    except RHError as error:
+        return error
+
+
+@pytest.mark.parametrize("route", DECODERS)
+@settings(max_examples=300, deadline=None)
+@given(found=answers)
+@example(found=Answer(status=200, body=b'{"taskId":1,"status":"RUNNING","usage":{"consumeMoney":"1e1000000"}}'))
+@example(found=Answer(status=200, body=b'{"code":0,"data":{"currentTaskCounts":"1e5000","runningCount":"1e5000"}}'))
+def test_any_answer_is_a_typed_value_or_an_error_of_our_tree(route: str, found: Answer) -> None:
+    value = read(DECODERS[route], found)
+    assert isinstance(value, Snapshot | Stored | Account | bool | RHError)
+    assert str(value)
+    assert isinstance(hash(value), int)
+
+
+@settings(max_examples=300, deadline=None)
+@given(found=answers)
+def test_a_submit_is_accepted_only_with_a_task_id_and_no_other_end_is_both_paid_and_repeatable(found: Answer) -> None:
+    value = read(decode_submit, found)
+    if isinstance(value, RHError):
+        assert not (value.maybe_billed and value.retryable)
+        assert value.phase == "submit"
+        assert type(value) is not RHError
+    else:
+        assert isinstance(value, Snapshot)
+        assert value.task_id
+        assert value.code == ""
+        assert 200 <= found.status < 300
+
+
+@settings(max_examples=300, deadline=None)
+@given(body=bodies, status=st.sampled_from([100, 199, 408, 500, 502, 503, 504]) | st.integers(500, 999))
+def test_a_submit_answered_by_a_gateway_is_always_unknown(body: dict[str, Any], status: int) -> None:
+    value = read(decode_submit, Answer(status=status, body=json.dumps(body).encode()))
+    assert type(value) is SubmitUnknown
+
+
+@settings(max_examples=300, deadline=None)
+@given(found=answers)
+def test_a_question_is_never_billed_and_only_answers_for_its_own_task(found: Answer) -> None:
+    value = read(lambda found: decode_query(found, TASK), found)
+    if isinstance(value, RHError):
+        assert not value.maybe_billed
+    else:
+        assert isinstance(value, Snapshot)
+        assert value.task_id == TASK
+        assert value.status
+        assert value.settled or not value.code
+        assert all(output.url or output.text for output in value.outputs)
+
+
+@settings(max_examples=300, deadline=None)
+@given(found=answers)
+def test_an_upload_is_stored_only_with_a_name_and_a_link(found: Answer) -> None:
+    value = read(decode_upload, found)
+    if isinstance(value, Stored):
+        assert value.file_name
+        assert value.url
+    else:
+        assert isinstance(value, RHError)
+        assert not value.maybe_billed
+
+
+@given(status=st.integers(-1, 1000), content_type=st.text(max_size=8) | st.just("text/html"), kind=st.text(max_size=4))
+def test_any_answer_of_a_link_is_the_file_or_an_error_of_our_tree(status: int, content_type: str, kind: str) -> None:
+    error = download_refusal(status, content_type, kind)
+    assert error is None or error.phase == "download"
+    assert error is not None or status == 200
+
+
+@given(value=anything)
+def test_anything_is_text_without_blanks_at_its_ends(value: object) -> None:
+    read_as = text(value)
+    assert read_as == read_as.strip()

@@ -1,0 +1,103 @@
+"""The front door: every name, in order, and nothing loaded that nobody asked for."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from itertools import chain, pairwise
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import rh_async
+
+ROOT = Path(__file__).parent.parent.parent
+HEAVY = [
+    "aiohttp.web",
+    "rh_async.emulator",
+    "rh_async._cli",
+    "sqlite3",
+    "av",
+    "PIL",
+    "rich",
+    "cyclopts",
+    "platformdirs",
+]
+
+
+def as_ruff_sorts(name: str) -> tuple[int, str]:
+    """Constants first, then classes, then the rest."""
+    return (0 if name.isupper() else 1 if name[0].isupper() else 2), name
+
+
+def in_a_fresh_process(code: str) -> str:
+    # Whoever measures coverage may load more into a child than the child asks for.
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+    child = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, env=clean, cwd=ROOT
+    )
+    return child.stdout
+
+
+def test_every_public_name_is_listed_once_in_order() -> None:
+    assert rh_async.__all__ == sorted(set(rh_async.__all__), key=as_ruff_sorts)
+
+
+def test_the_list_holds_every_name_the_front_door_brings_in() -> None:
+    there = {
+        name for name, value in vars(rh_async).items() if not name.startswith("_") and not isinstance(value, ModuleType)
+    }
+    assert set(rh_async.__all__) == there
+
+
+@pytest.mark.parametrize("name", rh_async.__all__)
+def test_every_listed_name_can_be_imported_and_says_what_it_is(name: str) -> None:
+    value = getattr(rh_async, name)
+    assert value is not None
+    assert isinstance(value, str) or value.__doc__
+
+
+def test_importing_the_package_loads_nothing_that_only_some_need() -> None:
+    heavy = in_a_fresh_process(f"import sys, rh_async; print([name for name in {HEAVY!r} if name in sys.modules])")
+    assert heavy.strip() == "[]"
+
+
+def test_importing_the_package_starts_no_event_loop_and_no_thread() -> None:
+    out = in_a_fresh_process(
+        "import rh_async, threading, asyncio; print(threading.active_count(), asyncio._get_running_loop())"
+    )
+    assert out.split() == ["1", "None"]
+
+
+def test_only_whoever_names_the_emulator_loads_the_web_server() -> None:
+    out = in_a_fresh_process("import sys, rh_async.emulator; print('aiohttp.web' in sys.modules)")
+    assert out.strip() == "True"
+
+
+def floors_drawn() -> list[set[str]]:
+    drawing = (rh_async.__doc__ or "").partition("::")[2].strip("\n").splitlines()
+    names = [re.split(r" {2,}", line.strip())[0] for line in drawing]
+    return [set(re.findall(r"\w+", line.replace(" on ", " "))) for line in names]
+
+
+def test_the_floors_drawn_are_the_floors_that_are_guarded() -> None:
+    settings: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contract = next(one for one in settings["tool"]["importlinter"]["contracts"] if one["type"] == "layers")
+    guarded = [set(re.findall(r"\w+", layer)) for layer in contract["layers"]]
+    drawn = floors_drawn()
+    assert set(chain(*drawn)) - {"emulator"} == set(chain(*guarded)) - {"_files"}
+    height = {room: floor for floor, rooms in enumerate(drawn) for room in rooms}
+    for upper, lower in pairwise(guarded):
+        for above in upper & height.keys():
+            assert all(height[above] <= height[below] for below in lower & height.keys())
+
+
+def test_every_module_of_the_package_has_its_place_in_the_drawing() -> None:
+    modules = {path.stem for path in (ROOT / "rh_async").iterdir() if path.suffix == ".py" or path.is_dir()}
+    named = set(re.findall(r"\w+", rh_async.__doc__ or ""))
+    assert modules - {"__init__", "__pycache__", "py"} <= named
