@@ -21,6 +21,9 @@ from rh_async._protocol import (
     decode_submit,
     decode_upload,
     download_refusal,
+    encode_cancel,
+    encode_query,
+    encode_submit,
 )
 from rh_async._wire import Answer, text
 
@@ -37,6 +40,7 @@ scalars = (
     | st.integers(min_value=-(10**4000), max_value=10**4000)
     | st.floats()
     | st.text(max_size=8)
+    | st.sampled_from(["half a pair \ud800", "\udfff"])
     | odd_numbers
 )
 
@@ -179,6 +183,34 @@ def test_a_submit_is_accepted_only_with_a_task_id_and_no_other_end_is_both_paid_
 def test_a_submit_answered_by_a_gateway_is_always_unknown(body: dict[str, Any], status: int) -> None:
     value = read(decode_submit, Answer(status=status, body=json.dumps(body).encode()))
     assert type(value) is SubmitUnknown
+
+
+BROKEN = "half a pair \\ud800"  # JSON can name half a surrogate pair, and no encoding can carry it back
+
+
+@settings(max_examples=200, deadline=None)
+@given(found=answers)
+@example(found=Answer(status=200, body=f'{{"taskId":"{BROKEN}","status":"RUNNING"}}'.encode()))
+def test_whatever_task_a_submit_names_can_be_asked_about_and_stopped(found: Answer) -> None:
+    value = read(decode_submit, found)
+    task_id = value.task_id if isinstance(value, Snapshot | RHError) else None
+    for call in (encode_query(task_id), encode_cancel("k", task_id)) if task_id else ():
+        assert json.loads(call.body)["taskId"] == task_id
+
+
+@settings(max_examples=200, deadline=None)
+@given(found=answers)
+@example(
+    found=Answer(status=200, body=f'{{"code":0,"data":{{"fileName":"a","download_url":"https://{BROKEN}"}}}}'.encode())
+)
+@example(
+    found=Answer(status=200, body=f'{{"code":0,"data":{{"fileName":"{BROKEN}","download_url":"https://a"}}}}'.encode())
+)
+def test_whatever_file_an_upload_names_can_be_submitted(found: Answer) -> None:
+    value = read(decode_upload, found)
+    if isinstance(value, Stored):
+        body = {"imageUrl": value.url, "299##image": value.file_name}
+        assert json.loads(encode_submit("vendor/model", body).body) == body
 
 
 @settings(max_examples=300, deadline=None)

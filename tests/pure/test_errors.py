@@ -167,8 +167,8 @@ def test_an_error_raised_freshly_many_times_grows_neither_traceback_nor_notes() 
 
 def test_earlier_failures_are_remembered_oldest_first_and_none_are_to_begin_with() -> None:
     first, second = NoAnswer("first"), NoAnswer("second")
+    assert ServerFault("alone").earlier == ()
     error = ServerFault("third")
-    assert len(error.earlier) == 0
     assert error.after([first, second]) is error
     assert error.earlier == (first, second)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any
@@ -212,9 +213,21 @@ def test_a_field_nested_beyond_reason_is_refused() -> None:
         model(x=deep(100_000))
 
 
-def test_text_that_no_encoding_can_carry_is_refused() -> None:
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda broken: model(x=broken),
+        lambda broken: model(x={broken: 1}),
+        lambda broken: ModelRequest(MODEL, {broken: 1}),
+        lambda broken: ModelRequest(MODEL, {}, webhook_url=f"https://example.test/{broken}"),
+        lambda broken: model(x=Upload(url=f"https://example.test/{broken}")),
+        lambda broken: ModelRequest(MODEL, {"12##image": Upload(file_name=broken)}),
+    ],
+    ids=["value", "inner name", "name", "webhook", "link of an upload", "name of an upload"],
+)
+def test_text_that_no_encoding_can_carry_is_refused_wherever_it_stands(make: Callable[[str], ModelRequest]) -> None:
     with pytest.raises(RequestRefused):
-        model(x="half a pair \ud800")
+        make("half a pair \ud800")
 
 
 @pytest.mark.parametrize("name", [5, None, ("a",)])
