@@ -60,7 +60,8 @@ def encode_cancel(api_key: str, task_id: TaskId) -> Call:
 
 
 def _json(body: Mapping[str, Any]) -> bytes:
-    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    # Escaped to ASCII, so that not even half a surrogate pair, which a server may put into an id, breaks a call.
+    return json.dumps(body, allow_nan=False, separators=(",", ":")).encode()
 
 
 def decode_submit(answer: Answer, *, currency: str | None = None) -> Snapshot:

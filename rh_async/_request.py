@@ -143,6 +143,7 @@ class Request(ABC):
         hook = self.webhook_url
         if hook is not None and not (isinstance(hook, str) and hook.lower().startswith(("http://", "https://"))):
             self.refuse("webhook_url", hook, "must start with http:// or https://")
+        self._check_json("webhook_url", hook)
         for name, value in self.parameters().items():
             self._check_json(name, value)
             for leaf in _leaves(value):
@@ -150,7 +151,8 @@ class Request(ABC):
 
     def _check_json(self, name: str, value: object) -> None:
         try:
-            json.dumps(_swap(value, name, lambda *_: ""), allow_nan=False, ensure_ascii=False).encode()
+            sent = {name: _swap(value, name, lambda _, leaf: _sendable(leaf))}
+            json.dumps(sent, allow_nan=False, ensure_ascii=False).encode()
         except (TypeError, ValueError, RecursionError):
             self.refuse(name, value, "must be made of JSON values, paths and uploads")
 
@@ -210,3 +212,7 @@ def _swap(value: object, name: str, server_value: Callable[[str, Path | Upload],
     if isinstance(value, list | tuple):
         return [_swap(inner, name, server_value) for inner in value]
     return value
+
+
+def _sendable(leaf: Path | Upload) -> str:
+    return f"{leaf.file_name}{leaf.url}" if isinstance(leaf, Upload) else ""

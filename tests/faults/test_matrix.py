@@ -25,6 +25,7 @@ from rh_async import (
     ModelUnavailable,
     NoAnswer,
     NotFound,
+    Pace,
     RHError,
     Session,
     SubmitUnknown,
@@ -203,7 +204,10 @@ TABLE = [
 @pytest.mark.parametrize("row", TABLE, ids=str)
 async def test_one_job_meets_one_fault(row: Row, media: Media, tmp_path: Path) -> None:
     request = DreamActor(media.images[0], media.videos[0])
-    async with Emulator(seed=1) as server, Session(server.api_key, base_url=server.url) as session:
+    async with (
+        Emulator(seed=1, run_time=60.0) as server,
+        Session(server.api_key, base_url=server.url, pace=Pace(horizon=7200.0)) as session,
+    ):
         server.faults.add(row.fault)
         got: RHError | None = None
         try:

@@ -158,4 +158,4 @@ class Door(RuleBasedStateMachine):
 
 
 TestDoor = Door.TestCase
-TestDoor.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+TestDoor.settings = settings(max_examples=80, stateful_step_count=50, deadline=None)

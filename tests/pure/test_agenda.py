@@ -371,4 +371,4 @@ class Timetable(RuleBasedStateMachine):
 
 
 TestTimetable = Timetable.TestCase
-TestTimetable.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestTimetable.settings = settings(max_examples=80, stateful_step_count=60, deadline=None)

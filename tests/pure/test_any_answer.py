@@ -152,7 +152,7 @@ def read(decode: Callable[[Answer], object], found: Answer) -> object:
 
 
 @pytest.mark.parametrize("route", DECODERS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(found=answers)
 @example(found=Answer(status=200, body=b'{"taskId":1,"status":"RUNNING","usage":{"consumeMoney":"1e1000000"}}'))
 @example(found=Answer(status=200, body=b'{"code":0,"data":{"currentTaskCounts":"1e5000","runningCount":"1e5000"}}'))
@@ -163,7 +163,7 @@ def test_any_answer_is_a_typed_value_or_an_error_of_our_tree(route: str, found: 
     assert isinstance(hash(value), int)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(found=answers)
 def test_a_submit_is_accepted_only_with_a_task_id_and_no_other_end_is_both_paid_and_repeatable(found: Answer) -> None:
     value = read(decode_submit, found)
@@ -178,7 +178,7 @@ def test_a_submit_is_accepted_only_with_a_task_id_and_no_other_end_is_both_paid_
         assert 200 <= found.status < 300
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(body=bodies, status=st.sampled_from([100, 199, 408, 500, 502, 503, 504]) | st.integers(500, 999))
 def test_a_submit_answered_by_a_gateway_is_always_unknown(body: dict[str, Any], status: int) -> None:
     value = read(decode_submit, Answer(status=status, body=json.dumps(body).encode()))
@@ -188,7 +188,7 @@ def test_a_submit_answered_by_a_gateway_is_always_unknown(body: dict[str, Any], 
 BROKEN = "half a pair \\ud800"  # JSON can name half a surrogate pair, and no encoding can carry it back
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(found=answers)
 @example(found=Answer(status=200, body=f'{{"taskId":"{BROKEN}","status":"RUNNING"}}'.encode()))
 def test_whatever_task_a_submit_names_can_be_asked_about_and_stopped(found: Answer) -> None:
@@ -198,7 +198,7 @@ def test_whatever_task_a_submit_names_can_be_asked_about_and_stopped(found: Answ
         assert json.loads(call.body)["taskId"] == task_id
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(found=answers)
 @example(
     found=Answer(status=200, body=f'{{"code":0,"data":{{"fileName":"a","download_url":"https://{BROKEN}"}}}}'.encode())
@@ -213,7 +213,7 @@ def test_whatever_file_an_upload_names_can_be_submitted(found: Answer) -> None:
         assert json.loads(encode_submit("vendor/model", body).body) == body
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(found=answers)
 def test_a_question_is_never_billed_and_only_answers_for_its_own_task(found: Answer) -> None:
     value = read(lambda found: decode_query(found, TASK), found)
@@ -227,7 +227,7 @@ def test_a_question_is_never_billed_and_only_answers_for_its_own_task(found: Ans
         assert all(output.url or output.text for output in value.outputs)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(found=answers)
 def test_an_upload_is_stored_only_with_a_name_and_a_link(found: Answer) -> None:
     value = read(decode_upload, found)

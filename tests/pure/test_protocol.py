@@ -186,13 +186,13 @@ def test_a_query_is_sent_as_documented_and_may_be_repeated() -> None:
     assert call.repeatable
 
 
-def test_a_submit_is_compact_utf8_json_to_the_models_path_and_is_never_repeatable() -> None:
+def test_a_submit_is_compact_ascii_json_to_the_models_path_and_is_never_repeatable() -> None:
     call = encode_submit("bytedance/dreamactor-v2", {"prompt": "舞者", "sound": True, "n": 1.5, "list": [None]})
     assert call == Call(
         route=Route.SUBMIT,
         method="POST",
         path="/openapi/v2/bytedance/dreamactor-v2",
-        body='{"prompt":"舞者","sound":true,"n":1.5,"list":[null]}'.encode(),
+        body=rb'{"prompt":"\u821e\u8005","sound":true,"n":1.5,"list":[null]}',
     )
     assert not call.repeatable
 

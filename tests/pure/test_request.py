@@ -32,6 +32,9 @@ class _OnDisk:
     def __fspath__(self) -> str:
         return "dir/hero.png"
 
+    def __repr__(self) -> str:
+        return "_OnDisk()"
+
 
 # --- media values -----------------------------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ def requests_over_all_models(media: Media, wanted: int) -> Iterator[Request]:
 async def test_two_hundred_jobs_over_all_six_models_end_as_saved_videos(media: Media, tmp_path: Path) -> None:
     async with (
         Emulator(seed=1, limit=1000) as server,
-        Session(server.api_key, base_url=server.url, in_flight=20) as session,
+        Session(server.api_key, base_url=server.url, in_flight=20, pace=Pace(interval=15.0)) as session,
     ):
         outcomes = [outcome async for outcome in session.map(requests_over_all_models(media, 200), save_to=tmp_path)]
     ledger = server.ledger
