@@ -47,8 +47,6 @@ async def run(
 ) -> int:
     """Run one job, which is paid, and save what it makes.
 
-    Interrupted, it lets the job go on remotely and names the command that looks at it.
-
     :param image: the character image: a file, or a link (not for wan2.2).
     :param video: the driving video, likewise.
     :param model: which model.

@@ -103,7 +103,14 @@ def test_help_lists_the_commands_with_what_they_do_and_the_exit_codes(
 ) -> None:
     assert run(line.split()) == Exit.GOOD
     out = capsys.readouterr().out
-    for words in ("demo         Run made-up jobs", "emulator     Serve", "--debug", *(f"  {code}  " for code in Exit)):
+    commands = ("run          Run one job", "status       Look", "cancel       Ask", "account      Tell")
+    for words in (
+        *commands,
+        "demo         Run made-up jobs",
+        "emulator     Serve",
+        "--debug",
+        *(f"  {code}  " for code in Exit),
+    ):
         assert words in out
     assert all(len(row) <= 80 for row in out.splitlines())
 

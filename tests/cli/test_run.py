@@ -53,8 +53,9 @@ async def test_every_option_reaches_the_server(site: Emulator, desk: Path, shell
 
 @pytest.mark.parametrize("width", [80, 160])
 async def test_a_terminal_shows_four_phases_and_no_guess_of_the_time_left(
-    width: int, site: Emulator, desk: Path
+    width: int, site: Emulator, desk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("rh_async._cli._progress._REDRAWN_EVERY", 5.0)
     console = terminal(width)
     assert await perform(Errand(Wish(image="hero.png", video="dance.mp4"), desk / "out", None, console)) == 0
     shown = told(console)
@@ -116,10 +117,10 @@ async def test_without_a_key_nothing_is_sent(
 
 async def test_links_go_to_the_server_as_they_are(site: Emulator, desk: Path, shell: Shell) -> None:
     ended = await shell("run http://127.0.0.1:9/hero.png http://127.0.0.1:9/dance.mp4 --model dreamactor-v2")
-    assert ended.code in {0, 1}
+    assert ended.code == 0
     assert len(site.ledger.submissions) == 1
     assert site.ledger.uploads == []
-    assert "upload 0/0" in ended.out or ended.code
+    assert "upload 0/0" in ended.out
 
 
 @pytest.mark.parametrize("kind", ["drop_after_accept", "drop_unread", "gateway_502"])
