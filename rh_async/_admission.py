@@ -44,9 +44,13 @@ class Admission:
             self._refusals += 1
 
     def leave(self) -> None:
-        """A job settled, or was never sent: its place is free, and the server has room for one again."""
+        """A job settled: its place is free, and the server has room for one again."""
         self.in_flight -= 1
         self._closed_until = _ALWAYS
+
+    def withdraw(self) -> None:
+        """A job was not bought after all: its place is free, and nothing was learnt of the server's room."""
+        self.in_flight -= 1
 
     def wake_at(self, *, now: float) -> float | None:
         """When the door opens by itself; None if a job must leave first."""

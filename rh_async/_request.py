@@ -69,7 +69,7 @@ def media_value(value: str | os.PathLike[str] | Upload) -> MediaValue:
     """Tell links and data URIs, which go as they are, from local files; what is neither is left for `check_media`."""
     if not isinstance(value, str | os.PathLike) or not os.fspath(value):
         return cast("Upload", value)
-    return value if isinstance(value, str) and value.lower().startswith(_LINKS) else Path(value)
+    return value if isinstance(value, str) and value.lower().startswith(_LINKS) else Path(os.fsdecode(value))
 
 
 def check_media(request: Request, name: Attribute[MediaValue], value: MediaValue) -> None:
@@ -190,6 +190,8 @@ class ModelRequest(Request):
         for name in self.fields:
             if not isinstance(name, str):
                 self.refuse("fields", name, "field names must be text")
+        if self.webhook_url is not None and "webhookUrl" in self.fields:
+            self.refuse("webhook_url", self.webhook_url, "is given in the fields too; give it once")
         super().__attrs_post_init__()
 
 

@@ -100,7 +100,8 @@ class Submissions:
 
     def leave(self) -> None:
         """An accepted job settled: its place and its ticket are free."""
-        self._vacate()
+        self.admission.leave()
+        self._freed.set()
         self._give_back()
 
     def _give_back(self) -> None:
@@ -199,7 +200,7 @@ class Submissions:
                     await self._freed.wait()
 
     def _vacate(self) -> None:
-        self.admission.leave()
+        self.admission.withdraw()
         self._freed.set()
 
     def _no_room(self) -> None:

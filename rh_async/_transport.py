@@ -29,6 +29,7 @@ __all__ = ["SSL", "Download", "FileBody", "Retry", "Timeouts", "TraceConfig", "T
 
 SSL = tls.SSLContext | bool | aiohttp.Fingerprint | None
 
+_LONGEST_PAUSE = 3600.0  # seconds; whoever asks for more is asked again then
 _LARGEST_ANSWER = 4 * 1024 * 1024  # no documented answer comes near; the rest of a larger one is not read
 
 
@@ -256,7 +257,9 @@ async def _whole(response: aiohttp.ClientResponse) -> Answer:
 
 def _seconds(header: str | None) -> float | None:
     # The date form is not read: no RunningHub answer with any form was ever captured (contract 12.14).
-    return float(header) if header is not None and header.isascii() and header.isdigit() else None
+    if header is None or not header.isascii() or not header.isdigit():
+        return None
+    return min(float(header), _LONGEST_PAUSE)
 
 
 @define

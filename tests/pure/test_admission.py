@@ -159,3 +159,12 @@ class Door(RuleBasedStateMachine):
 
 TestDoor = Door.TestCase
 TestDoor.settings = settings(max_examples=80, stateful_step_count=50, deadline=None)
+
+
+def test_a_job_that_was_never_bought_frees_its_place_and_leaves_the_door_closed() -> None:
+    admission = entered(3, times=2)
+    admission.refused(now=0)
+    admission.withdraw()
+    assert admission.in_flight == 0
+    assert not admission.enter(now=1)
+    assert admission.enter(now=2)

@@ -282,3 +282,19 @@ def test_long_fields_are_cut_where_they_are_printed() -> None:
 def test_a_request_says_what_it_is_by_its_own_class_only() -> None:
     with pytest.raises(TypeError, match="abstract"):
         Request()  # type: ignore[abstract]
+
+
+def test_a_webhook_given_twice_is_refused() -> None:
+    with pytest.raises(RequestRefused, match="give it once"):
+        ModelRequest(MODEL, {"webhookUrl": "https://a.test"}, webhook_url="https://b.test")
+
+
+class _Bytes:
+    """A path made of bytes, as `os.scandir(b".")` gives."""
+
+    def __fspath__(self) -> bytes:
+        return b"hero.png"
+
+
+def test_a_path_made_of_bytes_is_a_path() -> None:
+    assert media_value(_Bytes()) == Path("hero.png")  # type: ignore[arg-type]
