@@ -13,11 +13,12 @@ from rich.text import Text
 
 from rh_async import RHError
 
-from ._exits import Ending, Exit, Misuse, exit_code, sentence
+from ._exits import Ending, Exit, Interrupted, Misuse, exit_code, sentence
 
 _HELP = "Run many motion-transfer jobs on RunningHub at once: character image + driving video → video."
 
 _EPILOGUE = """\
+The API key comes from RUNNINGHUB_API_KEY or RH_API_KEY in the environment.
 Any command takes --debug: logs, and the traceback of whatever ended it.
 
 Exit codes:
@@ -25,7 +26,7 @@ Exit codes:
     1  some job failed
     2  bad usage or configuration
     3  account refused (key, balance)
-  130  interrupted
+  130  interrupted; what goes on remotely is named
 """
 
 app = App(
@@ -41,11 +42,20 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
+_COMMANDS = {
+    "_run:run": "Run one job, which is paid, and save what it makes.\n\n"
+    "Interrupted, it lets the job go on remotely and names the command that looks at it.",
+    "_questions:status": "Look at a task once.\n\n"
+    "Exit code 0 if it runs or has succeeded, 1 if it failed, was cancelled or is unknown.",
+    "_questions:cancel": "Ask that a task be stopped, and tell what became of it.\n\n"
+    "Exit code 0 if it is cancelled, 1 if it is not. Whether a cancelled task is refunded is not documented.",
+    "_questions:account": "Tell key type, limit, tasks and balance.",
+    "_demo:demo": "Run made-up jobs against a local RunningHub: nothing is paid.",
+    "_emulator:emulator": "Serve a local RunningHub to build against.",
+}
 # Named, not imported: a command that needs no local server loads none.
-app.command(
-    "rh_async._cli._demo:demo", name="demo", help="Run made-up jobs against a local RunningHub: nothing is paid."
-)
-app.command("rh_async._cli._emulator:emulator", name="emulator", help="Serve a local RunningHub to build against.")
+for _place, _words in _COMMANDS.items():
+    app.command(f"rh_async._cli.{_place}", name=_place.partition(":")[2], help=_words)
 
 
 def run(words: Sequence[str]) -> int:
@@ -54,7 +64,7 @@ def run(words: Sequence[str]) -> int:
     _listen(debug)
     try:
         code = app([word for word in words if word != "--debug"])
-    except (CycloptsError, Misuse, RHError, KeyboardInterrupt) as ending:
+    except (CycloptsError, Misuse, Interrupted, RHError, KeyboardInterrupt) as ending:
         return _told(ending, debug)
     return Exit.GOOD if code is None else int(code)
 

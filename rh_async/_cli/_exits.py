@@ -9,6 +9,8 @@ from cyclopts.exceptions import UnusedCliTokensError
 
 from rh_async import AuthenticationFailed, BalanceExhausted, LocalRefusal, RHError
 
+from ._facts import printable
+
 
 class Exit(IntEnum):
     """The exit codes, as ``--help`` lists them."""
@@ -24,14 +26,18 @@ class Misuse(Exception):
     """The command cannot be carried out as it was given; the message says what to change."""
 
 
-Ending = CycloptsError | Misuse | RHError | KeyboardInterrupt
+class Interrupted(Exception):
+    """Somebody stopped the command; the message says what goes on elsewhere."""
+
+
+Ending = CycloptsError | Misuse | Interrupted | RHError | KeyboardInterrupt
 """What may end a command early; anything else is a defect of ours and keeps its traceback."""
 
 
 def exit_code(ending: Ending) -> Exit:
     """Choose the code by who must act: the account's owner, whoever typed the command, or nobody yet."""
     match ending:
-        case KeyboardInterrupt():
+        case KeyboardInterrupt() | Interrupted():
             return Exit.INTERRUPTED
         case AuthenticationFailed() | BalanceExhausted():
             return Exit.ACCOUNT_REFUSED
@@ -47,4 +53,4 @@ def sentence(ending: Ending) -> str:
         return "interrupted"
     if isinstance(ending, UnusedCliTokensError):
         return f"nothing takes {' '.join(ending.unused_tokens or ())!r} here: see --help"
-    return " ".join(str(ending).split())
+    return printable(str(ending)).replace("(base_url=)", "(--base-url)")

@@ -115,10 +115,13 @@ class Tally:
         return self.submit.done - self.running.done
 
     def left(self, phase: Phase, now: float) -> float | None:
-        """Estimate the seconds until all have passed a phase; what is saved waits for what runs."""
+        """Estimate the seconds until all have passed a phase; what is saved waits for what runs.
+
+        None before the first has settled: how long a job takes is anybody's guess.
+        """
         if phase in {self.upload, self.submit} or self.running.finished:
             return phase.left(now)
-        return self.running.left(now, begun=self.in_flight)
+        return self.running.left(now, begun=self.in_flight) if self.running.done else None
 
     def tell(self, event: Event) -> None:
         """Take an event in."""

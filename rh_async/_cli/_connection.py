@@ -1,0 +1,82 @@
+"""The way to the server: an address from the command line, a key from the environment and from nowhere else."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable
+from typing import Annotated
+
+from attrs import field, frozen
+from cyclopts import Parameter
+
+from rh_async import CHINA_SITE, GLOBAL_SITE, ConfigurationError, Retry, Session, Timeouts
+from rh_async.events import Event
+
+from ._exits import Misuse
+
+_KEYS = "RUNNINGHUB_API_KEY", "RH_API_KEY"
+_ADDRESSES = "RUNNINGHUB_BASE_URL", "RH_API_BASE_URL"
+
+BaseUrl = Annotated[
+    str | None,
+    Parameter(
+        name="--base-url",
+        help=f"the site, {GLOBAL_SITE} or {CHINA_SITE}; by default {' or '.join(_ADDRESSES)} from the environment,"
+        f" else the first. The key comes from {' or '.join(_KEYS)} in the environment and is no option: a process list"
+        " would show it.",
+    ),
+]
+
+AT_A_TERMINAL = Retry(patience=30.0, ceiling=5.0)
+"""Nobody who asks a question at a terminal waits five minutes for a wrong port."""
+
+_SHORT = Timeouts(connect=10.0, read=20.0)
+
+
+@frozen
+class Connection:
+    """Where to, as it was given; None where nothing was.
+
+    :raises Misuse: there is no key, or an address that is none.
+    """
+
+    base_url: str | None = field()
+
+    def __attrs_post_init__(self) -> None:
+        if self.base_url is not None and not self.base_url.strip():
+            raise Misuse(f"--base-url is empty: give {GLOBAL_SITE} or {CHINA_SITE}, or leave it out")
+        if not any(os.environ.get(name, "").strip() for name in _KEYS):
+            raise Misuse(f"there is no API key: set {' or '.join(_KEYS)} in the environment")
+        self.session()
+
+    @property
+    def address(self) -> str:
+        """Where it leads, for people."""
+        given = [self.base_url, *map(os.environ.get, _ADDRESSES)]
+        return next(filter(None, given), GLOBAL_SITE).strip()
+
+    def session(self, on_event: Callable[[Event], object] | None = None) -> Session:
+        """A session for a job, which is paid and worth waiting for."""
+        return self._made(on_event=on_event)
+
+    def short_session(self, on_event: Callable[[Event], object]) -> Session:
+        """A session for a question, which is given up soon."""
+        return self._made(on_event=on_event, retry=AT_A_TERMINAL, timeouts=_SHORT)
+
+    def look_command(self, task_id: str) -> str:
+        """The command that looks at a task, to be copied as it is."""
+        where = [] if self.base_url is None else ["--base-url", self.base_url]
+        return shlex.join(["rh-async", "status", task_id, *where])
+
+    def _made(
+        self,
+        *,
+        on_event: Callable[[Event], object] | None,
+        retry: Retry | None = None,
+        timeouts: Timeouts | None = None,
+    ) -> Session:
+        try:
+            return Session(base_url=self.base_url, on_event=on_event, retry=retry, timeouts=timeouts)
+        except ConfigurationError as error:
+            raise Misuse(f"{error.message.replace('base_url = ', 'the base url ')}; nothing was sent") from error

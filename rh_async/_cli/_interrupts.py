@@ -1,0 +1,66 @@
+"""Ctrl-C and SIGTERM: the first ends a command in order and tells what goes on elsewhere, the second leaves at once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from attrs import define, field
+from rich.console import Console
+
+from ._exits import Exit, Interrupted
+
+_SIGNALS = signal.SIGINT, signal.SIGTERM
+
+
+@contextmanager
+def stoppable(console: Console, *, stopping: str, words: Callable[[], str]) -> Iterator[None]:
+    """Let signals cancel the body, so that everything in it is closed in order.
+
+    :param stopping: said at once, since closing may take a while.
+    :param words: tell, once it is closed, what became of what was asked for.
+    :raises Interrupted: it was stopped.
+    """
+    loop, main = asyncio.get_running_loop(), asyncio.current_task()
+    assert main is not None  # noqa: S101 - for the type checker: a command is a task
+    stop = _Stop(console, stopping, words, main)
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, stop.ask)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not stop.asked:
+            raise
+        main.uncancel()
+        raise Interrupted(f"interrupted: {words()}") from None
+    finally:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+@define(eq=False)
+class _Stop:
+    _console: Console
+    _stopping: str
+    _words: Callable[[], str]
+    _main: asyncio.Task[Any]
+    asked: bool = field(default=False, init=False)
+
+    def ask(self) -> None:
+        if self.asked:
+            self._leave()
+        self.asked = True
+        self._console.print(f"Stopping: {self._stopping}. Ctrl-C again leaves at once.", soft_wrap=True)
+        self._main.cancel()
+
+    def _leave(self) -> None:
+        self._console.show_cursor(True)
+        sys.stdout.flush()
+        sys.stderr.write(f"rh-async: left at once: {self._words()}\n")
+        sys.stderr.flush()
+        os._exit(Exit.INTERRUPTED)

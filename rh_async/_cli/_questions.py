@@ -1,0 +1,81 @@
+"""``rh-async status``, ``account`` and ``cancel``: short questions, given up soon, that buy nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+
+from cyclopts import Parameter
+from rich.console import Console
+
+from rh_async import Account, Session, Snapshot
+from rh_async.events import Event
+
+from ._connection import AT_A_TERMINAL, BaseUrl, Connection
+from ._exits import Exit
+from ._facts import Screen, about, amounts, known, tell
+from ._hush import Hush, listening
+from ._interrupts import stoppable
+
+T = TypeVar("T")
+Task = Annotated[str, Parameter(name="TASK_ID", help="what the server calls the job: up to 19 digits.")]
+
+_SILENCE = 2.0
+_NOTHING = "nothing was changed"
+
+
+async def status(task_id: Task, /, *, base_url: BaseUrl = None) -> int:
+    """Look at a task once: status, error, outputs with their links, cost."""
+    snapshot = await _asked(Connection(base_url), lambda session: session.look(task_id), lambda: _NOTHING)
+    tell(Screen(highlight=False), about(snapshot))
+    return Exit.FAILED if snapshot.settled and not snapshot.succeeded else Exit.GOOD
+
+
+async def account(*, base_url: BaseUrl = None) -> int:
+    """Tell what the account says of itself: key type, limit, tasks, balance."""
+    told = await _asked(Connection(base_url), lambda session: session.account(), lambda: _NOTHING)
+    tell(Screen(highlight=False), _facts(told))
+    return Exit.GOOD
+
+
+async def cancel(task_id: Task, /, *, base_url: BaseUrl = None) -> int:
+    """Ask that a task be stopped, then tell what became of it: it may have been over already."""
+    connection = Connection(base_url)
+    doubt = f"it may have been asked already; look: {connection.look_command(task_id)}"
+    snapshot = await _asked(connection, lambda session: session.cancel(task_id), lambda: doubt)
+    tell(Screen(highlight=False), [*about(snapshot), ("so", _verdict(snapshot, connection))])
+    return Exit.GOOD if snapshot.cancelled else Exit.FAILED
+
+
+def _verdict(snapshot: Snapshot, connection: Connection) -> str:
+    if snapshot.cancelled:
+        return "it is cancelled"
+    if snapshot.settled:
+        return "it was not cancelled: it was over already"
+    return f"it was asked to stop and still goes on; look again: {connection.look_command(snapshot.task_id)}"
+
+
+def _facts(told: Account) -> list[tuple[str, str]]:
+    return [
+        ("key type", known(told.key_type)),
+        ("limit", "not told" if told.limit is None else f"{told.limit} tasks at once"),
+        ("running", known(told.running)),
+        ("queued", known(told.queued)),
+        ("balance", amounts(told.money, told.currency, told.coins)),
+    ]
+
+
+async def _asked(
+    connection: Connection, question: Callable[[Session], Awaitable[T]], interrupted: Callable[[], str]
+) -> T:
+    console = Console(stderr=True, highlight=False)
+    patience = f"giving up after about {AT_A_TERMINAL.patience:.0f} s of failures"
+    words = f"waiting for the network: no answer from {connection.address} yet; {patience}"
+    hush = Hush(console=console, words=words, after=_SILENCE)
+
+    def heard(_: Event) -> None:
+        hush.hear()
+
+    with stoppable(console, stopping="closing the connection", words=interrupted):
+        async with connection.short_session(heard) as session, listening(hush):
+            return await question(session)
