@@ -24,18 +24,20 @@ class Job:
     """One thing the caller wants done. Made by the session, never by hand.
 
     :ivar request: what was asked for; None for a task submitted elsewhere.
+    :ivar key: the caller's name for the submission, or the derived one; None without either.
     :ivar task_id: the server's id; None until it has accepted the job.
     :ivar snapshot: the last answer that brought news; None before the first.
     :ivar submitted_utc: when the server accepted it, as far as known.
     """
 
     request: Request | None
+    key: str | None = None
     task_id: TaskId | None = None
     snapshot: Snapshot | None = None
     submitted_utc: datetime | None = None
     _outcome: Result | RHError | None = field(default=None, init=False)
     _news: anyio.Event | None = field(default=None, init=False)  # made at the first wait: it costs 900 bytes
-    _on_end: Callable[[Job], None] | None = field(default=None, init=False)
+    _on_end: tuple[Callable[[Job], None], ...] = field(default=(), init=False)
 
     @property
     def status(self) -> str:
@@ -114,12 +116,30 @@ class Job:
         if self._outcome is None:
             self._outcome = outcome
             self._tell()
-            if self._on_end is not None:
-                self._on_end(self)
+            for call in self._on_end:
+                call(self)
 
     def when_ended(self, call: Callable[[Job], None]) -> None:
-        """Call this, once, when the job ends."""
-        self._on_end = call
+        """Call this, once, when the job ends; at once if it has."""
+        if self.done:
+            call(self)
+        else:
+            self._on_end = (*self._on_end, call)
+
+    async def followed_by(self, other: Job) -> None:
+        """Let another job that asks for the same go the way of this one; return once that is accepted, or over."""
+        await self._until(lambda: self.task_id is not None or self.done)
+        other.task_id, other.submitted_utc = self.task_id, self.submitted_utc
+        if self.snapshot is not None:
+            other.notice(self.snapshot)
+        self.when_ended(other.end_like)
+
+    def end_like(self, other: Job) -> None:
+        """End as another job did."""
+        if other.snapshot is not None:
+            self.notice(other.snapshot)
+        if other._outcome is not None:
+            self.end(other._outcome)
 
     def _tell(self) -> None:
         if self._news is not None:

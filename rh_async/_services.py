@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
@@ -22,13 +23,15 @@ from ._admission import Admission
 from ._agenda import Agenda, Pace
 from ._downloads import Downloads
 from ._job import Job, outcome_of
+from ._journal import Journal
+from ._memory import Memory
 from ._poller import Poller
 from ._protocol import CURRENCIES
 from ._submissions import Submissions
 from ._transport import Transport
 from ._types import Output, Result, Snapshot, TaskId
 from ._uploads import Uploads
-from .errors import RHError, SessionError
+from .errors import JournalError, RHError, SessionError
 from .events import Changed, Event, Settled
 
 log = logging.getLogger(__name__)
@@ -64,6 +67,8 @@ class Services:
     pace: Pace
     in_flight: int
     tell: Observer
+    journal: Journal | None = None
+    memory: Memory = field(init=False)
     poller: Poller = field(init=False)
     uploads: Uploads = field(init=False)
     downloads: Downloads = field(init=False)
@@ -79,8 +84,13 @@ class Services:
     # --- one lifetime ------------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Open the rooms."""
+        """Open the rooms.
+
+        :raises JournalError: the journal cannot be used.
+        """
         self._loop = asyncio.get_running_loop()
+        if self.journal is not None:
+            await self.journal.open(self.transport.api_key)
         self.transport.open()
         self._host = asyncio.create_task(self._serve(), name="rh_async services")
         self._host.add_done_callback(self._host_ended)
@@ -96,6 +106,8 @@ class Services:
                 log.warning("rh_async.left_running %s", " ".join(ids), extra={"task_ids": ids})
             self._break(SessionError("the session ended while the job was running; it goes on remotely"))
             await self.transport.close()
+            if self.journal is not None:
+                await self.journal.close()
         return self._failure()
 
     def check(self) -> None:
@@ -134,6 +146,7 @@ class Services:
             changed=lambda snapshot: self.tell(Changed(snapshot=snapshot)),
             key_refused=self._key_refused,
         )
+        self.memory = Memory(journal=self.journal, currency=self.poller.currency, wall=wall, watch=self.poller.watch)
         self.desk = AccountDesk(self.transport, self.poller)
         self.uploads = Uploads(transport=self.transport, tasks=self.tasks, tell=self.tell)
         self.downloads = Downloads(transport=self.transport, fresh=self._fresh, tell=self.tell)
@@ -142,18 +155,19 @@ class Services:
             uploads=self.uploads,
             admission=Admission(self.in_flight),
             poller=self.poller,
+            memory=self.memory,
             tasks=self.tasks,
             accepted=self._accepted,
             ended=self._never_accepted,
             tell=self.tell,
-            wall=_wall,
+            wall=wall,
         )
 
     def _host_ended(self, _: asyncio.Task[None]) -> None:
         self._ready.set()
         if failure := self._failure():
             self._break(failure)
-            self.submissions.withdraw_all()
+            self.submissions.break_all(failure)
 
     def _failure(self) -> RHError | None:
         if not self._host.done() or self._host.cancelled() or (cause := self._host.exception()) is None:
@@ -174,24 +188,36 @@ class Services:
 
     # --- what the rooms report ---------------------------------------------------------------------------------------
 
-    def _accepted(self, job: Job, snapshot: Snapshot) -> None:
+    async def _accepted(self, job: Job, snapshot: Snapshot) -> None:
         if snapshot.settled and (snapshot.outputs or not snapshot.succeeded):
-            self._settled(job, snapshot)
+            await self._settled(job, snapshot)
         else:
             self.poller.watch(job, snapshot.task_id, accepted_at=anyio.current_time())
 
-    def _settled(self, job: Job, snapshot: Snapshot) -> None:
+    async def _settled(self, job: Job, snapshot: Snapshot) -> None:
+        with self._even_unremembered():
+            await self.memory.settled(job, snapshot)
         if job.notice(snapshot):
             self.tell(Changed(snapshot=snapshot))
-        self._end(job, outcome_of(job, snapshot, noticed_utc=_wall()))
+        await self._end(job, outcome_of(job, snapshot, noticed_utc=wall()))
 
-    def _lost(self, job: Job, error: RHError) -> None:
-        self._end(job, error)
+    async def _lost(self, job: Job, error: RHError) -> None:
+        with self._even_unremembered():
+            await self.memory.lost(job, error)
+        await self._end(job, error)
 
-    def _end(self, job: Job, outcome: Result | RHError) -> None:
-        if job.request is not None:
-            self.submissions.leave()
+    async def _end(self, job: Job, outcome: Result | RHError) -> None:
+        await self.memory.forget(job)
+        self.submissions.leave(job)
         self._told(job, outcome)
+
+    @contextmanager
+    def _even_unremembered(self) -> Iterator[None]:
+        """An end that cannot be written down is told all the same: the next session asks the server once more."""
+        try:
+            yield
+        except JournalError as error:
+            log.error("rh_async.journal_failed %s", error)  # noqa: TRY400 - one line; the error says it all
 
     def _never_accepted(self, job: Job, error: RHError) -> None:
         self._told(job, error)
@@ -217,5 +243,6 @@ class Services:
         return (await self.look(task_id)).outputs
 
 
-def _wall() -> datetime:
+def wall() -> datetime:
+    """The time of day."""
     return datetime.now(UTC)

@@ -18,9 +18,11 @@ from attrs import evolve
 from ._agenda import Pace
 from ._codes import GLOBAL_SITE
 from ._job import Job
+from ._journal import Journal
 from ._map import Feed, Outcomes, Requests
+from ._memory import Wish
 from ._request import Media, Request
-from ._services import Observer, Services
+from ._services import Observer, Services, wall
 from ._transport import SSL, Retry, Timeouts, TraceConfig, Transport
 from ._types import Account, Result, Snapshot, TaskId, Upload
 from .errors import ConfigurationError, RequestRefused, SessionError
@@ -37,6 +39,8 @@ class Session:
 
     :param api_key: by default ``RUNNINGHUB_API_KEY`` or ``RH_API_KEY`` from the environment.
     :param base_url: the site; by default ``RUNNINGHUB_BASE_URL`` or ``RH_API_BASE_URL``, else `GLOBAL_SITE`.
+    :param journal: a file that remembers every submission, so that none is bought twice and none is lost; made if
+        missing. None: nothing is written, and a ``key`` counts only while its job lives.
     :param in_flight: how many jobs may be between their POST and their settlement.
     :param pace: how eagerly their status is asked.
     :param retry: how what is harmless to repeat is repeated; a submit that may have arrived never is.
@@ -53,6 +57,7 @@ class Session:
         api_key: str | None = None,
         *,
         base_url: str | None = None,
+        journal: str | os.PathLike[str] | None = None,
         in_flight: int = 50,
         pace: Pace | None = None,
         retry: Retry | None = None,
@@ -78,7 +83,12 @@ class Session:
             on_pause=lambda seconds: tell(Waiting(reason="rate", seconds=seconds)),
         )
         self._new_services = partial(
-            Services, transport=self._transport, pace=pace or Pace(), in_flight=in_flight, tell=tell
+            Services,
+            transport=self._transport,
+            pace=pace or Pace(),
+            in_flight=in_flight,
+            tell=tell,
+            journal=None if journal is None else Journal(path=Path(journal), site=self._transport.base_url, wall=wall),
         )
         self._services: Services | None = None
 
@@ -98,38 +108,55 @@ class Session:
         if self._services is not None and (failure := await self._services.close()) and error is None:
             raise failure
 
-    def start(self, request: Request) -> Job:
+    def start(self, request: Request, *, key: str | None = None, again: bool = False) -> Job:
         """Take a job in and return at once; `Job.accepted` tells when the server has it.
 
+        :param key: the caller's name for the submission, stable over restarts. With a journal, a key that is live or
+            settled returns that job: nothing is uploaded, nothing is bought; without one, while the job lives. By
+            default, with a journal, it is derived from the inputs; signed links differ each time, so give a key then.
+        :param again: buy it once more, knowingly, as the key's next attempt.
         :raises SessionError: the session is not open here.
         """
+        return self._start(request, Wish(key=key, again=again))
+
+    def _start(self, request: Request, wish: Wish) -> Job:
         services = self._open()
         if not isinstance(request, Request):
             raise RequestRefused(f"{request!r:.80} is no request")
-        job = Job(request=request)
-        services.submissions.start(job)
+        if wish.key is not None and not (isinstance(wish.key, str) and 0 < len(wish.key) <= 500):
+            raise RequestRefused(f"key = {wish.key!r:.80}: must be text of 1 to 500 characters")
+        job = Job(request=request, key=wish.key)
+        services.submissions.start(job, wish)
         return job
 
-    async def submit(self, request: Request) -> Job:
+    async def submit(self, request: Request, *, key: str | None = None, again: bool = False) -> Job:
         """Submit a job, and return when the server has accepted it. Cancelled before its POST leaves, nothing is sent.
 
+        :param key: as in `start`.  :param again: as in `start`.
         :raises SubmitUnknown: nobody knows whether it was accepted; it was not sent again.
         :raises RHError: it was not accepted.
         """
-        job = self.start(request)
+        job = self._start(request, Wish(key=key, again=again))
         with self._withdrawn_if_given_up(job):
             await job.accepted()
         return job
 
     async def run(
-        self, request: Request, *, save_to: str | os.PathLike[str] | None = None, overwrite: bool = False
+        self,
+        request: Request,
+        *,
+        key: str | None = None,
+        again: bool = False,
+        save_to: str | os.PathLike[str] | None = None,
+        overwrite: bool = False,
     ) -> Result:
         """Submit a job, wait for it, and save what it made if ``save_to`` names a folder.
 
+        :param key: as in `start`.  :param again: as in `start`.
         :raises JobError: it did not end well.
         :raises RHError: it was not accepted, or could not be saved.
         """
-        job = self.start(request)
+        job = self._start(request, Wish(key=key, again=again, folder=_folder(save_to)))
         with self._withdrawn_if_given_up(job):
             result = await job
         return result if save_to is None else await self._saved(save_to, overwrite, result)
@@ -147,7 +174,7 @@ class Session:
         return Outcomes(
             Feed(
                 requests=requests,
-                start=self.start,
+                start=partial(self._start, wish=Wish(folder=_folder(save_to))),
                 withdraw=services.submissions.withdraw,
                 save=save,
                 window=services.submissions.window,
@@ -210,7 +237,10 @@ class Session:
         :raises SaveError: the disk refused.
         :raises RHError: an output could not be fetched.
         """
-        return await self._open().downloads.save(result, Path(folder), overwrite=overwrite)
+        services = self._open()
+        paths = await services.downloads.save(result, Path(folder), overwrite=overwrite)
+        await services.memory.saved(result.task_id, paths)
+        return paths
 
     async def _saved(self, folder: str | os.PathLike[str], overwrite: bool, result: Result) -> Result:
         return evolve(result, paths=await self.save(result, folder, overwrite=overwrite))
@@ -229,6 +259,10 @@ class Session:
             raise SessionError("the session is not open: use it inside 'async with'")
         self._services.check()
         return self._services
+
+
+def _folder(given: str | os.PathLike[str] | None) -> Path | None:
+    return None if given is None else Path(given)
 
 
 def _task_id(given: object) -> TaskId:
