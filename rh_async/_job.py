@@ -6,7 +6,7 @@ Waiting is not owning: a cancelled wait disturbs neither the job nor anybody els
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from datetime import datetime
 from typing import Any
 
@@ -35,6 +35,7 @@ class Job:
     task_id: TaskId | None = None
     snapshot: Snapshot | None = None
     submitted_utc: datetime | None = None
+    _cancel: Callable[[Job], Awaitable[None]] | None = None
     _outcome: Result | RHError | None = field(default=None, init=False)
     _news: anyio.Event | None = field(default=None, init=False)  # made at the first wait: it costs 900 bytes
     _on_end: tuple[Callable[[Job], None], ...] = field(default=(), init=False)
@@ -74,6 +75,14 @@ class Job:
             await self._ended()
         assert self.task_id is not None  # noqa: S101 - for the type checker: without an id, _ended has raised
         return self.task_id
+
+    async def cancel(self) -> None:
+        """Ask that the job be stopped. What became of it is then known to whoever awaits it: it may have been over.
+
+        :raises RHError: nothing could be learnt; the job is watched as before.
+        """
+        if self._cancel is not None and not self.done:
+            await self._cancel(self)
 
     def changes(self) -> AsyncIterator[Snapshot]:
         """The answers that bring news, from the present one on, until the job ends."""

@@ -24,11 +24,13 @@ from attrs import define, evolve, field, frozen
 from ._owners import Owner, locked
 from ._records import FREE, Record, State, may_move
 from ._types import TaskId
-from .errors import JournalError, KeyInUse
+from .errors import JournalError, KeyInUse, RHError
 
 T = TypeVar("T")
 
 VERSION = 1
+
+_GATHERING = 0.002  # seconds in which moves gather for one commit: little beside a POST, much beside a lone fsync
 
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
@@ -212,7 +214,8 @@ class Journal:
         return await self._durably(lambda: self._inherit(record))
 
     def _inherit(self, record: Record) -> Record:
-        if record.owner != self.owner.name and self.owner.alive(record.owner):
+        carried = record.state in {State.CLAIMED, State.SUBMITTING, State.SUBMITTED}
+        if carried and record.owner != self.owner.name and self.owner.alive(record.owner):
             raise JournalError(f"{record.key}: the session that carries it is still running", key=record.key)
         changed = self._db.execute(
             f"UPDATE jobs SET owner = ? WHERE {_THIS}",  # noqa: S608
@@ -292,18 +295,28 @@ class Journal:
         return await asyncio.shield(done)
 
     async def _drain(self) -> None:
-        while self._queue:
-            batch = list(self._queue)
-            self._queue.clear()
+        try:
+            while self._queue:
+                await asyncio.sleep(_GATHERING)
+                batch = list(self._queue)
+                self._queue.clear()
+                await self._answer(batch)
+        finally:
+            self._draining = None
+
+    async def _answer(self, batch: list[tuple[Callable[[], Any], asyncio.Future[Any]]]) -> None:
+        try:
             ends = await self._in_thread(partial(self._commit, [change for change, _ in batch]))
             for (_, done), (value, error) in zip(batch, ends, strict=True):
                 if error is None:
                     done.set_result(value)
                 else:
                     done.set_exception(error)
-        self._draining = None
+        finally:
+            for _, done in batch:
+                done.cancel()  # only after a defect of ours: nobody may wait for ever
 
-    def _commit(self, changes: list[Callable[[], Any]]) -> list[tuple[Any, JournalError | None]]:
+    def _commit(self, changes: list[Callable[[], Any]]) -> list[tuple[Any, RHError | None]]:
         try:
             self._guarded(lambda: self._db.execute("BEGIN IMMEDIATE"))
             ends = [self._one(change) for change in changes]
@@ -316,11 +329,11 @@ class Journal:
         self.moves += len(changes)
         return ends
 
-    def _one(self, change: Callable[[], Any]) -> tuple[Any, JournalError | None]:
+    def _one(self, change: Callable[[], Any]) -> tuple[Any, RHError | None]:
         self._db.execute("SAVEPOINT one")
         try:
             return self._guarded(change), None
-        except JournalError as error:
+        except RHError as error:
             self._db.execute("ROLLBACK TO one")
             return None, error
         finally:

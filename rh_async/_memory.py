@@ -147,7 +147,8 @@ class Memory:
     async def submitted(self, job: Job, snapshot: Snapshot) -> None:
         """The server has accepted the job."""
         try:
-            await self._move(job, State.SUBMITTED, task_id=snapshot.task_id, submitted_utc=self.wall().isoformat())
+            accepted = (job.submitted_utc or self.wall()).isoformat()
+            await self._move(job, State.SUBMITTED, task_id=snapshot.task_id, submitted_utc=accepted)
         except JournalError as error:
             error.task_id, error.maybe_billed = snapshot.task_id, True
             error.advice = "The server has accepted the task; the journal could not be told, and calls it uncertain."

@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from types import TracebackType
+from typing import Any, Literal
 
 import anyio
 from anyio.abc import TaskGroup
@@ -27,14 +29,21 @@ from ._journal import Journal
 from ._memory import Memory
 from ._poller import Poller
 from ._protocol import CURRENCIES
+from ._recovery import Recovery
+from ._request import Request
 from ._submissions import Submissions
 from ._transport import Transport
 from ._types import Output, Result, Snapshot, TaskId
 from ._uploads import Uploads
-from .errors import JournalError, RHError, SessionError
+from .errors import JournalError, NoAnswer, RHError, SessionError
 from .events import Changed, Event, Settled
 
 log = logging.getLogger(__name__)
+
+OnExit = Literal["detach", "cancel", "drain"]
+"""What becomes of jobs in flight when a session is left: they go on remotely, are stopped, or are waited for."""
+
+_CANCEL_PATIENCE = 60.0  # seconds
 
 
 @define(eq=False)
@@ -68,6 +77,8 @@ class Services:
     in_flight: int
     tell: Observer
     journal: Journal | None = None
+    on_exit: OnExit = "detach"
+    recovery: Recovery = field(init=False)
     memory: Memory = field(init=False)
     poller: Poller = field(init=False)
     uploads: Uploads = field(init=False)
@@ -100,6 +111,8 @@ class Services:
         """Withdraw what has not been sent, finish open POSTs, let go of what runs; why the services crashed, if so."""
         with anyio.CancelScope(shield=True):
             self.submissions.withdraw_all()
+            if not self._host.done():
+                await self._leave_as_told()
             self._stop.set()
             await asyncio.wait({self._host})
             if ids := sorted(self.poller.jobs):
@@ -150,6 +163,9 @@ class Services:
         self.desk = AccountDesk(self.transport, self.poller)
         self.uploads = Uploads(transport=self.transport, tasks=self.tasks, tell=self.tell)
         self.downloads = Downloads(transport=self.transport, fresh=self._fresh, tell=self.tell)
+        self.recovery = Recovery(
+            journal=self.journal, memory=self.memory, look=self.look, save=self.save, new_job=self.new_job
+        )
         self.submissions = Submissions(
             transport=self.transport,
             uploads=self.uploads,
@@ -231,6 +247,52 @@ class Services:
         self._refused = error.fresh()
         self._break(error)
         self.submissions.withdraw_all()
+
+    def new_job(self, request: Request | None = None, **facts: Any) -> Job:
+        """A handle that can be stopped."""
+        return Job(request=request, cancel=self.cancel, **facts)
+
+    async def cancel(self, job: Job) -> None:
+        """Stop a job: one that has not been sent is withdrawn, one that has is asked to stop.
+
+        :raises RHError: nothing could be learnt.
+        """
+        if job.task_id is None:
+            self.submissions.withdraw(job)
+            return
+        with anyio.CancelScope(shield=True), anyio.move_on_after(_CANCEL_PATIENCE):
+            snapshot = await self.desk.cancel(job.task_id)
+            await self.poller.told(snapshot)
+            return
+        raise NoAnswer("nothing could be learnt of the cancellation", phase="cancel", task_id=job.task_id)
+
+    async def save(self, result: Result, folder: Path, *, overwrite: bool = False) -> tuple[Path, ...]:
+        """Bring a result to disk, and write that down.
+
+        :raises RHError: it could not be.
+        """
+        paths = await self.downloads.save(result, folder, overwrite=overwrite)
+        await self.memory.saved(result.task_id, paths)
+        return paths
+
+    async def _leave_as_told(self) -> None:
+        """Cancel what runs, or wait for it, if that is how the session is to be left."""
+        jobs = list(self.poller.jobs.values())
+        if self.on_exit == "cancel":
+            for job in jobs:
+                with self._told_only():
+                    await self.cancel(job)
+        if self.on_exit == "drain":
+            for job in jobs:
+                with self._told_only():
+                    await job
+
+    @contextmanager
+    def _told_only(self) -> Iterator[None]:
+        try:
+            yield
+        except RHError as error:
+            log.warning("rh_async.on_exit %s", error)
 
     async def look(self, task_id: TaskId) -> Snapshot:
         """Ask about a job now, and again while that is of use.

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, get_args
 from urllib.parse import urlsplit
 
 from attrs import evolve
@@ -21,8 +21,10 @@ from ._job import Job
 from ._journal import Journal
 from ._map import Feed, Outcomes, Requests
 from ._memory import Wish
+from ._records import Record
+from ._recovery import Resumed
 from ._request import Media, Request
-from ._services import Observer, Services, wall
+from ._services import Observer, OnExit, Services, wall
 from ._transport import SSL, Retry, Timeouts, TraceConfig, Transport
 from ._types import Account, Result, Snapshot, TaskId, Upload
 from .errors import ConfigurationError, RequestRefused, SessionError
@@ -49,6 +51,8 @@ class Session:
     :param trust_env: whether proxies are taken from the environment.
     :param trace_configs: aiohttp's own tracing hooks.
     :param on_event: called with every `events.Event`; what it raises is logged and disturbs nobody.
+    :param on_exit: what becomes of jobs in flight when the session is left: ``detach`` lets them go on remotely,
+        ``cancel`` asks that they be stopped, ``drain`` waits for them.
     :raises ConfigurationError: a setting breaks its rule, or there is no key.
     """
 
@@ -67,9 +71,12 @@ class Session:
         trust_env: bool = False,
         trace_configs: Sequence[TraceConfig] = (),
         on_event: Callable[[Event], object] | None = None,
+        on_exit: OnExit = "detach",
     ) -> None:
         if isinstance(in_flight, bool) or not isinstance(in_flight, int) or in_flight < 1:
             raise ConfigurationError(f"in_flight = {in_flight!r}: must be a whole number of at least 1")
+        if on_exit not in get_args(OnExit):
+            raise ConfigurationError(f"on_exit = {on_exit!r}: must be one of {', '.join(get_args(OnExit))}")
         tell = Observer(on_event)
         self._transport = Transport(
             base_url=_base_url(base_url, os.environ),
@@ -88,6 +95,7 @@ class Session:
             pace=pace or Pace(),
             in_flight=in_flight,
             tell=tell,
+            on_exit=on_exit,
             journal=None if journal is None else Journal(path=Path(journal), site=self._transport.base_url, wall=wall),
         )
         self._services: Services | None = None
@@ -125,7 +133,7 @@ class Session:
             raise RequestRefused(f"{request!r:.80} is no request")
         if wish.key is not None and not (isinstance(wish.key, str) and 0 < len(wish.key) <= 500):
             raise RequestRefused(f"key = {wish.key!r:.80}: must be text of 1 to 500 characters")
-        job = Job(request=request, key=wish.key)
+        job = services.new_job(request, key=wish.key)
         services.submissions.start(job, wish)
         return job
 
@@ -190,7 +198,7 @@ class Session:
         services, known = self._open(), _task_id(task_id)
         if known in services.poller.jobs:
             return services.poller.jobs[known]
-        job = Job(request=None, task_id=known)
+        job = services.new_job(task_id=known)
         services.poller.watch(job, known)
         return job
 
@@ -220,6 +228,39 @@ class Session:
         """
         return await self._open().desk.account()
 
+    async def resume(self, *, save_to: str | os.PathLike[str] | None = None) -> Resumed:
+        """Take over what dead sessions left in the journal: watch what runs, save what is done, show what is uncertain.
+
+        Nothing is submitted.
+
+        :param save_to: a folder for outputs whose submission named none.
+        :raises RHError: there is no journal, or it cannot be used.
+        """
+        return await self._open().recovery.resume(_folder(save_to))
+
+    async def uncertain(self) -> tuple[Record, ...]:
+        """The submissions that nobody knows the fate of; they are never resent on their own.
+
+        :raises RHError: there is no journal, or it cannot be used.
+        """
+        return await self._open().recovery.uncertain()
+
+    async def resolve(self, key: str, *, task_id: str) -> Job:
+        """Adopt the task that an uncertain submission bought, once the server has said that it knows it.
+
+        :raises JournalError: the key is not uncertain, or another key holds the task.
+        :raises NotFound: the server does not know the task.
+        :raises RHError: nothing could be learnt.
+        """
+        return await self._open().recovery.resolve(key, _task_id(task_id))
+
+    async def abandon(self, key: str) -> None:
+        """Give an uncertain submission up: its key may be submitted again.
+
+        :raises JournalError: the key is not uncertain.
+        """
+        await self._open().recovery.abandon(key)
+
     async def upload(self, path: str | os.PathLike[str]) -> Upload:
         """Bring a local file to the server; the `Upload` can stand in a request wherever a path can.
 
@@ -237,10 +278,7 @@ class Session:
         :raises SaveError: the disk refused.
         :raises RHError: an output could not be fetched.
         """
-        services = self._open()
-        paths = await services.downloads.save(result, Path(folder), overwrite=overwrite)
-        await services.memory.saved(result.task_id, paths)
-        return paths
+        return await self._open().save(result, Path(folder), overwrite=overwrite)
 
     async def _saved(self, folder: str | os.PathLike[str], overwrite: bool, result: Result) -> Result:
         return evolve(result, paths=await self.save(result, folder, overwrite=overwrite))
