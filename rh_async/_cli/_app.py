@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import sys
 import traceback
 from collections.abc import Sequence
 from importlib.metadata import version
+from io import TextIOWrapper
 
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
@@ -62,6 +64,7 @@ def run(words: Sequence[str]) -> int:
     """Carry out one command line, and return its exit code."""
     debug = "--debug" in words
     _listen(debug)
+    _spell()
     try:
         code = app([word for word in words if word != "--debug"])
     except (CycloptsError, Misuse, Interrupted, RHError, KeyboardInterrupt) as ending:
@@ -74,6 +77,13 @@ def _listen(debug: bool) -> None:
     if debug:
         logging.basicConfig(level=logging.DEBUG)
     logging.getLogger("rh_async").addHandler(logging.NullHandler())
+
+
+def _spell() -> None:
+    """Let no sign that the terminal cannot show end a job that is paid."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _told(ending: Ending, debug: bool) -> Exit:

@@ -28,10 +28,9 @@ BaseUrl = Annotated[
     ),
 ]
 
-AT_A_TERMINAL = Retry(patience=30.0, ceiling=5.0)
-"""Nobody who asks a question at a terminal waits five minutes for a wrong port."""
-
-_SHORT = Timeouts(connect=10.0, read=20.0)
+# Nobody who asks a question at a terminal waits five minutes for a wrong port.
+_IMPATIENT = Retry(patience=30.0, ceiling=5.0)
+_SHORT = Timeouts(connect=10.0, read=10.0)
 
 
 @frozen
@@ -62,7 +61,7 @@ class Connection:
 
     def short_session(self, on_event: Callable[[Event], object]) -> Session:
         """A session for a question, which is given up soon."""
-        return self._made(on_event=on_event, retry=AT_A_TERMINAL, timeouts=_SHORT)
+        return self._made(on_event=on_event, retry=_IMPATIENT, timeouts=_SHORT)
 
     def look_command(self, task_id: str) -> str:
         """The command that looks at a task, to be copied as it is."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
+from typing import IO, Any, TextIO, cast
 
+from attrs import define
 from rich.console import Console
 from rich.text import Text
 
@@ -16,13 +18,36 @@ from rh_async import Snapshot, Usage
 _UNKNOWN = "not told"
 
 
-class Screen(Console):
-    """Falls silent when nobody reads any longer: a job that is piped into ``head`` is paid, and goes on to its end."""
+def screen() -> Console:
+    """Where commands print: a job is paid and goes on to its end, even if nobody can read about it any longer."""
+    return Console(file=cast("IO[str]", _Unbreakable(sys.stdout)), highlight=False)
 
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
-        with suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+@define(eq=False)
+class _Unbreakable:
+    """A stream whose loss disturbs nobody: a closed pipe, a full disk, a terminal that is gone."""
+
+    _stream: TextIO
+
+    def write(self, words: str) -> int:
+        with self._given_up():
+            self._stream.write(words)
+        return len(words)
+
+    def flush(self) -> None:
+        with self._given_up():
+            self._stream.flush()
+
+    @contextmanager
+    def _given_up(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            # What is still buffered would fail once more when the interpreter ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def printable(words: str) -> str:
@@ -44,7 +69,7 @@ def cost(usage: Usage) -> str:
 def amounts(money: Decimal | None, currency: str | None, coins: Decimal | None) -> str:
     """Wallet money and coins, in words."""
     sums = [
-        "" if money is None else f"{currency or 'money'} {money:f}",
+        "" if money is None else f"{currency} {money:f}" if currency else f"{money:f} in a currency not told",
         "" if coins is None else f"{coins:f} RH coins",
     ]
     return ", ".join(filter(None, sums)) or _UNKNOWN

@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import anyio
 from attrs import define, field
 from rich.console import Console
 
 from ._exits import Exit, Interrupted
 
 _SIGNALS = signal.SIGINT, signal.SIGTERM
+_ECHO = 0.5  #: seconds; a program around this one passes on the Ctrl-C that the terminal has sent to both
 
 
 @contextmanager
@@ -49,12 +51,21 @@ class _Stop:
     _stopping: str
     _words: Callable[[], str]
     _main: asyncio.Task[Any]
-    asked: bool = field(default=False, init=False)
+    _asked_at: float | None = field(default=None, init=False)
+
+    @property
+    def asked(self) -> bool:
+        """Whether somebody asked to stop."""
+        return self._asked_at is not None
 
     def ask(self) -> None:
-        if self.asked:
-            self._leave()
-        self.asked = True
+        """Stop in order the first time, at once the next."""
+        now = anyio.current_time()
+        if self._asked_at is not None:
+            if now - self._asked_at >= _ECHO:
+                self._leave()
+            return
+        self._asked_at = now
         self._console.print(f"Stopping: {self._stopping}. Ctrl-C again leaves at once.", soft_wrap=True)
         self._main.cancel()
 

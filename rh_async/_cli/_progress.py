@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 
 import anyio
@@ -63,7 +63,7 @@ class _Log:
 
     def write(self) -> None:
         now = self._tally.clock()
-        told = " · ".join(_brief(self._tally, phase) for phase in self._tally.phases)
+        told = " · ".join([*(_brief(self._tally, phase) for phase in self._tally.phases), *_held_back(self._tally)])
         if told != self._written:
             self._written = told
             self._console.print(f"{now - self._since:5.1f} s  {told}", soft_wrap=True)
@@ -84,6 +84,11 @@ def table(tally: Tally, width: int) -> Table:
     if tally.waiting is not None:
         grid.caption = f"waiting up to {tally.waiting.seconds:.0f} s: {_REASONS.get(tally.waiting.reason, '')}"
     return grid
+
+
+def _held_back(tally: Tally) -> Iterator[str]:
+    if tally.waiting is not None:
+        yield f"waiting: {_REASONS.get(tally.waiting.reason, '')}"
 
 
 _REASONS = {"capacity": "the account admits no more jobs for now", "rate": "the server asks for fewer requests"}

@@ -9,11 +9,11 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from rh_async import Account, Session, Snapshot
-from rh_async.events import Event
+from rh_async.events import Event, Waiting
 
-from ._connection import AT_A_TERMINAL, BaseUrl, Connection
+from ._connection import BaseUrl, Connection
 from ._exits import Exit
-from ._facts import Screen, about, amounts, known, tell
+from ._facts import about, amounts, known, screen, tell
 from ._hush import Hush, listening
 from ._interrupts import stoppable
 
@@ -27,14 +27,14 @@ _NOTHING = "nothing was changed"
 async def status(task_id: Task, /, *, base_url: BaseUrl = None) -> int:
     """Look at a task once: status, error, outputs with their links, cost."""
     snapshot = await _asked(Connection(base_url), lambda session: session.look(task_id), lambda: _NOTHING)
-    tell(Screen(highlight=False), about(snapshot))
+    tell(screen(), about(snapshot))
     return Exit.FAILED if snapshot.settled and not snapshot.succeeded else Exit.GOOD
 
 
 async def account(*, base_url: BaseUrl = None) -> int:
     """Tell what the account says of itself: key type, limit, tasks, balance."""
     told = await _asked(Connection(base_url), lambda session: session.account(), lambda: _NOTHING)
-    tell(Screen(highlight=False), _facts(told))
+    tell(screen(), _facts(told))
     return Exit.GOOD
 
 
@@ -43,7 +43,7 @@ async def cancel(task_id: Task, /, *, base_url: BaseUrl = None) -> int:
     connection = Connection(base_url)
     doubt = f"it may have been asked already; look: {connection.look_command(task_id)}"
     snapshot = await _asked(connection, lambda session: session.cancel(task_id), lambda: doubt)
-    tell(Screen(highlight=False), [*about(snapshot), ("so", _verdict(snapshot, connection))])
+    tell(screen(), [*about(snapshot), ("so", _verdict(snapshot, connection))])
     return Exit.GOOD if snapshot.cancelled else Exit.FAILED
 
 
@@ -69,12 +69,13 @@ async def _asked(
     connection: Connection, question: Callable[[Session], Awaitable[T]], interrupted: Callable[[], str]
 ) -> T:
     console = Console(stderr=True, highlight=False)
-    patience = f"giving up after about {AT_A_TERMINAL.patience:.0f} s of failures"
-    words = f"waiting for the network: no answer from {connection.address} yet; {patience}"
+    words = f"waiting for the network: no answer from {connection.address} yet; giving up within a minute"
     hush = Hush(console=console, words=words, after=_SILENCE)
 
-    def heard(_: Event) -> None:
-        hush.hear()
+    def heard(event: Event) -> None:
+        if isinstance(event, Waiting):
+            hush.rest()
+            console.print(f"the server asks for fewer requests; waiting {event.seconds:.0f} s", style="yellow")
 
     with stoppable(console, stopping="closing the connection", words=interrupted):
         async with connection.short_session(heard) as session, listening(hush):

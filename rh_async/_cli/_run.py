@@ -20,7 +20,7 @@ from rh_async.motion import Orientation
 
 from ._connection import BaseUrl, Connection
 from ._exits import Exit, Misuse, sentence
-from ._facts import Screen, cost, printable, tell
+from ._facts import cost, printable, screen, tell
 from ._hush import Hush, listening
 from ._interrupts import stoppable
 from ._progress import shown
@@ -28,7 +28,7 @@ from ._tally import Tally
 from ._wishes import Model, Wish, check_files
 
 _SILENCE = 5.0
-_STOPPING = "what is being sent is finished first, so that nothing paid is lost"
+_STOPPING = "what is being sent is finished first, in a minute or so at most, so that nothing paid is lost"
 
 
 async def run(
@@ -69,7 +69,7 @@ async def run(
         no_sound=no_sound,
         webhook_url=webhook_url,
     )
-    return await perform(Errand(wish, out, base_url, Screen(highlight=False)))
+    return await perform(Errand(wish, out, base_url, screen()))
 
 
 @frozen

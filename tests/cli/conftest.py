@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+import shlex
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import pytest
+from attrs import frozen
+from cyclopts import CycloptsError
 from rich.console import Console
 
-from rh_async._cli import _demo
+from rh_async import RHError
+from rh_async._cli import _app, _demo
 from rh_async._cli._clips import Clips
+from rh_async._cli._exits import Interrupted, Misuse
 from rh_async.emulator import Emulator
 from tests.media import draw_image, film_video
 
@@ -64,3 +69,47 @@ def show(tmp_path: Path) -> Callable[..., _demo.Show]:
         return _demo.Show(**(defaults | options))
 
     return prepare
+
+
+@frozen
+class Ended:
+    """How a command line ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Shell = Callable[[str], Awaitable[Ended]]
+
+
+@pytest.fixture
+def shell(capsys: pytest.CaptureFixture[str]) -> Shell:
+    """Carry command lines out on the test's own loop, as `rh_async._cli.run` does on one of its own."""
+
+    async def carry_out(line: str) -> Ended:
+        try:
+            code = int(await _app.app.run_async(shlex.split(line)))
+        except (CycloptsError, Misuse, Interrupted, RHError) as ending:
+            code = _app._told(ending, debug=False)
+        return Ended(code, *capsys.readouterr())
+
+    return carry_out
+
+
+@pytest.fixture
+async def site(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Emulator]:
+    """A local RunningHub that the environment names."""
+    async with Emulator(seed=1, balance=100, limit=7) as server:
+        monkeypatch.setenv("RUNNINGHUB_BASE_URL", server.url)
+        monkeypatch.setenv("RUNNINGHUB_API_KEY", server.api_key)
+        yield server
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with one character image and one driving video, where commands are typed."""
+    draw_image(tmp_path / "hero.png", size=(480, 640))
+    film_video(tmp_path / "dance.mp4")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -1,0 +1,176 @@
+"""Ctrl-C and SIGTERM: what was sent is accounted for, what runs is named, and the second leaves at once."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import io
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import anyio
+import pytest
+
+from rh_async import JobFailed, TaskId
+from rh_async._cli._app import _spell
+from rh_async._cli._connection import Connection
+from rh_async._cli._facts import screen
+from rh_async._cli._hush import Hush
+from rh_async._cli._interrupts import stoppable
+from rh_async._cli._run import Diary
+from rh_async._cli._tally import Tally
+from rh_async.emulator import Emulator, Fault
+from rh_async.events import Settled, Submitted
+from tests.cli.conftest import Ended, Shell, plain
+
+
+async def stopped(
+    shell: Shell, line: str, *, when: Callable[[], object], by: int = signal.SIGINT, again: float = 0.0
+) -> Ended:
+    """Carry a line out, send it a signal a moment after something is so, and perhaps another."""
+    command = asyncio.ensure_future(shell(line))
+    while not when() and not command.done():  # noqa: ASYNC110 - a ledger rings no bell
+        await anyio.sleep(1.0)
+    await anyio.sleep(1.0)
+    for wait in filter(None, (0.001, again)):
+        await anyio.sleep(wait)
+        assert not command.done()
+        os.kill(os.getpid(), by)
+    return await command
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+async def test_a_job_that_runs_is_named_with_the_command_that_looks_at_it(
+    by: int, site: Emulator, desk: Path, shell: Shell
+) -> None:
+    ended = await stopped(shell, f"run hero.png dance.mp4 --base-url {site.url}", when=lambda: site.ledger.tasks, by=by)
+    (task,) = site.ledger.tasks
+    assert ended.code == 130
+    look = f"rh-async status {task.task_id} --base-url {site.url}"
+    assert ended.err == (
+        f"rh-async: interrupted: task {task.task_id} goes on remotely and is paid for; look at it: {look}\n"
+    )
+    assert task.status == "RUNNING"
+
+
+async def test_an_open_post_is_finished_and_its_task_named(site: Emulator, desk: Path, shell: Shell) -> None:
+    site.faults.add(Fault("slow", route="submit", seconds=20.0))
+    ended = await stopped(shell, "run hero.png dance.mp4", when=lambda: site.ledger.faults)
+    (task,) = site.ledger.tasks
+    assert len(site.ledger.submissions) == 1
+    assert "Stopping: what is being sent is finished first" in ended.out
+    assert ended.code == 130
+    assert f"task {task.task_id} goes on remotely" in ended.err
+
+
+async def test_an_open_post_whose_fate_stays_unknown_is_told_so(site: Emulator, desk: Path, shell: Shell) -> None:
+    site.faults.add(Fault("hang"))
+    ended = await stopped(shell, "run hero.png dance.mp4", when=lambda: site.ledger.faults)
+    assert ended.code == 130
+    assert "interrupted: nobody knows whether the submit was accepted" in ended.err
+    assert len(site.ledger.submissions) <= 1
+
+
+async def test_before_anything_was_sent_nothing_is_and_that_is_said(site: Emulator, desk: Path, shell: Shell) -> None:
+    site.faults.add(Fault("hang", route="upload"))
+    ended = await stopped(shell, "run hero.png dance.mp4", when=lambda: site.ledger.faults)
+    assert (ended.code, ended.err) == (130, "rh-async: interrupted: the job was not sent, nothing is paid\n")
+    assert site.ledger.submissions == []
+
+
+async def test_a_video_not_yet_saved_is_named(site: Emulator, desk: Path, shell: Shell) -> None:
+    site.faults.add(Fault("hang", route="download"))
+    ended = await stopped(shell, "run hero.png dance.mp4", when=lambda: site.ledger.faults)
+    assert f"task {site.ledger.tasks[0].task_id} has succeeded, its video is not saved; its link:" in ended.err
+
+
+async def test_a_question_that_is_stopped_says_what_may_have_been_done(site: Emulator, shell: Shell) -> None:
+    site.faults.add(Fault("hang", route="cancel"))
+    ended = await stopped(shell, "cancel 1999", when=lambda: site.ledger.faults)
+    assert ended.code == 130
+    assert ended.err.endswith("interrupted: it may have been asked already; look: rh-async status 1999\n")
+    site.faults.add(Fault("hang", route="query", times=None))
+    assert (await stopped(shell, "status 1999", when=lambda: site.ledger.faults)).err.endswith(
+        "interrupted: nothing was changed\n"
+    )
+
+
+@pytest.fixture
+def exits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The codes the process would have ended with."""
+    codes: list[int] = []
+    monkeypatch.setattr(os, "_exit", codes.append)
+    return codes
+
+
+async def test_the_second_ctrl_c_leaves_at_once(site: Emulator, desk: Path, shell: Shell, exits: list[int]) -> None:
+    site.faults.add(Fault("hang"))
+    ended = await stopped(shell, "run hero.png dance.mp4", when=lambda: site.ledger.faults, again=1.0)
+    assert exits == [130]
+    assert "rh-async: left at once: the job may have been sent; look into the console's call record" in ended.err
+
+
+async def test_a_ctrl_c_that_is_passed_on_twice_counts_once(
+    site: Emulator, desk: Path, shell: Shell, exits: list[int]
+) -> None:
+    site.faults.add(Fault("hang"))
+    ended = await stopped(shell, "run hero.png dance.mp4", when=lambda: site.ledger.faults, again=0.1)
+    assert exits == []
+    assert ended.code == 130
+
+
+async def test_a_cancellation_that_nobody_typed_stays_one() -> None:
+    async def body() -> None:
+        with stoppable(plain(), stopping="", words=str):
+            await anyio.sleep_forever()
+
+    task = asyncio.create_task(body())
+    await anyio.sleep(1.0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_job_that_ended_while_stopping_says_how(site: Emulator) -> None:
+    console = plain()
+    hush = Hush(console=console, words="", after=1.0)
+    diary = Diary(console=console, connection=Connection(None), tally=Tally(clock=anyio.current_time), hush=hush)
+    diary.tell(Submitted(task_id=TaskId("1"), endpoint="x"))
+    diary.tell(Settled(task_id=TaskId("1"), error=JobFailed("it failed", task_id=TaskId("1"))))
+    assert re.match(r"it failed \(task 1\)\. ", diary.whereabouts())
+
+
+async def test_a_job_goes_on_when_nobody_can_read_about_it(
+    site: Emulator, desk: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Gone(io.StringIO):
+        def write(self, _words: str) -> NoReturn:
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+        def flush(self) -> NoReturn:
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+        def fileno(self) -> int:
+            return held
+
+    held = os.open(os.devnull, os.O_WRONLY)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", Gone())
+        ended = await shell("run hero.png dance.mp4 -o out")
+        assert not screen().is_terminal
+    os.close(held)
+    assert ended.code == 0
+    assert len(list((desk / "out").glob("*.mp4"))) == len(site.ledger.tasks) == 1
+
+
+def test_a_sign_that_cannot_be_shown_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(sink, encoding="ascii"))
+    _spell()
+    print("a · b", flush=True)  # noqa: T201 - what is printed is what is tested
+    assert sink.getvalue() == b"a ? b\n"
