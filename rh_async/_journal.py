@@ -10,14 +10,13 @@ import hashlib
 import json
 import os
 import secrets
-import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define, evolve, field, frozen
 
@@ -25,6 +24,9 @@ from ._owners import Owner, locked
 from ._records import FREE, Record, State, may_move
 from ._types import TaskId
 from .errors import JournalError, KeyInUse, RHError
+
+if TYPE_CHECKING:
+    import sqlite3  # loaded only by a session that has a journal
 
 T = TypeVar("T")
 
@@ -112,6 +114,8 @@ class Journal:
         self._thread.shutdown(wait=False)
 
     def _open(self, api_key: str) -> None:
+        import sqlite3  # noqa: PLC0415 - a session without a journal loads no database
+
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
         self._db = sqlite3.connect(self.path, timeout=30.0, isolation_level=None, check_same_thread=False)
         try:
@@ -340,6 +344,8 @@ class Journal:
             self._db.execute("RELEASE one")
 
     def _guarded(self, act: Callable[[], T]) -> T:
+        import sqlite3  # noqa: PLC0415 - as above
+
         try:
             return act()
         except (sqlite3.Error, OSError) as error:
