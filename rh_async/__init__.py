@@ -5,12 +5,12 @@ The front door: names only. Behind it the floors, each looking down and never up
     __main__ · _cli                                                  words in, words out
     _session                                                         what a caller can ask
     _services · _map                                                 one lifetime; many requests in, outcomes out
-    _submissions                                                     upload → slot → POST → record
-    _account                                                         what the account says; cancelling
+    _submissions · _recovery                                         upload → slot → POST → record; coming back
+    _memory · _account                                               bought once; what the account says, cancelling
     _uploads · _downloads · _poller                                  services
-    _transport · _job                                                the only wires to the outside
-    _protocol · _file_body                                           what to send, what an answer means
-    _codes · _agenda · _admission · _sniff · motion                  pure: no I/O, no clock (and _files, which opens)
+    _transport · _job · _journal                                     the only wires to the outside
+    _protocol · _file_body · _owners                                 what to send, what an answer means; who is alive
+    _records · _codes · _agenda · _admission · _sniff · motion       pure: no I/O, no clock (and _files, which opens)
     _wire · _request · events                                        shapes
     errors on _types                                                 nouns
     emulator                                                         stands apart, knows nothing of the rest
@@ -20,6 +20,8 @@ from ._agenda import Pace
 from ._codes import CHINA_SITE, GLOBAL_SITE
 from ._job import Job
 from ._map import Outcome, Outcomes
+from ._records import Record, State
+from ._recovery import Resumed
 from ._request import ModelRequest, Request
 from ._session import Session
 from ._transport import Retry, Timeouts
@@ -36,6 +38,8 @@ from .errors import (
     JobError,
     JobFailed,
     JobLost,
+    JournalError,
+    KeyInUse,
     LocalRefusal,
     MediaRefused,
     ModelUnavailable,
@@ -72,6 +76,8 @@ __all__ = [
     "JobError",
     "JobFailed",
     "JobLost",
+    "JournalError",
+    "KeyInUse",
     "KlingMotionControl",
     "LocalRefusal",
     "MediaRefused",
@@ -86,15 +92,18 @@ __all__ = [
     "Pace",
     "RHError",
     "RateLimited",
+    "Record",
     "Request",
     "RequestRefused",
     "Result",
+    "Resumed",
     "Retry",
     "SaveError",
     "ServerFault",
     "Session",
     "SessionError",
     "Snapshot",
+    "State",
     "SubmitUnknown",
     "TaskId",
     "Timeouts",

@@ -6,7 +6,7 @@ Waiting is not owning: a cancelled wait disturbs neither the job nor anybody els
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from datetime import datetime
 from typing import Any
 
@@ -24,18 +24,21 @@ class Job:
     """One thing the caller wants done. Made by the session, never by hand.
 
     :ivar request: what was asked for; None for a task submitted elsewhere.
+    :ivar key: the caller's name for the submission, or the derived one; None without either.
     :ivar task_id: the server's id; None until it has accepted the job.
     :ivar snapshot: the last answer that brought news; None before the first.
     :ivar submitted_utc: when the server accepted it, as far as known.
     """
 
     request: Request | None
+    key: str | None = None
     task_id: TaskId | None = None
     snapshot: Snapshot | None = None
     submitted_utc: datetime | None = None
+    _cancel: Callable[[Job], Awaitable[None]] | None = None
     _outcome: Result | RHError | None = field(default=None, init=False)
     _news: anyio.Event | None = field(default=None, init=False)  # made at the first wait: it costs 900 bytes
-    _on_end: Callable[[Job], None] | None = field(default=None, init=False)
+    _on_end: tuple[Callable[[Job], None], ...] = field(default=(), init=False)
 
     @property
     def status(self) -> str:
@@ -72,6 +75,14 @@ class Job:
             await self._ended()
         assert self.task_id is not None  # noqa: S101 - for the type checker: without an id, _ended has raised
         return self.task_id
+
+    async def cancel(self) -> None:
+        """Ask that the job be stopped. What became of it is then known to whoever awaits it: it may have been over.
+
+        :raises RHError: nothing could be learnt; the job is watched as before.
+        """
+        if self._cancel is not None and not self.done:
+            await self._cancel(self)
 
     def changes(self) -> AsyncIterator[Snapshot]:
         """The answers that bring news, from the present one on, until the job ends."""
@@ -114,12 +125,30 @@ class Job:
         if self._outcome is None:
             self._outcome = outcome
             self._tell()
-            if self._on_end is not None:
-                self._on_end(self)
+            for call in self._on_end:
+                call(self)
 
     def when_ended(self, call: Callable[[Job], None]) -> None:
-        """Call this, once, when the job ends."""
-        self._on_end = call
+        """Call this, once, when the job ends; at once if it has."""
+        if self.done:
+            call(self)
+        else:
+            self._on_end = (*self._on_end, call)
+
+    async def followed_by(self, other: Job) -> None:
+        """Let another job that asks for the same go the way of this one; return once that is accepted, or over."""
+        await self._until(lambda: self.task_id is not None or self.done)
+        other.task_id, other.submitted_utc = self.task_id, self.submitted_utc
+        if self.snapshot is not None:
+            other.notice(self.snapshot)
+        self.when_ended(other.end_like)
+
+    def end_like(self, other: Job) -> None:
+        """End as another job did."""
+        if other.snapshot is not None:
+            self.notice(other.snapshot)
+        if other._outcome is not None:
+            self.end(other._outcome)
 
     def _tell(self) -> None:
         if self._news is not None:

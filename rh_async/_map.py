@@ -86,10 +86,10 @@ class Feed:
         self._over = True
         if self._puller is not None:
             self._puller.cancel()
-        for job in list(self._open):
-            job.when_ended(lambda _: None)
-            self.withdraw(job)
+        detached = list(self._open)
         self._open.clear()
+        for job in detached:
+            self.withdraw(job)
         self._unread.clear()
         self._news.set()
 
@@ -109,8 +109,6 @@ class Feed:
             job = self.start(request)
             self._open.add(job)
             job.when_ended(self._ended)
-            if job.done:
-                self._ended(job)
 
     def _pulled(self, puller: asyncio.Task[None]) -> None:
         self._over = True
@@ -124,6 +122,8 @@ class Feed:
             await self._room.wait()
 
     def _ended(self, job: Job) -> None:
+        if job not in self._open:
+            return
         if isinstance(job.error, AuthenticationFailed | BalanceExhausted):
             self._refused(job.error)
         if self.save is not None and job.result is not None:

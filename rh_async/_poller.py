@@ -7,7 +7,7 @@ for an answer or for their turn. There is no task and no timer per job, nor per 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import anyio
 from attrs import define, field
@@ -37,8 +37,8 @@ class Poller:
     transport: Transport
     agenda: Agenda
     currency: str | None
-    settled: Callable[[Job, Snapshot], None]
-    lost: Callable[[Job, RHError], None]
+    settled: Callable[[Job, Snapshot], Awaitable[None]]
+    lost: Callable[[Job, RHError], Awaitable[None]]
     changed: Callable[[Snapshot], None]
     key_refused: Callable[[RHError], None]
     jobs: dict[TaskId, Job] = field(factory=dict, init=False)
@@ -70,6 +70,11 @@ class Poller:
             encode_query(task_id), lambda answer: decode_query(answer, task_id, currency=self.currency)
         )
 
+    async def told(self, snapshot: Snapshot) -> None:
+        """Take an answer that somebody else got."""
+        await self._answered(snapshot.task_id, snapshot)
+        self._changed.set()
+
     async def _ask_on(self) -> None:
         while True:
             async with self._turn:
@@ -88,21 +93,21 @@ class Poller:
         try:
             snapshot = await self.look(task_id)
         except RHError as error:
-            self._unanswered(task_id, error)
+            await self._unanswered(task_id, error)
         else:
-            self._answered(task_id, snapshot)
+            await self._answered(task_id, snapshot)
         self._changed.set()
 
-    def _answered(self, task_id: TaskId, snapshot: Snapshot) -> None:
+    async def _answered(self, task_id: TaskId, snapshot: Snapshot) -> None:
         now = anyio.current_time()
         job = self.jobs.get(task_id)
         if job is None:
             return
         if snapshot.settled and not self._results_may_come(snapshot, now):
             self.forget(task_id)
-            self.settled(job, snapshot)
+            await self.settled(job, snapshot)
         elif self.agenda.overdue(task_id, now=now):
-            self._lose(job, task_id, f"the job was still {snapshot.status} after the polling horizon")
+            await self._lose(job, task_id, f"the job was still {snapshot.status} after the polling horizon")
         else:
             self._goes_on(job, snapshot, now)
 
@@ -118,7 +123,7 @@ class Poller:
         missing = snapshot.succeeded and not snapshot.outputs
         return missing and self.agenda.awaits_results(snapshot.task_id, now=now)
 
-    def _unanswered(self, task_id: TaskId, error: RHError) -> None:
+    async def _unanswered(self, task_id: TaskId, error: RHError) -> None:
         now = anyio.current_time()
         job = self.jobs.get(task_id)
         if job is None:
@@ -126,15 +131,15 @@ class Poller:
         if key_refused(error):
             self.key_refused(error)
         elif isinstance(error, NotFound) and error.code == "1004" and not self.agenda.newborn(task_id, now=now):
-            self._lose(job, task_id, "the server does not know the task, or no longer", code="1004")
+            await self._lose(job, task_id, "the server does not know the task, or no longer", code="1004")
         elif self.agenda.overdue(task_id, now=now):
-            self._lose(job, task_id, f"nothing could be learnt until the polling horizon; last: {error.message}")
+            await self._lose(job, task_id, f"nothing could be learnt until the polling horizon; last: {error.message}")
         else:
             self.agenda.unanswered(task_id, now=now)
 
-    def _lose(self, job: Job, task_id: TaskId, why: str, *, code: str = "") -> None:
+    async def _lose(self, job: Job, task_id: TaskId, why: str, *, code: str = "") -> None:
         self.forget(task_id)
-        self.lost(job, JobLost(why, task_id=task_id, snapshot=job.snapshot, code=code))
+        await self.lost(job, JobLost(why, task_id=task_id, snapshot=job.snapshot, code=code))
 
     def forget(self, task_id: TaskId) -> None:
         """Ask no more about a job."""

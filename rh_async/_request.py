@@ -119,9 +119,18 @@ class Request(ABC):
         """The uploads it was given."""
         return (leaf for value in self.parameters().values() for leaf in _leaves(value) if isinstance(leaf, Upload))
 
-    def wire(self, uploaded: Callable[[Path | Upload], Upload]) -> dict[str, Any]:
+    def named(self, sha256s: Mapping[Path, str]) -> dict[str, Any]:
+        """The fields with local files and uploads as their content's hash: what makes two requests the same."""
+
+        def name(_: str, leaf: Path | Upload) -> str:
+            return sha256s[leaf] if isinstance(leaf, Path) else leaf.sha256 or leaf.file_name
+
+        return {field: _swap(value, field, name) for field, value in self.parameters().items()}
+
+    def wire(self, uploaded: Callable[[Path | Upload], Upload], *, nonce: str = "") -> dict[str, Any]:
         """The body to send.
 
+        :param nonce: travels in the webhook's address, as ``rh_nonce``.
         :param uploaded: answers a path with its upload, and an upload with one whose link still lives.
         """
 
@@ -130,7 +139,7 @@ class Request(ABC):
             return upload.file_name if takes_file_name(name) else upload.url or ""
 
         body = {name: _swap(value, name, server_value) for name, value in self.parameters().items()}
-        return body if self.webhook_url is None else body | {"webhookUrl": self.webhook_url}
+        return body if self.webhook_url is None else body | {"webhookUrl": _with_nonce(self.webhook_url, nonce)}
 
     def refuse(self, name: str, value: object, rule: str) -> NoReturn:
         """Refuse a field's value, in one line.
@@ -218,3 +227,7 @@ def _swap(value: object, name: str, server_value: Callable[[str, Path | Upload],
 
 def _sendable(leaf: Path | Upload) -> str:
     return f"{leaf.file_name}{leaf.url}" if isinstance(leaf, Upload) else ""
+
+
+def _with_nonce(url: str, nonce: str) -> str:
+    return f"{url}{'&' if '?' in url else '?'}rh_nonce={nonce}" if nonce else url

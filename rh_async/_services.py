@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from types import TracebackType
+from typing import Any, Literal
 
 import anyio
 from anyio.abc import TaskGroup
@@ -22,16 +25,25 @@ from ._admission import Admission
 from ._agenda import Agenda, Pace
 from ._downloads import Downloads
 from ._job import Job, outcome_of
+from ._journal import Journal
+from ._memory import Memory
 from ._poller import Poller
 from ._protocol import CURRENCIES
+from ._recovery import Recovery
+from ._request import Request
 from ._submissions import Submissions
 from ._transport import Transport
 from ._types import Output, Result, Snapshot, TaskId
 from ._uploads import Uploads
-from .errors import RHError, SessionError
+from .errors import JournalError, NoAnswer, RHError, SessionError
 from .events import Changed, Event, Settled
 
 log = logging.getLogger(__name__)
+
+OnExit = Literal["detach", "cancel", "drain"]
+"""What becomes of jobs in flight when a session is left: they go on remotely, are stopped, or are waited for."""
+
+_CANCEL_PATIENCE = 60.0  # seconds
 
 
 @define(eq=False)
@@ -64,6 +76,10 @@ class Services:
     pace: Pace
     in_flight: int
     tell: Observer
+    journal: Journal | None = None
+    on_exit: OnExit = "detach"
+    recovery: Recovery = field(init=False)
+    memory: Memory = field(init=False)
     poller: Poller = field(init=False)
     uploads: Uploads = field(init=False)
     downloads: Downloads = field(init=False)
@@ -79,8 +95,13 @@ class Services:
     # --- one lifetime ------------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Open the rooms."""
+        """Open the rooms.
+
+        :raises JournalError: the journal cannot be used.
+        """
         self._loop = asyncio.get_running_loop()
+        if self.journal is not None:
+            await self.journal.open(self.transport.api_key)
         self.transport.open()
         self._host = asyncio.create_task(self._serve(), name="rh_async services")
         self._host.add_done_callback(self._host_ended)
@@ -90,12 +111,16 @@ class Services:
         """Withdraw what has not been sent, finish open POSTs, let go of what runs; why the services crashed, if so."""
         with anyio.CancelScope(shield=True):
             self.submissions.withdraw_all()
+            if not self._host.done():
+                await self._leave_as_told()
             self._stop.set()
             await asyncio.wait({self._host})
             if ids := sorted(self.poller.jobs):
                 log.warning("rh_async.left_running %s", " ".join(ids), extra={"task_ids": ids})
             self._break(SessionError("the session ended while the job was running; it goes on remotely"))
             await self.transport.close()
+            if self.journal is not None:
+                await self.journal.close()
         return self._failure()
 
     def check(self) -> None:
@@ -134,26 +159,31 @@ class Services:
             changed=lambda snapshot: self.tell(Changed(snapshot=snapshot)),
             key_refused=self._key_refused,
         )
+        self.memory = Memory(journal=self.journal, currency=self.poller.currency, wall=wall, watch=self.poller.watch)
         self.desk = AccountDesk(self.transport, self.poller)
         self.uploads = Uploads(transport=self.transport, tasks=self.tasks, tell=self.tell)
         self.downloads = Downloads(transport=self.transport, fresh=self._fresh, tell=self.tell)
+        self.recovery = Recovery(
+            journal=self.journal, memory=self.memory, look=self.look, save=self.save, new_job=self.new_job
+        )
         self.submissions = Submissions(
             transport=self.transport,
             uploads=self.uploads,
             admission=Admission(self.in_flight),
             poller=self.poller,
+            memory=self.memory,
             tasks=self.tasks,
             accepted=self._accepted,
             ended=self._never_accepted,
             tell=self.tell,
-            wall=_wall,
+            wall=wall,
         )
 
     def _host_ended(self, _: asyncio.Task[None]) -> None:
         self._ready.set()
         if failure := self._failure():
             self._break(failure)
-            self.submissions.withdraw_all()
+            self.submissions.break_all(failure)
 
     def _failure(self) -> RHError | None:
         if not self._host.done() or self._host.cancelled() or (cause := self._host.exception()) is None:
@@ -174,24 +204,36 @@ class Services:
 
     # --- what the rooms report ---------------------------------------------------------------------------------------
 
-    def _accepted(self, job: Job, snapshot: Snapshot) -> None:
+    async def _accepted(self, job: Job, snapshot: Snapshot) -> None:
         if snapshot.settled and (snapshot.outputs or not snapshot.succeeded):
-            self._settled(job, snapshot)
+            await self._settled(job, snapshot)
         else:
             self.poller.watch(job, snapshot.task_id, accepted_at=anyio.current_time())
 
-    def _settled(self, job: Job, snapshot: Snapshot) -> None:
+    async def _settled(self, job: Job, snapshot: Snapshot) -> None:
+        with self._even_unremembered():
+            await self.memory.settled(job, snapshot)
         if job.notice(snapshot):
             self.tell(Changed(snapshot=snapshot))
-        self._end(job, outcome_of(job, snapshot, noticed_utc=_wall()))
+        await self._end(job, outcome_of(job, snapshot, noticed_utc=wall()))
 
-    def _lost(self, job: Job, error: RHError) -> None:
-        self._end(job, error)
+    async def _lost(self, job: Job, error: RHError) -> None:
+        with self._even_unremembered():
+            await self.memory.lost(job, error)
+        await self._end(job, error)
 
-    def _end(self, job: Job, outcome: Result | RHError) -> None:
-        if job.request is not None:
-            self.submissions.leave()
+    async def _end(self, job: Job, outcome: Result | RHError) -> None:
+        await self.memory.forget(job)
+        self.submissions.leave(job)
         self._told(job, outcome)
+
+    @contextmanager
+    def _even_unremembered(self) -> Iterator[None]:
+        """An end that cannot be written down is told all the same: the next session asks the server once more."""
+        try:
+            yield
+        except JournalError as error:
+            log.error("rh_async.journal_failed %s", error)  # noqa: TRY400 - one line; the error says it all
 
     def _never_accepted(self, job: Job, error: RHError) -> None:
         self._told(job, error)
@@ -206,6 +248,52 @@ class Services:
         self._break(error)
         self.submissions.withdraw_all()
 
+    def new_job(self, request: Request | None = None, **facts: Any) -> Job:
+        """A handle that can be stopped."""
+        return Job(request=request, cancel=self.cancel, **facts)
+
+    async def cancel(self, job: Job) -> None:
+        """Stop a job: one that has not been sent is withdrawn, one that has is asked to stop.
+
+        :raises RHError: nothing could be learnt.
+        """
+        if job.task_id is None:
+            self.submissions.withdraw(job)
+            return
+        with anyio.CancelScope(shield=True), anyio.move_on_after(_CANCEL_PATIENCE):
+            snapshot = await self.desk.cancel(job.task_id)
+            await self.poller.told(snapshot)
+            return
+        raise NoAnswer("nothing could be learnt of the cancellation", phase="cancel", task_id=job.task_id)
+
+    async def save(self, result: Result, folder: Path, *, overwrite: bool = False) -> tuple[Path, ...]:
+        """Bring a result to disk, and write that down.
+
+        :raises RHError: it could not be.
+        """
+        paths = await self.downloads.save(result, folder, overwrite=overwrite)
+        await self.memory.saved(result.task_id, paths)
+        return paths
+
+    async def _leave_as_told(self) -> None:
+        """Cancel what runs, or wait for it, if that is how the session is to be left."""
+        jobs = list(self.poller.jobs.values())
+        if self.on_exit == "cancel":
+            for job in jobs:
+                with self._told_only():
+                    await self.cancel(job)
+        if self.on_exit == "drain":
+            for job in jobs:
+                with self._told_only():
+                    await job
+
+    @contextmanager
+    def _told_only(self) -> Iterator[None]:
+        try:
+            yield
+        except RHError as error:
+            log.warning("rh_async.on_exit %s", error)
+
     async def look(self, task_id: TaskId) -> Snapshot:
         """Ask about a job now, and again while that is of use.
 
@@ -217,5 +305,6 @@ class Services:
         return (await self.look(task_id)).outputs
 
 
-def _wall() -> datetime:
+def wall() -> datetime:
+    """The time of day."""
     return datetime.now(UTC)

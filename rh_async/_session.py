@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, get_args
 from urllib.parse import urlsplit
 
 from attrs import evolve
@@ -18,9 +18,13 @@ from attrs import evolve
 from ._agenda import Pace
 from ._codes import GLOBAL_SITE
 from ._job import Job
+from ._journal import Journal
 from ._map import Feed, Outcomes, Requests
+from ._memory import Wish
+from ._records import Record
+from ._recovery import Resumed
 from ._request import Media, Request
-from ._services import Observer, Services
+from ._services import Observer, OnExit, Services, wall
 from ._transport import SSL, Retry, Timeouts, TraceConfig, Transport
 from ._types import Account, Result, Snapshot, TaskId, Upload
 from .errors import ConfigurationError, RequestRefused, SessionError
@@ -37,6 +41,8 @@ class Session:
 
     :param api_key: by default ``RUNNINGHUB_API_KEY`` or ``RH_API_KEY`` from the environment.
     :param base_url: the site; by default ``RUNNINGHUB_BASE_URL`` or ``RH_API_BASE_URL``, else `GLOBAL_SITE`.
+    :param journal: a file that remembers every submission, so that none is bought twice and none is lost; made if
+        missing. None: nothing is written, and a ``key`` counts only while its job lives.
     :param in_flight: how many jobs may be between their POST and their settlement.
     :param pace: how eagerly their status is asked.
     :param retry: how what is harmless to repeat is repeated; a submit that may have arrived never is.
@@ -45,6 +51,8 @@ class Session:
     :param trust_env: whether proxies are taken from the environment.
     :param trace_configs: aiohttp's own tracing hooks.
     :param on_event: called with every `events.Event`; what it raises is logged and disturbs nobody.
+    :param on_exit: what becomes of jobs in flight when the session is left: ``detach`` lets them go on remotely,
+        ``cancel`` asks that they be stopped, ``drain`` waits for them.
     :raises ConfigurationError: a setting breaks its rule, or there is no key.
     """
 
@@ -53,6 +61,7 @@ class Session:
         api_key: str | None = None,
         *,
         base_url: str | None = None,
+        journal: str | os.PathLike[str] | None = None,
         in_flight: int = 50,
         pace: Pace | None = None,
         retry: Retry | None = None,
@@ -62,9 +71,12 @@ class Session:
         trust_env: bool = False,
         trace_configs: Sequence[TraceConfig] = (),
         on_event: Callable[[Event], object] | None = None,
+        on_exit: OnExit = "detach",
     ) -> None:
         if isinstance(in_flight, bool) or not isinstance(in_flight, int) or in_flight < 1:
             raise ConfigurationError(f"in_flight = {in_flight!r}: must be a whole number of at least 1")
+        if on_exit not in get_args(OnExit):
+            raise ConfigurationError(f"on_exit = {on_exit!r}: must be one of {', '.join(get_args(OnExit))}")
         tell = Observer(on_event)
         self._transport = Transport(
             base_url=_base_url(base_url, os.environ),
@@ -78,7 +90,13 @@ class Session:
             on_pause=lambda seconds: tell(Waiting(reason="rate", seconds=seconds)),
         )
         self._new_services = partial(
-            Services, transport=self._transport, pace=pace or Pace(), in_flight=in_flight, tell=tell
+            Services,
+            transport=self._transport,
+            pace=pace or Pace(),
+            in_flight=in_flight,
+            tell=tell,
+            on_exit=on_exit,
+            journal=None if journal is None else Journal(path=Path(journal), site=self._transport.base_url, wall=wall),
         )
         self._services: Services | None = None
 
@@ -98,38 +116,55 @@ class Session:
         if self._services is not None and (failure := await self._services.close()) and error is None:
             raise failure
 
-    def start(self, request: Request) -> Job:
+    def start(self, request: Request, *, key: str | None = None, again: bool = False) -> Job:
         """Take a job in and return at once; `Job.accepted` tells when the server has it.
 
+        :param key: the caller's name for the submission, stable over restarts. With a journal, a key that is live or
+            settled returns that job: nothing is uploaded, nothing is bought; without one, while the job lives. By
+            default, with a journal, it is derived from the inputs; signed links differ each time, so give a key then.
+        :param again: buy it once more, knowingly, as the key's next attempt.
         :raises SessionError: the session is not open here.
         """
+        return self._start(request, Wish(key=key, again=again))
+
+    def _start(self, request: Request, wish: Wish) -> Job:
         services = self._open()
         if not isinstance(request, Request):
             raise RequestRefused(f"{request!r:.80} is no request")
-        job = Job(request=request)
-        services.submissions.start(job)
+        if wish.key is not None and not (isinstance(wish.key, str) and 0 < len(wish.key) <= 500):
+            raise RequestRefused(f"key = {wish.key!r:.80}: must be text of 1 to 500 characters")
+        job = services.new_job(request, key=wish.key)
+        services.submissions.start(job, wish)
         return job
 
-    async def submit(self, request: Request) -> Job:
+    async def submit(self, request: Request, *, key: str | None = None, again: bool = False) -> Job:
         """Submit a job, and return when the server has accepted it. Cancelled before its POST leaves, nothing is sent.
 
+        :param key: as in `start`.  :param again: as in `start`.
         :raises SubmitUnknown: nobody knows whether it was accepted; it was not sent again.
         :raises RHError: it was not accepted.
         """
-        job = self.start(request)
+        job = self._start(request, Wish(key=key, again=again))
         with self._withdrawn_if_given_up(job):
             await job.accepted()
         return job
 
     async def run(
-        self, request: Request, *, save_to: str | os.PathLike[str] | None = None, overwrite: bool = False
+        self,
+        request: Request,
+        *,
+        key: str | None = None,
+        again: bool = False,
+        save_to: str | os.PathLike[str] | None = None,
+        overwrite: bool = False,
     ) -> Result:
         """Submit a job, wait for it, and save what it made if ``save_to`` names a folder.
 
+        :param key: as in `start`.  :param again: as in `start`.
         :raises JobError: it did not end well.
         :raises RHError: it was not accepted, or could not be saved.
         """
-        job = self.start(request)
+        job = self._start(request, Wish(key=key, again=again, folder=_folder(save_to)))
         with self._withdrawn_if_given_up(job):
             result = await job
         return result if save_to is None else await self._saved(save_to, overwrite, result)
@@ -147,7 +182,7 @@ class Session:
         return Outcomes(
             Feed(
                 requests=requests,
-                start=self.start,
+                start=partial(self._start, wish=Wish(folder=_folder(save_to))),
                 withdraw=services.submissions.withdraw,
                 save=save,
                 window=services.submissions.window,
@@ -163,7 +198,7 @@ class Session:
         services, known = self._open(), _task_id(task_id)
         if known in services.poller.jobs:
             return services.poller.jobs[known]
-        job = Job(request=None, task_id=known)
+        job = services.new_job(task_id=known)
         services.poller.watch(job, known)
         return job
 
@@ -193,6 +228,39 @@ class Session:
         """
         return await self._open().desk.account()
 
+    async def resume(self, *, save_to: str | os.PathLike[str] | None = None) -> Resumed:
+        """Take over what dead sessions left in the journal: watch what runs, save what is done, show what is uncertain.
+
+        Nothing is submitted.
+
+        :param save_to: a folder for outputs whose submission named none.
+        :raises RHError: there is no journal, or it cannot be used.
+        """
+        return await self._open().recovery.resume(_folder(save_to))
+
+    async def uncertain(self) -> tuple[Record, ...]:
+        """The submissions that nobody knows the fate of; they are never resent on their own.
+
+        :raises RHError: there is no journal, or it cannot be used.
+        """
+        return await self._open().recovery.uncertain()
+
+    async def resolve(self, key: str, *, task_id: str) -> Job:
+        """Adopt the task that an uncertain submission bought, once the server has said that it knows it.
+
+        :raises JournalError: the key is not uncertain, or another key holds the task.
+        :raises NotFound: the server does not know the task.
+        :raises RHError: nothing could be learnt.
+        """
+        return await self._open().recovery.resolve(key, _task_id(task_id))
+
+    async def abandon(self, key: str) -> None:
+        """Give an uncertain submission up: its key may be submitted again.
+
+        :raises JournalError: the key is not uncertain.
+        """
+        await self._open().recovery.abandon(key)
+
     async def upload(self, path: str | os.PathLike[str]) -> Upload:
         """Bring a local file to the server; the `Upload` can stand in a request wherever a path can.
 
@@ -210,7 +278,7 @@ class Session:
         :raises SaveError: the disk refused.
         :raises RHError: an output could not be fetched.
         """
-        return await self._open().downloads.save(result, Path(folder), overwrite=overwrite)
+        return await self._open().save(result, Path(folder), overwrite=overwrite)
 
     async def _saved(self, folder: str | os.PathLike[str], overwrite: bool, result: Result) -> Result:
         return evolve(result, paths=await self.save(result, folder, overwrite=overwrite))
@@ -229,6 +297,10 @@ class Session:
             raise SessionError("the session is not open: use it inside 'async with'")
         self._services.check()
         return self._services
+
+
+def _folder(given: str | os.PathLike[str] | None) -> Path | None:
+    return None if given is None else Path(given)
 
 
 def _task_id(given: object) -> TaskId:

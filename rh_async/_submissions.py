@@ -6,8 +6,8 @@ that say "later"; whatever else goes wrong after its headers left is a `SubmitUn
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from datetime import datetime
 from functools import partial
@@ -19,13 +19,14 @@ from attrs import define, field
 
 from ._admission import Admission
 from ._job import Job
+from ._memory import Memory, Wish
 from ._poller import Poller
 from ._protocol import decode_submit, encode_submit, submit_unknown
 from ._request import Request
 from ._transport import Transport
 from ._types import Snapshot, TaskId, Upload
 from ._uploads import Uploads
-from ._wire import Answer
+from ._wire import Answer, Call
 from .errors import (
     ApiError,
     AtCapacity,
@@ -59,12 +60,14 @@ class Submissions:
     uploads: Uploads
     admission: Admission
     poller: Poller
+    memory: Memory
     tasks: TaskGroup
-    accepted: Callable[[Job, Snapshot], None]
+    accepted: Callable[[Job, Snapshot], Awaitable[None]]
     ended: Callable[[Job, RHError], None]
     tell: Callable[[Event], None]
     wall: Callable[[], datetime]
-    _waiting: deque[Job] = field(factory=deque, init=False)
+    _waiting: dict[Job, Wish] = field(factory=dict, init=False)
+    _placed: set[Job] = field(factory=set, init=False)
     _chains: dict[Job, anyio.CancelScope] = field(factory=dict, init=False)
     _tickets: int = field(init=False)
     _turn: anyio.Lock = field(factory=anyio.Lock, init=False)
@@ -78,9 +81,9 @@ class Submissions:
         """How many jobs may be under way at once, from upload to settlement."""
         return self.admission.limit + _AHEAD
 
-    def start(self, job: Job) -> None:
+    def start(self, job: Job, wish: Wish) -> None:
         """Take a job in; it is carried as soon as there is a ticket for it."""
-        self._waiting.append(job)
+        self._waiting[job] = wish
         self._hand_out()
 
     def withdraw(self, job: Job) -> None:
@@ -88,21 +91,31 @@ class Submissions:
         if job in self._chains:
             self._chains[job].cancel()
         elif job in self._waiting:
-            self._waiting.remove(job)
+            del self._waiting[job]
             self._withdrawn(job)
 
     def withdraw_all(self) -> None:
         """Stop every job whose POST has not left."""
         while self._waiting:
-            self._withdrawn(self._waiting.pop())
+            self._withdrawn(self._waiting.popitem()[0])
         for scope in self._chains.values():
             scope.cancel()
 
-    def leave(self) -> None:
-        """An accepted job settled: its place and its ticket are free."""
-        self.admission.leave()
-        self._freed.set()
-        self._give_back()
+    def break_all(self, error: RHError) -> None:
+        """The services crashed: end every job that was on its way, whose fate nobody can tell."""
+        for job in [*self._waiting, *self._chains]:
+            own = error.fresh()
+            own.maybe_billed = job in self._chains
+            self.ended(job, own)
+        self._waiting.clear()
+
+    def leave(self, job: Job) -> None:
+        """A job settled: its place and its ticket, if it had them, are free."""
+        if job in self._placed:
+            self._placed.remove(job)
+            self.admission.leave()
+            self._freed.set()
+            self._give_back()
 
     def _give_back(self) -> None:
         self._tickets += 1
@@ -111,31 +124,44 @@ class Submissions:
     def _hand_out(self) -> None:
         while self._waiting and self._tickets > 0:
             self._tickets -= 1
-            job = self._waiting.popleft()
+            job = next(iter(self._waiting))
             self._chains[job] = anyio.CancelScope()
-            self.tasks.start_soon(self._carry, job)
+            self.tasks.start_soon(self._carry, job, self._waiting.pop(job))
 
-    async def _carry(self, job: Job) -> None:
+    async def _carry(self, job: Job, wish: Wish) -> None:
         assert job.request is not None  # noqa: S101 - for the type checker: only requests are carried
         try:
             with self._chains[job]:
-                await self._submit(job, job.request)
+                await self._submit(job, job.request, wish)
         except RHError as error:
             self.ended(job, error)
-        finally:
-            del self._chains[job]
+        except asyncio.CancelledError:
+            await self._carried(job)
+            raise
+        await self._carried(job)
+
+    async def _carried(self, job: Job) -> None:
+        """The chain is over, unless it crashed; what it did not buy gives its ticket and its claim back."""
+        del self._chains[job]
+        if job not in self._placed:
+            self._give_back()
+            with anyio.CancelScope(shield=True):
+                await self.memory.forget(job)
             if job.task_id is None:
-                self._give_back()
                 self._withdrawn(job)
 
     def _withdrawn(self, job: Job) -> None:
         if not job.done:
             self.ended(job, JobCancelled("the job was withdrawn before it was sent", maybe_billed=False))
 
-    async def _submit(self, job: Job, request: Request) -> None:
+    async def _submit(self, job: Job, request: Request, wish: Wish) -> None:
+        media = list(request.media())
+        sha256s = {one.path: await self.uploads.sha256(one) for one in media}
+        if not await self.memory.claim(job, request, wish, sha256s):
+            return
         uploads: dict[Path | Upload, Upload] = {upload: upload for upload in request.uploads()}
-        for media in request.media():
-            uploads[media.path] = await self.uploads.bring(media)
+        for one in media:
+            uploads[one.path] = await self.uploads.bring(one)
         while not await self._sent(job, request, uploads):
             pass  # the server had no room; the next turn waits for it
 
@@ -154,23 +180,41 @@ class Submissions:
 
     async def _post(self, job: Job, request: Request, uploads: dict[Path | Upload, Upload]) -> None:
         fresh = {source: await self.uploads.renewed(upload) for source, upload in uploads.items()}
-        call = encode_submit(request.endpoint, request.wire(fresh.__getitem__))
+        call = encode_submit(request.endpoint, request.wire(fresh.__getitem__, nonce=self.memory.webhook_nonce(job)))
         with anyio.CancelScope() as post:
-            # Withdrawn before its headers leave, the POST is never sent; after, it is finished and accounted for.
             try:
-                snapshot = await self.transport.ask(call, self._decode, on_sent=partial(setattr, post, "shield", True))
-            except (NoAnswer, UnreadableAnswer) as error:
-                raise submit_unknown(error) from error
+                snapshot = await self._asked(job, call, post)
             except (ApiError, SubmitUnknown) as error:
                 if error.task_id is None:
+                    await self._remembered(job, error)
                     raise
-                snapshot = await self._adopted(error.task_id, error)
-            self._accept(job, request, snapshot)
+                snapshot = await self._adopted(job, error.task_id, error)
+            await self._accept(job, request, snapshot)
+
+    async def _asked(self, job: Job, call: Call, post: anyio.CancelScope) -> Snapshot:
+        """Send the POST: withdrawn before its headers leave, it never is; after, it is finished and accounted for."""
+        post.shield = True
+        await self.memory.submitting(job)
+        post.shield = False
+        try:
+            return await self.transport.ask(call, self._decode, on_sent=partial(setattr, post, "shield", True))
+        except (NoAnswer, UnreadableAnswer) as error:
+            raise submit_unknown(error) from error
+        finally:
+            if not post.shield:
+                post.shield = True
+                await self.memory.unsent(job)
 
     def _decode(self, answer: Answer) -> Snapshot:
         return decode_submit(answer, currency=self.poller.currency)
 
-    async def _adopted(self, task_id: TaskId, refusal: RHError) -> Snapshot:
+    async def _remembered(self, job: Job, error: ApiError | SubmitUnknown) -> None:
+        if error.retryable:
+            await self.memory.unsent(job)
+        else:
+            await self.memory.not_submitted(job, error)
+
+    async def _adopted(self, job: Job, task_id: TaskId, refusal: ApiError | SubmitUnknown) -> Snapshot:
         """Ask about a refusal's task before believing the refusal."""
         for wait in _ADOPTION_WAITS:
             await anyio.sleep(wait)
@@ -179,15 +223,20 @@ class Submissions:
             except NotFound:
                 continue
             except RHError as error:
-                raise submit_unknown(refusal) from error
+                unknown = submit_unknown(refusal)
+                await self._remembered(job, unknown)
+                raise unknown from error
+        await self._remembered(job, refusal)
         raise refusal
 
-    def _accept(self, job: Job, request: Request, snapshot: Snapshot) -> None:
+    async def _accept(self, job: Job, request: Request, snapshot: Snapshot) -> None:
         self.admission.accepted()
         job.submitted_utc = self.wall()
+        await self.memory.submitted(job, snapshot)
+        self._placed.add(job)
         job.notice(snapshot)
         self.tell(Submitted(task_id=snapshot.task_id, endpoint=request.endpoint))
-        self.accepted(job, snapshot)
+        await self.accepted(job, snapshot)
 
     # --- places ------------------------------------------------------------------------------------------------------
 

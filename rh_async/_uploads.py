@@ -108,8 +108,18 @@ class Uploads:
         :raises RHError: it could not be brought up.
         """
         file = await asyncio.to_thread(_inspect, media)
-        sha256 = await self._shared(self._hashes, file.identity, lambda: _sha256(file))
+        sha256 = await self._hashed(file)
         return (await self._store(sha256, file, media.limits)).upload
+
+    async def sha256(self, media: Media) -> str:
+        """The hash of a file's content, computed once while the file stays as it is.
+
+        :raises MediaRefused: it cannot be read, or is not what the field takes.
+        """
+        return await self._hashed(await asyncio.to_thread(_inspect, media))
+
+    async def _hashed(self, file: _File) -> str:
+        return await self._shared(self._hashes, file.identity, lambda: _sha256(file))
 
     async def renewed(self, upload: Upload) -> Upload:
         """The same upload with a link that lives: what this session brought up is brought up again when it is old."""

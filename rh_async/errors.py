@@ -6,6 +6,7 @@
     ├── LocalRefusal (ValueError)          refused here: nothing was sent, nothing is paid
     │   ├── ConfigurationError             the session's settings or the API key
     │   ├── RequestRefused                 a field of a request
+    │   ├── KeyInUse                       a key that was submitted under another API key
     │   └── MediaRefused                   a local file
     ├── SessionError (RuntimeError)        the session is not open, or belongs to another loop
     ├── TransportError (ConnectionError)
@@ -27,6 +28,7 @@
     │   ├── JobFailed
     │   ├── JobCancelled
     │   └── JobLost                        the server no longer answers for it
+    ├── JournalError                       the journal cannot be used, or does not allow a move
     └── SaveError (OSError)                an output could not be brought to disk
 """
 
@@ -114,6 +116,12 @@ class RequestRefused(LocalRefusal):
     """A field of a request breaks a rule; the message names field, value and rule."""
 
     advice = "Correct the request; nothing was sent."
+
+
+class KeyInUse(LocalRefusal):
+    """The key belongs to a submission made under another API key: submitting it again could buy it twice."""
+
+    advice = "Use the API key it was submitted with, or another key for the submission."
 
 
 class MediaRefused(LocalRefusal):
@@ -279,6 +287,12 @@ class JobLost(JobError):
 
     maybe_billed = True
     advice = "Look for the task in the console's call record."
+
+
+class JournalError(RHError):
+    """The journal cannot be used, or does not allow a move; unless a task id is named, nothing was submitted."""
+
+    advice = "Nothing is submitted without a working journal: mend it, or name another file."
 
 
 class SaveError(RHError, OSError):

@@ -1,0 +1,235 @@
+"""Sees to it that one submission is bought once: in this session by its key, and with a journal in every other one too.
+
+Each move is durable before its consequence: *submitting* before the POST leaves, the task id before `submit` returns,
+*settled* before anybody who waits wakes, *saved* after the files are whole.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from uuid import uuid4
+
+import anyio
+from attrs import define, field, frozen
+
+from . import errors
+from ._job import Job, outcome_of
+from ._journal import Journal
+from ._protocol import decode_query
+from ._records import Record, State, derived_key
+from ._request import Request, brief
+from ._types import Result, Snapshot, TaskId
+from ._wire import Answer
+from .errors import JobError, JobLost, JournalError, RHError, SubmitUnknown
+
+_READ_EVERY = 0.5
+"""How often the row of a key that another live session carries is read, in seconds; the server is asked nothing."""
+
+
+@frozen(kw_only=True)
+class Wish:
+    """How a caller wants a submission to be remembered.
+
+    :param key: his name for it; None for one derived from what it asks for, where there is a journal.
+    :param again: whether it is to be bought once more, knowingly.
+    :param folder: where its outputs are wanted.
+    """
+
+    key: str | None = None
+    again: bool = False
+    folder: Path | None = None
+
+
+@define(eq=False, kw_only=True)
+class Memory:
+    """What one session knows of its submissions.
+
+    :param journal: None: only explicit keys count, and only while their job lives.
+    :param watch: asks the server about a job that has a task id.
+    """
+
+    journal: Journal | None
+    currency: str | None
+    wall: Callable[[], datetime]
+    watch: Callable[[Job, TaskId], None]
+    _carried: dict[str, Job] = field(factory=dict, init=False)
+    _records: dict[Job, Record] = field(factory=dict, init=False)
+
+    # --- claiming ----------------------------------------------------------------------------------------------------
+
+    async def claim(self, job: Job, request: Request, wish: Wish, sha256s: Mapping[Path, str]) -> bool:
+        """Claim a job's key.
+
+        :param sha256s: of the request's local files.
+        :return: whether the job is to be submitted; if not, it ends as whoever has the key ends.
+        :raises SubmitUnknown: an earlier attempt may have been bought.
+        :raises RHError: the key is another account's, or the journal cannot be used.
+        """
+        job.key = wish.key or (None if self.journal is None else _derived(request, sha256s))
+        if job.key is None:
+            return True
+        while (carrier := self._carried.get(job.key)) is not None and carrier is not job:
+            if not wish.again or carrier.task_id is None:
+                await carrier.followed_by(job)
+                return False
+            del self._carried[job.key]
+        self._carried[job.key] = job
+        return self.journal is None or await self._claim(self.journal, job, request, wish)
+
+    async def _claim(self, journal: Journal, job: Job, request: Request, wish: Wish) -> bool:
+        fresh = _fresh(job.key or "", request, wish)
+        record = await journal.claim(fresh, again=wish.again)
+        while not self._mine(journal, record, fresh):
+            if await self._known(journal, job, record):
+                return False
+            await anyio.sleep(_READ_EVERY)
+            record = await journal.claim(fresh, again=wish.again)
+        self._records[job] = record
+        return True
+
+    def _mine(self, journal: Journal, record: Record, fresh: Record) -> bool:
+        return record.state is State.CLAIMED and record.owner == journal.owner.name and record.nonce == fresh.nonce
+
+    async def _known(self, journal: Journal, job: Job, record: Record) -> bool:
+        """End or attach the job as its record says; False if another live session still carries it."""
+        if record.state is State.UNCERTAIN:
+            raise uncertain(record)
+        if record.state in {State.SETTLED, State.SAVED}:
+            self.end(job, record)
+            return True
+        if record.state is State.SUBMITTED and not journal.owner.alive(record.owner):
+            await self.attach(job, record)
+            return True
+        return False
+
+    async def attach(self, job: Job, record: Record) -> None:
+        """Take a submitted job over, and ask the server about it again."""
+        assert self.journal is not None  # noqa: S101 - for the type checker: there is a record
+        assert record.task_id is not None  # noqa: S101 - a submitted record has one
+        self._records[job] = await self.journal.inherit(record)
+        self._carried[record.key] = job
+        job.key, job.task_id = record.key, record.task_id
+        job.submitted_utc = None if record.submitted_utc is None else datetime.fromisoformat(record.submitted_utc)
+        self.watch(job, record.task_id)
+
+    def end(self, job: Job, record: Record) -> None:
+        """End a job as its settled record says; a result stays readable after its links have expired."""
+        job.key, job.task_id = record.key, record.task_id
+        job.end(self.outcome(record))
+
+    def outcome(self, record: Record) -> Result | RHError:
+        """How a settled record ended."""
+        if record.error is not None:
+            return _error(record)
+        assert record.task_id is not None  # noqa: S101 - a settled record has one
+        snapshot = decode_query(Answer(status=200, body=record.raw), record.task_id, currency=self.currency)
+        known = Job(request=None, key=record.key, task_id=record.task_id)
+        if record.submitted_utc is not None:
+            known.submitted_utc = datetime.fromisoformat(record.submitted_utc)
+        noticed = datetime.fromisoformat(record.noticed_utc or record.claimed_utc)
+        return outcome_of(known, snapshot, noticed_utc=noticed)
+
+    # --- moving ------------------------------------------------------------------------------------------------------
+
+    async def submitting(self, job: Job) -> None:
+        """The POST is about to leave."""
+        await self._move(job, State.SUBMITTING)
+
+    async def unsent(self, job: Job) -> None:
+        """The POST never left, or was refused for now: it may be repeated."""
+        if (record := self._records.get(job)) is not None and record.state is State.SUBMITTING:
+            await self._move(job, State.CLAIMED)
+
+    async def submitted(self, job: Job, snapshot: Snapshot) -> None:
+        """The server has accepted the job."""
+        try:
+            accepted = (job.submitted_utc or self.wall()).isoformat()
+            await self._move(job, State.SUBMITTED, task_id=snapshot.task_id, submitted_utc=accepted)
+        except JournalError as error:
+            error.task_id, error.maybe_billed = snapshot.task_id, True
+            error.advice = "The server has accepted the task; the journal could not be told, and calls it uncertain."
+            raise
+
+    async def not_submitted(self, job: Job, error: RHError) -> None:
+        """The server refused the job for good, or nobody knows."""
+        to = State.UNCERTAIN if isinstance(error, SubmitUnknown) else State.REFUSED
+        await self._move(job, to, error=_facts(error))
+
+    async def settled(self, job: Job, snapshot: Snapshot) -> None:
+        """The server has told the job's end."""
+        await self._move(job, State.SETTLED, raw=snapshot.raw, noticed_utc=self.wall().isoformat())
+
+    async def lost(self, job: Job, error: RHError) -> None:
+        """The server will not tell the job's end."""
+        await self._move(job, State.SETTLED, error=_facts(error), noticed_utc=self.wall().isoformat())
+
+    async def saved(self, task_id: TaskId, paths: tuple[Path, ...]) -> None:
+        """A job's outputs are on disk."""
+        if self.journal is None or (record := await self.journal.of_task(task_id)) is None:
+            return
+        if record.state is State.SETTLED:
+            mine = await self.journal.inherit(record)
+            await self.journal.move(mine, State.SAVED, paths=tuple(map(str, paths)))
+
+    async def forget(self, job: Job) -> None:
+        """The job is over for this session; a claim that was never sent is given back."""
+        if job.key is not None and self._carried.get(job.key) is job:
+            del self._carried[job.key]
+        record = self._records.pop(job, None)
+        if self.journal is not None and record is not None and record.state is State.CLAIMED:
+            with suppress(JournalError):  # a claim whose owner is gone is free anyway
+                await self.journal.release(record)
+
+    def webhook_nonce(self, job: Job) -> str:
+        """What travels in the webhook's address, so that a delivery can name the attempt."""
+        record = self._records.get(job)
+        return "" if record is None else record.nonce
+
+    async def _move(self, job: Job, to: State, **facts: object) -> None:
+        if self.journal is not None and (record := self._records.get(job)) is not None:
+            self._records[job] = await self.journal.move(record, to, **facts)
+
+
+def uncertain(record: Record) -> SubmitUnknown:
+    """What an uncertain record is called."""
+    what = f"the submit of {record.claimed_utc} to {record.endpoint} was never answered"
+    error = SubmitUnknown(what, phase="submit", key=record.key, task_id=record.task_id)
+    error.advice += " Say what became of it with resolve or abandon, or pay again knowingly with again=True."
+    return error
+
+
+def _fresh(key: str, request: Request, wish: Wish) -> Record:
+    return Record(
+        key=key,
+        attempt=1,
+        state=State.CLAIMED,
+        owner="",
+        endpoint=request.endpoint,
+        inputs=json.dumps({name: _shown(value) for name, value in request.parameters().items()}),
+        nonce=uuid4().hex,
+        folder=None if wish.folder is None else str(wish.folder.absolute()),
+    )
+
+
+def _shown(value: object) -> str:
+    return str(value) if isinstance(value, str | Path) and len(str(value)) < 500 else brief(value)
+
+
+def _derived(request: Request, sha256s: Mapping[Path, str]) -> str:
+    return derived_key(request.endpoint, request.named(sha256s))
+
+
+def _facts(error: RHError) -> tuple[str, str, str]:
+    return type(error).__name__, error.code, error.message
+
+
+def _error(record: Record) -> JobError:
+    name, code, message = record.error or ("JobLost", "", "")
+    kind = getattr(errors, name, JobLost)
+    if isinstance(kind, type) and issubclass(kind, JobError):
+        return kind(message, task_id=record.task_id, code=code)
+    return JobLost(message, task_id=record.task_id, code=code)

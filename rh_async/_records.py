@@ -1,0 +1,88 @@
+"""What the journal can say about one job, and which move may follow which: a move not in the table is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from hashlib import sha256
+from json import dumps
+from typing import Any
+
+from attrs import field, frozen
+
+from ._types import TaskId
+
+
+class State(StrEnum):
+    """Where a submission stands."""
+
+    CLAIMED = "claimed"  #: somebody means to submit it; nothing has been sent
+    SUBMITTING = "submitting"  #: a POST may be on its way
+    SUBMITTED = "submitted"  #: the server has accepted it; the task id is known
+    SETTLED = "settled"  #: the server has told its end
+    SAVED = "saved"  #: its outputs are on disk
+    REFUSED = "refused"  #: the server would not have it; nothing was bought
+    UNCERTAIN = "uncertain"  #: nobody knows whether it was accepted
+    ABANDONED = "abandoned"  #: the caller gave an uncertain one up
+
+
+MOVES: Mapping[State, frozenset[State]] = {
+    State.CLAIMED: frozenset({State.SUBMITTING}),
+    State.SUBMITTING: frozenset({State.CLAIMED, State.SUBMITTED, State.REFUSED, State.UNCERTAIN}),
+    State.UNCERTAIN: frozenset({State.SUBMITTED, State.ABANDONED}),
+    State.SUBMITTED: frozenset({State.SETTLED}),
+    State.SETTLED: frozenset({State.SAVED}),
+    State.SAVED: frozenset(),
+    State.REFUSED: frozenset(),
+    State.ABANDONED: frozenset(),
+}
+"""The whole life of an attempt. It begins as claimed, and a dead owner's claimed is free for another to claim."""
+
+FREE = frozenset({State.REFUSED, State.ABANDONED})
+"""After these nothing was bought, or its buyer gave it up: the same key may be submitted again as the next attempt."""
+
+
+@frozen(kw_only=True)
+class Record:
+    """One attempt to buy one job, as the journal has it.
+
+    :param key: the caller's name for the submission, or one derived from what it asks for.
+    :param owner: the session that carries it.
+    :param endpoint: of the model; "" for an adopted task.
+    :param inputs: what was asked for, as JSON, for a person to recognise it.
+    :param nonce: travels in the webhook's address, so that a delivery can name the attempt.
+    :param raw: the server's last answer.
+    :param error: why it ended without a result, as (class name, code, message).
+    :param folder: where its outputs are wanted; None if nobody said.
+    """
+
+    key: str
+    attempt: int
+    state: State
+    owner: str
+    endpoint: str
+    inputs: str = field(default="{}", repr=False)
+    nonce: str = ""
+    task_id: TaskId | None = None
+    claimed_utc: str = ""
+    submitted_utc: str | None = None
+    noticed_utc: str | None = None
+    raw: bytes = field(default=b"", repr=False)
+    error: tuple[str, str, str] | None = None
+    folder: str | None = None
+    paths: tuple[str, ...] = ()
+
+
+def may_move(now: State, to: State) -> bool:
+    """Whether the table has this move."""
+    return to in MOVES[now]
+
+
+def derived_key(endpoint: str, parameters: Mapping[str, Any]) -> str:
+    """The key of a submission that was given none: the same inputs to the same model are the same submission.
+
+    :param parameters: with local files as their content's hash. Links count by their text: a signed one differs each
+        time, so whoever uses those should pass a key of his own.
+    """
+    text = dumps({"endpoint": endpoint, "parameters": parameters}, sort_keys=True, separators=(",", ":"))
+    return f"auto-{sha256(text.encode()).hexdigest()[:32]}"

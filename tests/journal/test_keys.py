@@ -1,0 +1,175 @@
+"""One submission is bought once: by its key, in this session, in the next, and beside another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rh_async import DreamActor, JobFailed, KlingMotionControl, Pace, Session, SubmitUnknown
+from rh_async.emulator import Emulator, Fault
+from rh_async.errors import KeyInUse
+from tests.session.conftest import Media
+
+Open = Callable[[], Session]
+LINKED = DreamActor("https://example.test/hero.png", "https://example.test/dance.mp4")
+
+
+@pytest.fixture
+def open_session(server: Emulator, book: Path) -> Open:
+    return lambda: Session(server.api_key, base_url=server.url, journal=book)
+
+
+async def test_the_same_inputs_are_bought_once_in_one_session(
+    open_session: Open, server: Emulator, media: Media, tmp_path: Path
+) -> None:
+    twin = tmp_path / "twin.mp4"
+    twin.write_bytes(media.videos[0].read_bytes())
+    async with open_session() as session:
+        jobs = [session.start(DreamActor(media.images[0], [media.videos[0], twin][n % 2])) for n in range(20)]
+        results = [await job for job in jobs]
+    assert len({result.task_id for result in results}) == 1
+    assert len(server.ledger.submissions) == 1
+    assert len({job.key for job in jobs}) == 1
+
+
+async def test_a_settled_key_is_not_bought_again_in_the_next_session(
+    open_session: Open, server: Emulator, media: Media
+) -> None:
+    async with open_session() as session:
+        first = await session.run(DreamActor(media.images[0], media.videos[0]))
+    uploads = len(server.ledger.uploads)
+    async with open_session() as session:
+        job = await session.submit(DreamActor(media.images[0], media.videos[0]))
+        second = await job
+    assert (second.task_id, second.outputs, second.usage) == (first.task_id, first.outputs, first.usage)
+    assert second.submitted_utc == first.submitted_utc
+    assert len(server.ledger.submissions) == 1
+    assert len(server.ledger.uploads) == uploads
+
+
+async def test_a_running_job_of_a_dead_session_is_watched_again_not_bought_again(
+    open_session: Open, server: Emulator
+) -> None:
+    async with open_session() as session:
+        job = await session.submit(LINKED)
+    async with open_session() as session:
+        again = await session.submit(LINKED)
+        assert again.task_id == job.task_id
+        assert (await again).task_id == job.task_id
+    assert len(server.ledger.submissions) == 1
+
+
+async def test_two_live_sessions_share_one_purchase_and_only_its_owner_asks(
+    open_session: Open, server: Emulator
+) -> None:
+    async with open_session() as one, open_session() as two:
+        mine = await one.submit(LINKED)
+        asked = len(server.ledger.questions)
+        theirs = two.start(LINKED)
+        assert (await theirs).task_id == mine.task_id
+        assert (await mine).task_id == mine.task_id
+        about = [question.task_id for question in server.ledger.questions[asked:]]
+    assert len(server.ledger.submissions) == 1
+    assert len(about) <= 45  # one poller's, not two
+
+
+async def test_a_key_of_ones_own_stands_for_any_inputs(open_session: Open, server: Emulator, media: Media) -> None:
+    async with open_session() as session:
+        first = await session.run(LINKED, key="clip 1")
+        second = await session.run(DreamActor(media.images[0], media.videos[0]), key="clip 1")
+        third = await session.run(LINKED, key="clip 2")
+    assert first.task_id == second.task_id != third.task_id
+    assert len(server.ledger.submissions) == 2
+
+
+async def test_again_buys_once_more_and_overwrites_nothing(open_session: Open, server: Emulator) -> None:
+    async with open_session() as session:
+        first = await session.run(LINKED, key="clip")
+        second = await session.run(LINKED, key="clip", again=True)
+        third = await session.run(LINKED, key="clip")
+        assert session._services is not None
+        journal = session._services.journal
+        assert journal is not None
+        records = [await journal.of_task(result.task_id) for result in (first, second)]
+    assert [record.attempt for record in records if record] == [1, 2]
+    assert third.task_id == second.task_id != first.task_id
+    assert len(server.ledger.submissions) == 2
+
+
+async def test_without_a_journal_a_key_counts_while_its_job_lives(server: Emulator) -> None:
+    async with Session(server.api_key, base_url=server.url) as session:
+        jobs = [session.start(LINKED, key="clip") for _ in range(5)]
+        assert len({(await job).task_id for job in jobs}) == 1
+        assert len(server.ledger.submissions) == 1
+        await session.run(LINKED, key="clip")
+        assert len(server.ledger.submissions) == 2
+        await asyncio.gather(session.submit(LINKED), session.submit(LINKED))
+    assert len(server.ledger.submissions) == 4
+
+
+async def test_a_row_of_another_api_key_is_refused_not_bought_again(
+    open_session: Open, server: Emulator, book: Path
+) -> None:
+    async with open_session() as session:
+        await session.run(LINKED, key="clip")
+    async with Session("f" * 32, base_url=server.url, journal=book) as other:
+        with pytest.raises(KeyInUse, match="under another API key"):
+            await other.run(LINKED, key="clip")
+    assert len(server.ledger.submissions) == 1
+
+
+async def test_what_the_server_refused_may_be_tried_again(open_session: Open, server: Emulator) -> None:
+    server.faults.add(Fault("code", code="812"))
+    async with open_session() as session:
+        with pytest.raises(Exception, match="812"):
+            await session.run(LINKED, key="clip")
+        assert (await session.run(LINKED, key="clip")).outputs
+    assert len(server.ledger.tasks) == 1
+
+
+async def test_a_failed_job_is_not_bought_again_unless_asked(open_session: Open, server: Emulator) -> None:
+    server.faults.add(Fault("moderation"))
+    async with open_session() as session:
+        with pytest.raises(JobFailed):
+            await session.run(LINKED)
+    async with open_session() as session:
+        with pytest.raises(JobFailed, match="1501"):
+            await session.run(LINKED)
+        assert len(server.ledger.submissions) == 1
+        assert (await session.run(LINKED, again=True)).outputs
+    assert len(server.ledger.submissions) == 2
+
+
+async def test_an_uncertain_submit_is_never_sent_again_on_its_own(open_session: Open, server: Emulator) -> None:
+    server.faults.add(Fault("drop_after_accept"))
+    async with open_session() as session:
+        with pytest.raises(SubmitUnknown):
+            await session.run(LINKED, key="clip")
+        with pytest.raises(SubmitUnknown, match="resolve"):
+            await session.run(LINKED, key="clip")
+    async with open_session() as session:
+        with pytest.raises(SubmitUnknown) as caught:
+            await session.run(LINKED, key="clip")
+        assert caught.value.key == "clip"
+        assert [record.key for record in await session.uncertain()] == ["clip"]
+    assert len(server.ledger.submissions) == 1
+
+
+async def test_fifty_jobs_at_once_share_their_commits(book: Path, media: Media) -> None:
+    eager = Pace(questions_per_second=10_000, open_questions=50)
+    async with (
+        Emulator(seed=1, run_time=60.0) as server,
+        Session(server.api_key, base_url=server.url, journal=book, pace=eager) as session,
+    ):
+        requests = [KlingMotionControl(media.images[n % 3], media.videos[n % 3], prompt=str(n)) for n in range(50)]
+        async for outcome in session.map(requests):
+            assert outcome.result
+        assert session._services is not None
+        journal = session._services.journal
+        assert journal is not None
+        assert journal.moves == 50 * 4
+        assert journal.moves >= 5 * journal.commits
+    assert len(server.ledger.tasks) == 50
