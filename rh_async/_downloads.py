@@ -67,7 +67,7 @@ class Downloads:
         :raises SaveError: the disk refused.
         :raises RHError: an output could not be fetched.
         """
-        await _on_disk(folder, lambda: folder.mkdir(parents=True, exist_ok=True))
+        await _on_disk(folder, result.task_id, lambda: folder.mkdir(parents=True, exist_ok=True))
         paths = []
         for index, output in enumerate(result.outputs):
             wish = _Wish(result.task_id, index, output.type, folder / _name(result.task_id, index, output))
@@ -82,7 +82,7 @@ class Downloads:
         async with self._lanes:
             try:
                 await self._fill(wish, output, part)
-                await _on_disk(wish.target, lambda: part.replace(wish.target))
+                await _on_disk(wish.target, wish.task_id, lambda: part.replace(wish.target))
             finally:
                 # Shielded by being one thread hop: a cancelled save leaves no litter.
                 with anyio.CancelScope(shield=True):
@@ -90,7 +90,7 @@ class Downloads:
 
     async def _fill(self, wish: _Wish, output: Output, part: Path) -> None:
         if output.url is None:
-            await _write(part, (output.text or "").encode())
+            await _write(part, wish.task_id, (output.text or "").encode())
             return
         url = output.url
         for _ in range(_FRESH_LINKS):
@@ -121,7 +121,7 @@ class Downloads:
             except NoAnswer:
                 raise
             except OSError as error:
-                raise _save_error(wish.target, error) from error
+                raise _save_error(wish.target, error, wish.task_id) from error
         if not size or size != (download.length or size):
             raise NoAnswer(f"download: {size} of {download.length} bytes came", phase="download", task_id=wish.task_id)
 
@@ -145,22 +145,22 @@ def _name(task_id: TaskId, index: int, output: Output) -> str:
     return f"{_UNSAFE.sub('-', task_id)}_{index}.{kind}"
 
 
-async def _write(part: Path, data: bytes) -> None:
+async def _write(part: Path, task_id: TaskId, data: bytes) -> None:
     def write() -> None:
         with part.open("wb") as sink:
             sink.write(data)
             sink.flush()
             os.fsync(sink.fileno())
 
-    await _on_disk(part, write)
+    await _on_disk(part, task_id, write)
 
 
-async def _on_disk(path: Path, act: Callable[[], object]) -> None:
+async def _on_disk(path: Path, task_id: TaskId, act: Callable[[], object]) -> None:
     try:
         await asyncio.to_thread(act)
     except OSError as error:
-        raise _save_error(path, error) from error
+        raise _save_error(path, error, task_id) from error
 
 
-def _save_error(path: Path, error: OSError) -> SaveError:
-    return SaveError(f"{path} cannot be written: {error.strerror or error}", phase="download")
+def _save_error(path: Path, error: OSError, task_id: TaskId) -> SaveError:
+    return SaveError(f"{path} cannot be written: {error.strerror or error}", phase="download", task_id=task_id)

@@ -18,7 +18,7 @@ from attrs import define, field, frozen
 from ._job import Job
 from ._request import Request
 from ._types import Result, TaskId
-from .errors import AuthenticationFailed, BalanceExhausted, RHError
+from .errors import AuthenticationFailed, BalanceExhausted, RHError, SessionError
 
 Requests = Iterable[Request] | AsyncIterable[Request]
 
@@ -102,7 +102,9 @@ class Feed:
         try:
             await asyncio.wait({puller})
         finally:
-            puller.cancel()
+            if not puller.done():
+                self._error = self._error or SessionError("the session ended before every request was started")
+                puller.cancel()
 
     async def _pull(self) -> None:
         async for request in _each(self.requests, self._roomy):

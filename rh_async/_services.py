@@ -108,20 +108,34 @@ class Services:
         await self._ready.wait()
 
     async def close(self) -> RHError | None:
-        """Withdraw what has not been sent, finish open POSTs, let go of what runs; why the services crashed, if so."""
-        with anyio.CancelScope(shield=True):
-            self.submissions.withdraw_all()
-            if not self._host.done():
-                await self._leave_as_told()
-            self._stop.set()
-            await asyncio.wait({self._host})
-            if ids := sorted(self.poller.jobs):
-                log.warning("rh_async.left_running %s", " ".join(ids), extra={"task_ids": ids})
-            self._break(SessionError("the session ended while the job was running; it goes on remotely"))
-            await self.transport.close()
-            if self.journal is not None:
-                await self.journal.close()
+        """Withdraw what has not been sent, finish open POSTs, let go of what runs; why the services crashed, if so.
+
+        However often the caller is cancelled meanwhile, the closing is finished first.
+        """
+        closing = asyncio.create_task(self._close(), name="rh_async closing")
+        cancelled: asyncio.CancelledError | None = None
+        while not closing.done():
+            try:
+                await asyncio.shield(closing)
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
+        closing.result()
         return self._failure()
+
+    async def _close(self) -> None:
+        self.submissions.withdraw_all()
+        if not self._host.done():
+            await self._leave_as_told()
+        self._stop.set()
+        await asyncio.wait({self._host})
+        if ids := sorted(self.poller.jobs):
+            log.warning("rh_async.left_running %s", " ".join(ids), extra={"task_ids": ids})
+        self._break(SessionError("the session ended while the job was running; it goes on remotely"))
+        await self.transport.close()
+        if self.journal is not None:
+            await self.journal.close()
 
     def check(self) -> None:
         """Refuse use from elsewhere, or after the end.

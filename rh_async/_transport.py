@@ -290,7 +290,8 @@ def _translated(phase: str, sent: Callable[[], bool]) -> Iterator[None]:
 
 
 def _translate(error: Exception, phase: str, sent: bool) -> errors.TransportError:
-    words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    words = f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
     if sent:
         return errors.NoAnswer(f"{phase}: no whole answer came back ({words})", phase=phase)
     # Neither a certificate nor a malformed address gets better by itself.

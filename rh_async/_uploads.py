@@ -175,8 +175,9 @@ def _inspect(media: Media) -> _File:
     path = media.path
     try:
         facts = path.stat()
-        if stat.S_ISDIR(facts.st_mode):
-            raise MediaRefused(f"{path} is a directory; give the file itself")
+        if not stat.S_ISREG(facts.st_mode):  # opening a pipe would wait for whoever writes to it
+            what = "a directory" if stat.S_ISDIR(facts.st_mode) else "no regular file"
+            raise MediaRefused(f"{path} is {what}; give the file itself")
         with path.open("rb") as source:
             head = source.read(HEAD)
     except OSError as error:

@@ -84,7 +84,7 @@ class RHError(Exception):
     def __str__(self) -> str:
         facts = [f"task {self.task_id}" if self.task_id else "", f"key {self.key}" if self.key else ""]
         about = ", ".join(filter(None, facts))
-        said = self.message.rstrip(".")
+        said = self.message.rstrip(".。 ")
         return " ".join(filter(None, [f"{said}{f' ({about})' if about else ''}.", self.advice]))
 
     def after(self, earlier: Sequence[RHError]) -> Self:

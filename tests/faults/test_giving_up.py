@@ -151,3 +151,20 @@ async def test_a_session_may_be_left_by_being_cancelled(server: Emulator, media:
         await working
     assert len(server.ledger.submissions) == len(server.ledger.tasks) == 1
     assert [task for task in asyncio.all_tasks() if "services" in task.get_name()] == []
+
+
+async def test_a_session_is_closed_however_often_whoever_leaves_it_is_cancelled(server: Emulator) -> None:
+    server.faults.add(Fault("slow", route="submit", seconds=30))
+    session = Session(server.api_key, base_url=server.url)
+    await session.__aenter__()
+    job = session.start(LINKED)
+    await until(lambda: server.ledger.submissions)
+    leaving = asyncio.create_task(session.__aexit__(None, None, None))
+    for _ in range(3):
+        await asyncio.sleep(1)
+        leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert job.task_id == server.ledger.tasks[0].task_id
+    assert isinstance(job.error, SessionError)
+    assert [task for task in asyncio.all_tasks() if task.get_name().startswith("rh_async")] == []

@@ -129,6 +129,11 @@ def _folder(folder: Path) -> Path:
     return folder
 
 
+def _pipe(folder: Path) -> Path:
+    os.mkfifo(folder / "pipe.png")
+    return folder / "pipe.png"
+
+
 def _webp(folder: Path) -> Path:
     return draw_image(folder / "hero.webp")
 
@@ -140,6 +145,7 @@ def _webp(folder: Path) -> Path:
         (_below_a_file, "cannot be read: Not a directory"),
         (_empty, "is empty"),
         (_folder, "is a directory"),
+        (_pipe, "is no regular file"),
         (_text_file, "is no known kind of media; imageUrl takes JPG or PNG"),
         (_webp, "is WEBP; imageUrl takes JPG or PNG"),
         (_sparse_image, "has 11.0 MB; imageUrl takes 10 MB at most"),
