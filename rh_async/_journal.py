@@ -18,11 +18,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 
 from ._owners import Owner, locked
 from ._records import FREE, Record, State, may_move
-from ._types import TaskId
+from ._types import TaskId, Upload
 from .errors import JournalError, KeyInUse, RHError
 
 if TYPE_CHECKING:
@@ -50,7 +50,6 @@ CREATE TABLE uploads (
     file_name TEXT NOT NULL, url TEXT NOT NULL, until REAL NOT NULL,
     PRIMARY KEY (site, fingerprint, sha256, size)
 ) STRICT;
-CREATE TABLE run_times (site TEXT NOT NULL, endpoint TEXT NOT NULL, seconds REAL NOT NULL, at TEXT NOT NULL) STRICT;
 """
 
 _COLUMNS = (
@@ -60,18 +59,6 @@ _COLUMNS = (
 
 _THIS = "site = ? AND key = ? AND attempt = ? AND state = ? AND owner = ?"
 """A row as its reader knew it: whoever else has moved it meanwhile is found out by there being none."""
-
-
-@frozen(kw_only=True)
-class StoredUpload:
-    """What an earlier upload was answered.
-
-    :param until: the wall time, in seconds since the epoch, up to which its link serves.
-    """
-
-    file_name: str
-    url: str
-    until: float
 
 
 @define(eq=False, kw_only=True)
@@ -258,28 +245,38 @@ class Journal:
 
         return await self._in_thread(lambda: self._guarded(read))
 
+    async def settled(self, endpoint: str, *, most: int) -> list[Record]:
+        """The last attempts at a model whose end is known: how long they ran teaches the timetable."""
+        where = "endpoint = ? AND state IN ('settled', 'saved') AND noticed_utc IS NOT NULL ORDER BY noticed_utc DESC"
+        return await self._rows(f"{where} LIMIT ?", endpoint, most)
+
     # --- what else it keeps ------------------------------------------------------------------------------------------
 
-    async def upload(self, sha256: str, size: int) -> StoredUpload | None:
-        """What an upload of this content was answered, while its link serves."""
+    async def upload(self, sha256: str, size: int) -> tuple[Upload, float] | None:
+        """What an upload of this content was answered, and for how many seconds its link still serves."""
         now = self.wall().timestamp()
 
-        def read() -> StoredUpload | None:
+        def read() -> tuple[Upload, float] | None:
             row = self._db.execute(
                 "SELECT file_name, url, until FROM uploads"
                 " WHERE site = ? AND fingerprint = ? AND sha256 = ? AND size = ? AND until > ?",
                 (self.site, self._fingerprint, sha256, size, now),
             ).fetchone()
-            return StoredUpload(file_name=row[0], url=row[1], until=row[2]) if row else None
+            return (
+                None if row is None else (Upload(file_name=row[0], url=row[1], sha256=sha256, size=size), row[2] - now)
+            )
 
         return await self._in_thread(lambda: self._guarded(read))
 
-    async def keep_upload(self, sha256: str, size: int, stored: StoredUpload) -> None:
-        """Keep what an upload was answered."""
-        values = (self.site, self._fingerprint, sha256, size, stored.file_name, stored.url, stored.until)
-        await self._durably(
-            lambda: self._db.execute("INSERT OR REPLACE INTO uploads VALUES (?, ?, ?, ?, ?, ?, ?)", values)
-        )
+    async def keep_upload(self, upload: Upload, *, life: float) -> None:
+        """Keep what an upload was answered.
+
+        :param life: for how many seconds its link serves.
+        """
+        until = self.wall().timestamp() + life
+        values = (self.site, self._fingerprint, upload.sha256, upload.size, upload.file_name, upload.url, until)
+        keep = "INSERT OR REPLACE INTO uploads VALUES (?, ?, ?, ?, ?, ?, ?)"
+        await self._durably(lambda: self._db.execute(keep, values))
 
     async def forget_upload(self, sha256: str) -> None:
         """The server no longer knows this content."""

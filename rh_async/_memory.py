@@ -133,6 +133,12 @@ class Memory:
         noticed = datetime.fromisoformat(record.noticed_utc or record.claimed_utc)
         return outcome_of(known, snapshot, noticed_utc=noticed)
 
+    async def run_times(self, endpoint: str, *, most: int = 200) -> list[float]:
+        """How long the last jobs of a model that succeeded took from acceptance to notice, in seconds, newest first."""
+        rows = [] if self.journal is None else await self.journal.settled(endpoint, most=most)
+        ends = [end for end in map(self.outcome, rows) if isinstance(end, Result)]
+        return [(end.noticed_utc - end.submitted_utc).total_seconds() for end in ends if end.submitted_utc is not None]
+
     # --- moving ------------------------------------------------------------------------------------------------------
 
     async def submitting(self, job: Job) -> None:

@@ -170,6 +170,15 @@ def decode_cancel(answer: Answer) -> bool:
     return True
 
 
+def decode_delivery(body: bytes) -> TaskId | None:
+    """Which task a webhook's delivery is about, in either shape (contract 7); None if it is no delivery.
+
+    Whatever else it says is not read: deliveries are unsigned, the truth is asked.
+    """
+    delivery = json_object(body)
+    return TaskId(text(delivery.get("taskId"))) or None if delivery and delivery.get("event") == "TASK_END" else None
+
+
 def _count(value: object) -> int | None:
     counted = number(value)
     return None if counted is None else int(counted)

@@ -96,10 +96,10 @@ class Recovery:
         await self._open().move(await self._uncertain(key), State.ABANDONED)
 
     async def delivered(self, task_id: TaskId, nonce: str) -> Job | None:
-        """Take a webhook's word that a task is over: it wakes, it never decides.
+        """Adopt a delivery's task for the uncertain submission whose nonce it brings, once that is confirmed.
 
         :param nonce: from the address that was called; "" if it had none.
-        :return: the job it adopts, if an uncertain submission was waiting for exactly this.
+        :return: the job it adopts; None if no submission waits for exactly this.
         :raises RHError: nothing could be learnt.
         """
         record = await self._open().of_nonce(nonce)

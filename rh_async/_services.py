@@ -175,7 +175,7 @@ class Services:
         )
         self.memory = Memory(journal=self.journal, currency=self.poller.currency, wall=wall, watch=self.poller.watch)
         self.desk = AccountDesk(self.transport, self.poller)
-        self.uploads = Uploads(transport=self.transport, tasks=self.tasks, tell=self.tell)
+        self.uploads = Uploads(transport=self.transport, tasks=self.tasks, tell=self.tell, journal=self.journal)
         self.downloads = Downloads(transport=self.transport, fresh=self._fresh, tell=self.tell)
         self.recovery = Recovery(
             journal=self.journal, memory=self.memory, look=self.look, save=self.save, new_job=self.new_job

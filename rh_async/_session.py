@@ -21,6 +21,7 @@ from ._job import Job
 from ._journal import Journal
 from ._map import Feed, Outcomes, Requests
 from ._memory import Wish
+from ._protocol import decode_delivery
 from ._records import Record
 from ._recovery import Resumed
 from ._request import Media, Request
@@ -260,6 +261,22 @@ class Session:
         :raises JournalError: the key is not uncertain.
         """
         await self._open().recovery.abandon(key)
+
+    async def deliver(self, body: bytes, *, nonce: str = "") -> Job | None:
+        """Take a webhook's delivery. It wakes, it never decides: bodies are unsigned, so the server is asked.
+
+        :param nonce: ``rh_nonce`` from the address that was called; with a journal each attempt's differs, so that a
+            delivery can adopt a submission that was uncertain until now.
+        :return: the job it is about; None if this session has nothing to do with it.
+        :raises RHError: nothing could be learnt.
+        """
+        services, task_id = self._open(), decode_delivery(body)
+        if task_id is None:
+            return None
+        if (job := services.poller.jobs.get(task_id)) is not None:
+            await services.poller.told(await services.look(task_id))
+            return job
+        return None if services.journal is None else await services.recovery.delivered(task_id, nonce)
 
     async def upload(self, path: str | os.PathLike[str]) -> Upload:
         """Bring a local file to the server; the `Upload` can stand in a request wherever a path can.

@@ -30,6 +30,7 @@ from ._wire import Answer, Call
 from .errors import (
     ApiError,
     AtCapacity,
+    InvalidRequest,
     JobCancelled,
     NoAnswer,
     NotFound,
@@ -157,13 +158,19 @@ class Submissions:
     async def _submit(self, job: Job, request: Request, wish: Wish) -> None:
         media = list(request.media())
         sha256s = {one.path: await self.uploads.sha256(one) for one in media}
-        if not await self.memory.claim(job, request, wish, sha256s):
-            return
-        uploads: dict[Path | Upload, Upload] = {upload: upload for upload in request.uploads()}
-        for one in media:
-            uploads[one.path] = await self.uploads.bring(one)
-        while not await self._sent(job, request, uploads):
-            pass  # the server had no room; the next turn waits for it
+        while await self.memory.claim(job, request, wish, sha256s):
+            uploads: dict[Path | Upload, Upload] = {upload: upload for upload in request.uploads()}
+            for one in media:
+                uploads[one.path] = await self.uploads.bring(one)
+            try:
+                while not await self._sent(job, request, uploads):
+                    pass  # the server had no room; the next turn waits for it
+            except InvalidRequest:
+                # Nothing was bought; an input of an earlier session that the server has forgotten goes up once more.
+                if not await self.uploads.doubt(uploads.values()):
+                    raise
+            else:
+                return
 
     async def _sent(self, job: Job, request: Request, uploads: dict[Path | Upload, Upload]) -> bool:
         with ExitStack() as place:

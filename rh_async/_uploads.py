@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import stat
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -19,6 +19,7 @@ import anyio
 from anyio.abc import TaskGroup
 from attrs import define, field, frozen
 
+from ._journal import Journal
 from ._protocol import decode_upload, encode_upload
 from ._request import Media, MediaLimits
 from ._sniff import HEAD, kind_of
@@ -84,6 +85,7 @@ class _Stored:
     path: Path
     limits: MediaLimits | None
     until: float
+    kept: bool = False  #: whether an earlier session brought it up
 
 
 @define(eq=False, kw_only=True)
@@ -92,11 +94,13 @@ class Uploads:
 
     :param tasks: where shared work runs, so that one who gives up waiting disturbs nobody.
     :param tell: takes events.
+    :param journal: remembers over sessions what went up.
     """
 
     transport: Transport
     tasks: TaskGroup
     tell: Callable[[Event], None]
+    journal: Journal | None = None
     _hashes: dict[Hashable, _Flight[str]] = field(factory=dict, init=False)
     _flights: dict[str, _Flight[_Stored]] = field(factory=dict, init=False)
     _lanes: anyio.CapacityLimiter = field(factory=lambda: anyio.CapacityLimiter(_AT_ONCE), init=False)
@@ -145,9 +149,32 @@ class Uploads:
         return await flight.value()
 
     async def _send(self, sha256: str, file: _File, limits: MediaLimits | None) -> _Stored:
+        if (kept := await self._kept(sha256, file, limits)) is not None:
+            return kept
         _warn_if_doubtful(file, limits)
         async with self._lanes:
-            return await self.transport.persist(lambda: self._attempt(sha256, file, limits))
+            stored = await self.transport.persist(lambda: self._attempt(sha256, file, limits))
+        if self.journal is not None:
+            await self.journal.keep_upload(stored.upload, life=_LINK_LIFE)
+        return stored
+
+    async def _kept(self, sha256: str, file: _File, limits: MediaLimits | None) -> _Stored | None:
+        """What an earlier session was answered for this content, while its link lives."""
+        found = None if self.journal is None else await self.journal.upload(sha256, file.size)
+        if found is None:
+            return None
+        upload, life = found
+        return _Stored(upload, file.path, limits, until=anyio.current_time() + life, kept=True)
+
+    async def doubt(self, uploads: Iterable[Upload]) -> bool:
+        """The server refused inputs: forget those that an earlier session brought up; whether there were any."""
+        flights = {upload.sha256: self._flights.get(upload.sha256) for upload in uploads}
+        kept = [sha256 for sha256, flight in flights.items() if flight and flight.values and flight.values[0].kept]
+        for sha256 in kept:
+            del self._flights[sha256]
+            if self.journal is not None:
+                await self.journal.forget_upload(sha256)
+        return bool(kept)
 
     async def _attempt(self, sha256: str, file: _File, limits: MediaLimits | None) -> _Stored:
         if await asyncio.to_thread(_inspect, Media(file.path, "")) != file:

