@@ -18,7 +18,7 @@ from ._protocol import (
 )
 from ._transport import Transport
 from ._types import Account, Snapshot, TaskId
-from .errors import ApiError, UnreadableAnswer
+from .errors import ApiError, TransportError, UnreadableAnswer
 
 _TRUTH_WAITS = (0.0, 1.0, 3.0)
 """When the truth is asked after a cancellation, in seconds: the server may take a moment to act."""
@@ -40,7 +40,7 @@ class AccountDesk:
         wallet = await self._transport.persist(partial(self._transport.ask, call, decode_account))
         try:
             queue = await self._transport.ask(encode_queue_status(), decode_queue_status)
-        except (ApiError, UnreadableAnswer):
+        except (ApiError, TransportError, UnreadableAnswer):
             return wallet
         return evolve(
             wallet,

@@ -84,6 +84,8 @@ class Agenda:
         :param accepted_at: when the server accepted it; None for one submitted elsewhere, asked about at once.
         """
         if task in self._watched:
+            if accepted_at is not None:
+                self._watched[task].accepted_at = max(self._watched[task].accepted_at, accepted_at)
             return
         self._watched[task] = _Watched(now, _LONG_AGO if accepted_at is None else accepted_at)
         self._schedule(task, now if accepted_at is None else now + self.pace.interval)

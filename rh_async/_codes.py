@@ -31,9 +31,15 @@ ERROR_CLASSES: dict[str, type[errors.ApiError]] = {
 _REFUSED_FOR_NOW = frozenset({"415", "421", "814", "1003", "1010", "1011", "1520"})
 # After these a task may exist and be charged: the server speaks of its own trouble, not of the request (contract 9).
 _MAYBE_BOUGHT = frozenset({"500", "1000", "1005", "1006", "1012", "1015", "1504"})
+_FINAL = (errors.AuthenticationFailed, errors.BalanceExhausted, errors.ContentRefused)
 _KEY_REFUSED = frozenset({"806", "802", "1002", "1014"})
 # 808 and 1013 are about carrying a file up, -1 was seen to pass the next time: the same again may work (contract 8).
 _ALSO_RETRYABLE = frozenset({"-1", "808", "1010", "1013"})
+
+
+def final(code: str) -> bool:
+    """Whether a code is about the account or the content, so that waiting is of no use whatever the HTTP status."""
+    return issubclass(ERROR_CLASSES.get(code, errors.ApiError), _FINAL)
 
 
 def key_refused(error: errors.RHError) -> bool:

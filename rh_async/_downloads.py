@@ -6,13 +6,14 @@ A download is retried apart from its job: nothing here is paid again. A link tha
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 from uuid import uuid4
 
 import anyio
@@ -22,8 +23,12 @@ from ._files import opened
 from ._protocol import download_refusal
 from ._transport import Download, Transport
 from ._types import Output, Result, TaskId
-from .errors import NoAnswer, NotFound, SaveError
+from .errors import NoAnswer, NotFound, RHError, SaveError
 from .events import Downloading, Event, Saved
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _AT_ONCE = 8
 _COALESCED = 1024 * 1024  # one write per MiB moved 687 MB/s, one per arrival 455
@@ -71,7 +76,7 @@ class Downloads:
         paths = []
         for index, output in enumerate(result.outputs):
             wish = _Wish(result.task_id, index, output.type, folder / _name(result.task_id, index, output))
-            if overwrite or not await asyncio.to_thread(wish.target.exists):
+            if overwrite or not await _on_disk(wish.target, wish.task_id, wish.target.exists):
                 await self._bring(wish, output)
             paths.append(wish.target)
         self.tell(Saved(task_id=result.task_id, paths=tuple(paths)))
@@ -84,23 +89,29 @@ class Downloads:
                 await self._fill(wish, output, part)
                 await _on_disk(wish.target, wish.task_id, lambda: part.replace(wish.target))
             finally:
-                # Shielded by being one thread hop: a cancelled save leaves no litter.
-                with anyio.CancelScope(shield=True):
-                    await asyncio.to_thread(part.unlink, missing_ok=True)
+                with anyio.CancelScope(shield=True):  # a cancelled save leaves no litter
+                    await asyncio.to_thread(_remove, part)
 
     async def _fill(self, wish: _Wish, output: Output, part: Path) -> None:
         if output.url is None:
-            await _write(part, wish.task_id, (output.text or "").encode())
+            await _write(part, wish.task_id, (output.text or "").encode(errors="replace"))
             return
         url = output.url
         for _ in range(_FRESH_LINKS):
             try:
-                await self.transport.persist(partial(self._stream, wish, url, part))
+                await self._streamed(wish, url, part)
             except NotFound:
                 url = await self._fresh_link(wish)
             else:
                 return
-        await self.transport.persist(partial(self._stream, wish, url, part))
+        await self._streamed(wish, url, part)
+
+    async def _streamed(self, wish: _Wish, url: str, part: Path) -> None:
+        try:
+            await self.transport.persist(partial(self._stream, wish, url, part))
+        except RHError as error:
+            error.task_id = wish.task_id
+            raise
 
     async def _fresh_link(self, wish: _Wish) -> str:
         outputs = await self.fresh(wish.task_id)
@@ -111,7 +122,6 @@ class Downloads:
     async def _stream(self, wish: _Wish, url: str, part: Path) -> None:
         async with self.transport.fetch(url) as download:
             if refusal := download_refusal(download.status, download.content_type, wish.kind):
-                refusal.task_id = wish.task_id
                 raise refusal
             try:
                 async with opened(part, "wb") as sink:
@@ -155,9 +165,16 @@ async def _write(part: Path, task_id: TaskId, data: bytes) -> None:
     await _on_disk(part, task_id, write)
 
 
-async def _on_disk(path: Path, task_id: TaskId, act: Callable[[], object]) -> None:
+def _remove(part: Path) -> None:
     try:
-        await asyncio.to_thread(act)
+        part.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("rh_async.part_left %s: %s", part, error)
+
+
+async def _on_disk(path: Path, task_id: TaskId, act: Callable[[], T]) -> T:
+    try:
+        return await asyncio.to_thread(act)
     except OSError as error:
         raise _save_error(path, error, task_id) from error
 

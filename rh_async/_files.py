@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO, Any, Literal
 
+import anyio
 from aiofiles.threadpool import wrap
 
 
@@ -22,6 +23,8 @@ async def opened(path: Path, mode: Literal["rb", "wb"]) -> AsyncIterator[Any]:
         file = await asyncio.shield(opening)
     except asyncio.CancelledError:
         opening.add_done_callback(_close)
+        with anyio.CancelScope(shield=True):  # who gives up may next remove a file that is only now being made
+            await asyncio.wait({opening})
         raise
     with file:
         yield wrap(file)

@@ -114,7 +114,7 @@ class Job:
 
     def notice(self, snapshot: Snapshot) -> bool:
         """Take an answer; whether it brings news."""
-        if self.snapshot is not None and (self.snapshot.status, self.snapshot.code) == (snapshot.status, snapshot.code):
+        if self.snapshot is not None and _news_of(self.snapshot) == _news_of(snapshot):
             return False
         self.snapshot, self.task_id = snapshot, snapshot.task_id
         self._tell()
@@ -170,6 +170,10 @@ class _Changes(AsyncIterator[Snapshot]):
             raise StopAsyncIteration
         self._seen = job.snapshot
         return job.snapshot
+
+
+def _news_of(snapshot: Snapshot) -> tuple[str, str, bool]:
+    return snapshot.status, snapshot.code, bool(snapshot.outputs)
 
 
 def outcome_of(job: Job, snapshot: Snapshot, *, noticed_utc: datetime) -> Result | JobError:

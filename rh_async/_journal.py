@@ -91,7 +91,11 @@ class Journal:
         """
         self._thread = ThreadPoolExecutor(1, "rh_async journal")
         self.owner = Owner(self.path.with_name(self.path.name + ".owners"))
-        await self._in_thread(lambda: self._guarded(lambda: self._open(api_key)))
+        try:
+            await self._in_thread(lambda: self._guarded(lambda: self._open(api_key)))
+        except JournalError:
+            self._thread.shutdown(wait=False)
+            raise
 
     async def close(self) -> None:
         """Finish what is queued, and be gone."""

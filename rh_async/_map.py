@@ -76,7 +76,8 @@ class Feed:
         while not self._unread:
             if self._over and not self._open:
                 self._raise()
-            self._news = anyio.Event()
+            if self._news.is_set():
+                self._news = anyio.Event()
             await self._news.wait()
         self._room.set()
         return self._unread.popleft()
@@ -147,6 +148,8 @@ class Feed:
             self._tell(job, await save(result), None)
         except RHError as error:
             self._tell(job, result, error)
+        finally:
+            self._tell(job, result, SessionError("the session ended before the result was saved", maybe_billed=True))
 
     def _tell(self, job: Job, result: Result | None, error: RHError | None) -> None:
         if job in self._open and job.request is not None:

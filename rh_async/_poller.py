@@ -41,7 +41,7 @@ class Poller:
     lost: Callable[[Job, RHError], Awaitable[None]]
     changed: Callable[[Snapshot], None]
     key_refused: Callable[[RHError], None]
-    jobs: dict[TaskId, Job] = field(factory=dict, init=False)
+    jobs: dict[TaskId, tuple[Job, ...]] = field(factory=dict, init=False)
     _turn: anyio.Lock = field(factory=anyio.Lock, init=False)
     _changed: anyio.Event = field(factory=anyio.Event, init=False)
     _strange: set[str] = field(factory=set, init=False)
@@ -51,7 +51,7 @@ class Poller:
 
         :param accepted_at: when the server accepted it, on the loop's clock; None for one submitted elsewhere.
         """
-        self.jobs[task_id] = job
+        self.jobs[task_id] = (*self.jobs.get(task_id, ()), job)
         self.agenda.watch(task_id, now=anyio.current_time(), accepted_at=accepted_at)
         self._changed.set()
 
@@ -100,22 +100,24 @@ class Poller:
 
     async def _answered(self, task_id: TaskId, snapshot: Snapshot) -> None:
         now = anyio.current_time()
-        job = self.jobs.get(task_id)
-        if job is None:
+        jobs = self.jobs.get(task_id, ())
+        if not jobs:
             return
         if snapshot.settled and not self._results_may_come(snapshot, now):
             self.forget(task_id)
-            await self.settled(job, snapshot)
+            for job in jobs:
+                await self.settled(job, snapshot)
         elif self.agenda.overdue(task_id, now=now):
-            await self._lose(job, task_id, f"the job was still {snapshot.status} after the polling horizon")
+            await self._lose(jobs, task_id, f"the job was still {snapshot.status} after the polling horizon")
         else:
-            self._goes_on(job, snapshot, now)
+            self._goes_on(jobs, snapshot, now)
 
-    def _goes_on(self, job: Job, snapshot: Snapshot, now: float) -> None:
+    def _goes_on(self, jobs: tuple[Job, ...], snapshot: Snapshot, now: float) -> None:
         if snapshot.status not in IN_FLIGHT and not snapshot.settled and snapshot.status not in self._strange:
             self._strange.add(snapshot.status)
             log.warning("rh_async.unknown_status %s: taken for still running", snapshot.status)
-        if not snapshot.settled and job.notice(snapshot):
+        news = 0 if snapshot.settled else sum(job.notice(snapshot) for job in jobs)
+        if news:
             self.changed(snapshot)
         self.agenda.answered(snapshot.task_id, now=now)
 
@@ -125,21 +127,22 @@ class Poller:
 
     async def _unanswered(self, task_id: TaskId, error: RHError) -> None:
         now = anyio.current_time()
-        job = self.jobs.get(task_id)
-        if job is None:
+        jobs = self.jobs.get(task_id, ())
+        if not jobs:
             return
         if key_refused(error):
             self.key_refused(error)
         elif isinstance(error, NotFound) and error.code == "1004" and not self.agenda.newborn(task_id, now=now):
-            await self._lose(job, task_id, "the server does not know the task, or no longer", code="1004")
+            await self._lose(jobs, task_id, "the server does not know the task, or no longer", code="1004")
         elif self.agenda.overdue(task_id, now=now):
-            await self._lose(job, task_id, f"nothing could be learnt until the polling horizon; last: {error.message}")
+            await self._lose(jobs, task_id, f"nothing could be learnt until the polling horizon; last: {error.message}")
         else:
             self.agenda.unanswered(task_id, now=now)
 
-    async def _lose(self, job: Job, task_id: TaskId, why: str, *, code: str = "") -> None:
+    async def _lose(self, jobs: tuple[Job, ...], task_id: TaskId, why: str, *, code: str = "") -> None:
         self.forget(task_id)
-        await self.lost(job, JobLost(why, task_id=task_id, snapshot=job.snapshot, code=code))
+        for job in jobs:
+            await self.lost(job, JobLost(why, task_id=task_id, snapshot=job.snapshot, code=code))
 
     def forget(self, task_id: TaskId) -> None:
         """Ask no more about a job."""

@@ -12,7 +12,7 @@ from typing import Any
 from attrs import frozen
 
 from . import errors
-from ._codes import CHINA_SITE, GLOBAL_SITE, api_error, http_error, may_have_bought
+from ._codes import CHINA_SITE, GLOBAL_SITE, api_error, final, http_error, may_have_bought
 from ._types import Account, Snapshot, TaskId
 from ._wire import Answer, Call, Route, Wire, json_object, number, structured, text
 
@@ -224,6 +224,6 @@ def _read(answer: Answer, route: Route) -> Wire:
         if body is None:
             raise errors.UnreadableAnswer("the answer is not a JSON object", body=answer.body, phase=route.value)
         return wire
-    if wire.refusal and answer.status != 429:
+    if wire.refusal and (answer.status != 429 or final(wire.refusal)):
         raise api_error(wire.refusal, wire.words, route, answer=answer, task_id=TaskId(wire.task_id))
     raise http_error(answer, route, TaskId(wire.task_id))

@@ -173,7 +173,12 @@ class Request(ABC):
 
 
 def _copied(fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    return dict(fields) if isinstance(fields, Mapping) else fields
+    if not isinstance(fields, Mapping):
+        return fields
+    try:
+        return {name: _swap(value, "", lambda _, leaf: leaf) for name, value in fields.items()}
+    except RecursionError:
+        return dict(fields)  # refused a moment later, by name
 
 
 @frozen
@@ -215,7 +220,7 @@ def _leaves(value: object) -> Iterator[object]:
         yield value
 
 
-def _swap(value: object, name: str, server_value: Callable[[str, Path | Upload], str]) -> object:
+def _swap(value: object, name: str, server_value: Callable[[str, Path | Upload], object]) -> object:
     if isinstance(value, Path | Upload):
         return server_value(name, value)
     if isinstance(value, Mapping):

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -24,6 +24,7 @@ from ._account import AccountDesk
 from ._admission import Admission
 from ._agenda import Agenda, Pace
 from ._downloads import Downloads
+from ._flight import Flight
 from ._job import Job, outcome_of
 from ._journal import Journal
 from ._memory import Memory
@@ -39,6 +40,8 @@ from .errors import JournalError, NoAnswer, RHError, SessionError
 from .events import Changed, Event, Settled
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 OnExit = Literal["detach", "cancel", "drain"]
 """What becomes of jobs in flight when a session is left: they go on remotely, are stopped, or are waited for."""
@@ -62,7 +65,7 @@ class Observer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        if not isinstance(error, Exception):
+        if not isinstance(error, Exception | asyncio.CancelledError):  # nothing is awaited here: that is not ours
             return False
         log.error("rh_async.on_event_failed", exc_info=error)
         return True
@@ -91,6 +94,7 @@ class Services:
     _ready: anyio.Event = field(factory=anyio.Event, init=False)
     _stop: anyio.Event = field(factory=anyio.Event, init=False)
     _refused: RHError | None = field(default=None, init=False)
+    _leaving: bool = field(default=False, init=False)
 
     # --- one lifetime ------------------------------------------------------------------------------------------------
 
@@ -105,7 +109,11 @@ class Services:
         self.transport.open()
         self._host = asyncio.create_task(self._serve(), name="rh_async services")
         self._host.add_done_callback(self._host_ended)
-        await self._ready.wait()
+        try:
+            await self._ready.wait()
+        except asyncio.CancelledError:
+            await self.close()
+            raise
 
     async def close(self) -> RHError | None:
         """Withdraw what has not been sent, finish open POSTs, let go of what runs; why the services crashed, if so.
@@ -125,6 +133,8 @@ class Services:
         return self._failure()
 
     async def _close(self) -> None:
+        self._leaving = True
+        await self._ready.wait()
         self.submissions.withdraw_all()
         if not self._host.done():
             await self._leave_as_told()
@@ -133,20 +143,22 @@ class Services:
         if ids := sorted(self.poller.jobs):
             log.warning("rh_async.left_running %s", " ".join(ids), extra={"task_ids": ids})
         self._break(SessionError("the session ended while the job was running; it goes on remotely"))
+        self.submissions.break_all(SessionError("the session ended"))
         await self.transport.close()
         if self.journal is not None:
             await self.journal.close()
 
-    def check(self) -> None:
+    def check(self, *, asking: bool = True) -> None:
         """Refuse use from elsewhere, or after the end.
 
+        :param asking: whether the server is to be asked anything, which a refused key forbids.
         :raises RHError: the services are not to be used.
         """
-        if self._refused is not None:
+        if asking and self._refused is not None:
             raise self._refused.fresh()
         if failure := self._failure():
             raise failure
-        if self._stop.is_set():
+        if self._leaving:
             raise SessionError("the session has ended")
         try:
             here = asyncio.get_running_loop()
@@ -191,6 +203,7 @@ class Services:
             ended=self._never_accepted,
             tell=self.tell,
             wall=wall,
+            leaving=lambda: self._leaving,
         )
 
     def _host_ended(self, _: asyncio.Task[None]) -> None:
@@ -200,7 +213,11 @@ class Services:
             self.submissions.break_all(failure)
 
     def _failure(self) -> RHError | None:
-        if not self._host.done() or self._host.cancelled() or (cause := self._host.exception()) is None:
+        if not self._host.done() or (self._host.cancelled() and self._stop.is_set()):
+            return None
+        if self._host.cancelled():
+            return SessionError("the session's services were cancelled from outside")
+        if (cause := self._host.exception()) is None:
             return None
         while isinstance(cause, BaseExceptionGroup) and len(cause.exceptions) == 1:
             cause = cause.exceptions[0]
@@ -210,11 +227,12 @@ class Services:
 
     def _break(self, error: RHError) -> None:
         """End the wait for every job in flight, though none has settled: it may be attached to again."""
-        for task_id, job in list(self.poller.jobs.items()):
+        for task_id, jobs in list(self.poller.jobs.items()):
             self.poller.forget(task_id)
-            own = error.fresh()
-            own.task_id = task_id
-            job.end(own)
+            for job in jobs:
+                own = error.fresh()
+                own.task_id, own.key, own.maybe_billed = task_id, job.key, True
+                self._told(job, own)
 
     # --- what the rooms report ---------------------------------------------------------------------------------------
 
@@ -260,7 +278,23 @@ class Services:
         """Nothing more is asked and nothing more is sent; the jobs stay as the server has them."""
         self._refused = error.fresh()
         self._break(error)
-        self.submissions.withdraw_all()
+        self.submissions.withdraw_all(error)
+
+    async def lend(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do a caller's work as the session's own, so that it ends with the session; given up, it is stopped first.
+
+        :raises SessionError: the session ended first.
+        :raises RHError: the work failed.
+        """
+        flight = Flight[T]()
+        self.tasks.start_soon(flight.fly, work)
+        try:
+            return await flight.value()
+        except asyncio.CancelledError:
+            flight.scope.cancel()
+            with anyio.CancelScope(shield=True):
+                await flight.landed.wait()
+            raise
 
     def new_job(self, request: Request | None = None, **facts: Any) -> Job:
         """A handle that can be stopped."""
@@ -291,7 +325,7 @@ class Services:
 
     async def _leave_as_told(self) -> None:
         """Cancel what runs, or wait for it, if that is how the session is to be left."""
-        jobs = list(self.poller.jobs.values())
+        jobs = [job for several in self.poller.jobs.values() for job in several]
         if self.on_exit == "cancel":
             for job in jobs:
                 with self._told_only():

@@ -198,7 +198,7 @@ class Session:
         """
         services, known = self._open(), _task_id(task_id)
         if known in services.poller.jobs:
-            return services.poller.jobs[known]
+            return services.poller.jobs[known][0]
         job = services.new_job(task_id=known)
         services.poller.watch(job, known)
         return job
@@ -210,7 +210,8 @@ class Session:
         :raises NotFound: the server does not know the task, or no longer.
         :raises RHError: nothing could be learnt.
         """
-        return await self._open().look(_task_id(task_id))
+        services = self._open()
+        return await services.lend(partial(services.look, _task_id(task_id)))
 
     async def cancel(self, task_id: str) -> Snapshot:
         """Ask that a task be stopped, and tell what became of it: it may have been over already.
@@ -219,7 +220,8 @@ class Session:
         :raises NotFound: the server does not know the task, or no longer.
         :raises RHError: nothing could be learnt.
         """
-        return await self._open().desk.cancel(_task_id(task_id))
+        services = self._open()
+        return await services.lend(partial(services.desk.cancel, _task_id(task_id)))
 
     async def account(self) -> Account:
         """Key type, limit, tasks and wallet.
@@ -227,7 +229,8 @@ class Session:
         :raises AuthenticationFailed: the key is refused.
         :raises RHError: nothing could be learnt.
         """
-        return await self._open().desk.account()
+        services = self._open()
+        return await services.lend(services.desk.account)
 
     async def resume(self, *, save_to: str | os.PathLike[str] | None = None) -> Resumed:
         """Take over what dead sessions left in the journal: watch what runs, save what is done, show what is uncertain.
@@ -273,7 +276,8 @@ class Session:
         services, task_id = self._open(), decode_delivery(body)
         if task_id is None:
             return None
-        if (job := services.poller.jobs.get(task_id)) is not None:
+        if task_id in services.poller.jobs:
+            job = services.poller.jobs[task_id][0]
             await services.poller.told(await services.look(task_id))
             return job
         return None if services.journal is None else await services.recovery.delivered(task_id, nonce)
@@ -284,7 +288,8 @@ class Session:
         :raises MediaRefused: it cannot be read.
         :raises RHError: it could not be brought up.
         """
-        return await self._open().uploads.bring(Media(Path(path), "file"))
+        services = self._open()
+        return await services.lend(partial(services.uploads.bring, Media(Path(path), "file")))
 
     async def save(
         self, result: Result, folder: str | os.PathLike[str], *, overwrite: bool = False
@@ -295,7 +300,9 @@ class Session:
         :raises SaveError: the disk refused.
         :raises RHError: an output could not be fetched.
         """
-        return await self._open().save(result, Path(folder), overwrite=overwrite)
+        services = self._open(asking=False)
+        where = _folder(folder) or Path()
+        return await services.lend(partial(services.save, result, where, overwrite=overwrite))
 
     async def _saved(self, folder: str | os.PathLike[str], overwrite: bool, result: Result) -> Result:
         return evolve(result, paths=await self.save(result, folder, overwrite=overwrite))
@@ -309,15 +316,17 @@ class Session:
                 self._services.submissions.withdraw(job)
             raise
 
-    def _open(self) -> Services:
+    def _open(self, *, asking: bool = True) -> Services:
         if self._services is None:
             raise SessionError("the session is not open: use it inside 'async with'")
-        self._services.check()
+        self._services.check(asking=asking)
         return self._services
 
 
 def _folder(given: str | os.PathLike[str] | None) -> Path | None:
-    return None if given is None else Path(given)
+    if given is not None and (not isinstance(given, str | os.PathLike) or "\0" in os.fsdecode(given)):
+        raise RequestRefused(f"save_to = {given!r:.80}: must be a folder's path")
+    return None if given is None else Path(os.fsdecode(given))
 
 
 def _task_id(given: object) -> TaskId:
@@ -338,7 +347,11 @@ def _api_key(given: str | None, environment: Mapping[str, str]) -> str:
 def _base_url(given: str | None, environment: Mapping[str, str]) -> str:
     named = given or environment.get("RUNNINGHUB_BASE_URL") or environment.get("RH_API_BASE_URL") or GLOBAL_SITE
     url = named.strip().rstrip("/").removesuffix(_API_SUFFIX)
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigurationError(f"base_url = {named!r}: must look like {GLOBAL_SITE}")
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc
+    except ValueError:
+        usable = False
+    if not usable:  # not shown: it may hold a password
+        raise ConfigurationError(f"base_url must look like {GLOBAL_SITE}, without user name or password")
     return url

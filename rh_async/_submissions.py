@@ -7,6 +7,7 @@ that say "later"; whatever else goes wrong after its headers left is a `SubmitUn
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from datetime import datetime
@@ -40,9 +41,12 @@ from .errors import (
 )
 from .events import Event, Submitted, Waiting
 
+log = logging.getLogger(__name__)
+
 _AHEAD = 8
 """How many jobs may be uploaded before there is a place for them, so that a freed one is filled at once."""
 
+_ADOPTION_PATIENCE = 60.0  # seconds: a session that is being left waits for this too
 _ADOPTION_WAITS = (0.0, 5.0, 15.0)
 """A refusal that carries a task id is asked about at 0, 5 and 20 s before it is believed (contract 12.13)."""
 
@@ -55,6 +59,7 @@ class Submissions:
     :param accepted: takes a job and the answer that accepted it.
     :param ended: takes a job that will never be accepted, and why.
     :param wall: tells the time of day.
+    :param leaving: whether the session is being closed in order.
     """
 
     transport: Transport
@@ -67,7 +72,10 @@ class Submissions:
     ended: Callable[[Job, RHError], None]
     tell: Callable[[Event], None]
     wall: Callable[[], datetime]
+    leaving: Callable[[], bool]
     _waiting: dict[Job, Wish] = field(factory=dict, init=False)
+    _left: set[Job] = field(factory=set, init=False)  #: whose POST left, and nobody has said how it ended
+    _why: RHError | None = field(default=None, init=False)
     _placed: set[Job] = field(factory=set, init=False)
     _chains: dict[Job, anyio.CancelScope] = field(factory=dict, init=False)
     _tickets: int = field(init=False)
@@ -95,8 +103,12 @@ class Submissions:
             del self._waiting[job]
             self._withdrawn(job)
 
-    def withdraw_all(self) -> None:
-        """Stop every job whose POST has not left."""
+    def withdraw_all(self, why: RHError | None = None) -> None:
+        """Stop every job whose POST has not left.
+
+        :param why: what they end with; None if nothing is wrong.
+        """
+        self._why = why
         while self._waiting:
             self._withdrawn(self._waiting.popitem()[0])
         for scope in self._chains.values():
@@ -104,11 +116,12 @@ class Submissions:
 
     def break_all(self, error: RHError) -> None:
         """The services crashed: end every job that was on its way, whose fate nobody can tell."""
-        for job in [*self._waiting, *self._chains]:
+        for job in [job for job in (*self._waiting, *self._chains) if not job.done]:
             own = error.fresh()
-            own.maybe_billed = job in self._chains
+            own.maybe_billed = job in self._left
             self.ended(job, own)
         self._waiting.clear()
+        self._chains.clear()
 
     def leave(self, job: Job) -> None:
         """A job settled: its place and its ticket, if it had them, are free."""
@@ -123,7 +136,7 @@ class Submissions:
         self._hand_out()
 
     def _hand_out(self) -> None:
-        while self._waiting and self._tickets > 0:
+        while self._waiting and self._tickets > 0 and not self.tasks.cancel_scope.cancel_called:
             self._tickets -= 1
             job = next(iter(self._waiting))
             self._chains[job] = anyio.CancelScope()
@@ -135,9 +148,12 @@ class Submissions:
             with self._chains[job]:
                 await self._submit(job, job.request, wish)
         except RHError as error:
+            if self._chains[job].cancel_called:
+                log.warning("rh_async.given_up %s", error, extra={"error": error})
             self.ended(job, error)
         except asyncio.CancelledError:
-            await self._carried(job)
+            if self.leaving():  # else the services are crashing, and say so themselves
+                await self._carried(job)
             raise
         await self._carried(job)
 
@@ -152,8 +168,16 @@ class Submissions:
                 self._withdrawn(job)
 
     def _withdrawn(self, job: Job) -> None:
-        if not job.done:
-            self.ended(job, JobCancelled("the job was withdrawn before it was sent", maybe_billed=False))
+        if job.done:
+            return
+        if job in self._left:
+            self._left.discard(job)
+            self.ended(job, SubmitUnknown("the wait for the submit's answer was cut off from outside", phase="submit"))
+        elif self._why is not None:
+            self.ended(job, self._why.fresh())
+        else:
+            why = "the job was withdrawn before it was sent"
+            self.ended(job, JobCancelled(why, phase="submit", maybe_billed=False))
 
     async def _submit(self, job: Job, request: Request, wish: Wish) -> None:
         media = list(request.media())
@@ -192,7 +216,7 @@ class Submissions:
             try:
                 snapshot = await self._asked(job, call, post)
             except (ApiError, SubmitUnknown) as error:
-                if error.task_id is None:
+                if error.task_id is None or self._ours(error.task_id):
                     await self._remembered(job, error)
                     raise
                 snapshot = await self._adopted(job, error.task_id, error)
@@ -204,7 +228,7 @@ class Submissions:
         await self.memory.submitting(job)
         post.shield = False
         try:
-            return await self.transport.ask(call, self._decode, on_sent=partial(setattr, post, "shield", True))
+            return await self.transport.ask(call, self._decode, on_sent=partial(self._leaves, job, post))
         except (NoAnswer, UnreadableAnswer) as error:
             raise submit_unknown(error) from error
         finally:
@@ -212,10 +236,19 @@ class Submissions:
                 post.shield = True
                 await self.memory.unsent(job)
 
+    def _leaves(self, job: Job, post: anyio.CancelScope) -> None:
+        post.shield = True
+        self._left.add(job)
+
+    def _ours(self, task_id: TaskId) -> bool:
+        """Whether another submission of this session has bought the task, so that a refusal names it in vain."""
+        return any(job in self._placed for job in self.poller.jobs.get(task_id, ()))
+
     def _decode(self, answer: Answer) -> Snapshot:
         return decode_submit(answer, currency=self.poller.currency)
 
     async def _remembered(self, job: Job, error: ApiError | SubmitUnknown) -> None:
+        self._left.discard(job)
         if error.retryable:
             await self.memory.unsent(job)
         else:
@@ -223,25 +256,38 @@ class Submissions:
 
     async def _adopted(self, job: Job, task_id: TaskId, refusal: ApiError | SubmitUnknown) -> Snapshot:
         """Ask about a refusal's task before believing the refusal."""
-        for wait in _ADOPTION_WAITS:
+        why: BaseException | None = None
+        with anyio.move_on_after(_ADOPTION_PATIENCE):
+            try:
+                return await self._found(task_id)
+            except NotFound:
+                await self._remembered(job, refusal)
+                raise refusal from None
+            except RHError as error:
+                why = error
+        unknown = submit_unknown(refusal)
+        await self._remembered(job, unknown)
+        raise unknown from why
+
+    async def _found(self, task_id: TaskId) -> Snapshot:
+        for wait in _ADOPTION_WAITS[:-1]:
             await anyio.sleep(wait)
             try:
                 return await self.transport.persist(partial(self.poller.look, task_id))
             except NotFound:
                 continue
-            except RHError as error:
-                unknown = submit_unknown(refusal)
-                await self._remembered(job, unknown)
-                raise unknown from error
-        await self._remembered(job, refusal)
-        raise refusal
+        await anyio.sleep(_ADOPTION_WAITS[-1])
+        return await self.transport.persist(partial(self.poller.look, task_id))
 
     async def _accept(self, job: Job, request: Request, snapshot: Snapshot) -> None:
         self.admission.accepted()
         job.submitted_utc = self.wall()
         await self.memory.submitted(job, snapshot)
+        self._left.discard(job)
         self._placed.add(job)
         job.notice(snapshot)
+        if self._chains[job].cancel_called:
+            log.warning("rh_async.given_up %s goes on", snapshot.task_id, extra={"task_ids": [snapshot.task_id]})
         self.tell(Submitted(task_id=snapshot.task_id, endpoint=request.endpoint))
         await self.accepted(job, snapshot)
 

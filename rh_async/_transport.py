@@ -29,6 +29,7 @@ __all__ = ["SSL", "Download", "FileBody", "Retry", "Timeouts", "TraceConfig", "T
 
 SSL = tls.SSLContext | bool | aiohttp.Fingerprint | None
 
+_FIRST_GAP, _LARGEST_GAP, _SMALLEST_GAP = 0.05, 2.0, 0.01  # seconds between two calls after a rate limit
 _LONGEST_PAUSE = 3600.0  # seconds; whoever asks for more is asked again then
 _LARGEST_ANSWER = 4 * 1024 * 1024  # no documented answer comes near; the rest of a larger one is not read
 
@@ -87,6 +88,8 @@ class Transport:
     _submits: aiohttp.ClientSession = field(init=False, repr=False)
     _outside: aiohttp.ClientSession = field(init=False, repr=False)
     _quiet_until: float = field(default=float("-inf"), init=False, repr=False)
+    _next_turn: float = field(default=float("-inf"), init=False, repr=False)
+    _gap: float = field(default=0.0, init=False, repr=False)
 
     def open(self) -> None:
         """Open the pools; needs a running loop, touches no network."""
@@ -95,7 +98,8 @@ class Transport:
         # A POST on a kept-alive connection that the server has just closed would fail after its headers left: a false
         # SubmitUnknown. A handshake per paid job is cheap.
         self._submits = self._pool(key, force_close=True)
-        self._outside = self._pool({})
+        # Compressed, a file's length would say nothing of the bytes that come.
+        self._outside = self._pool({hdrs.ACCEPT_ENCODING: "identity"})
 
     async def close(self) -> None:
         """Close the pools."""
@@ -120,10 +124,12 @@ class Transport:
         await self._quiet()
         answer = await self._exchange(call, file, on_sent)
         try:
-            return decode(answer)
+            decoded = decode(answer)
         except errors.RateLimited as error:
             self._pause(error.retry_after)
             raise
+        self._gap = self._gap * 0.9 if self._gap > _SMALLEST_GAP else 0.0
+        return decoded
 
     async def persist(self, attempt: Callable[[], Awaitable[T]], *, but: type[errors.RHError] | tuple[()] = ()) -> T:
         """Repeat what is harmless to repeat, as `Retry` says; rate limits do not use up its patience.
@@ -140,7 +146,8 @@ class Transport:
                 now = anyio.current_time()
                 failing_since = now if failing_since is None or isinstance(error, errors.RateLimited) else failing_since
                 hopeless = not error.retryable or isinstance(error, but)
-                if hopeless or now - failing_since >= self.retry.patience:
+                spent = now - failing_since >= self.retry.patience and not isinstance(error, errors.RateLimited)
+                if hopeless or spent:
                     raise error.after(earlier)  # noqa: B904 - the error itself, with what came before it
                 earlier = [*earlier[-7:], error]
             await self.rest(len(earlier))
@@ -155,12 +162,13 @@ class Transport:
 
         :raises TransportError: it could not be reached.
         """
-        with _translated("download", lambda: True):
+        await self._quiet()
+        with _translated("download", lambda: False):
             response = await self._outside.get(url, timeout=self._patient(self.timeouts.stall))
         try:
             yield Download(
                 status=response.status,
-                length=response.content_length,
+                length=None if hdrs.CONTENT_ENCODING in response.headers else response.content_length,
                 content_type=response.content_type,
                 response=response,
             )
@@ -199,7 +207,8 @@ class Transport:
         return aiohttp.ClientTimeout(total=whole, sock_connect=self.timeouts.connect, sock_read=self.timeouts.read)
 
     def _patient(self, silence: float) -> aiohttp.ClientTimeout:
-        return aiohttp.ClientTimeout(total=None, sock_connect=self.timeouts.connect, sock_read=silence)
+        # connect covers a proxy's CONNECT too; the pools have no limit, so there is no wait for a place in them.
+        return aiohttp.ClientTimeout(total=None, connect=self.timeouts.connect, sock_read=silence)
 
     def _pool(self, headers: dict[str, str], *, force_close: bool = False) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
@@ -218,11 +227,17 @@ class Transport:
     def _pause(self, asked: float | None) -> None:
         wait = (asked or self.retry.first) + self.rng.uniform(0.0, max(1.0, self.retry.first))
         self._quiet_until = max(self._quiet_until, anyio.current_time() + wait)
+        self._gap = min(max(self._gap * 2.0, _FIRST_GAP), _LARGEST_GAP)
         self.on_pause(wait)
 
     async def _quiet(self) -> None:
-        while anyio.current_time() < self._quiet_until:  # noqa: ASYNC110 - another rate limit may prolong it meanwhile
-            await anyio.sleep_until(self._quiet_until)
+        """Wait while everything is held back; then calls go one by one, the further apart the more was limited."""
+        while (now := anyio.current_time()) < max(self._quiet_until, self._next_turn):
+            turn = max(now, self._quiet_until, self._next_turn)
+            self._next_turn = turn + self._gap
+            await anyio.sleep_until(turn)
+            if turn >= self._quiet_until:  # else another rate limit has prolonged the pause meanwhile
+                return
 
 
 @frozen(kw_only=True)
@@ -285,15 +300,23 @@ def _sent_trace() -> TraceConfig:
 def _translated(phase: str, sent: Callable[[], bool]) -> Iterator[None]:
     try:
         yield
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        # ValueError: what aiohttp and the resolver raise over addresses and headers that nobody could use.
         raise _translate(error, phase, sent()) from error
 
 
 def _translate(error: Exception, phase: str, sent: bool) -> errors.TransportError:
-    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    words = f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
+    words = _words(error)
     if sent:
         return errors.NoAnswer(f"{phase}: no whole answer came back ({words})", phase=phase)
     # Neither a certificate nor a malformed address gets better by itself.
-    hopeless = isinstance(error, aiohttp.ClientSSLError | aiohttp.InvalidURL)
+    hopeless = isinstance(error, aiohttp.ClientSSLError | ValueError)
     return errors.NeverArrived(f"{phase}: the server was not reached ({words})", phase=phase, retryable=not hopeless)
+
+
+def _words(error: Exception) -> str:
+    """What went wrong, without what an exception's own text may hold: a proxy's address holds its password."""
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"{type(error).__name__}: HTTP {error.status} {error.message}"
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    return f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__

@@ -13,19 +13,20 @@ import re
 import stat
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
 from attrs import define, field, frozen
 
+from ._flight import Flight
 from ._journal import Journal
 from ._protocol import decode_upload, encode_upload
 from ._request import Media, MediaLimits
 from ._sniff import HEAD, kind_of
 from ._transport import FileBody, Transport
 from ._types import Upload
-from .errors import MediaRefused, RHError
+from .errors import MediaRefused
 from .events import Event, Uploaded, Uploading
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,8 @@ _AT_ONCE = 8
 _LINK_LIFE = 23 * 3600.0  # an hour less than the signature's 24 h (contract 5.1)
 _DOUBTFUL_MB = 30  # documented for the upload itself, while model limits reach 500 MB (contract 5.1)
 _MB = 1024 * 1024
+_SUFFIX = re.compile(r"[a-z0-9]{1,8}")
+_REMEMBERED = 10_000
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -54,29 +57,6 @@ class _File:
     @property
     def identity(self) -> Hashable:
         return self.device, self.inode, self.size, self.mtime_ns
-
-
-@define(eq=False)
-class _Flight(Generic[T]):
-    """One piece of work that everybody who wants its value shares."""
-
-    landed: anyio.Event = field(factory=anyio.Event)
-    values: list[T] = field(factory=list)
-    error: RHError | None = None
-
-    async def fly(self, work: Callable[[], Awaitable[T]]) -> None:
-        try:
-            self.values.append(await work())
-        except RHError as error:
-            self.error = error
-        finally:
-            self.landed.set()
-
-    async def value(self) -> T:
-        await self.landed.wait()
-        if self.error is not None:
-            raise self.error.fresh()
-        return self.values[0]
 
 
 @frozen
@@ -101,8 +81,9 @@ class Uploads:
     tasks: TaskGroup
     tell: Callable[[Event], None]
     journal: Journal | None = None
-    _hashes: dict[Hashable, _Flight[str]] = field(factory=dict, init=False)
-    _flights: dict[str, _Flight[_Stored]] = field(factory=dict, init=False)
+    _hashes: dict[Hashable, Flight[str]] = field(factory=dict, init=False)
+    _flights: dict[str, Flight[_Stored]] = field(factory=dict, init=False)
+    _known: dict[str, _Stored] = field(factory=dict, init=False)  #: the last answer for each content
     _lanes: anyio.CapacityLimiter = field(factory=lambda: anyio.CapacityLimiter(_AT_ONCE), init=False)
 
     async def bring(self, media: Media) -> Upload:
@@ -127,24 +108,29 @@ class Uploads:
 
     async def renewed(self, upload: Upload) -> Upload:
         """The same upload with a link that lives: what this session brought up is brought up again when it is old."""
-        flight = self._flights.get(upload.sha256)
-        if flight is None or not flight.values:
+        stored = self._known.get(upload.sha256)
+        if stored is None:
             return upload
-        stored = flight.values[0]
         if anyio.current_time() < stored.until:
             return stored.upload
-        return await self.bring(Media(stored.path, "", stored.limits))
+        again = await self.bring(Media(stored.path, "", stored.limits))
+        if again.sha256 != upload.sha256:
+            raise MediaRefused(f"{stored.path} changed since it went up; nothing was submitted")
+        return again
 
     async def _store(self, sha256: str, file: _File, limits: MediaLimits | None) -> _Stored:
         flight = self._flights.get(sha256)
         if flight is not None and flight.values and anyio.current_time() >= flight.values[0].until:
             del self._flights[sha256]
-        return await self._shared(self._flights, sha256, lambda: self._send(sha256, file, limits))
+        stored = await self._shared(self._flights, sha256, lambda: self._send(sha256, file, limits))
+        self._known[sha256] = stored
+        return stored
 
-    async def _shared(self, flights: dict[K, _Flight[T]], key: K, work: Callable[[], Awaitable[T]]) -> T:
+    async def _shared(self, flights: dict[K, Flight[T]], key: K, work: Callable[[], Awaitable[T]]) -> T:
         flight = flights.get(key)
         if flight is None or flight.error is not None:
-            flight = flights[key] = _Flight[T]()
+            _forget_oldest(flights)
+            flight = flights[key] = Flight[T]()
             self.tasks.start_soon(flight.fly, work)
         return await flight.value()
 
@@ -192,6 +178,14 @@ class Uploads:
         return lambda sent: self.tell(Uploading(path=file.path, bytes=sent, total=file.size))
 
 
+def _forget_oldest(flights: dict[Any, Any]) -> None:
+    """Keep memory bounded over a run of very many files; what is forgotten is hashed or sent once more."""
+    if len(flights) >= _REMEMBERED:
+        landed = (key for key, flight in flights.items() if flight.landed.is_set())
+        if (oldest := next(landed, None)) is not None:
+            del flights[oldest]
+
+
 def _another_sha(file_name: str, sha256: str) -> bool:
     named = _SHA256.search(file_name)
     return named is not None and named.group() != sha256
@@ -207,14 +201,15 @@ def _inspect(media: Media) -> _File:
             raise MediaRefused(f"{path} is {what}; give the file itself")
         with path.open("rb") as source:
             head = source.read(HEAD)
-    except OSError as error:
-        raise MediaRefused(f"{path} cannot be read: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:  # ValueError: no file can have such a name
+        raise MediaRefused(f"{path!r:.300} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if not facts.st_size:
         raise MediaRefused(f"{path} is empty")
     kind = kind_of(head)
     _check(media, kind, facts.st_size)
     suffix = path.suffix.lower().lstrip(".")
-    return _File(path, facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, kind or suffix or "bin")
+    named = suffix if _SUFFIX.fullmatch(suffix) else "bin"
+    return _File(path, facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, kind or named)
 
 
 def _check(media: Media, kind: str | None, size: int) -> None:

@@ -261,10 +261,11 @@ class JobError(RHError):
         task_id: TaskId | None = None,
         snapshot: Snapshot | None = None,
         code: str = "",
+        phase: str = "query",
         maybe_billed: bool | None = None,
         advice: str | None = None,
     ) -> None:
-        super().__init__(message, phase="query", code=code, task_id=task_id, maybe_billed=maybe_billed, advice=advice)
+        super().__init__(message, phase=phase, code=code, task_id=task_id, maybe_billed=maybe_billed, advice=advice)
         self.snapshot = snapshot
 
 
