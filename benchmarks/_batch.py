@@ -20,7 +20,6 @@ from attrs import frozen
 from rh_async import ModelRequest, Pace, Retry, Session, SubmitUnknown, Timeouts
 
 _BRISK = Pace(interval=0.05, questions_per_second=400.0, ceiling=0.2)
-_SHORT = Timeouts(connect=2.0, read=0.4, stall=5.0)
 _QUICK = Retry(first=0.02, ceiling=0.1)
 
 
@@ -30,6 +29,7 @@ class Batch:
 
     :param journal: the file that all starts of the batch share.
     :param folder: where the outputs go.
+    :param read: how long an answer may take, in seconds.
     """
 
     url: str
@@ -38,10 +38,12 @@ class Batch:
     folder: Path
     keys: tuple[str, ...]
     in_flight: int = 50
+    read: float = 0.4
 
     def session(self, **more: Any) -> Session:
         """A session as the batch wants it."""
-        settings: dict[str, Any] = {"pace": _BRISK, "timeouts": _SHORT, "retry": _QUICK, "in_flight": self.in_flight}
+        timeouts = Timeouts(connect=2.0, read=self.read, stall=5.0)
+        settings: dict[str, Any] = {"pace": _BRISK, "timeouts": timeouts, "retry": _QUICK, "in_flight": self.in_flight}
         return Session(self.api_key, base_url=self.url, journal=self.journal, **settings, **more)
 
 

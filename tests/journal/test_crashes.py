@@ -1,0 +1,261 @@
+"""A crash before and after every move, under every kind of fault of the submit route: bought once, and never lost.
+
+The session is killed at its journal's first change, then at its second, and so on until it comes through alive; each
+time another one comes back to the same journal and wants the same keys. The ledger and the journal are compared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from itertools import count
+from pathlib import Path
+
+import pytest
+from attrs import frozen
+
+from benchmarks._batch import key_of, request_of
+from rh_async import ApiError, Session, SubmitUnknown
+from rh_async._records import MOVES, State
+from rh_async.emulator import Emulator, Fault
+from tests.journal.killing import Assassin, Row, bury, journal_of, rows_of
+
+Open = Callable[[Path], Session]
+
+ALWAYS = {"→claimed", "claimed→submitting", "submitting→submitted", "submitted→settled", "settled→saved", "inherit"}
+FOR_NOW, FINAL, UNKNOWN = "submitting→claimed", "submitting→refused", "submitting→uncertain"
+
+
+@frozen
+class Case:
+    """A fault that strikes the first of two submits, and a move that it leads to."""
+
+    fault: Fault
+    move: str
+
+    def __str__(self) -> str:
+        return "-".join(filter(None, [self.fault.kind, self.fault.code, "accepted" if self.fault.accepted else ""]))
+
+
+CASES = [
+    Case(Fault("slow", seconds=20), "submitting→submitted"),
+    Case(Fault("success_on_submit"), "submitted→settled"),
+    Case(Fault("refused_with_task"), "submitting→submitted"),
+    Case(Fault("refuse", seconds=5), FOR_NOW),
+    Case(Fault("code", code="421"), FOR_NOW),
+    Case(Fault("http_429"), FOR_NOW),
+    Case(Fault("refused_with_ghost"), FOR_NOW),
+    Case(Fault("code", code="812"), FINAL),
+    Case(Fault("drop_unread"), UNKNOWN),
+    Case(Fault("drop_after_accept"), UNKNOWN),
+    Case(Fault("hang"), UNKNOWN),
+    Case(Fault("hang", accepted=True), UNKNOWN),
+    Case(Fault("gateway_502"), UNKNOWN),
+    Case(Fault("code", code="1005"), UNKNOWN),
+    Case(Fault("unreadable"), UNKNOWN),
+]
+
+
+@pytest.fixture
+def assassin(monkeypatch: pytest.MonkeyPatch) -> Assassin:
+    assassin = Assassin()
+    assassin.watch(monkeypatch)
+    return assassin
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Emulator]:
+    """One whose tasks are over after the first few questions."""
+    async with Emulator(seed=1, run_time=4.0) as server:
+        yield server
+
+
+@pytest.fixture
+def open_on(server: Emulator) -> Open:
+    return lambda book: Session(server.api_key, base_url=server.url, journal=book)
+
+
+def test_the_sweep_meets_every_move_of_the_table() -> None:
+    met = ALWAYS | {case.move for case in CASES} | {"uncertain→submitted", "uncertain→abandoned"}
+    assert {f"{now}→{to}" for now, moves in MOVES.items() for to in moves} <= met
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("case", CASES, ids=str)
+async def test_a_crash_at_any_move_buys_nothing_twice_and_loses_nothing(
+    case: Case, after: bool, assassin: Assassin, server: Emulator, open_on: Open, tmp_path: Path
+) -> None:
+    for number in count(1):
+        book, keys = tmp_path / f"{number}.db", (f"{number}-a", f"{number}-b")
+        server.faults.clear()
+        server.faults.add(case.fault)
+        killed = await _lives_until(open_on(book), assassin, number, keys, tmp_path, after=after)
+        ends = await _comes_back(open_on(book), keys, tmp_path)
+        _adds_up(server, book, ends, {killed})
+        if not killed:
+            break
+    assert ALWAYS | {case.move} <= assassin.met
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(
+    ("left", "then"),
+    [("claimed→submitting", UNKNOWN), ("submitting→submitted", "inherit"), ("submitted→settled", "settled→saved")],
+)
+async def test_a_crash_while_coming_back_from_a_crash_buys_nothing_twice_and_loses_nothing(
+    left: str, then: str, after: bool, assassin: Assassin, server: Emulator, open_on: Open, tmp_path: Path
+) -> None:
+    for number in count(1):
+        book, keys = tmp_path / f"{number}.db", (f"{number}-a", f"{number}-b")
+        first = await _killed_after(left, open_on(book), assassin, keys, tmp_path)
+        second = await _lives_until(open_on(book), assassin, number, keys, tmp_path, after=after)
+        ends = await _comes_back(open_on(book), keys, tmp_path)
+        _adds_up(server, book, ends, {first, second})
+        if not second:
+            break
+    assert then in assassin.met
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_a_crash_while_an_uncertain_submit_is_resolved_leaves_it_uncertain_or_adopted(
+    after: bool, assassin: Assassin, server: Emulator, open_on: Open, tmp_path: Path
+) -> None:
+    for number in count(1):
+        book, key = tmp_path / f"{number}.db", f"{number}-a"
+        task_id = await _left_uncertain(server, open_on(book), key)
+        session = await _open(open_on(book))
+        assassin.aim(session, number, after=after)
+        killed = await _unless_killed(session, assassin, [_adopted(session, key, task_id)])
+        async with open_on(book) as later:
+            if await later.uncertain():
+                await later.resolve(key, task_id=task_id)
+            assert (await later.run(request_of(key), key=key, save_to=tmp_path)).task_id == task_id
+        _adds_up(server, book, {key: State.SAVED}, {killed})
+        if not killed:
+            break
+    assert {"uncertain→submitted", "inherit"} <= assassin.met
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_a_crash_while_an_uncertain_submit_is_abandoned_leaves_it_uncertain_or_abandoned(
+    after: bool, assassin: Assassin, server: Emulator, open_on: Open, tmp_path: Path
+) -> None:
+    for number in (1, 2):
+        book, key = tmp_path / f"{number}.db", f"{number}-a"
+        await _left_uncertain(server, open_on(book), key)
+        session = await _open(open_on(book))
+        assassin.aim(session, number, after=after)
+        killed = await _unless_killed(session, assassin, [session.abandon(key)])
+        assert bool(killed) is (number == 1)
+        (row,) = rows_of(book)
+        assert row.state is (State.UNCERTAIN if killed and not after else State.ABANDONED)
+        assert len([task for task in server.ledger.tasks if key_of(task.endpoint) == key]) == 1
+    assert "uncertain→abandoned" in assassin.met
+
+
+# --- lives -----------------------------------------------------------------------------------------------------------
+
+
+async def _open(session: Session) -> Session:
+    return await session.__aenter__()
+
+
+async def _lives_until(
+    session: Session, assassin: Assassin, number: int, keys: Iterable[str], folder: Path, *, after: bool
+) -> str:
+    """Want every key, and be killed at the nth change on the way; the dead session's name, "" if it came through."""
+    await _open(session)
+    assassin.aim(session, number, after=after)
+    return await _unless_killed(session, assassin, [_wanted(session, keys, folder)])
+
+
+async def _killed_after(move: str, session: Session, assassin: Assassin, keys: Iterable[str], folder: Path) -> str:
+    """Want every key, and be killed once one has made a move; the dead session's name."""
+    await _open(session)
+    assassin.aim(session, 1, after=True, move=move)
+    killed = await _unless_killed(session, assassin, [_wanted(session, keys, folder)])
+    assert killed
+    return killed
+
+
+async def _unless_killed(session: Session, assassin: Assassin, calls: Iterable[Awaitable[object]]) -> str:
+    """Let calls of a session go on until they are over, or it is dead."""
+    calling = asyncio.gather(*calls, return_exceptions=True)
+    dying = asyncio.ensure_future(assassin.died.wait())
+    await asyncio.wait({calling, dying}, return_when=asyncio.FIRST_COMPLETED)
+    dying.cancel()
+    if not assassin.struck:
+        await session.__aexit__(None, None, None)
+        return ""
+    await _ended(session, calling)
+    return journal_of(session).owner.name
+
+
+async def _ended(session: Session, calling: asyncio.Future[object]) -> None:
+    calling.cancel()
+    await asyncio.wait({calling})
+    await bury(session)
+
+
+async def _wanted(session: Session, keys: Iterable[str], folder: Path) -> dict[str, State]:
+    await session.resume()
+    ends = await asyncio.gather(*(_end_of(session, key, folder) for key in keys))
+    return dict(zip(keys, ends, strict=True))
+
+
+async def _end_of(session: Session, key: str, folder: Path) -> State:
+    """Run one key; what was refused for good is wanted once more."""
+    for _ in range(2):
+        try:
+            assert (await session.run(request_of(key), key=key, save_to=folder)).paths
+        except SubmitUnknown:
+            return State.UNCERTAIN
+        except ApiError:
+            continue
+        else:
+            return State.SAVED
+    return State.REFUSED
+
+
+async def _comes_back(session: Session, keys: Iterable[str], folder: Path) -> dict[str, State]:
+    async with session:
+        return await _wanted(session, keys, folder)
+
+
+async def _left_uncertain(server: Emulator, session: Session, key: str) -> str:
+    """Leave a key uncertain that was bought; the task."""
+    server.faults.add(Fault("drop_after_accept"))
+    async with session:
+        with pytest.raises(SubmitUnknown):
+            await session.run(request_of(key), key=key)
+    return server.ledger.tasks[-1].task_id
+
+
+async def _adopted(session: Session, key: str, task_id: str) -> None:
+    await (await session.resolve(key, task_id=task_id))
+
+
+# --- the sum ---------------------------------------------------------------------------------------------------------
+
+
+def _adds_up(server: Emulator, book: Path, ends: dict[str, State], killed: set[str]) -> None:
+    """No key has two tasks, every task is a row's or in doubt, and what is not in doubt is saved."""
+    tasks = [(key_of(task.endpoint), task.task_id) for task in server.ledger.tasks]
+    bought = Counter(key for key, _ in tasks if key in ends)
+    rows = rows_of(book)
+    last = {row.key: row for row in rows}
+    assert all(number == 1 for number in bought.values())
+    assert {row.task_id for row in rows if row.task_id} <= {task_id for _, task_id in tasks}
+    for key, task_id in tasks:
+        assert key not in ends or task_id in {row.task_id for row in rows} or last[key].state is State.UNCERTAIN
+    assert {key: row.state for key, row in last.items()} == ends
+    assert set(ends.values()) <= {State.SAVED, State.UNCERTAIN}
+    for row in rows:
+        assert row.state is not State.UNCERTAIN or row.owner in killed or _ambiguous(server, row)
+
+
+def _ambiguous(server: Emulator, row: Row) -> bool:
+    """Whether the ledger has a submit of the row's key that a fault left without an answer one can believe."""
+    kinds = {case.fault.kind for case in CASES if case.move == UNKNOWN}
+    return any(key_of(one.endpoint) == row.key and one.fault in kinds for one in server.ledger.submissions)
