@@ -47,6 +47,7 @@ class Feed:
     :param start: starts one job.  :param withdraw: stops one whose POST has not left.
     :param save: brings a result to disk, where it is wanted.
     :param window: how many may be under way or unread.
+    :param check: raises where the session is not to be used.
     """
 
     requests: Requests
@@ -55,6 +56,7 @@ class Feed:
     save: Callable[[Result], Awaitable[Result]] | None
     window: int
     tasks: TaskGroup
+    check: Callable[[], object]
     _unread: deque[Outcome] = field(factory=deque, init=False)
     _open: set[Job] = field(factory=set, init=False)
     _news: anyio.Event = field(factory=anyio.Event, init=False)
@@ -70,6 +72,7 @@ class Feed:
         :raises BaseException: the caller's iterable failed, or the account was refused; all that ran was told before.
         """
         if self._puller is None and not self._over:
+            self.check()
             self._puller = asyncio.create_task(self._pull())
             self._puller.add_done_callback(self._pulled)
             self.tasks.start_soon(self._mind, self._puller)

@@ -94,6 +94,7 @@ class Services:
     _ready: anyio.Event = field(factory=anyio.Event, init=False)
     _stop: anyio.Event = field(factory=anyio.Event, init=False)
     _refused: RHError | None = field(default=None, init=False)
+    _crash: SessionError | None = field(default=None, init=False)
     _leaving: bool = field(default=False, init=False)
 
     # --- one lifetime ------------------------------------------------------------------------------------------------
@@ -130,7 +131,7 @@ class Services:
         if cancelled is not None:
             raise cancelled
         closing.result()
-        return self._failure()
+        return None if self._crash is None else self._crash.fresh()
 
     async def _close(self) -> None:
         self._leaving = True
@@ -156,8 +157,8 @@ class Services:
         """
         if asking and self._refused is not None:
             raise self._refused.fresh()
-        if failure := self._failure():
-            raise failure
+        if self._crash is not None:
+            raise self._crash.fresh()
         if self._leaving:
             raise SessionError("the session has ended")
         try:
@@ -206,24 +207,15 @@ class Services:
             leaving=lambda: self._leaving,
         )
 
-    def _host_ended(self, _: asyncio.Task[None]) -> None:
+    def _host_ended(self, host: asyncio.Task[None]) -> None:
         self._ready.set()
-        if failure := self._failure():
-            self._break(failure)
-            self.submissions.break_all(failure)
-
-    def _failure(self) -> RHError | None:
-        if not self._host.done() or (self._host.cancelled() and self._stop.is_set()):
-            return None
-        if self._host.cancelled():
-            return SessionError("the session's services were cancelled from outside")
-        if (cause := self._host.exception()) is None:
-            return None
-        while isinstance(cause, BaseExceptionGroup) and len(cause.exceptions) == 1:
-            cause = cause.exceptions[0]
-        failure = SessionError(f"the session's services failed: {cause!r}")
-        failure.__cause__ = cause
-        return failure
+        if not host.cancelled() and (cause := host.exception()) is not None:
+            self._crash = _services_failed(cause)
+        elif not self._stop.is_set():
+            self._crash = SessionError("the session's services were cancelled from outside")
+        if self._crash is not None:
+            self._break(self._crash)
+            self.submissions.break_all(self._crash)
 
     def _break(self, error: RHError) -> None:
         """End the wait for every job in flight, though none has settled: it may be attached to again."""
@@ -356,3 +348,11 @@ class Services:
 def wall() -> datetime:
     """The time of day."""
     return datetime.now(UTC)
+
+
+def _services_failed(cause: BaseException) -> SessionError:
+    while isinstance(cause, BaseExceptionGroup) and len(cause.exceptions) == 1:
+        cause = cause.exceptions[0]
+    failure = SessionError(f"the session's services failed: {cause!r}")
+    failure.__cause__ = cause
+    return failure

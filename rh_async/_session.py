@@ -188,6 +188,7 @@ class Session:
                 save=save,
                 window=services.submissions.window,
                 tasks=services.tasks,
+                check=self._open,
             )
         )
 
