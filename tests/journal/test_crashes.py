@@ -181,9 +181,9 @@ async def _killed_after(move: str, session: Session, assassin: Assassin, keys: I
 
 async def _unless_killed(session: Session, assassin: Assassin, calls: Iterable[Awaitable[object]]) -> str:
     """Let calls of a session go on until they are over, or it is dead."""
-    calling = asyncio.gather(*calls, return_exceptions=True)
+    calling = asyncio.ensure_future(_over(calls))
     dying = asyncio.ensure_future(assassin.died.wait())
-    await asyncio.wait({calling, dying}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait([calling, dying], return_when=asyncio.FIRST_COMPLETED)
     dying.cancel()
     if not assassin.struck:
         await session.__aexit__(None, None, None)
@@ -192,7 +192,11 @@ async def _unless_killed(session: Session, assassin: Assassin, calls: Iterable[A
     return journal_of(session).owner.name
 
 
-async def _ended(session: Session, calling: asyncio.Future[object]) -> None:
+async def _over(calls: Iterable[Awaitable[object]]) -> None:
+    await asyncio.gather(*calls, return_exceptions=True)
+
+
+async def _ended(session: Session, calling: asyncio.Future[None]) -> None:
     calling.cancel()
     await asyncio.wait({calling})
     await bury(session)

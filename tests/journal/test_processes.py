@@ -1,0 +1,107 @@
+"""Real processes and real kills, in real time."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import crash
+from benchmarks._batch import Batch, begin, heard, key_of, request_of
+from benchmarks._server import emulator_process
+from rh_async._records import State
+from tests.journal.killing import rows_of
+
+pytestmark = pytest.mark.processes
+
+KEYS = tuple(f"clip-{number}" for number in range(200))
+PATIENCE = 60.0  # seconds
+
+
+@pytest.fixture
+def site() -> Iterator[tuple[str, str]]:
+    with emulator_process(seed=1, run_time=0.1, limit=500) as site:
+        yield site
+
+
+def batch_at(site: tuple[str, str], folder: Path) -> Batch:
+    url, api_key = site
+    return Batch(url=url, api_key=api_key, journal=folder / "journal.db", folder=folder, keys=KEYS, read=10.0)
+
+
+def bought(site: tuple[str, str]) -> dict[str, list[str]]:
+    """Every key's tasks, as the server has them."""
+    tasks: dict[str, list[str]] = {}
+    for task in crash.BackDoor(site[0]).ask("GET", "ledger")["tasks"]:
+        tasks.setdefault(key_of(task["endpoint"]), []).append(task["task_id"])
+    return tasks
+
+
+def done_by(batch: Batch, *, kill_after: int | None = None) -> list[str] | None:
+    """Run a process to its end, or kill it after so many words; the keys it has results for."""
+    process, told = begin(batch)
+    patience = threading.Timer(PATIENCE, process.kill)
+    patience.start()
+    words: list[Any] = []
+    for word in heard(told):
+        words.append(word)
+        if len(words) == kill_after:
+            process.kill()
+    patience.cancel()
+    process.join()
+    return words[-1] if words and isinstance(words[-1], list) else None
+
+
+async def both(*calls: Any) -> list[Any]:
+    return list(await asyncio.gather(*(asyncio.to_thread(call) for call in calls)))
+
+
+def test_a_batch_killed_again_and_again_is_bought_once_and_saved(tmp_path: Path) -> None:
+    found, faults = crash.play(4, 7, tmp_path)
+    assert found["paid_twice"] == found["lost"] == found["unexplained"] == found["unsaved"] == 0
+    assert found["wanted"] == found["saved"] + found["uncertain"] == 48
+    assert found["kills"]
+    assert faults
+
+
+def test_two_processes_that_want_the_same_keys_at_once_buy_each_once_and_both_have_it(
+    site: tuple[str, str], tmp_path: Path
+) -> None:
+    batch = batch_at(site, tmp_path)
+    with asyncio.Runner() as real_time:
+        ends = real_time.run(both(lambda: done_by(batch), lambda: done_by(batch)))
+    assert [len(end or []) for end in ends] == [200, 200]
+    assert Counter(map(len, bought(site).values())) == {1: 200}
+    assert {row.state for row in rows_of(batch.journal)} == {State.SAVED}
+
+
+def test_when_one_of_two_processes_is_killed_midway_the_other_finishes_and_buys_nothing_twice(
+    site: tuple[str, str], tmp_path: Path
+) -> None:
+    batch = batch_at(site, tmp_path)
+    with asyncio.Runner() as real_time:
+        ends = real_time.run(both(lambda: done_by(batch, kill_after=150), lambda: done_by(batch)))
+        assert ends[0] is None
+        doubtful = {row.key for row in rows_of(batch.journal) if row.state is State.UNCERTAIN}
+        assert set(ends[1]) == set(KEYS) - doubtful
+        assert {key for key, tasks in bought(site).items() if len(tasks) != 1} == set()
+        assert set(bought(site)) >= set(KEYS) - doubtful
+        real_time.run(_settle(batch, doubtful, bought(site)))
+    assert Counter(map(len, bought(site).values())) == {1: 200}
+    assert {row.key for row in rows_of(batch.journal) if row.state is State.SAVED} == set(KEYS)
+
+
+async def _settle(batch: Batch, doubtful: set[str], tasks: dict[str, list[str]]) -> None:
+    """Do what a person does who looks each doubtful submit up in the console."""
+    async with asyncio.timeout(PATIENCE), batch.session() as session:
+        for key in doubtful:
+            if key in tasks:
+                await session.resolve(key, task_id=tasks[key][0])
+            else:
+                await session.abandon(key)
+            await session.run(request_of(key), key=key, save_to=batch.folder)
