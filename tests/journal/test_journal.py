@@ -1,0 +1,364 @@
+"""The journal itself: its rows and moves, its file, its owners, and what it keeps of uploads."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import stat
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from pathlib import Path
+
+import pytest
+from attrs import define
+
+from rh_async import DreamActor, JournalError, Session
+from rh_async._journal import Journal
+from rh_async._owners import Owner
+from rh_async._records import MOVES, Record, State
+from rh_async._types import TaskId, Upload
+from rh_async.emulator import Emulator
+from rh_async.errors import KeyInUse
+from tests.journal.killing import rows_of
+
+SITE = "https://site.test"
+LINKED = DreamActor("https://example.test/hero.png", "https://example.test/dance.mp4")
+WAYS: dict[State, tuple[State, ...]] = {
+    State.CLAIMED: (),
+    State.SUBMITTING: (State.SUBMITTING,),
+    State.SUBMITTED: (State.SUBMITTING, State.SUBMITTED),
+    State.SETTLED: (State.SUBMITTING, State.SUBMITTED, State.SETTLED),
+    State.SAVED: (State.SUBMITTING, State.SUBMITTED, State.SETTLED, State.SAVED),
+    State.REFUSED: (State.SUBMITTING, State.REFUSED),
+    State.UNCERTAIN: (State.SUBMITTING, State.UNCERTAIN),
+    State.ABANDONED: (State.SUBMITTING, State.UNCERTAIN, State.ABANDONED),
+}
+LEGAL = [(now, to) for now, moves in MOVES.items() for to in moves]
+ILLEGAL = [pair for pair in product(State, State) if pair not in LEGAL]
+
+
+@define
+class Wall:
+    """A time of day that is told when to move."""
+
+    now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def wall() -> Wall:
+    return Wall()
+
+
+@pytest.fixture
+async def opened(book: Path, wall: Wall) -> AsyncIterator[Callable[..., object]]:
+    """Opens journals on one file, and closes them all."""
+    journals: list[Journal] = []
+
+    async def open_one(api_key: str = "k" * 32, site: str = SITE) -> Journal:
+        journal = Journal(path=book, site=site, wall=wall)
+        await journal.open(api_key)
+        journals.append(journal)
+        return journal
+
+    yield open_one
+    for journal in journals:
+        if journal.owner._file is not None:
+            await journal.close()
+
+
+Opened = Callable[..., "asyncio.Future[Journal]"]
+
+
+def fresh(key: str = "clip", nonce: str = "n") -> Record:
+    return Record(key=key, attempt=1, state=State.CLAIMED, owner="", endpoint="a/model", nonce=nonce)
+
+
+async def brought_to(journal: Journal, state: State, key: str = "clip") -> Record:
+    """A row in a state, by the shortest way there."""
+    record = await journal.claim(fresh(key))
+    for to in WAYS[state]:
+        facts = {"task_id": TaskId(str(abs(hash(key)) % 10**9 + 1))} if to is State.SUBMITTED else {}
+        record = await journal.move(record, to, **facts)
+    return record
+
+
+async def die(journal: Journal) -> None:
+    """Leave as a killed process does: the lock is gone, its file is not."""
+    assert journal.owner._file is not None
+    os.close(journal.owner._file)
+    journal.owner._file = None
+    await journal._in_thread(journal._db.close)
+    journal._thread.shutdown(wait=False)
+
+
+# --- moves -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("now", "to"), LEGAL)
+async def test_every_move_of_the_table_is_made_and_is_durable(
+    now: State, to: State, opened: Opened, book: Path
+) -> None:
+    journal = await opened()
+    moved = await journal.move(await brought_to(journal, now), to)
+    assert moved.state is to
+    assert [row.state for row in rows_of(book)] == [to]
+
+
+@pytest.mark.parametrize(("now", "to"), ILLEGAL)
+async def test_every_other_move_is_refused_and_changes_nothing(
+    now: State, to: State, opened: Opened, book: Path
+) -> None:
+    journal = await opened()
+    record = await brought_to(journal, now)
+    with pytest.raises(JournalError, match=f"nothing moves from {now} to {to}"):
+        await journal.move(record, to)
+    assert [row.state for row in rows_of(book)] == [now]
+
+
+async def test_a_move_from_what_is_no_longer_so_is_refused(opened: Opened, book: Path) -> None:
+    journal = await opened()
+    old = await brought_to(journal, State.SUBMITTING)
+    await journal.move(old, State.UNCERTAIN)
+    with pytest.raises(JournalError, match="somebody else has moved it"):
+        await journal.move(old, State.SUBMITTED, task_id=TaskId("7"))
+    assert [row.state for row in rows_of(book)] == [State.UNCERTAIN]
+
+
+async def test_a_task_belongs_to_one_row_only_and_its_neighbours_in_a_commit_are_kept(
+    opened: Opened, book: Path
+) -> None:
+    journal = await opened()
+    one, two, three = [await brought_to(journal, State.SUBMITTING, key) for key in ("one", "two", "three")]
+    ends = await asyncio.gather(
+        journal.move(one, State.SUBMITTED, task_id=TaskId("7")),
+        journal.move(two, State.SUBMITTED, task_id=TaskId("7")),
+        journal.move(three, State.SUBMITTED, task_id=TaskId("8")),
+        return_exceptions=True,
+    )
+    assert [isinstance(end, JournalError) for end in ends] == [False, True, False]
+    assert {row.key: row.task_id for row in rows_of(book)} == {"one": "7", "two": None, "three": "8"}
+
+
+async def test_the_same_task_id_at_another_site_is_another_task(opened: Opened) -> None:
+    here, there = await opened(), await opened(site="https://other.test")
+    for journal in (here, there):
+        record = await brought_to(journal, State.SUBMITTING)
+        await journal.move(record, State.SUBMITTED, task_id=TaskId("7"))
+    assert await here.of_task(TaskId("7")) != await there.of_task(TaskId("7"))
+
+
+async def test_a_claim_that_is_released_leaves_no_row_and_what_was_sent_is_never_released(
+    opened: Opened, book: Path
+) -> None:
+    journal = await opened()
+    await journal.release(await journal.claim(fresh()))
+    assert rows_of(book) == []
+    record = await journal.claim(fresh())
+    await journal.move(record, State.SUBMITTING)
+    await journal.release(record)
+    assert [row.state for row in rows_of(book)] == [State.SUBMITTING]
+
+
+# --- the file --------------------------------------------------------------------------------------------------------
+
+
+async def test_only_its_owner_may_read_the_file_and_those_beside_it(opened: Opened, book: Path) -> None:
+    journal = await opened()
+    await journal.claim(fresh())
+    files = [path for path in book.parent.rglob("*") if path.is_file() and path.name.startswith(("journal", "door"))]
+    assert len(files) >= 4
+    assert {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in files} == {0}
+
+
+async def test_the_key_itself_is_written_nowhere_and_its_fingerprint_differs_by_salt(tmp_path: Path) -> None:
+    fingerprints, key = [], "s" * 32
+    for name in ("one", "two"):
+        journal = Journal(path=tmp_path / name, site=SITE, wall=Wall())
+        await journal.open(key)
+        await journal.claim(fresh())
+        fingerprints.append(journal._fingerprint)
+        await journal.close()
+    assert len({*fingerprints, key}) == 3
+    assert all(key.encode() not in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+
+async def test_the_fingerprint_of_a_key_is_the_same_next_time(opened: Opened) -> None:
+    one, two, other = await opened(), await opened(), await opened("o" * 32)
+    assert one._fingerprint == two._fingerprint != other._fingerprint
+
+
+async def refused_on_opening(server: Emulator, book: Path, words: str) -> None:
+    """A session says in one line that it cannot use its journal, and nothing reaches the server."""
+    with pytest.raises(JournalError, match=words) as caught:
+        async with Session(server.api_key, base_url=server.url, journal=book) as session:
+            await session.run(LINKED)
+    assert "\n" not in str(caught.value)
+    assert server.ledger.submissions == []
+    assert server.ledger.tasks == []
+
+
+async def test_a_newer_journal_is_refused_and_left_as_it_is(server: Emulator, book: Path) -> None:
+    connection = sqlite3.connect(book)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    before = book.read_bytes()
+    await refused_on_opening(server, book, "newer version")
+    assert book.read_bytes() == before
+
+
+async def test_a_file_that_is_no_journal_is_refused_and_left_as_it_is(server: Emulator, book: Path) -> None:
+    book.write_bytes(b"my diary, not a database" * 100)
+    await refused_on_opening(server, book, "cannot be used")
+    assert book.read_bytes() == b"my diary, not a database" * 100
+
+
+async def test_a_folder_that_is_not_there_or_is_a_file_is_refused(server: Emulator, tmp_path: Path) -> None:
+    await refused_on_opening(server, tmp_path / "nowhere" / "journal.db", "cannot be used")
+    await refused_on_opening(server, tmp_path, "cannot be used")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for root")
+async def test_what_cannot_be_written_is_refused(server: Emulator, book: Path) -> None:
+    async with Session(server.api_key, base_url=server.url, journal=book):
+        pass
+    book.chmod(0o400)
+    await refused_on_opening(server, book, "cannot be used")
+    book.chmod(0o600)
+    book.parent.chmod(0o500)
+    await refused_on_opening(server, book, "cannot be used")
+    book.parent.chmod(0o700)
+
+
+@pytest.mark.parametrize("fails", ["claim", "submitting"])
+async def test_a_journal_that_fails_before_the_post_submits_nothing(
+    fails: str, server: Emulator, book: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "_claim" if fails == "claim" else "_update"
+
+    def full(*_: object, **__: object) -> Record:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    async with Session(server.api_key, base_url=server.url, journal=book) as session:
+        monkeypatch.setattr(Journal, name, full)
+        with pytest.raises(JournalError, match="disk is full") as caught:
+            await session.run(LINKED)
+        assert not caught.value.maybe_billed
+    assert server.ledger.submissions == []
+
+
+async def test_many_open_one_new_file_at_once(opened: Opened) -> None:
+    journals = await asyncio.gather(*(opened() for _ in range(8)))
+    claimed = await asyncio.gather(*(journal.claim(fresh()) for journal in journals))
+    assert len({record.owner for record in claimed}) == 1
+    assert len({journal._fingerprint for journal in journals}) == 1
+
+
+# --- owners ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_owner_lives_until_its_lock_is_dropped_and_the_next_one_sweeps_it_away(tmp_path: Path) -> None:
+    one, two = Owner(tmp_path / "owners"), Owner(tmp_path / "owners")
+    assert not one.alive(one.name)
+    one.begin()
+    two.begin()
+    assert one.alive(one.name)
+    assert two.alive(one.name)
+    assert not two.alive("nobody")
+    assert one._file is not None
+    os.close(one._file)
+    one._file = None
+    assert not two.alive(one.name)
+    three = Owner(tmp_path / "owners")
+    three.begin()
+    assert {path.stem for path in (tmp_path / "owners").glob("*.alive")} == {two.name, three.name}
+    two.end()
+    two.end()
+    three.end()
+    assert list((tmp_path / "owners").glob("*.alive")) == []
+
+
+async def test_a_live_owners_claim_stands_and_a_dead_ones_is_free(opened: Opened) -> None:
+    one, two = await opened(), await opened()
+    first = await one.claim(fresh(nonce="one"))
+    assert await two.claim(fresh(nonce="two")) == first
+    await die(one)
+    second = await two.claim(fresh(nonce="two"))
+    assert (second.attempt, second.owner, second.nonce) == (1, two.owner.name, "two")
+
+
+async def test_a_dead_owners_open_post_becomes_uncertain_and_a_live_ones_does_not(opened: Opened) -> None:
+    one, two = await opened(), await opened()
+    await brought_to(one, State.SUBMITTING)
+    assert (await two.claim(fresh())).state is State.SUBMITTING
+    assert (await two.claim(fresh(), again=True)).state is State.SUBMITTING
+    await die(one)
+    assert (await two.claim(fresh())).state is State.UNCERTAIN
+
+
+@pytest.mark.parametrize("state", [State.CLAIMED, State.SUBMITTING, State.SUBMITTED])
+async def test_what_a_live_owner_carries_cannot_be_inherited(state: State, opened: Opened) -> None:
+    one, two = await opened(), await opened()
+    record = await brought_to(one, state)
+    with pytest.raises(JournalError, match="still running"):
+        await two.inherit(record)
+    await die(one)
+    assert (await two.inherit(record)).owner == two.owner.name
+
+
+@pytest.mark.parametrize("state", [State.SETTLED, State.SAVED, State.UNCERTAIN])
+async def test_what_nobody_carries_is_inherited_once(state: State, opened: Opened) -> None:
+    one, two, three = await opened(), await opened(), await opened()
+    record = await brought_to(one, state)
+    await two.inherit(record)
+    with pytest.raises(JournalError, match="somebody else took it over"):
+        await three.inherit(record)
+
+
+async def test_another_keys_row_is_refused_unless_nothing_was_bought_by_it(opened: Opened, book: Path) -> None:
+    mine, other = await opened(), await opened("o" * 32)
+    for state in (State.SUBMITTED, State.SETTLED, State.UNCERTAIN):
+        await brought_to(mine, state, key=state)
+        for again in (False, True):
+            with pytest.raises(KeyInUse, match="under another API key"):
+                await other.claim(fresh(state), again=again)
+    for state in (State.REFUSED, State.ABANDONED):
+        await brought_to(mine, state, key=state)
+        assert (await other.claim(fresh(state))).attempt == 2
+    assert len(rows_of(book)) == 7
+
+
+@pytest.mark.parametrize("state", [State.SUBMITTED, State.SETTLED, State.SAVED, State.UNCERTAIN])
+async def test_again_opens_the_next_attempt_and_leaves_the_last_as_it_is(
+    state: State, opened: Opened, book: Path
+) -> None:
+    journal = await opened()
+    record = await brought_to(journal, state)
+    assert (await journal.claim(fresh(nonce="n2"))).state is state
+    second = await journal.claim(fresh(nonce="n2"), again=True)
+    assert (second.attempt, second.state) == (2, State.CLAIMED)
+    assert [(row.attempt, row.state) for row in rows_of(book)] == [(1, record.state), (2, State.CLAIMED)]
+
+
+# --- uploads ---------------------------------------------------------------------------------------------------------
+
+
+async def test_an_upload_is_remembered_until_its_link_dies_and_for_its_key_only(opened: Opened, wall: Wall) -> None:
+    journal, other = await opened(), await opened("o" * 32)
+    upload = Upload(file_name="f.mp4", url="https://cdn.test/f", sha256="a" * 64, size=10)
+    await journal.keep_upload(upload, life=23 * 3600.0)
+    assert await journal.upload("a" * 64, 10) == (upload, 23 * 3600.0)
+    assert await journal.upload("a" * 64, 11) is None
+    assert await other.upload("a" * 64, 10) is None
+    wall.now += timedelta(hours=22, minutes=59)
+    assert await journal.upload("a" * 64, 10) == (upload, 60.0)
+    wall.now += timedelta(minutes=1)
+    assert await journal.upload("a" * 64, 10) is None
+    await journal.keep_upload(upload, life=10.0)
+    assert await journal.upload("a" * 64, 10) == (upload, 10.0)
+    await journal.forget_upload("a" * 64)
+    assert await journal.upload("a" * 64, 10) is None
