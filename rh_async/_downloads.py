@@ -56,14 +56,15 @@ class Downloads:
 
     :param fresh: asks the server for a job's outputs again, with links that live.
     :param tell: takes events.
+    :param session_id: in the names of ``.part`` files, so that it is known whose they are.
     """
 
     transport: Transport
     fresh: Callable[[TaskId], Awaitable[tuple[Output, ...]]]
     tell: Callable[[Event], None]
     _lanes: anyio.CapacityLimiter = field(factory=lambda: anyio.CapacityLimiter(_AT_ONCE), init=False)
+    session_id: str = field(factory=lambda: uuid4().hex[:12])
     _parts: count[int] = field(factory=count, init=False)
-    _nonce: str = field(factory=lambda: uuid4().hex[:8], init=False)
 
     async def save(self, result: Result, folder: Path, *, overwrite: bool) -> tuple[Path, ...]:
         """Bring every output to disk, in order.
@@ -83,7 +84,7 @@ class Downloads:
         return tuple(paths)
 
     async def _bring(self, wish: _Wish, output: Output) -> None:
-        part = wish.target.with_name(f".{wish.target.name}.{self._nonce}-{next(self._parts)}.part")
+        part = wish.target.with_name(f".{wish.target.name}.{self.session_id}-{next(self._parts)}.part")
         async with self._lanes:
             try:
                 await self._fill(wish, output, part)

@@ -190,6 +190,8 @@ class Services:
         self.desk = AccountDesk(self.transport, self.poller)
         self.uploads = Uploads(transport=self.transport, tasks=self.tasks, tell=self.tell, journal=self.journal)
         self.downloads = Downloads(transport=self.transport, fresh=self._fresh, tell=self.tell)
+        if self.journal is not None:
+            self.downloads.session_id = self.journal.owner.name
         self.recovery = Recovery(
             journal=self.journal, memory=self.memory, look=self.look, save=self.save, new_job=self.new_job
         )

@@ -59,3 +59,11 @@ def test_there_are_exactly_two_commands_and_ci_runs_the_second() -> None:
     assert demo == "python3 -m pip install uv && python3 -m uv run rh-async demo"
     assert tests == "python3 -m pip install uv && python3 -m uv run pytest"
     assert tests in (ROOT / ".ci" / "run").read_text().splitlines()
+
+
+def test_every_promise_about_money_names_a_test_that_exists() -> None:
+    table = README.partition("## What happens to my money")[2].partition("\n## ")[0]
+    named = re.findall(r"`(test_\w+)`", table)
+    sources = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert len(named) == len(set(named)) == table.count("\n| ") - 2 == 9
+    assert [name for name in named if f"def {name}(" not in sources] == []
