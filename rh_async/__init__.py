@@ -10,7 +10,7 @@ The front door: names only. Behind it the floors, each looking down and never up
     _uploads · _downloads · _poller                                  services
     _transport · _job · _journal                                     the only wires to the outside
     _protocol · _file_body · _owners                                 what to send, what an answer means; who is alive
-    _files · _flight                                                 opening files, sharing work
+    _files · _flight · _observer                                     opening files, sharing work, telling the caller
     _records · _codes · _agenda · _admission · _sniff · motion       pure: no I/O, no clock
     _wire · _request · events                                        shapes
     errors on _types                                                 nouns

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, TypeVar
 
 import anyio
@@ -28,6 +27,7 @@ from ._flight import Flight
 from ._job import Job, outcome_of
 from ._journal import Journal
 from ._memory import Memory
+from ._observer import Observer
 from ._poller import Poller
 from ._protocol import CURRENCIES
 from ._recovery import Recovery
@@ -37,7 +37,7 @@ from ._transport import Transport
 from ._types import Output, Result, Snapshot, TaskId
 from ._uploads import Uploads
 from .errors import JournalError, NoAnswer, RHError, SessionError
-from .events import Changed, Event, Settled
+from .events import Changed, Settled
 
 log = logging.getLogger(__name__)
 
@@ -47,28 +47,6 @@ OnExit = Literal["detach", "cancel", "drain"]
 """What becomes of jobs in flight when a session is left: they go on remotely, are stopped, or are waited for."""
 
 _CANCEL_PATIENCE = 60.0  # seconds
-
-
-@define(eq=False)
-class Observer:
-    """Hands events to the caller's callback; what that raises is logged and disturbs nobody."""
-
-    _callback: Callable[[Event], object] | None
-
-    def __call__(self, event: Event) -> None:
-        if self._callback is not None:
-            with self:
-                self._callback(event)
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
-        if not isinstance(error, Exception | asyncio.CancelledError):  # nothing is awaited here: that is not ours
-            return False
-        log.error("rh_async.on_event_failed", exc_info=error)
-        return True
 
 
 @define(eq=False, kw_only=True)

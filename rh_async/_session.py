@@ -21,11 +21,12 @@ from ._job import Job
 from ._journal import Journal
 from ._map import Feed, Outcomes, Requests
 from ._memory import Wish
+from ._observer import Observer
 from ._protocol import decode_delivery
 from ._records import Record
 from ._recovery import Resumed
 from ._request import Media, Request
-from ._services import Observer, OnExit, Services, wall
+from ._services import OnExit, Services, wall
 from ._transport import SSL, Retry, Timeouts, TraceConfig, Transport
 from ._types import Account, Result, Snapshot, TaskId, Upload
 from .errors import ConfigurationError, RequestRefused, SessionError
