@@ -46,7 +46,17 @@ app = App(
 )
 _COMMANDS = {
     "_run:run": "Run one job, which is paid, and save what it makes.\n\n"
-    "Interrupted, it lets the job go on remotely and names the command that looks at it.",
+    "The journal remembers it: the same command again buys nothing, and saves what is not saved yet.\n\n"
+    "Interrupted, it lets the job go on remotely and names the command that picks it up.",
+    "_jobs:jobs": "Tell what the journal remembers: every job, its key, task and files.\n\n"
+    "It asks nobody, and needs no API key.",
+    "_resume:resume": "Pick up what ended early: watch what runs, save what is done.\n\n"
+    "Nothing is bought. Exit code 0 if everything ended well, 1 if something failed or is uncertain.",
+    "_decisions:resolve": "Say what became of an uncertain submission.\n\n"
+    "That is one that left and was never answered: it may have been bought, so it is never sent again on its own."
+    " Look for it in the console's call record, then give exactly one of --task-id, --abandon and --again.",
+    "_decisions:save": "Save what a job has made, by key or task id.\n\n"
+    "Links live for about 24 h; a task the journal does not know is asked about.",
     "_questions:status": "Look at a task once.\n\n"
     "Exit code 0 if it runs or has succeeded, 1 if it failed, was cancelled or is unknown.",
     "_questions:cancel": "Ask that a task be stopped, and tell what became of it.\n\n"

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Callable
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 from attrs import field, frozen
 from cyclopts import Parameter
 
 from rh_async import CHINA_SITE, GLOBAL_SITE, ConfigurationError, Retry, Session, Timeouts
+from rh_async._services import OnExit
+from rh_async._session import _base_url
 from rh_async.events import Event
 
 from ._exits import Misuse
@@ -55,27 +59,37 @@ class Connection:
         given = [self.base_url, *map(os.environ.get, _ADDRESSES)]
         return next(filter(None, given), GLOBAL_SITE).strip()
 
-    def session(self, on_event: Callable[[Event], object] | None = None) -> Session:
-        """A session for a job, which is paid and worth waiting for."""
-        return self._made(on_event=on_event)
+    @property
+    def site(self) -> str:
+        """Where it leads, as a journal has it."""
+        return _base_url(self.base_url, os.environ)
 
-    def short_session(self, on_event: Callable[[Event], object]) -> Session:
+    def session(
+        self,
+        on_event: Callable[[Event], object] | None = None,
+        *,
+        journal: Path | None = None,
+        on_exit: OnExit = "detach",
+    ) -> Session:
+        """A session for a job, which is paid and worth waiting for."""
+        return self._made(on_event=on_event, journal=journal, on_exit=on_exit)
+
+    def short_session(self, on_event: Callable[[Event], object], *, journal: Path | None = None) -> Session:
         """A session for a question, which is given up soon."""
-        return self._made(on_event=on_event, retry=_IMPATIENT, timeouts=_SHORT)
+        return self._made(on_event=on_event, journal=journal, retry=_IMPATIENT, timeouts=_SHORT)
+
+    def command(self, *words: str) -> str:
+        """A command that leads to the same place, to be copied as it is."""
+        where = [] if self.base_url is None else ["--base-url", self.base_url]
+        return shlex.join(["rh-async", *words, *where])
 
     def look_command(self, task_id: str) -> str:
-        """The command that looks at a task, to be copied as it is."""
-        where = [] if self.base_url is None else ["--base-url", self.base_url]
-        return shlex.join(["rh-async", "status", task_id, *where])
+        """The command that looks at a task."""
+        return self.command("status", task_id)
 
-    def _made(
-        self,
-        *,
-        on_event: Callable[[Event], object] | None,
-        retry: Retry | None = None,
-        timeouts: Timeouts | None = None,
-    ) -> Session:
+    def _made(self, **settings: Any) -> Session:
         try:
-            return Session(base_url=self.base_url, on_event=on_event, retry=retry, timeouts=timeouts)
+            return Session(base_url=self.base_url, **settings)
         except ConfigurationError as error:
-            raise Misuse(f"{error.message.replace('base_url = ', 'the base url ')}; nothing was sent") from error
+            words = re.sub(r"^base_url( =)?", "the base url", error.message)
+            raise Misuse(f"{words}; nothing was sent") from error

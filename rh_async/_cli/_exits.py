@@ -7,7 +7,7 @@ from enum import IntEnum
 from cyclopts import CycloptsError
 from cyclopts.exceptions import UnusedCliTokensError
 
-from rh_async import AuthenticationFailed, BalanceExhausted, LocalRefusal, RHError
+from rh_async import AuthenticationFailed, BalanceExhausted, JournalError, LocalRefusal, RHError
 
 from ._facts import printable
 
@@ -42,6 +42,8 @@ def exit_code(ending: Ending) -> Exit:
         case AuthenticationFailed() | BalanceExhausted():
             return Exit.ACCOUNT_REFUSED
         case CycloptsError() | Misuse() | LocalRefusal():
+            return Exit.MISUSED
+        case JournalError(maybe_billed=False):
             return Exit.MISUSED
         case _:
             return Exit.FAILED

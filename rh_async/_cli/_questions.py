@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 from cyclopts import Parameter
@@ -11,13 +13,16 @@ from rich.console import Console
 from rh_async import Account, Session, Snapshot
 from rh_async.events import Event, Waiting
 
+from ._book import Book, JournalPath
 from ._connection import BaseUrl, Connection
 from ._exits import Exit
 from ._facts import about, amounts, known, screen, tell
 from ._hush import Hush, listening
 from ._interrupts import stoppable
+from ._rows import find
 
 T = TypeVar("T")
+Name = Annotated[str, Parameter(name="KEY|TASK_ID", help="what rh-async jobs calls the job, or what the server does.")]
 Task = Annotated[str, Parameter(name="TASK_ID", help="what the server calls the job: up to 19 digits.")]
 
 _SILENCE = 2.0
@@ -26,23 +31,24 @@ _NOTHING = "nothing was changed"
 
 async def status(task_id: Task, /, *, base_url: BaseUrl = None) -> int:
     """Look at a task once: status, error, outputs with their links, cost."""
-    snapshot = await _asked(Connection(base_url), lambda session: session.look(task_id), lambda: _NOTHING)
+    snapshot = await asked(Connection(base_url), lambda session: session.look(task_id), lambda: _NOTHING)
     tell(screen(), about(snapshot))
     return Exit.FAILED if snapshot.settled and not snapshot.succeeded else Exit.GOOD
 
 
 async def account(*, base_url: BaseUrl = None) -> int:
     """Tell what the account says of itself: key type, limit, tasks, balance."""
-    told = await _asked(Connection(base_url), lambda session: session.account(), lambda: _NOTHING)
+    told = await asked(Connection(base_url), lambda session: session.account(), lambda: _NOTHING)
     tell(screen(), _facts(told))
     return Exit.GOOD
 
 
-async def cancel(task_id: Task, /, *, base_url: BaseUrl = None) -> int:
+async def cancel(name: Name, /, *, journal: JournalPath = None, base_url: BaseUrl = None) -> int:
     """Ask that a task be stopped, then tell what became of it: it may have been over already."""
     connection = Connection(base_url)
+    task_id = (await asyncio.to_thread(find, name, Book(journal).path, connection.site)).task_id
     doubt = f"it may have been asked already; look: {connection.look_command(task_id)}"
-    snapshot = await _asked(connection, lambda session: session.cancel(task_id), lambda: doubt)
+    snapshot = await asked(connection, lambda session: session.cancel(task_id), lambda: doubt)
     tell(screen(), [*about(snapshot), ("so", _verdict(snapshot, connection))])
     return Exit.GOOD if snapshot.cancelled else Exit.FAILED
 
@@ -65,11 +71,24 @@ def _facts(told: Account) -> list[tuple[str, str]]:
     ]
 
 
-async def _asked(
-    connection: Connection, question: Callable[[Session], Awaitable[T]], interrupted: Callable[[], str]
+async def asked(
+    connection: Connection,
+    question: Callable[[Session], Awaitable[T]],
+    interrupted: Callable[[], str],
+    *,
+    journal: Path | None = None,
+    patient: bool = False,
 ) -> T:
+    """Put a question, and say so when it takes long.
+
+    :param interrupted: tells what may have been done when it is stopped.
+    :param patient: whether it is worth waiting for, as something paid is.
+    :raises Interrupted: it was stopped.
+    :raises RHError: it was not answered.
+    """
     console = Console(stderr=True, highlight=False)
-    words = f"waiting for the network: no answer from {connection.address} yet; giving up within a minute"
+    end = "Ctrl-C gives up" if patient else "giving up within a minute"
+    words = f"waiting for the network: no answer from {connection.address} yet; {end}"
     hush = Hush(console=console, words=words, after=_SILENCE)
 
     def heard(event: Event) -> None:
@@ -78,5 +97,6 @@ async def _asked(
             console.print(f"the server asks for fewer requests; waiting {event.seconds:.0f} s", style="yellow")
 
     with stoppable(console, stopping="closing the connection", words=interrupted):
-        async with connection.short_session(heard) as session, listening(hush):
+        open_session = connection.session if patient else connection.short_session
+        async with open_session(heard, journal=journal) as session, listening(hush):
             return await question(session)

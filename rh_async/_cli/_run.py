@@ -3,32 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from hashlib import file_digest
 from pathlib import Path
 from tempfile import TemporaryFile
+from types import MappingProxyType
 from typing import Annotated
 
 import anyio
-from attrs import define, field, frozen
+from attrs import field, frozen
 from cyclopts import Parameter
 from rich.console import Console
-from rich.text import Text
 
-from rh_async import Request, Result, RHError
-from rh_async.events import Changed, Event, Saved, Settled, Submitted
+from rh_async import Request, Result, RHError, State
+from rh_async._records import derived_key
+from rh_async._services import OnExit
 from rh_async.motion import Orientation
 
+from ._book import Book, JournalPath
 from ._connection import BaseUrl, Connection
-from ._exits import Exit, Misuse, sentence
-from ._facts import cost, printable, screen, tell
+from ._diary import Diary
+from ._exits import Exit, Misuse
+from ._facts import cost, screen, tell
 from ._hush import Hush, listening
 from ._interrupts import stoppable
 from ._progress import shown
+from ._rows import BOUGHT, Row, read
 from ._tally import Tally
 from ._wishes import Model, Wish, check_files
 
 _SILENCE = 5.0
-_STOPPING = "what is being sent is finished first, in a minute or so at most, so that nothing paid is lost"
+_FINISHED = "what is being sent is finished first, in a minute or so at most, so that nothing paid is lost"
+_STOPPING: Mapping[OnExit, str] = MappingProxyType(
+    {"detach": _FINISHED, "cancel": f"{_FINISHED}; then it is cancelled"}
+)
 
 
 async def run(
@@ -43,6 +51,11 @@ async def run(
     negative_prompt: str | None = None,
     no_sound: Annotated[bool, Parameter(show_default=False)] = False,
     webhook_url: str | None = None,
+    key: str | None = None,
+    again: Annotated[bool, Parameter(show_default=False)] = False,
+    cancel_on_interrupt: Annotated[bool, Parameter(show_default=False)] = False,
+    journal: JournalPath = None,
+    no_journal: Annotated[bool, Parameter(show_default=False)] = False,
     base_url: BaseUrl = None,
 ) -> int:
     """Run one job, which is paid, and save what it makes.
@@ -56,6 +69,11 @@ async def run(
     :param negative_prompt: up to 2,500 characters; kling-v3.0 only.
     :param no_sound: do not keep the driving video's sound; kling only.
     :param webhook_url: an address the server calls when the job is over.
+    :param key: your name for the job, which is bought once under it; by default made from model, options and files.
+        Links that are signed anew each time need one.
+    :param again: buy the job once more, knowingly.
+    :param cancel_on_interrupt: Ctrl-C asks the server to stop the job, in place of letting it go on.
+    :param no_journal: remember nothing: the same command buys again.
     """
     wish = Wish(
         image=image,
@@ -67,17 +85,35 @@ async def run(
         no_sound=no_sound,
         webhook_url=webhook_url,
     )
-    return await perform(Errand(wish, out, base_url, screen()))
+    book = _book(journal, no_journal=no_journal, key=key, again=again)
+    stop: OnExit = "cancel" if cancel_on_interrupt else "detach"
+    return await perform(Errand(wish, out, base_url, screen(), book=book, key=key, again=again, on_exit=stop))
 
 
 @frozen
 class Errand:
-    """One job as it was asked for, and where to tell of it."""
+    """One job as it was asked for, and where to tell of it.
+
+    :param book: the journal; None for none.
+    """
 
     wish: Wish
     out: Path
     base_url: str | None
     console: Console
+    book: Book | None = field(factory=Book, kw_only=True)
+    key: str | None = field(default=None, kw_only=True)
+    again: bool = field(default=False, kw_only=True)
+    on_exit: OnExit = field(default="detach", kw_only=True)
+
+
+def _book(journal: Path | None, *, no_journal: bool, key: str | None, again: bool) -> Book | None:
+    if not no_journal:
+        return Book(journal)
+    for option, given in (("--journal", journal), ("--key", key), ("--again", again)):
+        if given not in {None, False}:
+            raise Misuse(f"{option} is about the journal, and --no-journal does without one; nothing was sent")
+    return None
 
 
 async def perform(errand: Errand) -> Exit:
@@ -89,16 +125,30 @@ async def perform(errand: Errand) -> Exit:
     """
     request = errand.wish.request()
     connection = Connection(errand.base_url)
-    await asyncio.to_thread(_prepare, errand, request)
+    known = await asyncio.to_thread(_prepare, errand, request, connection)
     began = anyio.current_time()
-    diary = _diary(errand, request, connection)
-    with stoppable(errand.console, stopping=_STOPPING, words=diary.whereabouts):
-        result = await _done(errand, request, connection, diary)
-    tell(errand.console, _summary(result, anyio.current_time() - began))
+    diary = _diary(errand, request, connection, known)
+    with stoppable(errand.console, stopping=_STOPPING[errand.on_exit], words=diary.whereabouts):
+        result = await _done(errand, request, known, diary)
+    tell(errand.console, _summary(errand, result, anyio.current_time() - began))
     return Exit.GOOD
 
 
-def _prepare(errand: Errand, request: Request) -> None:
+@frozen
+class _Known:
+    """What is known before anything is sent.
+
+    :param folder: where the video goes, whoever picks it up from wherever.
+    :param key: what the journal calls the job.
+    :param earlier: what it has of it.
+    """
+
+    folder: Path
+    key: str | None = None
+    earlier: Row | None = None
+
+
+def _prepare(errand: Errand, request: Request, connection: Connection) -> _Known:
     check_files(errand.wish, request)
     try:
         errand.out.mkdir(parents=True, exist_ok=True)
@@ -106,96 +156,71 @@ def _prepare(errand: Errand, request: Request) -> None:
             pass
     except OSError as error:
         raise Misuse(f"--out {errand.out} cannot be written: {error.strerror or error}; nothing was sent") from error
+    if errand.book is None:
+        return _Known(errand.out.absolute())
+    return _looked_up(errand, request, connection.site, errand.book.made())
 
 
-async def _done(errand: Errand, request: Request, connection: Connection, diary: Diary) -> Result:
+def _looked_up(errand: Errand, request: Request, site: str, journal: Path) -> _Known:
+    """Look before the session does, which decides: what is found here is only told."""
+    key = errand.key
+    if key is None:
+        try:
+            sha256s = {media.path: _sha256(media.path) for media in request.media()}
+        except OSError as error:
+            raise Misuse(f"a file cannot be read: {error}; nothing was sent") from error
+        key = derived_key(request.endpoint, request.named(sha256s))
+    keyed = [row for row in read(journal, site) if row.record.key == key]
+    return _Known(errand.out.absolute(), key, None if errand.again or not keyed else keyed[-1])
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as source:
+        return file_digest(source, "sha256").hexdigest()
+
+
+async def _done(errand: Errand, request: Request, known: _Known, diary: Diary) -> Result:
+    journal = None if errand.book is None else errand.book.path
+    diary.begin()
     try:
         async with (
-            connection.session(diary.tell) as session,
+            diary.connection.session(diary.tell, journal=journal, on_exit=errand.on_exit) as session,
             shown(errand.console, diary.tally),
             listening(diary.hush),
         ):
-            return await session.run(request, save_to=errand.out)
+            result = await session.run(request, key=errand.key, again=errand.again, save_to=known.folder)
     except RHError as error:
         raise diary.advised(error) from error.__cause__
+    diary.end(result)
+    return result
 
 
-def _diary(errand: Errand, request: Request, connection: Connection) -> Diary:
+def _diary(errand: Errand, request: Request, connection: Connection, known: _Known) -> Diary:
     words = f"waiting for the network: nothing heard from {connection.address} for {_SILENCE:.0f} s; Ctrl-C gives up"
     return Diary(
         console=errand.console,
         connection=connection,
-        tally=Tally(clock=anyio.current_time, jobs=1, files=len({media.path for media in request.media()})),
+        tally=_tally(request, known.earlier),
         hush=Hush(console=errand.console, words=words, after=_SILENCE),
+        out=errand.out,
+        book=errand.book,
+        key=known.key,
+        earlier=known.earlier,
     )
 
 
-@define(kw_only=True, eq=False)
-class Diary:
-    """What is known of one job, written down as it happens and told at once."""
-
-    console: Console
-    connection: Connection
-    tally: Tally
-    hush: Hush
-    _submitted: Submitted | None = field(default=None, init=False)
-    _settled: Settled | None = field(default=None, init=False)
-
-    def tell(self, event: Event) -> None:
-        """Take an event in."""
-        self.tally.tell(event)
-        self.hush.hear()
-        match event:
-            case Submitted():
-                self.hush.rest()
-                self._submitted = event
-                self._say(f"task {event.task_id} is accepted; whatever happens here, this looks at it:")
-                self._say(self._look(event))
-            case Changed():
-                self.hush.rest()
-                self._say(f"task {event.snapshot.task_id} is {event.snapshot.status}")
-            case Settled():
-                self._settled = event
-            case Saved():
-                self.hush.rest()
-            case _:
-                pass
-
-    def whereabouts(self) -> str:
-        """Where the job is, for whoever stops waiting."""
-        if self._submitted is None:
-            return self._unsent()
-        about = f"task {self._submitted.task_id}"
-        if self._settled is None:
-            return f"{about} goes on remotely and is paid for; look at it: {self._look(self._submitted)}"
-        if self._settled.error is not None:
-            return sentence(self._settled.error)
-        return f"{about} has succeeded, its video is not saved; its link: {self._look(self._submitted)}"
-
-    def advised(self, error: RHError) -> RHError:
-        """An error, saying what to do about a job that is done when its video could not be saved."""
-        if self._submitted is not None and self._settled is not None and self._settled.error is None:
-            error.task_id = self._submitted.task_id
-            error.advice = f"The job is done and paid; its link lives for about 24 h: {self._look(self._submitted)}"
-        return error
-
-    def _unsent(self) -> str:
-        if self._settled is None:
-            return "the job may have been sent; look into the console's call record before sending it again"
-        if self._settled.error is not None and self._settled.error.maybe_billed:
-            return sentence(self._settled.error)
-        return "the job was not sent, nothing is paid"
-
-    def _look(self, submitted: Submitted) -> str:
-        return self.connection.look_command(submitted.task_id)
-
-    def _say(self, words: str) -> None:
-        self.console.print(Text(printable(words)), soft_wrap=True)
+def _tally(request: Request, earlier: Row | None) -> Tally:
+    """What an earlier command has done already is not done again."""
+    bought = earlier is not None and earlier.record.state in BOUGHT
+    tally = Tally(clock=anyio.current_time, jobs=1, files=0 if bought else len({one.path for one in request.media()}))
+    tally.submit.done = int(bought)
+    tally.running.done = int(bought and earlier is not None and earlier.record.state is not State.SUBMITTED)
+    return tally
 
 
-def _summary(result: Result, seconds: float) -> Iterator[tuple[str, str]]:
+def _summary(errand: Errand, result: Result, seconds: float) -> Iterator[tuple[str, str]]:
     for path in result.paths:
-        yield "saved", str(path)
+        yield "saved", str(errand.out / path.name)
     yield "cost", cost(result.usage)
     times = [f"{seconds:.1f} s in all"]
     if result.submitted_utc is not None:

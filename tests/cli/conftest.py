@@ -97,6 +97,14 @@ def shell(capsys: pytest.CaptureFixture[str]) -> Shell:
     return carry_out
 
 
+@pytest.fixture(autouse=True)
+def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the journal is; no test touches the one of whoever runs it."""
+    path = tmp_path / "journal.db"
+    monkeypatch.setenv("RH_ASYNC_JOURNAL", str(path))
+    return path
+
+
 @pytest.fixture
 async def site(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Emulator]:
     """A local RunningHub that the environment names."""

@@ -103,7 +103,14 @@ def test_help_lists_the_commands_with_what_they_do_and_the_exit_codes(
 ) -> None:
     assert run(line.split()) == Exit.GOOD
     out = capsys.readouterr().out
-    commands = ("run          Run one job", "status       Look", "cancel       Ask", "account      Tell")
+    commands = (
+        "run          Run one job",
+        "status       Look",
+        "cancel       Ask",
+        "account      Tell",
+        "jobs         Tell",
+        "resume       Pick",
+    )
     for words in (
         *commands,
         "demo         Run made-up jobs",

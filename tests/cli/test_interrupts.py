@@ -19,10 +19,10 @@ import pytest
 from rh_async import JobFailed, TaskId
 from rh_async._cli._app import _spell
 from rh_async._cli._connection import Connection
+from rh_async._cli._diary import Diary
 from rh_async._cli._facts import screen
 from rh_async._cli._hush import Hush
 from rh_async._cli._interrupts import stoppable
-from rh_async._cli._run import Diary
 from rh_async._cli._tally import Tally
 from rh_async.emulator import Emulator, Fault
 from rh_async.events import Settled, Submitted
@@ -45,15 +45,17 @@ async def stopped(
 
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
-async def test_a_job_that_runs_is_named_with_the_command_that_looks_at_it(
+async def test_a_job_that_runs_is_named_with_the_command_that_picks_it_up(
     by: int, site: Emulator, desk: Path, shell: Shell
 ) -> None:
-    ended = await stopped(shell, f"run hero.png dance.mp4 --base-url {site.url}", when=lambda: site.ledger.tasks, by=by)
+    ended = await stopped(
+        shell, f"run hero.png dance.mp4 --key k -o out --base-url {site.url}", when=lambda: site.ledger.tasks, by=by
+    )
     (task,) = site.ledger.tasks
     assert ended.code == 130
-    look = f"rh-async status {task.task_id} --base-url {site.url}"
+    pick_up = f"pick it up: rh-async resume -o out --base-url {site.url}"
     assert ended.err == (
-        f"rh-async: interrupted: task {task.task_id} goes on remotely and is paid for; look at it: {look}\n"
+        f"rh-async: interrupted: key k, task {task.task_id} goes on remotely and is paid for; {pick_up}\n"
     )
     assert task.status == "RUNNING"
 
@@ -86,7 +88,7 @@ async def test_before_anything_was_sent_nothing_is_and_that_is_said(site: Emulat
 async def test_a_video_not_yet_saved_is_named(site: Emulator, desk: Path, shell: Shell) -> None:
     site.faults.add(Fault("hang", route="download"))
     ended = await stopped(shell, "run hero.png dance.mp4", when=lambda: site.ledger.faults)
-    assert f"task {site.ledger.tasks[0].task_id} has succeeded, its video is not saved; its link:" in ended.err
+    assert f"task {site.ledger.tasks[0].task_id} has succeeded, its video is not saved; pick it up:" in ended.err
 
 
 async def test_a_question_that_is_stopped_says_what_may_have_been_done(site: Emulator, shell: Shell) -> None:
@@ -112,7 +114,7 @@ async def test_the_second_ctrl_c_leaves_at_once(site: Emulator, desk: Path, shel
     site.faults.add(Fault("hang"))
     ended = await stopped(shell, "run hero.png dance.mp4", when=lambda: site.ledger.faults, again=1.0)
     assert exits == [130]
-    assert "rh-async: left at once: the job may have been sent; look into the console's call record" in ended.err
+    assert "rh-async: left at once: the job may have been sent; this tells: rh-async resume -o ." in ended.err
 
 
 async def test_a_ctrl_c_that_is_passed_on_twice_counts_once(

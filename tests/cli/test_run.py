@@ -27,13 +27,13 @@ async def test_each_model_is_bought_once_and_saved(model: str, site: Emulator, d
     assert re.search(r"time      [\d.]+ s in all, [\d.]+ s from accepted to done", ended.out)
 
 
-async def test_the_task_id_and_the_command_that_looks_at_it_are_told_before_the_job_settles(
+async def test_the_task_id_and_the_command_that_picks_it_up_are_told_before_the_job_settles(
     site: Emulator, desk: Path, shell: Shell
 ) -> None:
     ended = await shell(f"run hero.png dance.mp4 --base-url {site.url}")
     task_id = site.ledger.tasks[0].task_id
     accepted = ended.out.index(f"task {task_id} is accepted")
-    assert ended.out.index(f"rh-async status {task_id} --base-url {site.url}\n") > accepted
+    assert ended.out.index(f"rh-async resume -o . --base-url {site.url}\n") > accepted
     assert accepted < ended.out.index("running 0/1") < ended.out.index(f"task {task_id} is SUCCESS")
     assert (desk / f"{task_id}_0.mp4").exists()
 
@@ -48,7 +48,7 @@ async def test_every_option_reaches_the_server(site: Emulator, desk: Path, shell
     wanted = {"characterOrientation": "image", "prompt": "hop", "negativePrompt": "blur", "keepOriginalSound": False}
     assert isinstance(body, dict)
     assert wanted.items() <= body.items()
-    assert body["webhookUrl"] == "http://127.0.0.1:9/hook"
+    assert str(body["webhookUrl"]).startswith("http://127.0.0.1:9/hook")
 
 
 @pytest.mark.parametrize("width", [80, 160])
@@ -87,7 +87,7 @@ async def test_a_terminal_shows_four_phases_and_no_guess_of_the_time_left(
         (f"hero.png dance.mp4 --prompt {'x' * 2501}", "has 2,501 characters, the limit is 2,500"),
         ("hero.png dance.mp4 -o note.txt", "--out note.txt cannot be written: File exists"),
         ("hero.png dance.mp4 --base-url ''", "--base-url is empty"),
-        ("hero.png dance.mp4 --base-url nowhere", "the base url 'nowhere': must look like https://"),
+        ("hero.png dance.mp4 --base-url nowhere", "must look like https://"),
         ("hero.png dance.mp4 --api-key x", "Unknown option: --api-key"),
     ],
 )
@@ -155,14 +155,14 @@ async def test_a_failed_job_says_why(site: Emulator, desk: Path, shell: Shell) -
     assert f"code 1501: Content verification failed, 改提示词或图片 (task {site.ledger.tasks[0].task_id})" in ended.err
 
 
-async def test_a_video_that_cannot_be_fetched_leaves_the_command_that_shows_its_link(
+async def test_a_video_that_cannot_be_fetched_leaves_the_command_that_saves_it(
     site: Emulator, desk: Path, shell: Shell
 ) -> None:
     site.faults.add(Fault("expired", times=None))
     ended = await shell("run hero.png dance.mp4")
-    task_id = site.ledger.tasks[0].task_id
+    save = f"rh-async save {site.ledger.tasks[0].task_id} -o ."
     assert ended.code == 1
-    assert f"The job is done and paid; its link lives for about 24 h: rh-async status {task_id}\n" in ended.err
+    assert f"The job is done and paid; its link lives for about 24 h; this saves it: {save}\n" in ended.err
 
 
 async def test_a_full_account_is_waited_for_and_said(site: Emulator, desk: Path, shell: Shell) -> None:

@@ -1,0 +1,55 @@
+"""Where the command line keeps its journal: on the command line, in the environment, or where programs keep theirs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from attrs import frozen
+from cyclopts import Parameter
+from platformdirs import user_data_path
+
+from ._exits import Misuse
+
+_VARIABLE = "RH_ASYNC_JOURNAL"
+
+JournalPath = Annotated[
+    Path | None,
+    Parameter(
+        name="--journal",
+        help=f"the file that remembers every job, so that none is bought twice; by default {_VARIABLE} from the"
+        " environment, else one in your data folder.",
+    ),
+]
+
+
+@frozen
+class Book:
+    """The journal as it was named on the command line; None where it was not."""
+
+    given: Path | None = None
+
+    @property
+    def words(self) -> list[str]:
+        """What names it again in a command to be copied."""
+        return [] if self.given is None else ["--journal", str(self.given)]
+
+    @property
+    def path(self) -> Path:
+        """Where it is, whether or not there is one yet."""
+        named = self.given or os.environ.get(_VARIABLE, "").strip()
+        return Path(named).expanduser() if named else user_data_path("rh-async", appauthor=False) / "journal.db"
+
+    def made(self) -> Path:
+        """Where it is; its own folder is made, for its owner alone. Blocks: call it off the loop.
+
+        :raises Misuse: that cannot be.
+        """
+        if self.given is None and not os.environ.get(_VARIABLE, "").strip():
+            try:
+                self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                words = f"the journal's folder {self.path.parent} cannot be made: {error.strerror or error}"
+                raise Misuse(f"{words}; name another file with --journal; nothing was sent") from error
+        return self.path

@@ -1,0 +1,123 @@
+"""``rh-async resolve`` and ``save``: one job of the journal's, by its name, as a person decides about it."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+from attrs import evolve
+from cyclopts import Parameter
+from rich.text import Text
+
+from rh_async import Result, Session, State
+
+from ._book import Book, JournalPath
+from ._connection import BaseUrl, Connection
+from ._exits import Exit, Misuse
+from ._facts import about, cost, printable, screen, tell
+from ._questions import Name, asked
+from ._rows import Found, Row, find, made, read
+
+Key = Annotated[str, Parameter(name="KEY", help="what rh-async jobs calls the job.")]
+
+
+async def resolve(
+    key: Key,
+    /,
+    *,
+    task_id: str | None = None,
+    abandon: Annotated[bool, Parameter(show_default=False)] = False,
+    again: Annotated[bool, Parameter(show_default=False)] = False,
+    journal: JournalPath = None,
+    base_url: BaseUrl = None,
+) -> int:
+    """Say what became of an uncertain submission; nothing is bought by it.
+
+    :param task_id: it bought this task, which the console's call record names; rh-async resume then fetches it.
+    :param abandon: it bought nothing, or nobody wants it: it is given up.
+    :param again: as --abandon, and tells how to buy it once more.
+    """
+    if [task_id is not None, abandon, again].count(True) != 1:
+        raise Misuse("say one of --task-id ID, --abandon and --again")
+    connection, book = Connection(base_url), Book(journal)
+    path, row = await _uncertain(key, connection, book)
+
+    async def decide(session: Session) -> None:
+        if task_id is None:
+            await session.abandon(key)
+        else:
+            _ = await session.resolve(key, task_id=task_id)  # watched by rh-async resume, not here
+
+    await asked(connection, decide, lambda: "it may have been decided already: rh-async jobs tells", journal=path)
+    for line in _decided(row, task_id, connection.command("resume", *book.words), again=again):
+        screen().print(Text(printable(line)), soft_wrap=True)
+    return Exit.GOOD
+
+
+async def _uncertain(key: str, connection: Connection, book: Book) -> tuple[Path, Row]:
+    path = await asyncio.to_thread(book.made)
+    rows = [row for row in await asyncio.to_thread(read, path, connection.site) if row.record.key == key]
+    if not rows:
+        raise Misuse(f"no job has the key {key} in the journal {path} for {connection.site}: see rh-async jobs")
+    row = rows[-1]
+    if row.record.state is State.SUBMITTING:
+        first = connection.command("resume", *book.words)
+        words = "another command is sending it now" if row.carried else f"it was left while it was sent; first: {first}"
+        raise Misuse(f"{key} is not uncertain yet: {words}")
+    return path, row
+
+
+def _decided(row: Row, task_id: str | None, resume: str, *, again: bool) -> list[str]:
+    key = row.record.key
+    if task_id is not None:
+        return [f"{key} bought task {task_id}; this watches and saves it:", resume]
+    given_up = f"{key} is given up; if the server accepted it all the same, it is paid for and nobody fetches it"
+    if not again:
+        return [given_up, "The same command would buy it anew."]
+    option = "" if key.startswith("auto-") else f", with {shlex.join(['--key', key])}"
+    retype = f"Nothing was bought now. Type its rh-async run once more{option}, which buys it anew; it was given:"
+    return [given_up, retype, row.record.inputs]
+
+
+async def save(
+    name: Name,
+    /,
+    *,
+    out: Annotated[Path, Parameter(name=["--out", "-o"])] = Path(),
+    journal: JournalPath = None,
+    base_url: BaseUrl = None,
+) -> int:
+    """Save what a job has made, by its key or its task id; nothing is bought.
+
+    :param out: a folder for the video, which is named after the task.
+    """
+    connection, book = Connection(base_url), Book(journal)
+    path, folder = await asyncio.to_thread(lambda: (book.made(), out.absolute()))
+    found = await asyncio.to_thread(find, name, path, connection.site)
+    command = connection.command("save", name, "-o", str(out), *book.words)
+    words = f"a file only appears whole; once more: {command}"
+    saved = await asked(
+        connection, lambda session: _fetched(session, found, folder), lambda: words, journal=path, patient=True
+    )
+    if saved is None:
+        pick_up = connection.command("resume", "-o", str(out), *book.words)
+        later = f" yet; this waits for it: {pick_up}" if found.row is not None and found.row.left else ""
+        tell(screen(), [("so", f"there is nothing to save{later}")])
+        return Exit.FAILED
+    tell(screen(), [*(("saved", str(out / path.name)) for path in saved.paths), ("cost", cost(saved.usage))])
+    return Exit.GOOD
+
+
+async def _fetched(session: Session, found: Found, folder: Path) -> Result | None:
+    """Save what the journal or else the server says a task has made; None if it has made nothing."""
+    result = None if found.row is None else found.row.result()
+    if result is None:
+        snapshot = await session.look(found.task_id)
+        result = made(snapshot, noticed_utc=datetime.now(UTC))
+        if result is None:
+            tell(screen(), about(snapshot))
+            return None
+    return evolve(result, paths=await session.save(result, folder))

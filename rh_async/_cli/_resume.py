@@ -1,0 +1,156 @@
+"""``rh-async resume``: what commands that ended early have left is watched, saved, or shown to be decided about."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+from attrs import define, field
+from cyclopts import Parameter
+from rich.console import Console
+from rich.text import Text
+
+from rh_async import Job, Record, Resumed, RHError, Session, State, SubmitUnknown
+from rh_async.events import Changed, Event, Settled
+
+from ._book import Book, JournalPath
+from ._connection import BaseUrl, Connection
+from ._diary import resolve_commands
+from ._exits import Exit, sentence
+from ._facts import printable, screen
+from ._hush import Hush, listening
+from ._interrupts import stoppable
+from ._jobs import model
+from ._progress import shown
+from ._rows import Row, at, read
+from ._tally import Tally
+
+_SILENCE = 5.0
+_STOPPING = "what runs goes on remotely"
+
+
+async def resume(
+    *,
+    out: Annotated[Path, Parameter(name=["--out", "-o"])] = Path(),
+    journal: JournalPath = None,
+    base_url: BaseUrl = None,
+) -> int:
+    """Pick up what commands that ended early have left: watch what runs, save what is done. Nothing is bought.
+
+    :param out: a folder for videos whose command named none.
+    """
+    connection, book, console = Connection(base_url), Book(journal), screen()
+    path, folder = await asyncio.to_thread(lambda: (book.made(), out.absolute()))
+    rows = [row for row in await asyncio.to_thread(read, path, connection.site) if row.left]
+    words = f"waiting for the network: nothing heard from {connection.address} for {_SILENCE:.0f} s; Ctrl-C gives up"
+    pickup = Pickup(
+        console=console,
+        folder=folder,
+        again=connection.command("resume", "-o", str(out), *book.words),
+        rows=rows,
+        hush=Hush(console=console, words=words, after=_SILENCE),
+    )
+    with stoppable(console, stopping=_STOPPING, words=pickup.whereabouts):
+        async with connection.session(pickup.tell, journal=path) as session:
+            uncertain = await pickup.carry_out(session)
+    for record in uncertain:
+        for line in _uncertain(record, resolve_commands(connection, book, record.key)):
+            console.print(Text(printable(line)), soft_wrap=True)
+    return Exit.FAILED if pickup.failed or uncertain else Exit.GOOD
+
+
+@define(kw_only=True, eq=False)
+class Pickup:
+    """One picking up.
+
+    :param folder: for what has none of its own.
+    :param again: the command that does it once more.
+    :param rows: what the journal had before it began.
+    """
+
+    console: Console
+    folder: Path
+    again: str
+    rows: list[Row]
+    hush: Hush
+    failed: int = field(default=0, init=False)
+    tally: Tally = field(init=False)
+    _running: dict[str, Record] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        running = [row.record for row in self.rows if row.record.state is State.SUBMITTED]
+        self._running = {record.task_id or "": record for record in running}
+        done = [row for row in self.rows if row.result() is not None]
+        self.tally = Tally(clock=anyio.current_time, jobs=len(running) + len(done), files=0)
+        self.tally.submit.done = len(running) + len(done)
+        self.tally.running.done = len(done)
+
+    def tell(self, event: Event) -> None:
+        """Take an event in."""
+        self.tally.tell(event)
+        self.hush.hear()
+        if isinstance(event, Changed | Settled):
+            self.hush.rest()
+
+    async def carry_out(self, session: Session) -> tuple[Record, ...]:
+        """Watch and save all of it, and return what nobody knows the fate of.
+
+        :raises RHError: the journal cannot be used.
+        """
+        if self.tally.submit.done:
+            async with shown(self.console, self.tally), listening(self.hush):
+                await self._follow_all(session, await session.resume(save_to=self.folder))
+        elif not (await session.resume(save_to=self.folder)).uncertain and not await session.uncertain():
+            self._say("nothing to pick up: whatever was bought is saved, over, or in another command's hand")
+        return await session.uncertain()
+
+    def whereabouts(self) -> str:
+        """What goes on remotely, for whoever stops waiting."""
+        if not self._running:
+            return f"nothing runs remotely; what is not saved yet: {self.again}"
+        each = ", ".join(f"{task_id} (key {record.key})" for task_id, record in self._running.items())
+        return f"{_tasks(len(self._running))} on remotely, paid for: {each}; pick up: {self.again}"
+
+    async def _follow_all(self, session: Session, resumed: Resumed) -> None:
+        for result in resumed.saved:
+            self._saved(result.task_id, result.paths)
+        for record, error in resumed.failed:
+            self._failed(record, error)
+        async with asyncio.TaskGroup() as tasks:
+            for job in resumed.jobs:
+                tasks.create_task(self._follow(session, job))
+
+    async def _follow(self, session: Session, job: Job) -> None:
+        record = self._running.get(job.task_id or "")
+        folder = self.folder if record is None or record.folder is None else Path(record.folder)
+        try:
+            paths = await session.save(await job, folder)
+        except RHError as error:
+            self._failed(record, error)
+        else:
+            self._saved(job.task_id or "", paths)
+        self._running.pop(job.task_id or "", None)
+
+    def _saved(self, task_id: str, paths: Iterable[Path]) -> None:
+        self._say(f"task {task_id} is saved: {', '.join(map(str, paths))}")
+
+    def _failed(self, record: Record | None, error: RHError) -> None:
+        self.failed += 1
+        named = "" if record is None else f"key {record.key}: "
+        self._say(f"{named}{sentence(error)}", style="red")
+
+    def _say(self, words: str, style: str = "") -> None:
+        self.console.print(Text(printable(words), style=style), soft_wrap=True)
+
+
+def _tasks(count: int) -> str:
+    return "1 task goes" if count == 1 else f"{count} tasks go"
+
+
+def _uncertain(record: Record, commands: str) -> Iterator[str]:
+    yield f"uncertain: key {record.key}, sent {at(record.claimed_utc)} to {model(record.endpoint)}: {record.inputs}"
+    yield f"{SubmitUnknown.advice} Say what became of it:"
+    yield from commands.split(", or ")
