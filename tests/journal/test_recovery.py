@@ -1,0 +1,387 @@
+"""Coming back, deciding about the uncertain, and stopping: nothing is bought again, and nothing bought is forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from rh_async import (
+    DreamActor,
+    JobCancelled,
+    JobFailed,
+    JournalError,
+    NotFound,
+    Session,
+    SessionError,
+    SubmitUnknown,
+)
+from rh_async._records import State
+from rh_async.emulator import Emulator, Fault
+from tests.journal.killing import Assassin, bury, rows_of
+
+Open = Callable[..., Session]
+LINKED = DreamActor("https://example.test/hero.png", "https://example.test/dance.mp4")
+A_DAY = 25 * 3600.0
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Emulator]:
+    async with Emulator(seed=1, run_time=20.0) as server:
+        yield server
+
+
+@pytest.fixture
+def open_session(server: Emulator, book: Path) -> Open:
+    def opened(**more: Any) -> Session:
+        return Session(more.pop("api_key", server.api_key), base_url=server.url, journal=book, **more)
+
+    return opened
+
+
+@pytest.fixture
+def assassin(monkeypatch: pytest.MonkeyPatch) -> Assassin:
+    assassin = Assassin()
+    assassin.watch(monkeypatch)
+    return assassin
+
+
+async def killed_after(move: str, session: Session, assassin: Assassin, key: str = "clip", **more: Any) -> None:
+    """Run one job, and be killed once a move is durable."""
+    await session.__aenter__()
+    assassin.aim(session, 1, after=True, move=move)
+    running = asyncio.ensure_future(session.run(LINKED, key=key, **more))
+    await assassin.died.wait()
+    running.cancel()
+    await asyncio.wait([running])
+    await bury(session)
+
+
+async def left_uncertain(server: Emulator, session: Session, key: str = "clip") -> str:
+    """Submit one job whose answer is lost; the task it made."""
+    server.faults.add(Fault("drop_after_accept"))
+    async with session:
+        with pytest.raises(SubmitUnknown):
+            await session.run(LINKED, key=key)
+    return server.ledger.tasks[-1].task_id
+
+
+def states(book: Path) -> list[State]:
+    return [row.state for row in rows_of(book)]
+
+
+# --- resume ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_submitted_job_is_watched_again_and_nothing_is_submitted(
+    open_session: Open, server: Emulator, assassin: Assassin, book: Path
+) -> None:
+    await killed_after("→submitted", open_session(), assassin)
+    async with open_session() as session:
+        resumed = await session.resume()
+        (job,) = resumed.jobs
+        assert (job.key, job.task_id) == ("clip", server.ledger.tasks[0].task_id)
+        assert (await job).outputs
+        assert (resumed.saved, resumed.failed, resumed.uncertain) == ((), (), ())
+    assert states(book) == [State.SETTLED]
+    assert len(server.ledger.submissions) == 1
+
+
+async def test_a_key_taken_up_again_without_resume_is_settled_in_the_journal_too(
+    open_session: Open, server: Emulator, assassin: Assassin, book: Path, tmp_path: Path
+) -> None:
+    await killed_after("→submitted", open_session(), assassin)
+    async with open_session() as session:
+        result = await session.run(LINKED, key="clip", save_to=tmp_path / "out")
+    assert result.task_id == server.ledger.tasks[0].task_id
+    assert states(book) == [State.SAVED]
+    assert len(server.ledger.submissions) == 1
+
+
+async def test_a_key_taken_up_again_may_be_asked_for_twice_in_that_session(
+    open_session: Open, server: Emulator, assassin: Assassin
+) -> None:
+    await killed_after("→submitted", open_session(), assassin)
+    async with open_session() as session, asyncio.timeout(3600):
+        first = await session.submit(LINKED, key="clip")
+        second = await session.submit(LINKED, key="clip")
+        assert (await first).task_id == (await second).task_id
+    assert len(server.ledger.submissions) == 1
+
+
+async def test_what_is_settled_and_not_saved_is_saved_where_it_was_wanted(
+    open_session: Open, server: Emulator, assassin: Assassin, book: Path, tmp_path: Path
+) -> None:
+    await killed_after("→settled", open_session(), assassin, save_to=tmp_path / "wanted")
+    async with open_session() as session:
+        (result,) = (await session.resume(save_to=tmp_path / "elsewhere")).saved
+    assert [path.parent.name for path in result.paths] == ["wanted"]
+    assert all(path.stat().st_size for path in result.paths)
+    assert states(book) == [State.SAVED]
+    assert len(server.ledger.submissions) == 1
+
+
+async def test_what_nobody_wanted_on_disk_goes_where_resume_says_or_nowhere(
+    open_session: Open, server: Emulator, assassin: Assassin, book: Path, tmp_path: Path
+) -> None:
+    await killed_after("→settled", open_session(), assassin)
+    async with open_session() as session:
+        assert (await session.resume()).saved == ()
+        assert states(book) == [State.SETTLED]
+        (result,) = (await session.resume(save_to=tmp_path / "out")).saved
+    assert result.paths[0].exists()
+    assert len(server.ledger.submissions) == 1
+
+
+async def test_a_settled_result_is_saved_by_a_fresh_link_when_its_own_has_expired(
+    open_session: Open, server: Emulator, assassin: Assassin, tmp_path: Path
+) -> None:
+    await killed_after("→settled", open_session(), assassin)
+    await asyncio.sleep(A_DAY)
+    async with open_session() as session:
+        (result,) = (await session.resume(save_to=tmp_path / "out")).saved
+    assert result.paths[0].stat().st_size
+    assert [download.status for download in server.ledger.downloads] == [403, 200]
+    assert len(server.ledger.submissions) == 1
+
+
+async def test_a_result_that_the_server_has_forgotten_is_told_and_stays_settled(
+    open_session: Open, server: Emulator, assassin: Assassin, book: Path, tmp_path: Path
+) -> None:
+    await killed_after("→settled", open_session(), assassin)
+    await asyncio.sleep(A_DAY)
+    server.faults.add(Fault("code", route="query", code="1004", times=None))
+    async with open_session() as session:
+        resumed = await session.resume(save_to=tmp_path / "out")
+    ((record, error),) = resumed.failed
+    assert (record.key, type(error)) == ("clip", NotFound)
+    assert states(book) == [State.SETTLED]
+    assert len(server.ledger.submissions) == 1
+
+
+async def test_an_open_post_of_a_dead_session_is_uncertain_and_not_sent_again(
+    open_session: Open, server: Emulator, assassin: Assassin, book: Path
+) -> None:
+    await killed_after("→submitting", open_session(), assassin)
+    async with open_session() as session:
+        resumed = await session.resume()
+        assert [record.key for record in resumed.uncertain] == ["clip"]
+        (record,) = await session.uncertain()
+        assert (record.endpoint, record.claimed_utc > "2") == (LINKED.endpoint, True)
+        assert "hero.png" in record.inputs
+        with pytest.raises(SubmitUnknown):
+            await session.run(LINKED, key="clip")
+    assert states(book) == [State.UNCERTAIN]
+    assert server.ledger.submissions == []
+
+
+async def test_what_a_live_session_carries_is_left_to_it(open_session: Open, server: Emulator, book: Path) -> None:
+    async with open_session() as one, open_session() as two:
+        job = await one.submit(LINKED, key="clip")
+        resumed = await two.resume()
+        assert (resumed.jobs, resumed.uncertain) == ((), ())
+        assert (await job).outputs
+    assert len(server.ledger.submissions) == 1
+
+
+async def test_what_another_api_key_bought_is_neither_asked_about_nor_given_up(
+    open_session: Open, server: Emulator, assassin: Assassin, book: Path
+) -> None:
+    await killed_after("→submitted", open_session(), assassin)
+    async with open_session(api_key=server.keys["NORMAL"]) as session:
+        await session.resume()
+        await asyncio.sleep(300)
+    assert states(book) == [State.SUBMITTED]
+    async with open_session() as session:
+        assert (await session.run(LINKED, key="clip")).task_id == server.ledger.tasks[0].task_id
+    assert len(server.ledger.submissions) == 1
+
+
+async def test_coming_back_needs_a_journal(server: Emulator) -> None:
+    async with Session(server.api_key, base_url=server.url) as session:
+        with pytest.raises(SessionError, match="no journal"):
+            await session.resume()
+    assert server.ledger.submissions == []
+
+
+async def test_two_sessions_may_save_one_result_at_once(
+    open_session: Open, server: Emulator, book: Path, tmp_path: Path
+) -> None:
+    async with open_session() as one, open_session() as two:
+        ends = await asyncio.gather(
+            *(session.run(LINKED, key=f"clip {n}", save_to=tmp_path) for n in range(20) for session in (one, two)),
+            return_exceptions=True,
+        )
+    assert [end for end in ends if isinstance(end, BaseException)] == []
+    assert states(book) == [State.SAVED] * 20
+    assert len(server.ledger.submissions) == 20
+
+
+# --- the uncertain ---------------------------------------------------------------------------------------------------
+
+
+async def test_resolve_adopts_a_task_after_asking_the_server(open_session: Open, server: Emulator, book: Path) -> None:
+    task_id = await left_uncertain(server, open_session())
+    asked = len(server.ledger.questions)
+    async with open_session() as session:
+        job = await session.resolve("clip", task_id=task_id)
+        assert server.ledger.questions[asked].task_id == task_id
+        assert (await job).task_id == task_id
+        assert (await session.run(LINKED, key="clip")).task_id == task_id
+        assert await session.uncertain() == ()
+    assert states(book) == [State.SETTLED]
+    assert len(server.ledger.submissions) == 1
+
+
+async def test_resolve_refuses_a_task_of_another_key_and_one_nobody_knows(
+    open_session: Open, server: Emulator, book: Path
+) -> None:
+    await left_uncertain(server, open_session())
+    async with open_session() as session:
+        other = await session.run(LINKED, key="other")
+        with pytest.raises(JournalError, match="belongs to other"):
+            await session.resolve("clip", task_id=other.task_id)
+        with pytest.raises(NotFound):
+            await session.resolve("clip", task_id="123")
+        with pytest.raises(JournalError, match="not uncertain"):
+            await session.resolve("other", task_id="123")
+        with pytest.raises(JournalError, match="unknown here"):
+            await session.resolve("nobody", task_id="123")
+    assert states(book) == [State.UNCERTAIN, State.SETTLED]
+    assert len(server.ledger.submissions) == 2
+
+
+async def test_what_was_abandoned_may_be_submitted_again(open_session: Open, server: Emulator, book: Path) -> None:
+    await left_uncertain(server, open_session())
+    async with open_session() as session:
+        await session.abandon("clip")
+        with pytest.raises(JournalError, match="not uncertain"):
+            await session.abandon("clip")
+        assert (await session.run(LINKED, key="clip")).outputs
+    assert states(book) == [State.ABANDONED, State.SETTLED]
+    assert len(server.ledger.submissions) == 2
+
+
+async def test_an_uncertain_submit_may_be_paid_again_knowingly(
+    open_session: Open, server: Emulator, book: Path
+) -> None:
+    await left_uncertain(server, open_session())
+    async with open_session() as session:
+        assert (await session.run(LINKED, key="clip", again=True)).outputs
+    assert states(book) == [State.UNCERTAIN, State.SETTLED]
+    assert len(server.ledger.submissions) == 2
+
+
+async def test_a_delivery_adopts_by_the_nonce_that_travelled_and_by_no_other(
+    open_session: Open, server: Emulator, book: Path
+) -> None:
+    server.faults.add(Fault("drop_after_accept"))
+    hooked = evolve(LINKED, webhook_url="https://mine.test/hook?a=1")
+    async with open_session() as session:
+        with pytest.raises(SubmitUnknown):
+            await session.run(hooked, key="clip")
+        sent = server.ledger.submissions[0].body["webhookUrl"]
+        address, _, nonce = sent.partition("&rh_nonce=")
+        assert (address, len(nonce) >= 16, server.api_key in sent) == ("https://mine.test/hook?a=1", True, False)
+        assert session._services is not None
+        recovery, (task,) = session._services.recovery, server.ledger.tasks
+        asked = len(server.ledger.questions)
+        for wrong in ("", "0" * 32, nonce[:-1]):
+            assert await recovery.delivered(task_id=task.task_id, nonce=wrong) is None  # type: ignore[arg-type]
+        assert len(server.ledger.questions) == asked
+        assert states(book) == [State.UNCERTAIN]
+        job = await recovery.delivered(task.task_id, nonce)  # type: ignore[arg-type]
+        assert server.ledger.questions[asked].task_id == task.task_id
+        assert job is not None
+        assert (await job).task_id == task.task_id
+        assert await recovery.delivered(task.task_id, nonce) is None  # type: ignore[arg-type]
+    assert len(server.ledger.submissions) == 1
+
+
+# --- stopping --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_running_job_is_cancelled_and_says_so_by_its_key_ever_after(
+    open_session: Open, server: Emulator, book: Path
+) -> None:
+    async with open_session() as session:
+        job = await session.submit(LINKED, key="clip")
+        await job.cancel()
+        with pytest.raises(JobCancelled):
+            await job
+    async with open_session() as session:
+        with pytest.raises(JobCancelled):
+            await session.run(LINKED, key="clip")
+    assert [question.kind for question in server.ledger.questions].count("cancel") == 1
+    assert states(book) == [State.SETTLED]
+    assert len(server.ledger.submissions) == 1
+
+
+async def test_cancelling_what_is_over_delivers_its_result(open_session: Open, server: Emulator) -> None:
+    server.faults.add(Fault("hang", route="query", times=8))
+    async with open_session() as session:
+        job = await session.submit(LINKED, key="clip")
+        await asyncio.sleep(25)
+        server.faults.clear()
+        await job.cancel()
+        assert (await job).outputs
+    assert len(server.ledger.submissions) == 1
+
+
+async def test_cancelling_what_nobody_knows_says_so(open_session: Open, server: Emulator) -> None:
+    async with open_session() as session:
+        with pytest.raises(NotFound):
+            await session.watch("123").cancel()
+    assert server.ledger.submissions == []
+
+
+@pytest.mark.parametrize(
+    ("on_exit", "status", "left"),
+    [("detach", "SUCCESS", State.SUBMITTED), ("drain", "SUCCESS", State.SETTLED), ("cancel", "CANCEL", State.SETTLED)],
+)
+async def test_a_session_is_left_as_it_was_told(
+    on_exit: str, status: str, left: State, open_session: Open, server: Emulator, book: Path
+) -> None:
+    async with open_session(on_exit=on_exit) as session:
+        jobs = [await session.submit(LINKED, key=f"clip {n}") for n in range(3)]
+    assert states(book) == [left] * 3
+    assert [question.kind for question in server.ledger.questions].count("cancel") == 3 * (on_exit == "cancel")
+    await asyncio.sleep(60)
+    assert all(task.status.startswith(status) for task in server.ledger.tasks)
+    assert [type(job.error) for job in jobs] == [
+        {"detach": SessionError, "drain": type(None), "cancel": JobCancelled}[on_exit]
+    ] * 3
+    assert len(server.ledger.submissions) == 3
+
+
+# --- afterwards ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_result_stays_readable_by_its_key_after_its_links_have_expired(
+    open_session: Open, server: Emulator, tmp_path: Path
+) -> None:
+    async with open_session() as session:
+        first = await session.run(LINKED, key="clip")
+    await asyncio.sleep(A_DAY)
+    asked = len(server.ledger.questions)
+    async with open_session() as session:
+        second = await session.run(LINKED, key="clip")
+        assert evolve(second, noticed_utc=first.noticed_utc) == first
+        assert len(server.ledger.questions) == asked
+        assert (await session.save(second, tmp_path / "out"))[0].stat().st_size
+    assert len(server.ledger.submissions) == 1
+
+
+async def test_a_failure_stays_readable_by_its_key_with_its_code(open_session: Open, server: Emulator) -> None:
+    server.faults.add(Fault("moderation"))
+    for _ in range(2):
+        async with open_session() as session:
+            with pytest.raises(JobFailed) as caught:
+                await session.run(LINKED, key="clip")
+            assert caught.value.code == "1501"
+            assert caught.value.task_id == server.ledger.tasks[0].task_id
+    assert len(server.ledger.submissions) == 1
