@@ -64,6 +64,7 @@ class Diary:
             case Submitted():
                 self.hush.rest()
                 self._submitted = event
+                self.tally.upload.wanted = self.tally.upload.done  # the rest had gone up before
                 self._say_accepted(event)
             case Changed():
                 self.hush.rest()

@@ -1,0 +1,141 @@
+"""The table of jobs: every state in words, nothing cut at any width, no key and no network needed."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from rh_async import JournalError, Record, State, TaskId
+from rh_async._cli import _jobs
+from rh_async._cli._jobs import model, outcome
+from rh_async._cli._rows import Row, read
+from rh_async._journal import _SCHEMA, VERSION
+from tests.cli.conftest import Shell
+
+LONG_AGO = "2026-01-02T03:04:05+00:00"
+BARE = Record(key="k", attempt=1, state=State.CLAIMED, owner="o", endpoint="kling-v3.0-std/motion-control")
+BARE = evolve(BARE, task_id=TaskId("1"), claimed_utc=LONG_AGO)
+SUCCESS = b'{"taskId":"1","status":"SUCCESS","results":[{"url":"http://127.0.0.1:9/a.mp4","outputType":"mp4"}]}'
+
+
+def row(*, carried: bool = False, **facts: Any) -> Row:
+    return Row(site="s", record=evolve(BARE, **facts), carried=carried)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (row(), "never sent"),
+        (row(carried=True), "in hand, not sent yet"),
+        (row(state=State.SUBMITTED), "nobody watches it: rh-async resume"),
+        (row(state=State.SUBMITTED, carried=True), "runs, and is watched"),
+        (row(state=State.SETTLED, raw=SUCCESS), "succeeded, not saved yet: rh-async resume"),
+        (row(state=State.SETTLED, raw=SUCCESS, carried=True), "succeeded, not saved yet, in hand"),
+        (row(state=State.SETTLED, raw=b'{"taskId":"1","status":"CANCEL"}'), "CANCEL"),
+        (row(state=State.SETTLED, raw=b"?"), "over, and its end cannot be read"),
+        (row(state=State.SETTLED, error=("JobLost", "", "forgotten")), "JobLost: forgotten"),
+        (row(state=State.SAVED, paths=("a.mp4", "b.mp4")), "a.mp4, b.mp4"),
+        (row(state=State.SAVED), "nothing to save"),
+        (row(state=State.REFUSED, error=("InvalidRequest", "1007", "no\x1b[2J")), "InvalidRequest: 1007: no\ufffd[2J"),
+        (row(state=State.REFUSED), "refused"),
+        (row(state=State.UNCERTAIN), "nobody knows whether it was bought: rh-async resolve"),
+        (row(state=State.ABANDONED), "given up"),
+    ],
+)
+def test_every_state_is_told_in_words(given: Row, says: str) -> None:
+    assert outcome(given) == says
+
+
+def test_models_are_called_as_they_are_typed() -> None:
+    assert model("rhart-video/wan2.2/character-motion-transfer") == "wan2.2"
+    assert (model("vendor/other"), model("")) == ("vendor/other", "-")
+
+
+@pytest.mark.parametrize(("ago", "says"), [(-5, "0s"), (59, "59s"), (60, "1m"), (7200, "2h"), (900_000, "10d")])
+def test_ages_are_short(ago: int, says: str) -> None:
+    assert _jobs._age(ago) == says
+
+
+@pytest.fixture
+def listed(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[Row]], None]:
+    """Put rows in the place of a journal's."""
+    return lambda rows: monkeypatch.setattr("rh_async._cli._jobs.read", lambda _: rows)
+
+
+async def test_at_80_columns_each_job_takes_lines_that_fit_and_nothing_is_cut(
+    shell: Shell, listed: Callable[[list[Row]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    began = (datetime.now(UTC) - timedelta(hours=2, minutes=1)).isoformat()
+    key = "auto-5f0c0f0c5f0c0f0c5f0c0f0c5f0c0f0c"
+    saved = row(key=key, state=State.SAVED, paths=("/out/2013508786111402977_0.mp4",))
+    listed([evolve(saved, record=evolve(saved.record, claimed_utc=began, task_id=TaskId("2013508786111402977")))])
+    ended = await shell("jobs")
+    assert ended.out.splitlines() == [
+        "STATE       AGE  MODEL           TASK ID            ",
+        "saved        2h  kling-v3.0-std  2013508786111402977",
+        f"  key {key}",
+        "  /out/2013508786111402977_0.mp4",
+    ]
+
+
+async def test_at_160_columns_each_job_takes_a_line(
+    shell: Shell, listed: Callable[[list[Row]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    listed([row(state=State.UNCERTAIN, task_id=None)])
+    head, line = (await shell("jobs")).out.splitlines()
+    assert head.split() == ["STATE", "AGE", "MODEL", "TASK", "ID", "KEY", "RESULT"]
+    assert line.split()[2:5] == ["kling-v3.0-std", "-", "k"]
+
+
+async def test_jobs_of_two_sites_are_told_apart(shell: Shell, listed: Callable[[list[Row]], None]) -> None:
+    listed([row(), evolve(row(), site="t")])
+    lines = (await shell("jobs")).out.splitlines()
+    assert [line for line in lines if len(line) == 1] == ["s", "t"]
+
+
+async def test_where_nothing_is_remembered_that_is_said(shell: Shell, book: Path) -> None:
+    assert (await shell("jobs")).out == f"No job in the journal {book}\n"
+    assert (await shell("jobs --state saved --state settled")).out.startswith("No job that is saved or settled in the")
+    assert (await shell("jobs --json")).out == ""
+    assert not book.exists()
+    book.touch()
+    assert (await shell("jobs")).code == 0
+
+
+async def test_a_file_that_is_no_journal_is_left_as_it_is(shell: Shell, book: Path) -> None:
+    book.mkdir()
+    ended = await shell("jobs")
+    assert ended.code == 2
+    assert f"the journal {book} cannot be read: " in ended.err
+
+
+def test_an_owner_who_cannot_be_asked_is_not_declared_dead(book: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> bool:
+        raise PermissionError
+
+    with sqlite3.connect(book) as db:
+        db.executescript(f"{_SCHEMA} PRAGMA user_version = {VERSION};")
+        values = "'s', 'k', 1, '', 'submitted', 'o', '', '{}', '', '1', '', NULL, NULL, x'', NULL, NULL, '[]'"
+        names = "site, key, attempt, fingerprint, state, owner, endpoint, inputs, nonce, task_id, claimed_utc"
+        rest = "submitted_utc, noticed_utc, raw, error, folder, paths"
+        db.execute(f"INSERT INTO jobs ({names}, {rest}) VALUES ({values})")  # noqa: S608 - all of it is written here
+    db.close()
+    assert [one.carried for one in read(book)] == [False]
+    monkeypatch.setattr("rh_async._owners.Owner.alive", refused)
+    assert [one.carried for one in read(book)] == [True]
+
+
+def test_a_broken_row_is_no_traceback(book: Path) -> None:
+    with sqlite3.connect(book) as db:
+        db.executescript("PRAGMA user_version = 1;")
+    db.close()
+    with pytest.raises(JournalError, match="cannot be read: no such table: jobs"):
+        read(book)

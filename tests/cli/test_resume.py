@@ -1,0 +1,264 @@
+"""Picking up what is left: watched, saved or decided about, and never bought again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from pathlib import Path
+
+import anyio
+import pytest
+
+from rh_async import DreamActor, Session
+from rh_async.emulator import Emulator, Fault
+from tests.cli.conftest import Shell
+from tests.cli.test_interrupts import stopped
+
+LINKED = DreamActor("http://127.0.0.1:9/hero.png", "http://127.0.0.1:9/dance.mp4")
+
+
+async def left_running(book: Path, *keys: str) -> list[str]:
+    """Submit jobs, and leave them."""
+    async with Session(journal=book) as session:
+        return [await (await session.submit(LINKED, key=key)).accepted() for key in keys]
+
+
+async def test_what_was_interrupted_is_watched_and_saved_where_it_was_wanted(
+    site: Emulator, desk: Path, shell: Shell
+) -> None:
+    await stopped(shell, "run hero.png dance.mp4 -o wanted", when=lambda: site.ledger.tasks)
+    (task,) = site.ledger.tasks
+    ended = await shell("resume -o other")
+    assert (ended.code, ended.err) == (0, "")
+    path = desk / "wanted" / f"{task.task_id}_0.mp4"
+    assert path.stat().st_size
+    assert f"task {task.task_id} is saved: {path}\n" in ended.out
+    assert "submit 1/1 · running 1/1 · download 1/1" in ended.out
+    assert len(site.ledger.submissions) == 1
+    again = await shell("resume")
+    assert (again.code, again.out.count("nothing to pick up")) == (0, 1)
+
+
+async def test_what_named_no_folder_goes_where_it_is_said(site: Emulator, desk: Path, shell: Shell, book: Path) -> None:
+    ids = await left_running(book, "one", "two", "three")
+    ended = await shell("resume -o here")
+    assert ended.code == 0
+    assert {path.name for path in (desk / "here").glob("*")} == {f"{task_id}_0.mp4" for task_id in ids}
+    assert len(site.ledger.submissions) == 3
+
+
+async def test_what_was_done_and_not_saved_is_saved(site: Emulator, desk: Path, shell: Shell) -> None:
+    site.faults.add(Fault("hang", route="download"))
+    await stopped(shell, "run hero.png dance.mp4 -o out", when=lambda: site.ledger.faults)
+    assert "succeeded, not saved yet: rh-async resume\n" in (await shell("jobs")).out
+    ended = await shell("resume")
+    assert ended.code == 0
+    assert len(list((desk / "out").glob("*.mp4"))) == 1
+
+
+async def test_what_cannot_be_saved_is_told_each_time_until_it_is(site: Emulator, desk: Path, shell: Shell) -> None:
+    site.faults.add(Fault("expired", times=None))
+    await shell("run hero.png dance.mp4 --key k")
+    ended = await shell("resume")
+    assert ended.code == 1
+    assert "key k: the link answered HTTP 403" in ended.out
+
+
+async def test_a_job_that_failed_meanwhile_is_told(site: Emulator, desk: Path, shell: Shell) -> None:
+    site.faults.add(Fault("failed", code="1501"))
+    await stopped(shell, "run hero.png dance.mp4 --key k", when=lambda: site.ledger.tasks)
+    ended = await shell("resume")
+    assert ended.code == 1
+    assert "key k: the job failed with code 1501" in ended.out
+    assert "FAILED: 1501: " in (await shell("jobs --state settled")).out
+
+
+async def test_stopped_again_it_names_what_runs_and_itself(
+    site: Emulator, desk: Path, shell: Shell, book: Path
+) -> None:
+    one, two = await left_running(book, "one", "two")
+    asked = len(site.ledger.questions)
+    ended = await stopped(shell, "resume -o out", when=lambda: len(site.ledger.questions) > asked)
+    assert ended.code == 130
+    each = {f"{one} (key one)", f"{two} (key two)"}
+    assert "interrupted: 2 tasks go on remotely, paid for: " in ended.err
+    assert all(words in ended.err for words in each)
+    assert ended.err.endswith("; pick up: rh-async resume -o out\n")
+    assert (await shell("resume -o out")).code == 0
+    assert len(list((desk / "out").glob("*.mp4"))) == 2
+
+
+async def test_stopped_while_it_saves_it_names_itself(site: Emulator, desk: Path, shell: Shell) -> None:
+    site.faults.add(Fault("hang", route="download", times=2))
+    await stopped(shell, "run hero.png dance.mp4", when=lambda: site.ledger.faults)
+    ended = await stopped(shell, "resume", when=lambda: len(site.ledger.faults) > 1)
+    assert ended.err.endswith("interrupted: nothing runs remotely; what is not saved yet: rh-async resume -o .\n")
+
+
+async def test_what_another_command_has_in_hand_is_left_to_it(site: Emulator, desk: Path, shell: Shell) -> None:
+    running = asyncio.ensure_future(shell("run hero.png dance.mp4 -o out"))
+    while not site.ledger.tasks:  # noqa: ASYNC110 - a ledger rings no bell
+        await anyio.sleep(0.5)
+    ended = await shell("resume")
+    assert ended.code == 0
+    assert "in another command's hand" in ended.out
+    assert (await running).code == 0
+    assert len(site.ledger.submissions) == 1
+
+
+async def test_an_uncertain_submission_is_shown_with_the_commands_that_decide(
+    site: Emulator, desk: Path, shell: Shell
+) -> None:
+    site.faults.add(Fault("drop_after_accept"))
+    await shell("run hero.png dance.mp4 --key k -o out")
+    (task,) = site.ledger.tasks
+    ended = await shell("resume")
+    assert ended.code == 1
+    assert re.search(r"^uncertain: key k, sent 20\S+ \S+ to kling-v3.0-std: .*hero.png", ended.out, re.MULTILINE)
+    assert ended.out.endswith("rh-async resolve k --task-id ID\nrh-async resolve k --abandon\n")
+    adopted = await shell(f"resolve k --task-id {task.task_id}")
+    assert (adopted.code, adopted.out) == (
+        0,
+        f"k bought task {task.task_id}; this watches and saves it:\nrh-async resume\n",
+    )
+    assert (await shell("resume")).code == 0
+    assert (desk / "out" / f"{task.task_id}_0.mp4").exists()
+    assert len(site.ledger.submissions) == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ("--abandon", "The same command would buy it anew."),
+        ("--again", "Type its rh-async run once more, with --key k"),
+    ],
+)
+async def test_given_up_it_is_bought_by_the_next_command_and_not_before(
+    option: str, says: str, site: Emulator, desk: Path, shell: Shell
+) -> None:
+    site.faults.add(Fault("drop_unread"))
+    await shell("run hero.png dance.mp4 --key k")
+    ended = await shell(f"resolve k {option}")
+    assert ended.code == 0
+    assert says in ended.out
+    assert site.ledger.tasks == []
+    assert (await shell("run hero.png dance.mp4 --key k")).code == 0
+    assert len(site.ledger.tasks) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("resolve k", "say one of --task-id ID, --abandon and --again"),
+        ("resolve k --abandon --again", "say one of"),
+        ("resolve nobody --abandon", "no job has the key nobody in the journal"),
+        ("resolve k --abandon", "k is saved, not uncertain"),
+        ("resolve k --task-id latest", "is no task id"),
+        ("save nobody", "nobody is no task id, and no job"),
+        ("cancel nobody", "nobody is no task id, and no job"),
+        ("jobs --state lost", 'Invalid value "lost" for --state'),
+    ],
+)
+async def test_a_decision_that_cannot_be_is_told_in_one_line(
+    line: str, says: str, site: Emulator, desk: Path, shell: Shell
+) -> None:
+    await shell("run hero.png dance.mp4 --key k")
+    ended = await shell(line)
+    assert (ended.code, ended.out) == (2, "")
+    assert says in ended.err
+    assert ended.err.count("\n") == 1
+    assert len(site.ledger.submissions) == 1
+
+
+async def test_what_is_being_sent_or_was_left_so_is_not_decided_about(
+    site: Emulator, desk: Path, shell: Shell, book: Path
+) -> None:
+    site.faults.add(Fault("hang"))
+    running = asyncio.ensure_future(shell("run hero.png dance.mp4 --key k"))
+    while not site.ledger.faults:  # noqa: ASYNC110 - a ledger rings no bell
+        await anyio.sleep(0.5)
+    assert "another command is sending it now" in (await shell("resolve k --abandon")).err
+    assert "being sent\n" in (await shell("jobs")).out
+    assert "k is submitting: it has no task\n" in (await shell("cancel k")).err
+    copied = book.read_bytes(), book.with_name("journal.db-wal").read_bytes()
+    await running
+    left = book.with_name("left.db")
+    left.write_bytes(copied[0])
+    left.with_name("left.db-wal").write_bytes(copied[1])
+    assert "left while it was sent: rh-async resume\n" in (await shell("jobs --journal left.db")).out
+    ended = await shell("resolve k --abandon --journal left.db")
+    assert ended.err.endswith("it was left while it was sent; first: rh-async resume --journal left.db\n")
+    assert "uncertain: key k" in (await shell("resume --journal left.db")).out
+    assert (await shell("resolve k --abandon --journal left.db")).code == 0
+
+
+async def test_a_job_is_saved_by_key_and_by_task_id(site: Emulator, desk: Path, shell: Shell) -> None:
+    await shell("run hero.png dance.mp4 --key k")
+    (task,) = site.ledger.tasks
+    for name, folder in (("k", "a"), (task.task_id, "b")):
+        ended = await shell(f"save {name} -o {folder}")
+        assert (ended.code, ended.err) == (0, "")
+        assert ended.out.startswith(f"saved     {folder}/{task.task_id}_0.mp4\ncost ")
+        assert (desk / folder / f"{task.task_id}_0.mp4").stat().st_size
+
+
+async def test_a_task_without_a_row_is_asked_about_and_saved(site: Emulator, desk: Path, shell: Shell) -> None:
+    async with Session() as session:
+        task_id = await (await session.submit(LINKED)).accepted()
+    ended = await shell(f"save {task_id}")
+    assert ended.code == 1
+    assert ended.out.endswith("so        there is nothing to save\n")
+    await anyio.sleep(1000)
+    assert (await shell(f"save {task_id}")).code == 0
+    assert (desk / f"{task_id}_0.mp4").exists()
+
+
+async def test_a_job_that_still_runs_names_the_command_that_waits(
+    site: Emulator, desk: Path, shell: Shell, book: Path
+) -> None:
+    (task_id,) = await left_running(book, "k")
+    ended = await shell("save k -o out")
+    assert ended.code == 1
+    assert ended.out.startswith(f"task      {task_id}\nstatus    RUNNING\n")
+    assert ended.out.endswith("there is nothing to save yet; this waits for it: rh-async resume -o out\n")
+
+
+async def test_a_save_that_is_stopped_names_itself(site: Emulator, desk: Path, shell: Shell) -> None:
+    await shell("run hero.png dance.mp4 --key k")
+    site.faults.add(Fault("hang", route="download"))
+    ended = await stopped(shell, "save k -o out", when=lambda: site.ledger.faults)
+    assert ended.err.endswith("once more: rh-async save k -o out\n")
+
+
+async def test_a_job_is_stopped_by_key_and_a_task_even_if_the_journal_is_broken(
+    site: Emulator, desk: Path, shell: Shell, book: Path
+) -> None:
+    _, two = await left_running(book, "one", "two")
+    assert (await shell("cancel one")).code == 0
+    (desk / "broken.db").write_text("no database at all, whatever it is called" * 9)
+    assert (await shell(f"cancel {two} --journal broken.db")).code == 0
+    assert [task.status for task in site.ledger.tasks] == ["CANCEL", "CANCEL"]
+
+
+async def test_a_name_that_means_two_jobs_is_refused(site: Emulator, desk: Path, shell: Shell, book: Path) -> None:
+    (task_id,) = await left_running(book, "one")
+    await left_running(book, task_id)
+    ended = await shell(f"cancel {task_id}")
+    assert ended.code == 2
+    assert "is the key of one job and another's task id" in ended.err
+
+
+async def test_the_rows_say_everything_but_the_raw_answer(
+    site: Emulator, desk: Path, shell: Shell, book: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await shell("run hero.png dance.mp4 --key k -o out")
+    monkeypatch.delenv("RUNNINGHUB_API_KEY")
+    monkeypatch.setenv("COLUMNS", "80")
+    (row,) = map(json.loads, (await shell("jobs --json")).out.splitlines())
+    task_id = site.ledger.tasks[0].task_id
+    assert (row["site"], row["key"], row["attempt"], row["state"]) == (site.url, "k", 1, "saved")
+    assert row["paths"] == [str(desk / "out" / f"{task_id}_0.mp4")]
+    assert row["inputs"]["imageUrl"] == "hero.png"
+    assert "raw" not in row
+    assert (await shell("jobs --json --state settled --state uncertain")).out == ""
