@@ -10,6 +10,8 @@ from attrs import frozen
 from cyclopts import Parameter
 from platformdirs import user_data_path
 
+from rh_async._services import OnExit
+
 from ._exits import Misuse
 
 _VARIABLE = "RH_ASYNC_JOURNAL"
@@ -53,3 +55,44 @@ class Book:
                 words = f"the journal's folder {self.path.parent} cannot be made: {error.strerror or error}"
                 raise Misuse(f"{words}; name another file with --journal; nothing was sent") from error
         return self.path
+
+
+_Flag = Annotated[bool, Parameter(show_default=False)]
+
+
+@Parameter(name="*")
+@frozen(kw_only=True)
+class Keeping:
+    """How a job is remembered, and what becomes of it on Ctrl-C.
+
+    :raises Misuse: there shall be no journal, and something that needs one.
+    """
+
+    key: Annotated[
+        str | None,
+        Parameter(
+            help="your name for the job, which is bought once under it; by default made from model, options and files."
+            " Links that are signed anew each time need one."
+        ),
+    ] = None
+    again: Annotated[_Flag, Parameter(help="buy the job once more, knowingly.")] = False
+    cancel_on_interrupt: Annotated[
+        _Flag, Parameter(help="Ctrl-C asks the server to stop the job, in place of letting it go on.")
+    ] = False
+    journal: JournalPath = None
+    no_journal: Annotated[_Flag, Parameter(help="remember nothing: the same command buys again.")] = False
+
+    def __attrs_post_init__(self) -> None:
+        for option, given in (("--journal", self.journal), ("--key", self.key), ("--again", self.again)):
+            if self.no_journal and given not in {None, False}:
+                raise Misuse(f"{option} is about the journal, and --no-journal does without one; nothing was sent")
+
+    @property
+    def book(self) -> Book | None:
+        """The journal; None for none."""
+        return None if self.no_journal else Book(self.journal)
+
+    @property
+    def on_exit(self) -> OnExit:
+        """What becomes of the job when the command ends before it."""
+        return "cancel" if self.cancel_on_interrupt else "detach"

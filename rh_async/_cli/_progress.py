@@ -113,7 +113,7 @@ def _rate(phase: Phase, now: float) -> str:
         speed = phase.rate(phase.bytes, now)
         return "" if speed is None else f"{decimal(round(speed))}/s"
     speed = phase.rate(phase.done, now)
-    return "" if speed is None else f"{speed:.1f}/s"
+    return "" if speed is None or speed >= 1000 else f"{speed:.1f}/s"  # at once is no rate
 
 
 def _eta(tally: Tally, phase: Phase, now: float) -> str:

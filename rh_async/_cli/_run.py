@@ -20,7 +20,7 @@ from rh_async._records import derived_key
 from rh_async._services import OnExit
 from rh_async.motion import Orientation
 
-from ._book import Book, JournalPath
+from ._book import Keeping
 from ._connection import BaseUrl, Connection
 from ._diary import Diary
 from ._exits import Exit, Misuse
@@ -51,11 +51,7 @@ async def run(
     negative_prompt: str | None = None,
     no_sound: Annotated[bool, Parameter(show_default=False)] = False,
     webhook_url: str | None = None,
-    key: str | None = None,
-    again: Annotated[bool, Parameter(show_default=False)] = False,
-    cancel_on_interrupt: Annotated[bool, Parameter(show_default=False)] = False,
-    journal: JournalPath = None,
-    no_journal: Annotated[bool, Parameter(show_default=False)] = False,
+    keeping: Keeping | None = None,
     base_url: BaseUrl = None,
 ) -> int:
     """Run one job, which is paid, and save what it makes.
@@ -69,11 +65,6 @@ async def run(
     :param negative_prompt: up to 2,500 characters; kling-v3.0 only.
     :param no_sound: do not keep the driving video's sound; kling only.
     :param webhook_url: an address the server calls when the job is over.
-    :param key: your name for the job, which is bought once under it; by default made from model, options and files.
-        Links that are signed anew each time need one.
-    :param again: buy the job once more, knowingly.
-    :param cancel_on_interrupt: Ctrl-C asks the server to stop the job, in place of letting it go on.
-    :param no_journal: remember nothing: the same command buys again.
     """
     wish = Wish(
         image=image,
@@ -85,35 +76,18 @@ async def run(
         no_sound=no_sound,
         webhook_url=webhook_url,
     )
-    book = _book(journal, no_journal=no_journal, key=key, again=again)
-    stop: OnExit = "cancel" if cancel_on_interrupt else "detach"
-    return await perform(Errand(wish, out, base_url, screen(), book=book, key=key, again=again, on_exit=stop))
+    return await perform(Errand(wish, out, base_url, screen(), keeping or Keeping()))
 
 
 @frozen
 class Errand:
-    """One job as it was asked for, and where to tell of it.
-
-    :param book: the journal; None for none.
-    """
+    """One job as it was asked for, and where to tell of it."""
 
     wish: Wish
     out: Path
     base_url: str | None
     console: Console
-    book: Book | None = field(factory=Book, kw_only=True)
-    key: str | None = field(default=None, kw_only=True)
-    again: bool = field(default=False, kw_only=True)
-    on_exit: OnExit = field(default="detach", kw_only=True)
-
-
-def _book(journal: Path | None, *, no_journal: bool, key: str | None, again: bool) -> Book | None:
-    if not no_journal:
-        return Book(journal)
-    for option, given in (("--journal", journal), ("--key", key), ("--again", again)):
-        if given not in {None, False}:
-            raise Misuse(f"{option} is about the journal, and --no-journal does without one; nothing was sent")
-    return None
+    keeping: Keeping = field(factory=Keeping)
 
 
 async def perform(errand: Errand) -> Exit:
@@ -128,7 +102,7 @@ async def perform(errand: Errand) -> Exit:
     known = await asyncio.to_thread(_prepare, errand, request, connection)
     began = anyio.current_time()
     diary = _diary(errand, request, connection, known)
-    with stoppable(errand.console, stopping=_STOPPING[errand.on_exit], words=diary.whereabouts):
+    with stoppable(errand.console, stopping=_STOPPING[errand.keeping.on_exit], words=diary.whereabouts):
         result = await _done(errand, request, known, diary)
     tell(errand.console, _summary(errand, result, anyio.current_time() - began))
     return Exit.GOOD
@@ -156,14 +130,14 @@ def _prepare(errand: Errand, request: Request, connection: Connection) -> _Known
             pass
     except OSError as error:
         raise Misuse(f"--out {errand.out} cannot be written: {error.strerror or error}; nothing was sent") from error
-    if errand.book is None:
+    if errand.keeping.book is None:
         return _Known(errand.out.absolute())
-    return _looked_up(errand, request, connection.site, errand.book.made())
+    return _looked_up(errand, request, connection.site, errand.keeping.book.made())
 
 
 def _looked_up(errand: Errand, request: Request, site: str, journal: Path) -> _Known:
     """Look before the session does, which decides: what is found here is only told."""
-    key = errand.key
+    key = errand.keeping.key
     if key is None:
         try:
             sha256s = {media.path: _sha256(media.path) for media in request.media()}
@@ -171,7 +145,7 @@ def _looked_up(errand: Errand, request: Request, site: str, journal: Path) -> _K
             raise Misuse(f"a file cannot be read: {error}; nothing was sent") from error
         key = derived_key(request.endpoint, request.named(sha256s))
     keyed = [row for row in read(journal, site) if row.record.key == key]
-    return _Known(errand.out.absolute(), key, None if errand.again or not keyed else keyed[-1])
+    return _Known(errand.out.absolute(), key, None if errand.keeping.again or not keyed else keyed[-1])
 
 
 def _sha256(path: Path) -> str:
@@ -180,15 +154,17 @@ def _sha256(path: Path) -> str:
 
 
 async def _done(errand: Errand, request: Request, known: _Known, diary: Diary) -> Result:
-    journal = None if errand.book is None else errand.book.path
+    journal = None if errand.keeping.book is None else errand.keeping.book.path
     diary.begin()
     try:
         async with (
-            diary.connection.session(diary.tell, journal=journal, on_exit=errand.on_exit) as session,
+            diary.connection.session(diary.tell, journal=journal, on_exit=errand.keeping.on_exit) as session,
             shown(errand.console, diary.tally),
             listening(diary.hush),
         ):
-            result = await session.run(request, key=errand.key, again=errand.again, save_to=known.folder)
+            result = await session.run(
+                request, key=errand.keeping.key, again=errand.keeping.again, save_to=known.folder
+            )
     except RHError as error:
         raise diary.advised(error) from error.__cause__
     diary.end(result)
@@ -203,7 +179,7 @@ def _diary(errand: Errand, request: Request, connection: Connection, known: _Kno
         tally=_tally(request, known.earlier),
         hush=Hush(console=errand.console, words=words, after=_SILENCE),
         out=errand.out,
-        book=errand.book,
+        book=errand.keeping.book,
         key=known.key,
         earlier=known.earlier,
     )
