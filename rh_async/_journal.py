@@ -193,6 +193,16 @@ class Journal:
             raise JournalError(f"{record.key}: somebody else has moved it meanwhile", key=record.key)
         return moved
 
+    async def saved(self, task_id: TaskId, paths: tuple[str, ...]) -> None:
+        """A settled task's outputs are on disk; whoever brought them there, and however often.
+
+        :raises JournalError: it could not be made durable.
+        """
+        where = "site = ? AND task_id = ? AND state = ?"
+        values = (State.SAVED, json.dumps(paths), self.site, task_id, State.SETTLED)
+        change = f"UPDATE jobs SET state = ?, paths = ? WHERE {where}"  # noqa: S608
+        await self._durably(lambda: self._db.execute(change, values))
+
     async def release(self, record: Record) -> None:
         """Give a claim up that was never sent.
 
@@ -244,8 +254,9 @@ class Journal:
 
     async def _rows(self, where: str, *values: object) -> list[Record]:
         def read() -> list[Record]:
-            rows = self._db.execute(f"SELECT {_COLUMNS} FROM jobs WHERE site = ? AND {where}", (self.site, *values))  # noqa: S608
-            return [_record(row) for row in rows]
+            chosen = f"SELECT {_COLUMNS}, fingerprint FROM jobs WHERE site = ? AND {where}"  # noqa: S608
+            rows = self._db.execute(chosen, (self.site, *values))
+            return [evolve(_record(row[:-1]), foreign=row[-1] != self._fingerprint) for row in rows]
 
         return await self._in_thread(lambda: self._guarded(read))
 

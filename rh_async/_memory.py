@@ -175,11 +175,8 @@ class Memory:
 
     async def saved(self, task_id: TaskId, paths: tuple[Path, ...]) -> None:
         """A job's outputs are on disk."""
-        if self.journal is None or (record := await self.journal.of_task(task_id)) is None:
-            return
-        if record.state is State.SETTLED:
-            mine = await self.journal.inherit(record)
-            await self.journal.move(mine, State.SAVED, paths=tuple(map(str, paths)))
+        if self.journal is not None:
+            await self.journal.saved(task_id, tuple(map(str, paths)))
 
     async def forget(self, job: Job) -> None:
         """The job is over for this session; a claim that was never sent is given back."""

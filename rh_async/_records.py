@@ -51,6 +51,7 @@ class Record:
     :param endpoint: of the model; "" for an adopted task.
     :param inputs: what was asked for, as JSON, for a person to recognise it.
     :param nonce: travels in the webhook's address, so that a delivery can name the attempt.
+    :param foreign: whether it was made under another API key.
     :param raw: the server's last answer.
     :param error: why it ended without a result, as (class name, code, message).
     :param folder: where its outputs are wanted; None if nobody said.
@@ -63,6 +64,7 @@ class Record:
     endpoint: str
     inputs: str = field(default="{}", repr=False)
     nonce: str = ""
+    foreign: bool = False
     task_id: TaskId | None = None
     claimed_utc: str = ""
     submitted_utc: str | None = None

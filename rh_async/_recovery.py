@@ -15,7 +15,7 @@ from ._journal import Journal
 from ._memory import Memory
 from ._records import Record, State
 from ._types import Result, Snapshot, TaskId
-from .errors import JournalError, RHError, SessionError
+from .errors import JournalError, KeyInUse, RHError, SessionError
 
 
 @frozen(kw_only=True)
@@ -71,7 +71,7 @@ class Recovery:
 
         :raises JournalError: there is no journal, or it cannot be used.
         """
-        return tuple(await self._open().in_states([State.UNCERTAIN]))
+        return tuple(record for record in await self._open().in_states([State.UNCERTAIN]) if not record.foreign)
 
     async def resolve(self, key: str, task_id: TaskId) -> Job:
         """Adopt a task for an uncertain submission, once the server has said that it knows it.
@@ -130,10 +130,12 @@ class Recovery:
         if record is None or record.state is not State.UNCERTAIN:
             state = "unknown here" if record is None else record.state
             raise JournalError(f"{key} is {state}, not uncertain", key=key, advice="See which keys are uncertain.")
+        if record.foreign:
+            raise KeyInUse("it was submitted under another API key", key=key)
         return record
 
     def _left(self, record: Record) -> bool:
-        return not self._open().owner.alive(record.owner)
+        return not record.foreign and not self._open().owner.alive(record.owner)
 
     def _open(self) -> Journal:
         if self.journal is None:

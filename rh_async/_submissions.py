@@ -162,8 +162,9 @@ class Submissions:
         del self._chains[job]
         if job not in self._placed:
             self._give_back()
-            with anyio.CancelScope(shield=True):
-                await self.memory.forget(job)
+            if job.task_id is None or job.done:  # else it goes on: another session bought it, this one watches it
+                with anyio.CancelScope(shield=True):
+                    await self.memory.forget(job)
             if job.task_id is None:
                 self._withdrawn(job)
 

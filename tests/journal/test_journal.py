@@ -35,7 +35,7 @@ WAYS: dict[State, tuple[State, ...]] = {
     State.UNCERTAIN: (State.SUBMITTING, State.UNCERTAIN),
     State.ABANDONED: (State.SUBMITTING, State.UNCERTAIN, State.ABANDONED),
 }
-LEGAL = [(now, to) for now, moves in MOVES.items() for to in moves]
+LEGAL = [(now, to) for now, moves in MOVES.items() for to in sorted(moves)]
 ILLEGAL = [pair for pair in product(State, State) if pair not in LEGAL]
 
 

@@ -145,7 +145,7 @@ async def test_leaving_the_session_inside_the_loop_hangs_nothing_and_is_said(ser
     async with Session(server.api_key, base_url=server.url, in_flight=2) as session:
         iterator = aiter(session.map(DreamActor(media.images[n % 3], media.videos[0]) for n in range(50)))
         assert (await anext(iterator)).result
-    with pytest.raises(SessionError, match="session (has )?ended"):
+    with pytest.raises(SessionError, match=r"session (has )?ended"):
         async for outcome in iterator:
             assert outcome.error
     assert len(server.ledger.tasks) <= 4
