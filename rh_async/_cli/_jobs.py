@@ -24,6 +24,7 @@ from ._wishes import Model
 
 Named = Literal["claimed", "submitting", "submitted", "settled", "saved", "refused", "uncertain", "abandoned"]
 _WIDE = 120
+_UNTOLD = frozenset({"raw", "foreign"})  #: bytes; and whether another API key made it, which needs one to be known
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60))
 
 
@@ -51,7 +52,7 @@ async def jobs(
 
 def as_json(row: Row) -> str:
     """One row for a script: everything but the server's raw answer."""
-    facts = asdict(row.record, filter=lambda field, _: field.name != "raw")
+    facts = asdict(row.record, filter=lambda field, _: field.name not in _UNTOLD)
     facts["inputs"] = json.loads(row.record.inputs)
     return json.dumps({"site": row.site, **facts})
 

@@ -114,7 +114,22 @@ class Pickup:
         each = ", ".join(f"{task_id} (key {record.key})" for task_id, record in self._running.items())
         return f"{_tasks(len(self._running))} on remotely, paid for: {each}; pick up: {self.again}"
 
+    def _leave_alone(self, resumed: Resumed) -> None:
+        """What the session would not take up is named, and not waited for."""
+        taken = {job.task_id for job in resumed.jobs} | {result.task_id for result in resumed.saved}
+        taken |= {record.task_id for record, _ in resumed.failed}
+        wanted = [row.record for row in self.rows if row.record.state is State.SUBMITTED or row.result() is not None]
+        for record in [record for record in wanted if record.task_id not in taken]:
+            self.failed += 1
+            named = f"key {record.key}, task {record.task_id}"
+            self._say(f"{named}: left alone, it was bought under another API key or has just been taken up", "yellow")
+            self.tally.submit.done -= 1
+            self.tally.running.done -= self._running.pop(record.task_id or "", None) is None
+            for phase in (self.tally.submit, self.tally.running, self.tally.download):
+                phase.wanted = (phase.wanted or 1) - 1
+
     async def _follow_all(self, session: Session, resumed: Resumed) -> None:
+        self._leave_alone(resumed)
         for result in resumed.saved:
             self._saved(result.task_id, result.paths)
         for record, error in resumed.failed:

@@ -164,7 +164,7 @@ def _lives(owners: Owner, name: str) -> bool:
 
 
 def _record(facts: dict[str, Any]) -> Record:
-    known = {name: facts[name] for name in fields_dict(Record)}
+    known = {name: facts[name] for name in fields_dict(Record) if name in facts}  # the others are no columns
     error = None if facts["error"] is None else tuple(json.loads(facts["error"]))
     return Record(
         **known | {"state": State(facts["state"]), "error": error, "paths": tuple(json.loads(facts["paths"]))}

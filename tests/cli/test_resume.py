@@ -262,3 +262,22 @@ async def test_the_rows_say_everything_but_the_raw_answer(
     assert row["inputs"]["imageUrl"] == "hero.png"
     assert "raw" not in row
     assert (await shell("jobs --json --state settled --state uncertain")).out == ""
+
+
+async def test_what_another_api_key_bought_is_named_and_left_alone(
+    site: Emulator, desk: Path, shell: Shell, book: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.faults.add(Fault("expired", times=None))
+    await shell("run hero.png dance.mp4 --key done")
+    (task_id,) = await left_running(book, "mine")
+    mine = site.api_key
+    monkeypatch.setenv("RUNNINGHUB_API_KEY", next(key for key in site.keys.values() if key != mine))
+    ended = await shell("resume")
+    assert ended.code == 1
+    assert f"key mine, task {task_id}: left alone, it was bought under another API key" in ended.out
+    assert "key done, task " in ended.out
+    assert "submit 0/0 · running 0/0 · download 0/0" in ended.out
+    monkeypatch.setenv("RUNNINGHUB_API_KEY", mine)
+    site.faults.clear()
+    assert (await shell("resume")).code == 0
+    assert (desk / f"{task_id}_0.mp4").exists()
