@@ -346,14 +346,16 @@ class Journal:
         return ends
 
     def _one(self, change: Callable[[], Any]) -> tuple[Any, RHError | None]:
-        self._db.execute("SAVEPOINT one")
+        self._guarded(lambda: self._db.execute("SAVEPOINT one"))
         try:
-            return self._guarded(change), None
+            end: tuple[Any, RHError | None] = self._guarded(change), None
         except RHError as error:
+            if not self._db.in_transaction:  # a full disk takes the whole transaction back, and everybody's change
+                raise
             self._db.execute("ROLLBACK TO one")
-            return None, error
-        finally:
-            self._db.execute("RELEASE one")
+            end = None, error
+        self._guarded(lambda: self._db.execute("RELEASE one"))
+        return end
 
     def _guarded(self, act: Callable[[], T]) -> T:
         import sqlite3  # noqa: PLC0415 - as above

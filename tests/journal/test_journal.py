@@ -222,16 +222,41 @@ async def test_a_folder_that_is_not_there_or_is_a_file_is_refused(server: Emulat
     await refused_on_opening(server, tmp_path, "cannot be used")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for root")
-async def test_what_cannot_be_written_is_refused(server: Emulator, book: Path) -> None:
-    async with Session(server.api_key, base_url=server.url, journal=book):
-        pass
-    book.chmod(0o400)
-    await refused_on_opening(server, book, "cannot be used")
-    book.chmod(0o600)
-    book.parent.chmod(0o500)
-    await refused_on_opening(server, book, "cannot be used")
-    book.parent.chmod(0o700)
+async def test_a_file_that_may_not_be_opened_is_refused(
+    server: Emulator, book: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = os.open
+
+    def forbidden(path: os.PathLike[str], *options: int, **more: int) -> int:
+        # A stand-in for the mode 0400: nothing is read-only for root, as whom the tests may run.
+        if Path(path) == book:
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *options, **more)
+
+    monkeypatch.setattr("rh_async._journal.os.open", forbidden)
+    await refused_on_opening(server, book, "Permission denied")
+
+
+@pytest.mark.parametrize(
+    ("pragma", "says"), [("query_only = 1", "readonly database"), ("max_page_count = 1", "disk is full")]
+)
+async def test_a_disk_that_turns_read_only_or_full_submits_nothing(
+    pragma: str, says: str, server: Emulator, book: Path
+) -> None:
+    async with Session(server.api_key, base_url=server.url, journal=book) as session:
+        assert session._services is not None
+        journal = session._services.journal
+        assert journal is not None
+        await journal._in_thread(lambda: journal._db.execute(f"PRAGMA {pragma}").fetchall())
+        with pytest.raises(JournalError, match=says) as caught:
+            for number in range(200):  # what is left of a page takes some rows
+                await session.submit(LINKED, key=f"{number} {'x' * 400}")
+        assert not caught.value.maybe_billed
+        bought = len(server.ledger.submissions)
+        with pytest.raises(JournalError, match=says):
+            await session.submit(LINKED, key="one more " + "x" * 400)
+    assert len(server.ledger.submissions) == bought
+    assert (bought == 0) is (pragma == "query_only = 1")
 
 
 @pytest.mark.parametrize("fails", ["claim", "submitting"])
