@@ -165,9 +165,9 @@ class Memory:
         to = State.UNCERTAIN if isinstance(error, SubmitUnknown) else State.REFUSED
         await self._move(job, to, error=_facts(error))
 
-    async def settled(self, job: Job, snapshot: Snapshot) -> None:
+    async def settled(self, job: Job, snapshot: Snapshot, noticed: datetime) -> None:
         """The server has told the job's end."""
-        await self._move(job, State.SETTLED, raw=snapshot.raw, noticed_utc=self.wall().isoformat())
+        await self._move(job, State.SETTLED, raw=snapshot.raw, noticed_utc=noticed.isoformat())
 
     async def lost(self, job: Job, error: RHError) -> None:
         """The server will not tell the job's end."""

@@ -215,11 +215,12 @@ class Services:
             self.poller.watch(job, snapshot.task_id, accepted_at=anyio.current_time())
 
     async def _settled(self, job: Job, snapshot: Snapshot) -> None:
+        noticed = wall()
         with self._even_unremembered():
-            await self.memory.settled(job, snapshot)
+            await self.memory.settled(job, snapshot, noticed)
         if job.notice(snapshot):
             self.tell(Changed(snapshot=snapshot))
-        await self._end(job, outcome_of(job, snapshot, noticed_utc=wall()))
+        await self._end(job, outcome_of(job, snapshot, noticed_utc=noticed))
 
     async def _lost(self, job: Job, error: RHError) -> None:
         with self._even_unremembered():
