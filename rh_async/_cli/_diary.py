@@ -87,7 +87,7 @@ class Diary:
         if self._done:
             return f"{named}task {task_id} has succeeded, its video is not saved; {self._pick_up_words(task_id)}"
         if self._settled is not None and self._settled.error is not None:
-            return sentence(self._settled.error)
+            return sentence(self.advised(self._settled.error.fresh()))
         return f"{named}task {task_id} goes on remotely and is paid for; {self._pick_up_words(task_id)}"
 
     def advised(self, error: RHError) -> RHError:
@@ -98,8 +98,9 @@ class Diary:
         elif self._done and self._task_id is not None and not isinstance(error, JobError):
             error.task_id = self._task_id
             error.advice = f"The job is done and paid; {self._link_words(self._task_id)}"
-        elif isinstance(error, JobError) and self._told:
-            error.advice = f"{error.advice} Nothing was sent; to buy it once more, knowingly, add --again.".strip()
+        elif self.book is not None and isinstance(error, JobError):
+            sent = "Nothing was sent; to" if self._told else "To"
+            error.advice = f"{error.advice} {sent} buy it once more, knowingly, add --again.".strip()
         return error
 
     @property
