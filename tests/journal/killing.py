@@ -16,7 +16,7 @@ from rh_async import Session
 from rh_async._journal import Journal
 from rh_async._records import State
 
-_CHANGES = ("claim", "move", "release", "inherit")
+_CHANGES = ("claim", "move", "saved", "release", "inherit")
 
 
 class Killed(Exception):
@@ -121,7 +121,7 @@ async def bury(session: Session) -> None:
 def _label(name: str, args: tuple[Any, ...]) -> str:
     if name == "move":
         return f"{args[0].state}→{args[1]}"
-    return {"claim": "→claimed", "release": "claimed→"}.get(name, name)
+    return {"claim": "→claimed", "saved": "settled→saved", "release": "claimed→"}.get(name, name)
 
 
 @frozen(kw_only=True)

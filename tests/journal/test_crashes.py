@@ -23,7 +23,7 @@ from tests.journal.killing import Assassin, Row, bury, journal_of, rows_of
 
 Open = Callable[[Path], Session]
 
-ALWAYS = {"→claimed", "claimed→submitting", "submitting→submitted", "submitted→settled", "settled→saved", "inherit"}
+ALWAYS = {"→claimed", "claimed→submitting", "submitting→submitted", "submitted→settled", "settled→saved"}
 FOR_NOW, FINAL, UNKNOWN = "submitting→claimed", "submitting→refused", "submitting→uncertain"
 
 
