@@ -176,7 +176,7 @@ class Memory:
     async def saved(self, task_id: TaskId, paths: tuple[Path, ...]) -> None:
         """A job's outputs are on disk."""
         if self.journal is not None:
-            await self.journal.saved(task_id, tuple(map(str, paths)))
+            await self.journal.saved(task_id, tuple(str(path.absolute()) for path in paths))
 
     async def forget(self, job: Job) -> None:
         """The job is over for this session; a claim that was never sent is given back."""
@@ -212,14 +212,17 @@ def _fresh(key: str, request: Request, wish: Wish) -> Record:
         state=State.CLAIMED,
         owner="",
         endpoint=request.endpoint,
-        inputs=json.dumps({name: _shown(value) for name, value in request.parameters().items()}),
+        inputs=json.dumps({name: _shown(value) for name, value in request.parameters().items()}, default=brief),
         nonce=uuid4().hex,
         folder=None if wish.folder is None else str(wish.folder.absolute()),
     )
 
 
-def _shown(value: object) -> str:
-    return str(value) if isinstance(value, str | Path) and len(str(value)) < 500 else brief(value)
+def _shown(value: object) -> object:
+    """A value a person recognises: paths as text, long texts by their ends."""
+    if isinstance(value, Path):
+        return str(value)
+    return brief(value) if isinstance(value, str) and len(value) > 500 else value
 
 
 def _derived(request: Request, sha256s: Mapping[Path, str]) -> str:

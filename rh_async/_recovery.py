@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 
 from attrs import define, evolve, frozen
 
@@ -16,6 +17,8 @@ from ._memory import Memory
 from ._records import Record, State
 from ._types import Result, Snapshot, TaskId
 from .errors import JournalError, KeyInUse, RHError, SessionError
+
+T = TypeVar("T")
 
 
 @frozen(kw_only=True)
@@ -56,14 +59,14 @@ class Recovery:
         :raises JournalError: there is no journal, or it cannot be used.
         """
         found = [record for record in await self._open().in_states(_UNFINISHED) if self._left(record)]
-        uncertain = [await self._doubt(record) for record in found if record.state is State.SUBMITTING]
-        jobs = [await self._attach(record) for record in found if record.state is State.SUBMITTED]
+        uncertain = [await self._taken(self._doubt, record) for record in found if record.state is State.SUBMITTING]
+        jobs = [await self._taken(self._attach, record) for record in found if record.state is State.SUBMITTED]
         ends = [(record, await self._saved(record, folder)) for record in found if record.state is State.SETTLED]
         return Resumed(
-            jobs=tuple(jobs),
+            jobs=tuple(job for job in jobs if job is not None),
             saved=tuple(end for _, end in ends if isinstance(end, Result)),
             failed=tuple((record, end) for record, end in ends if isinstance(end, RHError)),
-            uncertain=tuple(uncertain),
+            uncertain=tuple(record for record in uncertain if record is not None),
         )
 
     async def uncertain(self) -> tuple[Record, ...]:
@@ -106,6 +109,16 @@ class Recovery:
         if record is None or record.state is not State.UNCERTAIN:
             return None
         return await self.resolve(record.key, task_id)
+
+    async def _taken(self, take: Callable[[Record], Awaitable[T]], record: Record) -> T | None:
+        """Take over what is left; None if another session that came back at the same time was faster."""
+        try:
+            return await take(record)
+        except JournalError:
+            now = await self._open().find(record.key)
+            if now is None or (now.state, now.owner) == (record.state, record.owner):
+                raise
+            return None
 
     async def _doubt(self, record: Record) -> Record:
         return await self._open().move(record, State.UNCERTAIN)

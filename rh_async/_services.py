@@ -298,6 +298,8 @@ class Services:
 
     async def _leave_as_told(self) -> None:
         """Cancel what runs, or wait for it, if that is how the session is to be left."""
+        if self.on_exit != "detach":
+            await self.submissions.finished()
         jobs = [job for several in self.poller.jobs.values() for job in several]
         if self.on_exit == "cancel":
             for job in jobs:

@@ -79,6 +79,7 @@ class Submissions:
     _placed: set[Job] = field(factory=set, init=False)
     _chains: dict[Job, anyio.CancelScope] = field(factory=dict, init=False)
     _tickets: int = field(init=False)
+    _over: anyio.Event = field(factory=anyio.Event, init=False)
     _turn: anyio.Lock = field(factory=anyio.Lock, init=False)
     _freed: anyio.Event = field(factory=anyio.Event, init=False)
 
@@ -113,6 +114,12 @@ class Submissions:
             self._withdrawn(self._waiting.popitem()[0])
         for scope in self._chains.values():
             scope.cancel()
+
+    async def finished(self) -> None:
+        """Wait until every POST that has left is answered and accounted for."""
+        while self._chains:
+            self._over = anyio.Event()
+            await self._over.wait()
 
     def break_all(self, error: RHError) -> None:
         """The services crashed: end every job that was on its way, whose fate nobody can tell."""
@@ -160,6 +167,7 @@ class Submissions:
     async def _carried(self, job: Job) -> None:
         """The chain is over, unless it crashed; what it did not buy gives its ticket and its claim back."""
         del self._chains[job]
+        self._over.set()
         if job not in self._placed:
             self._give_back()
             if job.task_id is None or job.done:  # else it goes on: another session bought it, this one watches it

@@ -384,3 +384,28 @@ async def test_a_failure_stays_readable_by_its_key_with_its_code(open_session: O
             assert caught.value.code == "1501"
             assert caught.value.task_id == server.ledger.tasks[0].task_id
     assert len(server.ledger.submissions) == 1
+
+
+async def test_two_sessions_may_come_back_at_once_and_share_what_was_left(open_session: Open, server: Emulator) -> None:
+    async with open_session() as session:
+        for number in range(20):
+            await session.submit(LINKED, key=str(number))
+    async with open_session() as one, open_session() as two:
+        both = await asyncio.gather(one.resume(), two.resume())
+        jobs = [job for found in both for job in found.jobs]
+        assert sorted(str(job.key) for job in jobs) == sorted(map(str, range(20)))
+        for job in jobs:
+            assert (await job).outputs
+    assert len(server.ledger.submissions) == 20
+
+
+async def test_a_session_left_by_cancelling_stops_also_what_is_only_being_sent(
+    open_session: Open, server: Emulator
+) -> None:
+    server.faults.add(Fault("slow", route="submit", seconds=5))
+    async with open_session(on_exit="cancel") as session:
+        job = session.start(LINKED)
+        await asyncio.sleep(1)
+    assert [task.status for task in server.ledger.tasks] == ["CANCEL"]
+    assert isinstance(job.error, JobCancelled)
+    assert job.task_id == server.ledger.tasks[0].task_id
