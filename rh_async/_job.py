@@ -108,7 +108,8 @@ class Job:
     def __repr__(self) -> str:
         name = "not yet submitted" if self.task_id is None else f"task {self.task_id}"
         about = "" if self.request is None else f" {self.request.endpoint}"
-        return f"<Job{about}, {name}, {self.status}>"
+        key = "" if self.key is None else f", key {self.key}"
+        return f"<Job{about}, {name}{key}, {self.status}>"
 
     # --- for the rooms that carry the job; not for callers -----------------------------------------------------------
 
@@ -123,6 +124,8 @@ class Job:
     def end(self, outcome: Result | RHError) -> None:
         """Let everybody who waits know how it ended; the first end stands."""
         if self._outcome is None:
+            if isinstance(outcome, RHError):
+                outcome.key = outcome.key or self.key
             self._outcome = outcome
             self._tell()
             for call in self._on_end:

@@ -26,6 +26,7 @@ from ._types import Result, Snapshot, TaskId
 from ._wire import Answer
 from .errors import JobError, JobLost, JournalError, RHError, SubmitUnknown
 
+_CARRIED = frozenset({State.CLAIMED, State.SUBMITTING, State.SUBMITTED})
 _READ_EVERY = 0.5
 """How often the row of a key that another live session carries is read, in seconds; the server is asked nothing."""
 
@@ -86,10 +87,18 @@ class Memory:
         while not self._mine(journal, record, fresh):
             if await self._known(journal, job, record):
                 return False
-            await anyio.sleep(_READ_EVERY)
+            await self._let_go(journal, record.key)
             record = await journal.claim(fresh, again=wish.again)
         self._records[job] = record
         return True
+
+    async def _let_go(self, journal: Journal, key: str) -> None:
+        """Read the key's row until the live session that carries it has settled it, given it up, or died."""
+        while True:
+            await anyio.sleep(_READ_EVERY)
+            record = await journal.find(key)
+            if record is None or record.state not in _CARRIED or not journal.owner.alive(record.owner):
+                return
 
     def _mine(self, journal: Journal, record: Record, fresh: Record) -> bool:
         return record.state is State.CLAIMED and record.owner == journal.owner.name and record.nonce == fresh.nonce
@@ -161,8 +170,8 @@ class Memory:
             raise
 
     async def not_submitted(self, job: Job, error: RHError) -> None:
-        """The server refused the job for good, or nobody knows."""
-        to = State.UNCERTAIN if isinstance(error, SubmitUnknown) else State.REFUSED
+        """The server refused the job for good, or nobody knows: then the costlier is taken for true."""
+        to = State.UNCERTAIN if error.maybe_billed else State.REFUSED
         await self._move(job, to, error=_facts(error))
 
     async def settled(self, job: Job, snapshot: Snapshot, noticed: datetime) -> None:

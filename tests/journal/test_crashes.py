@@ -54,6 +54,15 @@ CASES = [
     Case(Fault("gateway_502"), UNKNOWN),
     Case(Fault("code", code="1005"), UNKNOWN),
     Case(Fault("unreadable"), UNKNOWN),
+    Case(Fault("drop_mid_answer"), UNKNOWN),
+    Case(Fault("redirect_307"), UNKNOWN),
+    Case(Fault("json_5xx"), UNKNOWN),
+    Case(Fault("empty"), UNKNOWN),
+    Case(Fault("oversized", size=5 << 20), UNKNOWN),
+    Case(Fault("code", code="4242"), UNKNOWN),  # a code nobody documented: the costlier is taken for true
+    Case(Fault("code", code="1010"), FOR_NOW),
+    Case(Fault("code", code="1007"), FINAL),
+    Case(Fault("code", code="806"), FINAL),
 ]
 
 

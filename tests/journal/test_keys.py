@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rh_async import DreamActor, JobFailed, KlingMotionControl, Pace, Session, SubmitUnknown
+from rh_async import ApiError, DreamActor, JobFailed, KlingMotionControl, Pace, Session, SubmitUnknown
 from rh_async.emulator import Emulator, Fault
 from rh_async.errors import KeyInUse
 from tests.session.conftest import Media
@@ -156,6 +156,30 @@ async def test_an_uncertain_submit_is_never_sent_again_on_its_own(open_session: 
         assert caught.value.key == "clip"
         assert [record.key for record in await session.uncertain()] == ["clip"]
     assert len(server.ledger.submissions) == 1
+
+
+async def test_a_refusal_nobody_documented_is_uncertain_and_not_sent_again(
+    open_session: Open, server: Emulator
+) -> None:
+    server.faults.add(Fault("code", code="4242"))
+    async with open_session() as session:
+        with pytest.raises(ApiError, match="4242") as caught:
+            await session.run(LINKED, key="clip")
+        assert caught.value.maybe_billed
+        assert caught.value.key == "clip"
+        with pytest.raises(SubmitUnknown):
+            await session.run(LINKED, key="clip")
+    assert len(server.ledger.submissions) == 1
+
+
+async def test_a_wait_that_is_given_up_names_the_key(open_session: Open) -> None:
+    async with open_session() as session:
+        job = await session.submit(LINKED, key="clip 7")
+        with pytest.raises(TimeoutError) as caught:
+            async with asyncio.timeout(1):
+                await job
+    assert caught.value.__cause__ is not None
+    assert f"task {job.task_id}, key clip 7" in "".join(caught.value.__cause__.__notes__)
 
 
 async def test_fifty_jobs_at_once_share_their_commits(book: Path, media: Media) -> None:
