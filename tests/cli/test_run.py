@@ -152,7 +152,7 @@ async def test_a_failed_job_says_why(site: Emulator, desk: Path, shell: Shell) -
     site.faults.add(Fault("moderation"))
     ended = await shell("run hero.png dance.mp4")
     assert ended.code == 1
-    assert f"code 1501: Content verification failed, 改提示词或图片 (task {site.ledger.tasks[0].task_id})" in ended.err
+    assert f"code 1501: Content verification failed, 改提示词或图片 (task {site.ledger.tasks[0].task_id}" in ended.err
 
 
 async def test_a_video_that_cannot_be_fetched_leaves_the_command_that_saves_it(
