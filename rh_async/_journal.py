@@ -260,7 +260,7 @@ class Journal:
 
         return await self._in_thread(lambda: self._guarded(read))
 
-    async def settled(self, endpoint: str, *, most: int) -> list[Record]:
+    async def last_ends(self, endpoint: str, *, most: int) -> list[Record]:
         """The last attempts at a model whose end is known: how long they ran teaches the timetable."""
         where = "endpoint = ? AND state IN ('settled', 'saved') AND noticed_utc IS NOT NULL ORDER BY noticed_utc DESC"
         return await self._rows(f"{where} LIMIT ?", endpoint, most)

@@ -144,7 +144,7 @@ class Memory:
 
     async def run_times(self, endpoint: str, *, most: int = 200) -> list[float]:
         """How long the last jobs of a model that succeeded took from acceptance to notice, in seconds, newest first."""
-        rows = [] if self.journal is None else await self.journal.settled(endpoint, most=most)
+        rows = [] if self.journal is None else await self.journal.last_ends(endpoint, most=most)
         ends = [end for end in map(self.outcome, rows) if isinstance(end, Result)]
         return [(end.noticed_utc - end.submitted_utc).total_seconds() for end in ends if end.submitted_utc is not None]
 

@@ -127,8 +127,8 @@ async def test_a_server_can_stop_while_its_door_is_shut() -> None:
     async with Emulator() as server:
         server.refuse_connections(1000)
         address = ("127.0.0.1", server.port)
-    with socket.create_server(address):
-        pass
+    with socket.create_server(address) as taken:  # the address is free again
+        assert taken.getsockname() == address
 
 
 async def test_a_redirect_leads_where_a_task_would_be_created(caller: Caller) -> None:
