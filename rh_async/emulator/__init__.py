@@ -25,6 +25,7 @@ from rh_async.emulator._ledger import (
     UploadRecord,
 )
 from rh_async.emulator._plan import FaultPlan
+from rh_async.emulator._strangers import Strangers
 
 __all__ = [
     "KINDS",
@@ -38,6 +39,7 @@ __all__ = [
     "Ledger",
     "QuestionRecord",
     "RouteName",
+    "Strangers",
     "SubmissionRecord",
     "TaskRecord",
     "Trait",

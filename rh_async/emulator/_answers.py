@@ -141,6 +141,11 @@ def envelope(data: object = None, *, code: str = "0", message: str = "success") 
     return {"code": int(code), "msg": message, "data": data}
 
 
+def counts(running: int, queued: int) -> Json:
+    """Count an account's tasks, as text (contract 9)."""
+    return {"runningCount": str(running), "queuedCount": str(queued), "totalCurrentTasks": str(running + queued)}
+
+
 def flat_refusal(refused: Refused) -> Json:
     """Refuse a submit or a query."""
     return flat(refused.task_id, code=refused.code, message=refused.message)

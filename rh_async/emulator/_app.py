@@ -80,7 +80,7 @@ class Route:
         request[FAULT] = fault.kind
         answer = await self._before(request, fault)
         self.house.faults.note(fault, self.name, request.get(ASKED, ""))
-        scene = Scene(request, fault, self.refusal, self.house.links, self.house.stopping)
+        scene = Scene(request, fault, self.refusal, self.house.links, self.house.faults, self.house.stopping)
         return await misbehave(scene, answer)
 
     async def _before(self, request: web.Request, fault: Fault) -> web.StreamResponse | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from decimal import Decimal
@@ -15,6 +16,7 @@ from rh_async.emulator._fates import Fate
 from rh_async.emulator._ledger import TaskRecord
 from rh_async.emulator._models import Model
 from rh_async.emulator._params import Inputs
+from rh_async.emulator._strangers import Crowd
 
 QUEUE_LENGTH = 1000  #: contract 9, personal queue
 
@@ -66,14 +68,16 @@ class Board:
     """All tasks of one account, their queues and their money.
 
     :param clock: tells the time; every answer is about that instant.
-    :param limit: how many tasks the account may have unsettled; further ones are refused.
+    :param limit: tells how many tasks the account may have unsettled; further ones are refused.
     :param queue: whether further ones wait instead, as in a personal queue.
     :param balance: what the wallet holds, None for no end of money.
-    :param foreign: counts the tasks of others on the same key.
+    :param foreign: counts the tasks of others on the same key that stay.
+    :param crowd: those that come and go.
     """
 
     _clock: Callable[[], float]
-    _limit: int
+    _limit: Callable[[], int]
+    _crowd: Crowd
     _queue: bool = False
     _balance: Decimal | None = None
     _foreign: Callable[[], int] = int
@@ -88,6 +92,11 @@ class Board:
         """Every task, oldest first, as of now."""
         self._advance()
         return list(self._tasks.values())
+
+    @property
+    def limit(self) -> int:
+        """How many tasks the account may have unsettled, as of now."""
+        return self._limit()
 
     @property
     def balance(self) -> Decimal | None:
@@ -110,10 +119,9 @@ class Board:
         self._advance()
         if self._balance is not None and self._balance - self._spent() < price:
             raise Refused("812")
-        unsettled = self._in_use() + self._queued()
-        if not self._queue and unsettled >= self._limit:
+        if not self._queue and not self._takes_in():
             raise Refused("421")
-        if unsettled >= self._limit + QUEUE_LENGTH:
+        if not self._takes_in(QUEUE_LENGTH):
             raise Refused("814")
 
     def add(self, task: Task) -> None:
@@ -144,14 +152,23 @@ class Board:
     def _advance(self) -> None:
         """Let everything happen that was due by now, in order, at its own time."""
         now = self._clock()
-        while self._due and self._due[0][0] <= now:
-            at, number, task = heappop(self._due)
-            if not task.settled:
-                self._settle(task)
-                if task.fate.lingers:
-                    heappush(self._due, (at + task.fate.lingers, number, task))
+        while (at := min(self._next_due(), self._crowd.next_at)) <= now:
+            if at == self._next_due():
+                self._leave()
+            else:
+                self._crowd.step(self._takes_in)
             self._promote(at)
         self._promote(now)
+
+    def _next_due(self) -> float:
+        return self._due[0][0] if self._due else math.inf
+
+    def _leave(self) -> None:
+        at, number, task = heappop(self._due)
+        if not task.settled:
+            self._settle(task)
+            if task.fate.lingers:
+                heappush(self._due, (at + task.fate.lingers, number, task))
 
     def _settle(self, task: Task) -> None:
         self._busy[task.model.endpoint] -= 1
@@ -170,7 +187,7 @@ class Board:
 
     def _next(self) -> tuple[int, Task] | None:
         """Return the oldest waiting task that its account and its model have room for."""
-        if self._queue and self._in_use() >= self._limit:
+        if self._queue and self._in_use() >= self.limit:
             return None
         heads = [line[0] for line in self._waiting.values() if line and self._has_room(line[0][1].model)]
         return min(heads, key=lambda head: head[0], default=None)
@@ -179,7 +196,10 @@ class Board:
         return model.limit is None or self._busy.get(model.endpoint, 0) < model.limit
 
     def _in_use(self) -> int:
-        return len(self._due) + self._foreign()
+        return len(self._due) + self._foreign() + self._crowd.present
+
+    def _takes_in(self, more: int = 0) -> bool:
+        return self._in_use() + self._queued() < self.limit + more
 
     def _queued(self) -> int:
         return sum(map(len, self._waiting.values()))

@@ -25,6 +25,7 @@ from rh_async.emulator._models import Catalogue, RunTime
 from rh_async.emulator._plan import FaultPlan
 from rh_async.emulator._results import Results
 from rh_async.emulator._store import Store
+from rh_async.emulator._strangers import Crowd, Strangers
 from rh_async.emulator._tasks import TaskCalls
 from rh_async.emulator._wire import Keyring
 
@@ -43,13 +44,15 @@ class Emulator:
     :param seed: decides keys, task ids and run times.
     :param host: where to listen; links lead there whatever ``Host`` a request names.
     :param port: 0 for any free one.
-    :param limit: how many unsettled tasks the account may have; a further submit is refused with 421.
+    :param limit: how many unsettled tasks the account may have; a further submit is refused with 421. It may be set
+        while the server runs, as a vendor changes an account's.
     :param render: draw the character image into the driving video, so that a person sees which met which.
     :param data_dir: where files are kept; None for a folder that goes away with the server.
     :param model_limits: how many tasks of an endpoint run at once, in place of the documented numbers; the rest queue.
     :param run_time: None for each model's own log-normal, a number of seconds, or ``(endpoint, rng) -> seconds``.
     :param scale: multiplies every run time; a demonstration takes a small one.
     :param queue: let submits beyond ``limit`` wait, as in a personal queue, instead of refusing them.
+    :param strangers: tasks of another program on the account, which take places and are counted, nothing else.
     :param balance: what is in the wallet; None for no end of money.
     :param keep_alive: seconds that an idle connection stays open.
     """
@@ -64,12 +67,14 @@ class Emulator:
     run_time: RunTime = None
     scale: float = 1.0
     queue: bool = False
+    strangers: Strangers = field(factory=Strangers)
     balance: Decimal | float | None = None
     keep_alive: float = 75.0
     ledger: Ledger = field(init=False)
     keys: Mapping[str, str] = field(init=False, repr=False)
     faults: FaultPlan = field(init=False)
     _secret: bytes = field(init=False, repr=False)
+    _crowd: Crowd = field(init=False, repr=False)
     _board: Board = field(init=False, repr=False)
     _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False, repr=False)
     _folder: Path = field(init=False, repr=False)
@@ -84,8 +89,14 @@ class Emulator:
         balance = None if self.balance is None else Decimal(str(self.balance))
         self.ledger = Ledger(lambda: [task.record() for task in self._board.tasks])
         self.faults = FaultPlan(self._now, Random(f"{self.seed}/faults"), self.ledger, self.refuse_connections)
+        self._crowd = Crowd(self.strangers, self.scale, Random(f"{self.seed}/strangers"))
         self._board = Board(
-            clock=self._now, limit=self.limit, queue=self.queue, balance=balance, foreign=self.faults.foreign
+            clock=self._now,
+            limit=lambda: self.limit,
+            queue=self.queue,
+            balance=balance,
+            foreign=self.faults.foreign,
+            crowd=self._crowd,
         )
 
     @property
@@ -101,6 +112,7 @@ class Emulator:
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
+        self._crowd.settle_in(self._now())
         held = await asyncio.to_thread(bound, (self.host, self.port))
         self._folder = await asyncio.to_thread(self._make_folder)
         self.port = held.getsockname()[1]
@@ -149,7 +161,6 @@ class Emulator:
             links=links,
             ledger=self.ledger,
             faults=self.faults,
-            limit=self.limit,
             run_time=self.run_time,
             scale=self.scale,
             rng=Random(f"{self.seed}/tasks"),

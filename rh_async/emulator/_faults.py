@@ -39,6 +39,8 @@ Kind = Literal[
     "not_found_first",
     "late_slots",
     "foreign",
+    "frozen_counts",
+    "random_counts",
 ]
 RouteName = Literal["submit", "query", "upload", "download", "queue_status", "account", "cancel", "price", "task"]
 """What a fault strikes: a call of the API, or for ``task`` a task at its creation."""
@@ -67,6 +69,10 @@ class Trait:
 
 def _on_task(says: str, **defaults: Any) -> Trait:
     return Trait(says=says, route="task", accepted=True, **defaults)
+
+
+def _in_counts(says: str) -> Trait:
+    return Trait(says=says, route="queue_status", accepted=True)
 
 
 KINDS: Mapping[str, Trait] = MappingProxyType(
@@ -110,9 +116,12 @@ KINDS: Mapping[str, Trait] = MappingProxyType(
         "not_found_first": _on_task("Queries do not find the task for its first `seconds`."),
         "late_slots": _on_task("The task holds its place for `seconds` after it settled.", seconds=10.0),
         "foreign": Trait(says="`count` tasks of others on the same key, for `seconds`.", route="account", seconds=inf),
+        "frozen_counts": _in_counts("The counts stay as they were when it first struck."),
+        "random_counts": _in_counts("The counts are drawn, each between none and the limit."),
     }
 )
 FATES = frozenset(kind for kind, trait in KINDS.items() if trait.route == "task")
+_LIES = frozenset(kind for kind, trait in KINDS.items() if trait.route == "queue_status")
 _NEEDS_ANSWER = frozenset(kind for kind, trait in KINDS.items() if trait.accepted)
 
 
@@ -174,7 +183,7 @@ class Fault:
 
     @route.validator
     def _belongs(self, _attribute: object, route: str) -> None:
-        if (self.kind in FATES) != (route == "task"):
+        if (self.kind in FATES) != (route == "task") or (self.kind in _LIES and route != "queue_status"):
             msg = f"{self.kind} cannot strike {route}"
             raise ValueError(msg)
 

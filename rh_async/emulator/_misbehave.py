@@ -11,10 +11,11 @@ from types import MappingProxyType
 from aiohttp import web
 from attrs import frozen
 
-from rh_async.emulator._answers import MESSAGES, Json, Refused
+from rh_async.emulator._answers import MESSAGES, Json, Refused, counts
 from rh_async.emulator._faults import Fault
 from rh_async.emulator._files import FileAnswer
 from rh_async.emulator._links import Signer
+from rh_async.emulator._plan import FaultPlan
 from rh_async.emulator._wire import ASKED
 
 _BLOCK = 1 << 20
@@ -29,6 +30,7 @@ class Scene:
 
     :param refusal: the shape in which this route refuses.
     :param links: makes another link that works.
+    :param plan: remembers, and draws, what a fault needs.
     :param stopping: set when the server stops.
     """
 
@@ -36,6 +38,7 @@ class Scene:
     fault: Fault
     refusal: Callable[[Refused], Json]
     links: Signer
+    plan: FaultPlan
     stopping: asyncio.Event
 
 
@@ -148,6 +151,21 @@ async def _redirected(scene: Scene, _answer: Answer) -> web.StreamResponse:
     return web.Response(status=scene.fault.status, headers={"Location": scene.links.sign(scene.request.path)})
 
 
+async def _frozen_counts(scene: Scene, answer: Answer) -> web.StreamResponse:
+    told: Json = json.loads(await _content(answer))
+    if data := told["data"]:
+        running, queued = int(data["runningCount"]), int(data["queuedCount"])
+        data |= counts(*scene.plan.frozen_counts(scene.fault, running, queued))
+    return web.json_response(told)
+
+
+async def _random_counts(scene: Scene, answer: Answer) -> web.StreamResponse:
+    told: Json = json.loads(await _content(answer))
+    if data := told["data"]:
+        data |= counts(*scene.plan.random_counts(data["concurrentLimit"]))
+    return web.json_response(told)
+
+
 _KINDS: Mapping[str, Callable[[Scene, Answer], Awaitable[web.StreamResponse]]] = MappingProxyType(
     {
         "drop_unread": _drop,
@@ -169,6 +187,8 @@ _KINDS: Mapping[str, Callable[[Scene, Answer], Awaitable[web.StreamResponse]]] =
         "truncated": _drop_midway,
         "expired": _expired,
         "redirected": _redirected,
+        "frozen_counts": _frozen_counts,
+        "random_counts": _random_counts,
     }
 )
 

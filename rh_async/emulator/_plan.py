@@ -45,6 +45,7 @@ class FaultPlan:
     _refuse: Callable[[float], None]
     _script: list[_Standing] = field(factory=list, init=False)
     _seen: Counter[str] = field(factory=Counter, init=False)
+    _first_counts: dict[Fault, tuple[int, int]] = field(factory=dict, init=False)
 
     def add(self, *faults: Fault) -> None:
         """Put faults at the end of the script; those that need no request strike at once."""
@@ -58,6 +59,7 @@ class FaultPlan:
     def clear(self) -> None:
         """Forget the script; what has struck already goes on."""
         self._script.clear()
+        self._first_counts.clear()
 
     def strike(self, route: RouteName) -> Fault | None:
         """Count one request on a route, or one task, and return what happens to it."""
@@ -80,6 +82,14 @@ class FaultPlan:
         now = self._clock()
         alive = [it.fault for it in self._script if it.fault.kind == "foreign" and now < it.since + it.fault.seconds]
         return sum(fault.count for fault in alive)
+
+    def frozen_counts(self, fault: Fault, running: int, queued: int) -> tuple[int, int]:
+        """Return the counts that a fault struck first, whatever they are now."""
+        return self._first_counts.setdefault(fault, (running, queued))
+
+    def random_counts(self, limit: int) -> tuple[int, int]:
+        """Draw how many tasks run and wait."""
+        return self._rng.randint(0, limit), self._rng.randint(0, limit)
 
     def fate(self, task_id: str) -> Fault | None:
         """Decide how a new task goes wrong, if it does."""

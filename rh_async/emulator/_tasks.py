@@ -13,7 +13,7 @@ from random import Random
 from aiohttp import web
 from attrs import define, field
 
-from rh_async.emulator._answers import Json, Refused, amount, envelope, flat, submitted, usage
+from rh_async.emulator._answers import Json, Refused, amount, counts, envelope, flat, submitted, usage
 from rh_async.emulator._board import Board, Task
 from rh_async.emulator._fates import fate_of
 from rh_async.emulator._ledger import Ledger, Question, QuestionRecord, SubmissionRecord
@@ -42,7 +42,6 @@ class TaskCalls:
     _links: Signer
     _ledger: Ledger
     _faults: FaultPlan
-    _limit: int
     _run_time: RunTime
     _scale: float
     _rng: Random
@@ -100,14 +99,12 @@ class TaskCalls:
         """Count the tasks of a key (contract 9)."""
         self._note_question("queue_status")
         holder = self._keyring.holder(request)
-        counts = self._board.counts()
-        running, queued = (counts.running, counts.queued) if holder == "SHARED" else (0, 0)
+        there = self._board.counts()
+        running, queued = (there.running, there.queued) if holder == "SHARED" else (0, 0)
         data = {
             "apiKeyType": holder,
-            "concurrentLimit": self._limit if holder == "SHARED" else 1,
-            "runningCount": str(running),
-            "queuedCount": str(queued),
-            "totalCurrentTasks": str(running + queued),
+            "concurrentLimit": self._board.limit if holder == "SHARED" else 1,
+            **counts(running, queued),
             "instanceCount": "1" if holder == "EXCLUSIVE" else None,
         }
         return web.json_response(envelope(data))
@@ -117,11 +114,11 @@ class TaskCalls:
         body = await json_object(request)
         self._note_question("account")
         holder = self._keyring.confirm(request, body.get("apikey"))
-        counts, shared = self._board.counts(), holder == "SHARED"
+        there, shared = self._board.counts(), holder == "SHARED"
         balance = self._board.balance
         data = {
             "remainCoins": "0" if shared else "1100",
-            "currentTaskCounts": str(counts.running + counts.queued) if shared else "0",
+            "currentTaskCounts": str(there.running + there.queued) if shared else "0",
             "remainMoney": amount(Decimal(999) if balance is None else balance) if shared else None,
             "currency": "CNY" if shared else None,
             "apiType": holder,
