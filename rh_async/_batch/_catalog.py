@@ -1,0 +1,131 @@
+"""What the models of the catalogue take, as documented; read from this package's data when first asked for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal, cast
+
+from attrs import evolve, field, frozen
+
+from rh_async._request import MediaLimits
+
+Type = Literal["STRING", "LIST", "BOOLEAN", "INT", "FLOAT", "IMAGE", "VIDEO", "AUDIO", "COMPLEX"]
+
+MEDIA = frozenset({"IMAGE", "VIDEO", "AUDIO"})
+_SAME = {"jpeg": "jpg", "m4v": "mp4", "tif": "tiff"}
+# One document says 10 MB, another allows 30 s of video (contract 12.2).
+_CONTRADICTED = frozenset({"rhart-video/wan2.2/character-motion-transfer"})
+
+
+@frozen(kw_only=True)
+class Param:
+    """One field of a model, as documented; None or empty where nothing is.
+
+    :param multiple: whether it takes a list.
+    :param most: how many items that list may have.
+    :param length: least and greatest number of characters.
+    :param between: least and greatest value.
+    :param limits: what it takes where it is media.
+    :param seconds_by: how long the model's video may be at most, for each value of this field.
+    """
+
+    name: str
+    type: Type
+    required: bool = False
+    default: object = None
+    options: tuple[str, ...] = ()
+    multiple: bool = False
+    most: int | None = None
+    length: tuple[int, int | None] = (0, None)
+    between: tuple[float | None, float | None] = (None, None)
+    limits: MediaLimits | None = None
+    seconds_by: Mapping[str, float] = field(factory=dict)
+
+    @property
+    def is_media(self) -> bool:
+        return self.type in MEDIA
+
+
+@frozen(kw_only=True)
+class Model:
+    """One model of the catalogue.
+
+    :param partial: whether options and limits are known to be incomplete, so that no value is refused by them.
+    """
+
+    endpoint: str
+    params: Mapping[str, Param]
+    partial: bool = False
+
+    def limits(self, values: Mapping[str, object]) -> Mapping[str, MediaLimits]:
+        """The limits of each media field, with these values in the others."""
+        limits = {name: param.limits for name, param in self.params.items() if param.limits is not None}
+        for param in self.params.values():
+            longest = param.seconds_by.get(str(values.get(param.name, param.default)))
+            limits = limits if longest is None else {name: _no_longer(one, longest) for name, one in limits.items()}
+        return limits
+
+
+def _no_longer(limits: MediaLimits, longest: float) -> MediaLimits:
+    least, most = limits.seconds or (None, None)
+    return limits if least is None or most is None else evolve(limits, seconds=(least, min(most, longest)))
+
+
+@cache
+def data(name: str) -> Mapping[str, Any]:
+    """A file of this package's data, read once. Blocks: call it off the loop."""
+    text = (files(__package__) / "data" / name).read_text(encoding="utf-8")
+    return cast("Mapping[str, Any]", json.loads(text))
+
+
+def endpoints() -> frozenset[str]:
+    """Every model there is."""
+    return frozenset(data("catalog.json")["models"])
+
+
+@cache
+def model_of(endpoint: str) -> Model | None:
+    """The model behind an endpoint, None where the catalogue has none. Blocks: call it off the loop."""
+    found = data("catalog.json")["models"].get(endpoint)
+    if found is None or not found["params"]:
+        return None
+    params = [_param(one, doubtful=endpoint in _CONTRADICTED) for one in found["params"]]
+    return Model(endpoint=endpoint, params={one.name: one for one in params}, partial=found.get("partial", False))
+
+
+def _param(said: Mapping[str, Any], *, doubtful: bool) -> Param:
+    return Param(
+        name=said["name"],
+        type=said["type"],
+        required=said.get("required", False),
+        default=said.get("default"),
+        options=tuple(said.get("options", ())),
+        multiple=said.get("multiple", False),
+        most=said.get("max_inputs"),
+        length=(said.get("min_length", 0), said.get("max_length")),
+        between=(said.get("min"), said.get("max")),
+        limits=_limits(said, doubtful=doubtful) if said["type"] in MEDIA else None,
+        seconds_by=said.get("max_video_duration_s", {}),
+    )
+
+
+def _limits(said: Mapping[str, Any], *, doubtful: bool) -> MediaLimits:
+    kinds = dict.fromkeys(_SAME.get(kind.lower(), kind.lower()) for kind in said.get("accept", ()))
+    largest = said.get("max_size_mb")
+    longest = said.get("max_duration_s")
+    return MediaLimits(
+        kinds=tuple(kinds),
+        max_mb=None if doubtful else largest,
+        doubtful_mb=largest if doubtful else None,
+        px=_pair(said, "min_px", "max_px"),
+        box=_pair(said, "min_resolution", "max_resolution", convert=lambda sides: (max(sides), min(sides))),
+        aspect=_pair(said, "min_aspect", "max_aspect"),
+        seconds=None if longest is None else (said.get("min_duration_s", 0), longest),
+    )
+
+
+def _pair(said: Mapping[str, Any], least: str, most: str, convert: Any = lambda value: value) -> Any:
+    return (convert(said[least]), convert(said[most])) if least in said and most in said else None

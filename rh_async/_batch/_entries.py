@@ -1,0 +1,141 @@
+"""The plan as a value: every job in order, what is wrong with it, what it costs; and what that comes to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+
+from attrs import define, field, frozen
+
+from rh_async._request import MediaValue, Request
+
+from ._facts import Facts
+from ._findings import Finding
+from ._prices import Price
+
+_EXAMPLES = 3
+
+
+@frozen(kw_only=True)
+class Entry:
+    """One job of a plan.
+
+    :param number: its place in the folder or manifest, from 1; shuffling does not change it.
+    :param source: the clip, or the manifest.
+    :param line: of the manifest.
+    :param clip: the driving video, None where there is none.
+    :param characters: the character images.
+    :param request: None if what is asked for makes no request.
+    :param key: the caller's own, None where none was given.
+    :param price: by the list, None where it does not say.
+    :param findings: what is wrong with it, or doubtful.
+    :param twin: the number of an earlier job that asks for the same; both are bought once.
+    """
+
+    number: int
+    source: str
+    line: int | None = None
+    clip: MediaValue | None = None
+    characters: tuple[MediaValue, ...] = ()
+    request: Request | None = None
+    key: str | None = None
+    price: Price | None = None
+    findings: tuple[Finding, ...] = ()
+    twin: int | None = None
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from, for a person."""
+        return self.source if self.line is None else f"{self.source}:{self.line}"
+
+    @property
+    def refused(self) -> bool:
+        """Whether it cannot be sent."""
+        return self.request is None or any(finding.refuses for finding in self.findings)
+
+
+@frozen
+class Refusal:
+    """All that break one rule.
+
+    :param count: of jobs, or of inputs that became none.
+    :param examples: the first few, as whole lines.
+    """
+
+    rule: str
+    count: int
+    examples: tuple[str, ...]
+
+
+@define(frozen=True, kw_only=True, slots=False)  # it remembers what it has added up
+class Plan:
+    """Many jobs, looked at before anything is sent.
+
+    :param entries: every job in the order to send them, also those that are refused.
+    :param findings: what is wrong with the whole: an empty folder, a clip without a partner.
+    :param facts: what the files are, of those that are something.
+    :param prices: which price list, with its date.
+    """
+
+    entries: tuple[Entry, ...]
+    findings: tuple[Finding, ...] = ()
+    facts: Mapping[Path, Facts] = field(factory=dict, repr=False)
+    prices: str = ""
+
+    @cached_property
+    def ready(self) -> tuple[Entry, ...]:
+        """The jobs that can be sent."""
+        return tuple(entry for entry in self.entries if not entry.refused)
+
+    @cached_property
+    def refused(self) -> tuple[Entry, ...]:
+        """The jobs that cannot."""
+        return tuple(entry for entry in self.entries if entry.refused)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether there is something to send, and nothing is refused."""
+        return bool(self.ready) and not self.refused and not any(finding.refuses for finding in self.findings)
+
+    @cached_property
+    def total(self) -> Mapping[str, Decimal]:
+        """What the ready jobs cost by the list, by currency; twins once, the unpriced not at all."""
+        sums: dict[str, Decimal] = {}
+        for price, times in Counter(entry.price for entry in self._bought()).items():
+            if price is not None:
+                sums[price.currency] = sums.get(price.currency, Decimal()) + price.amount * times
+        return sums
+
+    @cached_property
+    def unpriced(self) -> int:
+        """How many ready jobs, twins once, the total says nothing about."""
+        return sum(entry.price is None for entry in self._bought())
+
+    def refusals(self) -> tuple[Refusal, ...]:
+        """What is refused, by rule, the most frequent first."""
+        return self._grouped(refuses=True)
+
+    def warnings(self) -> tuple[Refusal, ...]:
+        """What is doubtful, likewise."""
+        return self._grouped(refuses=False)
+
+    def _bought(self) -> Iterator[Entry]:
+        return (entry for entry in self.ready if entry.twin is None)
+
+    def _grouped(self, *, refuses: bool) -> tuple[Refusal, ...]:
+        counts: Counter[str] = Counter()
+        examples: dict[str, dict[str, None]] = {}
+        for finding in (finding for finding in self._every_finding() if finding.refuses is refuses):
+            counts[finding.rule] += 1
+            first = examples.setdefault(finding.rule, {})
+            if len(first) < _EXAMPLES:
+                first[str(finding)] = None
+        return tuple(Refusal(rule, count, tuple(examples[rule])) for rule, count in counts.most_common())
+
+    def _every_finding(self) -> Iterator[Finding]:
+        yield from self.findings
+        for entry in self.entries:
+            yield from entry.findings

@@ -1,0 +1,40 @@
+"""What a media file is, by its content and never by its name."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from attrs import frozen
+
+Family = Literal["image", "video", "audio"]
+
+
+@frozen(kw_only=True)
+class Facts:
+    """What probing found out.
+
+    :param kind: by content, as its usual extension.
+    :param container: as the library that read it names it.
+    :param codec: of the picture, or of the sound where there is no picture.
+    :param size: in bytes.
+    :param width: of the upright picture, in px; 0 for sound.
+    :param height: likewise.
+    :param seconds: None for a still picture.
+    :param rate: frames per second; None where it has none, or does not say.
+    :param mode: how colours are held, for instance ``RGB``, ``CMYK``, ``yuv420p``.
+    :param alpha: whether parts may be transparent.
+    :param animated: whether an image has more than one frame.
+    """
+
+    kind: str
+    family: Family
+    container: str
+    codec: str
+    size: int
+    width: int = 0
+    height: int = 0
+    seconds: float | None = None
+    rate: float | None = None
+    mode: str = ""
+    alpha: bool = False
+    animated: bool = False

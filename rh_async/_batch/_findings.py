@@ -1,0 +1,52 @@
+"""What is wrong with an input, as one line for a person: the thing, what is wrong with it, what helps."""
+
+from __future__ import annotations
+
+import os
+from pathlib import PurePath
+
+from attrs import frozen
+
+from rh_async.errors import MediaRefused
+
+_LONGEST = 160
+
+
+@frozen(kw_only=True)
+class Finding:
+    """One thing that is wrong.
+
+    :param rule: what it breaks, in the same words for every input that breaks it: refusals are grouped by it.
+    :param thing: a file, or a row and column of a manifest.
+    :param what: what is wrong with it.
+    :param remedy: what to do.
+    :param refuses: whether it stops the job; else it only warns.
+    """
+
+    rule: str
+    thing: str
+    what: str
+    remedy: str
+    refuses: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.thing}: {self.what}. {self.remedy}."
+
+
+class Unfit(MediaRefused):
+    """A local file that no model can take.
+
+    :ivar finding: the same as a value.
+    """
+
+    def __init__(self, path: PurePath, rule: str, what: str, remedy: str) -> None:
+        self.finding = Finding(rule=rule, thing=shown(path), what=what, remedy=remedy)
+        super().__init__(f"{self.finding.thing}: {what}", advice=f"{remedy}; nothing was submitted.")
+
+
+def shown(value: str | PurePath) -> str:
+    """A name or a value fit for a line: what cannot be printed is escaped, what is too long loses its middle."""
+    text = os.fspath(value).encode(errors="surrogateescape").decode(errors="backslashreplace")
+    text = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+    half = _LONGEST // 2 - 1
+    return text if len(text) <= _LONGEST else f"{text[:half]}…{text[-half:]}"

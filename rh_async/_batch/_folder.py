@@ -1,0 +1,83 @@
+"""A plan from folders of clips and of character images."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import Random
+
+from attrs import frozen
+
+from rh_async._request import Request
+from rh_async.errors import RequestRefused
+
+from ._entries import Plan
+from ._findings import Finding, shown
+from ._judge import Draft, chosen, judged
+from ._pairs import Pair, paired
+from ._prober import Prober
+from ._search import search
+
+Make = Callable[[Path, Path], Request]
+"""Makes a request from a character image and a driving video."""
+
+Source = str | os.PathLike[str]
+
+
+async def plan_folder(
+    clips: Source | Sequence[Source],
+    images: Source | Sequence[Source],
+    *,
+    make: Make,
+    pair: Pair = "one",
+    recursive: bool = False,
+    limit: int | None = None,
+    shuffle: Random | None = None,
+    prober: Prober | None = None,
+) -> Plan:
+    """Plan a job for every clip and its character; what is wrong is in the plan, not raised.
+
+    :param clips: driving videos: files, folders or patterns.
+    :param images: character images, likewise.
+    :param make: makes each request from its image and its clip.
+    :param pair: ``one`` image for all, the same ``name`` but for the suffix, every combination (``product``), or in order
+        (``zip``).
+    :param recursive: whether folders are searched with all that is in them.
+    :param limit: the first so many jobs, after shuffling.
+    :param shuffle: puts the jobs in an order of its own.
+    :param prober: looks into the files, and remembers; a new one by default.
+    :raises ConfigurationError: the ``media`` extra is not installed.
+    """
+    folders = _Folders(_several(clips), _several(images), pair, recursive)
+    drafts, findings = await asyncio.to_thread(folders.drafts, make, limit, shuffle)
+    return await judged(drafts, findings, prober)
+
+
+def _several(sources: Source | Sequence[Source]) -> Sequence[Source]:
+    return (sources,) if isinstance(sources, str | os.PathLike) else sources
+
+
+@frozen
+class _Folders:
+    clips: Sequence[Source]
+    images: Sequence[Source]
+    pair: Pair
+    recursive: bool
+
+    def drafts(self, make: Make, limit: int | None, shuffle: Random | None) -> tuple[list[Draft], list[Finding]]:
+        clips = search(self.clips, "clips", recursive=self.recursive)
+        images = search(self.images, "images", recursive=self.recursive)
+        couples, unpaired = paired(images.paths, clips.paths, self.pair)
+        picked = chosen(enumerate(couples, start=1), limit=limit, shuffle=shuffle)
+        drafts = [_draft(number, image, clip, make) for number, (image, clip) in picked]
+        return drafts, [*clips.findings, *images.findings, *unpaired]
+
+
+def _draft(number: int, image: Path, clip: Path, make: Make) -> Draft:
+    try:
+        return Draft(number=number, source=shown(clip), request=make(image, clip))
+    except RequestRefused as error:
+        refused = Finding(rule="refused request", thing=shown(clip), what=error.message, remedy="Correct the options")
+        return Draft(number=number, source=shown(clip), findings=(refused,))

@@ -1,0 +1,219 @@
+"""Holds a request against what its model is documented to take. Pure: whoever calls has looked into the files.
+
+What is documented refuses; what the documents contradict, or do not speak of, warns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from numbers import Real
+from pathlib import Path
+
+from attrs import field, frozen
+
+from rh_async._request import Media, MediaLimits, ModelRequest, Request, brief
+
+from ._catalog import Model, Param, model_of
+from ._facts import Facts
+from ._findings import Finding, shown
+
+_MB = 1024 * 1024
+_EVERYWHERE = frozenset({"webhookUrl"})
+
+
+def check(request: Request, seen: Mapping[Path, Facts | Finding]) -> tuple[Finding, ...]:
+    """Everything that is wrong with a request and its files.
+
+    :param seen: what each of its local files is, or why it can be nothing.
+    """
+    return (*_check_fields(request), *check_files(request, seen))
+
+
+def check_files(request: Request, seen: Mapping[Path, Facts | Finding]) -> Iterator[Finding]:
+    """Everything that is wrong with a request's files."""
+    limits = limits_of(request)
+    for media in request.media():
+        facts = seen[media.path]
+        if isinstance(facts, Finding):
+            yield facts
+        else:
+            yield from _Check(media, facts, limits.get(media.field), request.endpoint).findings()
+
+
+def limits_of(request: Request) -> Mapping[str, MediaLimits]:
+    """The documented limits of each media field of a request."""
+    if not isinstance(request, ModelRequest):
+        return request.limits
+    model = model_of(request.endpoint)
+    return model.limits(request.fields) if model else {}
+
+
+@frozen
+class _Check:
+    media: Media
+    facts: Facts
+    limits: MediaLimits | None
+    model: str
+
+    def findings(self) -> Iterator[Finding]:
+        yield from self._oddities()
+        if self.limits is None:
+            return
+        if self.limits.kinds and self.facts.kind not in self.limits.kinds:
+            yield self._kind(self.limits.kinds)
+            return
+        yield from self._size(self.limits)
+        yield from self._seconds(self.limits)
+        if self.facts.width and self.facts.height:
+            yield from self._px(self.limits)
+            yield from self._box(self.limits)
+            yield from self._aspect(self.limits)
+
+    def _finding(self, rule: str, what: str, remedy: str, *, refuses: bool = True) -> Finding:
+        return Finding(rule=rule, thing=shown(self.media.path), what=what, remedy=remedy, refuses=refuses)
+
+    def _takes(self, what: str) -> str:
+        return f"{self.model} takes {what}"
+
+    def _oddities(self) -> Iterator[Finding]:
+        facts = self.facts
+        if facts.alpha:
+            what = "has transparent parts, of which no model's documents speak"
+            yield self._finding("transparency", what, "Put it on a plain background to be sure", refuses=False)
+        if facts.mode == "CMYK":
+            what = "holds CMYK colours, which are for print and may come out wrong"
+            yield self._finding("CMYK colours", what, "Convert it to RGB to be sure", refuses=False)
+        if facts.animated and facts.kind == "png":
+            yield self._finding("animated image", "is animated; its first frame may be all that is used",
+                                "Save one frame as an image", refuses=False)  # fmt: skip
+        if not _is_utf8(self.media.path):
+            what = "has a name that is not UTF-8; outputs will spell those bytes as '_'"
+            yield self._finding("name not UTF-8", what, "Rename it to be sure", refuses=False)
+
+    def _kind(self, kinds: tuple[str, ...]) -> Finding:
+        animated = "an animated " if self.facts.animated else ""
+        what = f"is {animated}{self.facts.kind} by content; {self._takes(' or '.join(kinds))} in {self.media.field}"
+        return self._finding("kind of file", what, f"Convert it to {kinds[0]}")
+
+    def _size(self, limits: MediaLimits) -> Iterator[Finding]:
+        size = self.facts.size / _MB
+        if limits.max_mb is not None and size > limits.max_mb:
+            what = f"has {size:.1f} MB; {self._takes(f'{limits.max_mb:g} MB at most')}"
+            yield self._finding("too many MB", what, "Compress it more, or cut it")
+        if limits.doubtful_mb is not None and size > limits.doubtful_mb:
+            what = (
+                f"has {size:.1f} MB; one document of {self.model} says {limits.doubtful_mb:g} MB, another allows more"
+            )
+            yield self._finding("perhaps too many MB", what, "Try one before sending many", refuses=False)
+
+    def _seconds(self, limits: MediaLimits) -> Iterator[Finding]:
+        if limits.seconds is None or self.facts.seconds is None:
+            return
+        (least, most), seconds = limits.seconds, self.facts.seconds
+        allowed = f"{self._takes(f'{least:g} to {most:g} s')}{self._why_so_short(most)}"
+        if seconds < least:
+            yield self._finding("too short", f"lasts {seconds:.2f} s; {allowed}", "Give a longer video")
+        if seconds > most:
+            yield self._finding("too long", f"lasts {seconds:.2f} s; {allowed}", f"Cut it to {most:g} s")
+
+    def _why_so_short(self, most: float) -> str:
+        return " with orientation 'image'" if most == 10 and "motion-control" in self.model else ""
+
+    def _px(self, limits: MediaLimits) -> Iterator[Finding]:
+        if limits.px is None:
+            return
+        (least, most), (width, height) = limits.px, (self.facts.width, self.facts.height)
+        what = f"has {width} × {height} px; {self._takes(f'{least} to {most} px on each side')}"
+        if min(width, height) < least:
+            yield self._finding("too few pixels", what, "Give a larger one")
+        if max(width, height) > most:
+            yield self._finding("too many pixels", what, "Scale it down")
+
+    def _box(self, limits: MediaLimits) -> Iterator[Finding]:
+        if limits.box is None:
+            return
+        (long_least, short_least), (long_most, short_most) = limits.box
+        width, height = self.facts.width, self.facts.height
+        allowed = f"{long_least} × {short_least} to {long_most} × {short_most} px, either way round"
+        what = f"has {width} × {height} px; {self._takes(allowed)}"
+        if max(width, height) < long_least or min(width, height) < short_least:
+            yield self._finding("too few pixels", what, "Give a larger one")
+        if max(width, height) > long_most or min(width, height) > short_most:
+            yield self._finding("too many pixels", what, "Scale it down")
+
+    def _aspect(self, limits: MediaLimits) -> Iterator[Finding]:
+        if limits.aspect is None:
+            return
+        (least, most), ratio = limits.aspect, self.facts.width / self.facts.height
+        if not least <= ratio <= most:
+            what = f"is {ratio:.2f} times as wide as high; {self._takes(f'{least:g} to {most:g}')}"
+            yield self._finding("shape", what, "Crop it")
+
+
+def _is_utf8(path: Path) -> bool:
+    return str(path).isascii() or not any("\udc80" <= sign <= "\udcff" for sign in str(path))
+
+
+def _check_fields(request: Request) -> Iterator[Finding]:
+    """A motion request has checked its own; any other is held against the catalogue."""
+    if not isinstance(request, ModelRequest):
+        return
+    model = model_of(request.endpoint)
+    if model is None:
+        what = "is not in the catalogue this plan is made with; its fields go as they are"
+        yield Finding(rule="unknown model", thing=request.endpoint, what=what, remedy="Try one before sending many",
+                      refuses=False)  # fmt: skip
+        return
+    for name in request.fields.keys() - model.params.keys() - _EVERYWHERE:
+        known = ", ".join(model.params)
+        yield Finding(rule="unknown field", thing=f"{model.endpoint}, {shown(name)}", what="no such field is documented",
+                      remedy=f"It takes {known}", refuses=False)  # fmt: skip
+    for param in model.params.values():
+        yield from _Value(model, param, request.fields.get(param.name)).findings()
+
+
+@frozen
+class _Value:
+    model: Model
+    param: Param
+    value: object = field()
+
+    def findings(self) -> Iterator[Finding]:
+        if self.value is None:
+            if self.param.required and self.param.default is None:
+                yield self._finding("missing field", "is required, and missing", "Give it")
+            return
+        if isinstance(self.value, list | tuple) and self.param.most is not None and len(self.value) > self.param.most:
+            yield self._finding("too many items", f"has {len(self.value)} items", f"Give {self.param.most} at most")
+        yield from self._choice()
+        yield from self._length()
+        yield from self._range()
+
+    def _choice(self) -> Iterator[Finding]:
+        options = self.param.options
+        values = self.value if isinstance(self.value, list | tuple) else (self.value,)
+        if options and not all(str(value) in options for value in values):
+            yield self._finding(
+                "not an option", f"{brief(self.value)} is no option", f"Give one of {', '.join(options)}"
+            )
+
+    def _length(self) -> Iterator[Finding]:
+        least, most = self.param.length
+        if not isinstance(self.value, str) or self.param.is_media:
+            return
+        if len(self.value) < least or (most is not None and len(self.value) > most):
+            allowed = f"Give {least:,} to {most:,}" if most is not None else f"Give {least:,} at least"
+            yield self._finding("length of text", f"has {len(self.value):,} characters", allowed)
+
+    def _range(self) -> Iterator[Finding]:
+        least, most = self.param.between
+        if not isinstance(self.value, Real) or isinstance(self.value, bool):
+            return
+        value = float(self.value)
+        if (least is not None and value < least) or (most is not None and value > most):
+            said = f"Give {'any' if least is None else f'{least:g}'} to {'any' if most is None else f'{most:g}'}"
+            yield self._finding("out of range", f"{brief(self.value)} is out of range", said)
+
+    def _finding(self, rule: str, what: str, remedy: str) -> Finding:
+        thing, whole = f"{self.model.endpoint}, {self.param.name}", not self.model.partial  # contract 11
+        return Finding(rule=rule, thing=thing, what=what, remedy=remedy, refuses=whole)

@@ -1,0 +1,84 @@
+"""Looks into many files, a few at a time, each once however many jobs use it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+
+import anyio
+from attrs import define, evolve, field
+
+from ._facts import Facts
+from ._findings import Finding, Unfit, shown
+from ._probe import Identity, identity_of, need_media, probe
+
+Seen = Facts | Finding
+"""What a file is, or why it can be nothing."""
+
+_CORES = os.cpu_count() or 1
+
+
+def _ignore(_done: int, _all: int) -> None:
+    """Progress that nobody asked for."""
+
+
+@define
+class Prober:
+    """Probes files in threads and remembers what it saw, for as long as they do not change.
+
+    :param width: how many files at once.
+    :param progress: told after each file how many are done, of how many.
+    """
+
+    width: int = field(default=_CORES + 2, kw_only=True)
+    progress: Callable[[int, int], None] = field(default=_ignore, kw_only=True)
+    _known: dict[Identity, Seen] = field(factory=dict, init=False)
+
+    async def look(self, paths: Iterable[Path]) -> Mapping[Path, Seen]:
+        """Find out what each file is; a file under two names is opened once.
+
+        :raises ConfigurationError: the ``media`` extra is not installed.
+        """
+        found = await asyncio.to_thread(_identities, dict.fromkeys(paths))
+        wanted = {who: path for path, who in found.items() if not isinstance(who, Finding) and who not in self._known}
+        await self._probe(wanted)
+        return {path: self._seen(path, who) for path, who in found.items()}
+
+    def _seen(self, path: Path, who: Identity | Finding) -> Seen:
+        seen = who if isinstance(who, Finding) else self._known[who]
+        return evolve(seen, thing=shown(path)) if isinstance(seen, Finding) else seen
+
+    async def _probe(self, wanted: Mapping[Identity, Path]) -> None:
+        left, done = iter(wanted.items()), 0
+
+        async def work(left: Iterator[tuple[Identity, Path]]) -> None:
+            nonlocal done
+            for who, path in left:
+                self._known[who] = await asyncio.to_thread(_probed, path)
+                done += 1
+                self.progress(done, len(wanted))
+
+        async with anyio.create_task_group() as workers:
+            for _ in range(min(self.width, len(wanted))):
+                workers.start_soon(work, left)
+
+
+def _probed(path: Path) -> Seen:
+    try:
+        return probe(path)
+    except Unfit as unfit:
+        return unfit.finding
+
+
+def _identities(paths: Iterable[Path]) -> dict[Path, Identity | Finding]:
+    need_media()  # asked here, where nothing wraps it into a group of errors
+    return {path: _identity(path) for path in paths}
+
+
+def _identity(path: Path) -> Identity | Finding:
+    try:
+        return identity_of(path)
+    except Unfit as unfit:
+        return unfit.finding
