@@ -10,8 +10,8 @@ import http.client
 import json
 import multiprocessing
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 from urllib.parse import urlsplit
@@ -93,9 +93,29 @@ def counts(url: str) -> Counter[str]:
 @contextmanager
 def bare_process(patience: int) -> Iterator[str]:
     """Run one elsewhere; its url."""
+    with elsewhere(_listening, patience) as url:
+        yield url
+
+
+@asynccontextmanager
+async def _listening(patience: int) -> AsyncIterator[str]:
+    bare = Bare(patience)
+    server = await asyncio.get_running_loop().create_server(lambda: _Wire(bare), "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+# --- in another process ----------------------------------------------------------------------------------------------
+
+Held = Callable[..., AbstractAsyncContextManager[Any]]
+
+
+@contextmanager
+def elsewhere(held: Held, *options: Any) -> Iterator[Any]:
+    """Hold something open in another process; what it gives."""
     spawn = multiprocessing.get_context("spawn")
     here, there = spawn.Pipe()
-    process = spawn.Process(target=_serve, args=(there, patience), daemon=True)
+    process = spawn.Process(target=_hold, args=(there, held, options), daemon=True)
     process.start()
     try:
         yield here.recv()
@@ -104,12 +124,11 @@ def bare_process(patience: int) -> Iterator[str]:
         process.join()
 
 
-def _serve(pipe: Connection, patience: int) -> None:
-    asyncio.run(_listen(pipe, Bare(patience)))
+def _hold(pipe: Connection, held: Held, options: tuple[Any, ...]) -> None:
+    asyncio.run(_until_told(pipe, held, options))
 
 
-async def _listen(pipe: Connection, bare: Bare) -> None:
-    server = await asyncio.get_running_loop().create_server(lambda: _Wire(bare), "127.0.0.1", 0)
-    async with server:
-        pipe.send(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+async def _until_told(pipe: Connection, held: Held, options: tuple[Any, ...]) -> None:
+    async with held(*options) as given:
+        pipe.send(given)
         await asyncio.to_thread(pipe.recv)

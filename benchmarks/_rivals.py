@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
@@ -16,7 +16,6 @@ from attrs import frozen
 ENDPOINT = "bench/motion"
 _DONE = frozenset({"SUCCESS", "FAILED", "CANCEL"})
 _INTERVAL = 5.0  # seconds, what the vendor's own client waits
-_TIMEOUT = aiohttp.ClientTimeout(total=60.0)
 
 Json = dict[str, Any]
 
@@ -38,6 +37,11 @@ class Shop:
     def headers(self) -> Mapping[str, str]:
         """What goes with every call."""
         return {"Authorization": f"Bearer {self.api_key}", "User-Agent": "floor"}
+
+    @property
+    def patience(self) -> aiohttp.ClientTimeout:
+        """How long any call may take."""
+        return aiohttp.ClientTimeout(total=self.read)
 
 
 # --- the floor -------------------------------------------------------------------------------------------------------
@@ -78,15 +82,60 @@ async def floor(shop: Shop, *, handshake: bool) -> AsyncIterator[Floor]:
 
     :param handshake: whether each submit has a connection of its own, as ours has for safety's sake.
     """
-    connector = aiohttp.TCPConnector(force_close=handshake, limit=0)
+    connector, reused = aiohttp.TCPConnector(force_close=handshake, limit=0), aiohttp.TCPConnector(limit=0)
     async with (
-        aiohttp.ClientSession(headers=shop.headers, connector=connector) as submits,
-        aiohttp.ClientSession(headers=shop.headers, connector=aiohttp.TCPConnector(limit=0)) as queries,
+        aiohttp.ClientSession(headers=shop.headers, timeout=shop.patience, connector=connector) as submits,
+        aiohttp.ClientSession(headers=shop.headers, timeout=shop.patience, connector=reused) as queries,
     ):
         yield Floor(shop=shop, submits=submits, queries=queries)
 
 
 async def _post(pool: aiohttp.ClientSession, url: str, body: Json) -> Json:
-    async with pool.post(url, json=body, timeout=_TIMEOUT) as response:
+    async with pool.post(url, json=body) as response:
         answer: Json = await response.json()
     return answer
+
+
+# --- the naive loop --------------------------------------------------------------------------------------------------
+
+
+async def naive(pool: aiohttp.ClientSession, shop: Shop, endpoint: str, body: Json, *, tries: int = 3) -> Json:
+    """Buy a job and wait for it, as the vendor's documents advise: submit up to three times, ask every five seconds.
+
+    :raises aiohttp.ClientError: it could not be bought.
+    """
+    answer = await _insisted(pool, f"{shop.url}/openapi/v2/{endpoint}", body, tries)
+    while answer["status"] not in _DONE:
+        await asyncio.sleep(shop.interval)
+        answer = await _insisted(pool, f"{shop.url}/openapi/v2/query", {"taskId": answer["taskId"]}, 5)
+    return answer
+
+
+async def _insisted(pool: aiohttp.ClientSession, url: str, body: Json, tries: int) -> Json:
+    for attempt in range(1, tries):
+        with suppress(aiohttp.ClientError, TimeoutError, ValueError):
+            return await _good(pool, url, body)
+        await asyncio.sleep(attempt)
+    return await _good(pool, url, body)
+
+
+async def _good(pool: aiohttp.ClientSession, url: str, body: Json) -> Json:
+    answer = await _post(pool, url, body)
+    if answer.get("errorCode") not in {None, "", "0"}:
+        raise aiohttp.ClientError(answer["errorMessage"])
+    return answer
+
+
+# --- the vendor's wire in another library ----------------------------------------------------------------------------
+
+
+async def sdk(client: Any, shop: Shop, endpoint: str, body: Json) -> None:
+    """Buy a job and wait for it with runninghub-sdk.
+
+    :param client: its ``RunningHubClient``.
+    :raises Exception: whatever it raises.
+    """
+    task = await client.async_run_model_api(endpoint, body)
+    if not task.task_id:
+        raise RuntimeError(task.error_message)
+    await client.async_wait_for_query_v2_completion(task.task_id, poll_interval=shop.interval)

@@ -1,11 +1,11 @@
 """How much CPU a job costs the client, beside a loop that sends the same requests and does nothing else.
 
-``uv run python -m benchmarks.overhead [--quick]``: rounds of ours and of the floor take turns in one process; the server
-(a bare one) is in another and settles each task at its 18th question. What counts is the ratio of the cheapest rounds,
-with requests ``spread``, as in life: each wakes either client on its own. ``busy``, as fast as the client can, is shown
-beside it: there the floor's slots fall into step and share their wake-ups. The floor makes a new connection for each
-submit, as ours does, because a paid POST must not meet a connection that the server has just closed: that is on the wire
-too. What reusing one would save is shown without a bar. One profiled round says where the rest goes.
+``uv run python -m benchmarks.overhead [--quick]``: rounds of ours and of the floor take turns in one process; a bare
+server in another settles each task at its 18th question. What counts is the ratio of the cheapest rounds, with requests
+``spread``, as in life: each wakes either client on its own. ``busy``, as fast as the client can, is shown beside it:
+there the floor's slots fall into step and share their wake-ups. The floor makes a new connection for each submit, as
+ours does, because a paid POST must not meet a connection that the server has just closed: that is on the wire too. What
+reusing one would save is shown without a bar. One profiled round says where the rest goes.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from typing import Any
 from attrs import define, field, frozen
 
 from benchmarks._bare import bare_process, counts
-from benchmarks._report import report
+from benchmarks._report import Row, tabulate
 from benchmarks._rivals import ENDPOINT, Shop, floor
 from rh_async import ModelRequest, Pace, Session
 
-BARS = {"spread_ratio": 1.35}
+BARS = {"ratio_to_floor": 1.35}
 QUESTIONS = 18
 """About what a job of three minutes takes."""
 _SLOTS = 50
@@ -143,19 +143,28 @@ def profiled(jobs: int) -> dict[str, float]:
     return dict(sorted(more.items(), key=lambda one: -abs(one[1])))
 
 
+def compared(meter: Meter, manner: Manner) -> list[Row]:
+    """What each client's job costs, ours beside the floors'."""
+    mine = meter.least("ours")
+    ratios = {f"ratio_to_{name}": mine / meter.least(name) for name in _FLOORS}
+    bars = BARS if manner is SPREAD else {}
+    rows = [Row(scenario=manner.name, client="rh_async", figures={"cpu_ms_per_job": mine, **ratios}, bars=bars)]
+    return rows + [
+        Row(scenario=manner.name, client=name, figures={"cpu_ms_per_job": meter.least(name)}) for name in _FLOORS
+    ]
+
+
 def main() -> int:
     """Measure, print, keep."""
     quick = "--quick" in sys.argv
-    jobs, number, figures = (50, 3, {}) if quick else (100, 20, {})
-    for manner in (BUSY, SPREAD):
-        meter = rounds(jobs, manner, number)
-        for name in meter.rounds:
-            figures[f"{manner.name}_{name}_ms_per_job"] = meter.least(name)
-        figures[f"{manner.name}_ratio"] = meter.least("ours") / meter.least("floor")
-        figures[f"{manner.name}_ratio_reusing"] = meter.least("ours") / meter.least("floor_reusing_connections")
-    for room, more in list(profiled(jobs).items())[:25]:
-        print(f"{room:32} {more:+8.3f} ms per job more than the floor, profiled")
-    return report("overhead", figures, BARS, keep=not quick)
+    jobs, number = (50, 3) if quick else (100, 20)
+    rows = [row for manner in (SPREAD, BUSY) for row in compared(rounds(jobs, manner, number), manner)]
+    more = {room: spent for room, spent in list(profiled(jobs).items())[:25] if abs(spent) >= 0.05}
+    rows += [
+        Row(scenario="beyond the floor, profiled", client=room, figures={"cpu_ms_per_job": spent})
+        for room, spent in more.items()
+    ]
+    return tabulate("overhead", rows, keep=not quick)
 
 
 if __name__ == "__main__":

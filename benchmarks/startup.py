@@ -14,7 +14,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Mapping
 
-from benchmarks._report import report
+from benchmarks._report import Row, tabulate
 
 BARS = {"ratio": 1.3}
 _NAMES = ("aiohttp", "rh_async")
@@ -58,9 +58,15 @@ def main() -> int:
         rounds = [[cpu_ms(name, environment) for name in _NAMES] for _ in range(3 if quick else 25)]
         beyond = by_package(2 if quick else 10, environment)
     theirs, ours = map(min, zip(*rounds, strict=True))
-    figures = {"aiohttp_ms": theirs, "rh_async_ms": ours, "ratio": ours / theirs}
-    figures |= {f"beyond_{package}_ms": spent for package, spent in list(beyond.items())[:6]}
-    return report("startup", figures, BARS, keep=not quick)
+    rows = [
+        Row(scenario="import", client="rh_async", figures={"cpu_ms": ours, "ratio": ours / theirs}, bars=BARS),
+        Row(scenario="import", client="aiohttp", figures={"cpu_ms": theirs}),
+    ]
+    rows += [
+        Row(scenario="of it, beyond aiohttp", client=package, figures={"cpu_ms": spent})
+        for package, spent in list(beyond.items())[:6]
+    ]
+    return tabulate("startup", rows, keep=not quick)
 
 
 if __name__ == "__main__":

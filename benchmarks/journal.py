@@ -1,0 +1,95 @@
+"""How many moves share a commit, and how many submissions a second are made durable.
+
+``uv run python -m benchmarks.journal [--quick]``: fifty jobs at a time are claimed, submitted and settled in the
+session's journal, with nothing else in between; each move is on disk before the next. ``alone`` makes the same moves
+with a commit for each, which is what one writes first, through the same SQL and on the same thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from benchmarks._report import Row, tabulate
+from benchmarks._rivals import ENDPOINT
+from rh_async._journal import Journal
+from rh_async._records import Record, State
+from rh_async._types import TaskId
+
+BARS = {"commits_per_move": 0.25}
+_AT_ONCE = 50
+
+
+class Alone(Journal):
+    """One commit for each move."""
+
+    async def _durably(self, change: Any) -> Any:
+        ((value, error),) = await self._in_thread(lambda: self._commit([change]))
+        if error is not None:
+            raise error
+        return value
+
+
+def wish(number: int) -> Record:
+    """What is to be bought."""
+    return Record(
+        key=f"clip-{number}",
+        attempt=1,
+        state=State.CLAIMED,
+        owner="",
+        endpoint=ENDPOINT,
+        inputs="{}",
+        nonce=f"{number:032x}",
+    )
+
+
+async def buy(journal: Journal, numbers: Iterator[int]) -> None:
+    """Carry one job after another through every move."""
+    for number in numbers:
+        record = await journal.claim(wish(number))
+        record = await journal.move(record, State.SUBMITTING)
+        record = await journal.move(record, State.SUBMITTED, task_id=TaskId(str(10**18 + number)))
+        await journal.move(
+            record, State.SETTLED, raw=b'{"status":"SUCCESS"}', noticed_utc=datetime.now(UTC).isoformat()
+        )
+
+
+async def measure(kind: type[Journal], path: Path, jobs: int) -> dict[str, float]:
+    """Carry jobs, many at a time."""
+    journal = kind(path=path, site="http://127.0.0.1", wall=lambda: datetime.now(UTC))
+    await journal.open("f" * 32)
+    began, numbers = perf_counter(), iter(range(jobs))
+    await asyncio.gather(*(buy(journal, numbers) for _ in range(_AT_ONCE)))
+    seconds = perf_counter() - began
+    settled = await journal.in_states([State.SETTLED])
+    await journal.close()
+    if len(settled) != jobs:
+        raise SystemExit(f"{len(settled)} of {jobs} jobs settled")
+    return {
+        "jobs": jobs,
+        "commits_per_move": journal.commits / journal.moves,
+        "moves_per_commit": journal.moves / journal.commits,
+        "durable_jobs_per_second": jobs / seconds,
+    }
+
+
+def main() -> int:
+    """Measure, print, keep."""
+    quick = "--quick" in sys.argv
+    jobs = 200 if quick else 5000
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [
+            Row(client=client, figures=asyncio.run(measure(kind, Path(folder, client), jobs)), bars=bars)
+            for client, kind, bars in (("rh_async", Journal, BARS), ("alone", Alone, {}))
+        ]
+    return tabulate("journal", rows, keep=not quick)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
