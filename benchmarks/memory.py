@@ -36,7 +36,6 @@ BYTES = {"bytes_per_job": 2048.0}
 GROWTH = {"rss_growth_mb": 64.0}
 _WARM = 5_000
 _OUTPUT = {"url": "https://cdn.example/output.mp4", "outputType": "mp4", "nodeId": "1", "text": None}
-_ACCEPTED = json.dumps(submitted("?", "RUNNING")).encode()
 _NO_COUNTS = json.dumps(flat(code="1014")).encode()
 
 
@@ -44,10 +43,13 @@ _NO_COUNTS = json.dumps(flat(code="1014")).encode()
 class Wires:
     """Stands in for a transport: it answers everything at once.
 
-    :param word: where every task stands.
+    :param word: where every task stands when it is asked about.
+    :param at_once: whether its submit is answered so already.
     """
 
     word: str
+    at_once: bool = False
+    _accepted: bytes = field(init=False)
     _stands: bytes = field(init=False)
     _numbers: Iterator[int] = field(factory=lambda: itertools.count(1_900_000_000_000_000_000))
 
@@ -55,6 +57,7 @@ class Wires:
         over = self.word == "SUCCESS"
         answer = flat("?", self.word, results=[_OUTPUT] if over else None, usage=usage("1.2") if over else None)
         self._stands = json.dumps(answer).encode()
+        self._accepted = self._stands if self.at_once else json.dumps(submitted("?", "RUNNING")).encode()
 
     async def ask(
         self, call: Call, decode: Callable[[Answer], T], *, on_sent: Callable[[], None] = lambda: None, **_: object
@@ -69,13 +72,12 @@ class Wires:
             return self._stands.replace(b"?", json.loads(call.body)["taskId"].encode())
         if call.path.endswith("/queue/status"):
             return _NO_COUNTS
-        return _ACCEPTED.replace(b"?", b"%d" % next(self._numbers))
+        return self._accepted.replace(b"?", b"%d" % next(self._numbers))
 
 
 @asynccontextmanager
-async def session(word: str, in_flight: int) -> AsyncIterator[Session]:
-    """A session whose tasks all stand at one word."""
-    wires = Wires(word)
+async def session(wires: Wires, in_flight: int) -> AsyncIterator[Session]:
+    """A session on these wires."""
 
     def ask(_: Transport, *given: Any, **more: Any) -> Any:
         return wires.ask(*given, **more)
@@ -96,7 +98,7 @@ async def bytes_per_job(few: int, many: int) -> float:
     """How many bytes each further job in flight takes, between few and many of them."""
     tracemalloc.start()
     try:
-        async with session("RUNNING", many + 1) as opened:
+        async with session(Wires("RUNNING"), many + 1) as opened:
             jobs = [opened.start(request(number)) for number in range(few)]
             before = await _traced(jobs)
             jobs += [opened.start(request(number)) for number in range(few, many)]
@@ -108,15 +110,17 @@ async def bytes_per_job(few: int, many: int) -> float:
 async def _traced(jobs: list[Any]) -> int:
     for job in jobs:
         await job.accepted()
-    await asyncio.sleep(2.5)  # each has been asked about, more than once
+    await asyncio.sleep(1.5)  # each has been asked about
     gc.collect()
     return tracemalloc.get_traced_memory()[0]
 
 
-async def map_growth(requests: int, gauge: Callable[[], float], *, warm: int = _WARM, in_flight: int = 500) -> float:
+async def map_growth(
+    requests: int, gauge: Callable[[], float], *, warm: int = _WARM, in_flight: int = 500, at_once: bool = False
+) -> float:
     """By how much a gauge rises in one map, after its first outcomes."""
     before, seen = 0.0, 0
-    async with session("SUCCESS", in_flight) as opened:
+    async with session(Wires("SUCCESS", at_once), in_flight) as opened:
         async for outcome in opened.map(map(request, range(requests))):
             seen += outcome.result is not None
             if seen == warm:
