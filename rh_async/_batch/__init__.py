@@ -6,9 +6,10 @@ A plan is a value. Making one looks at every file once; every problem of every i
 from ._entries import Entry, Plan, Refusal
 from ._facts import Facts
 from ._findings import Finding, Unfit
-from ._folder import Make, Pair, plan_folder
+from ._folder import Make, plan_folder
 from ._manifest import plan_manifest
 from ._names import Names, Subject
+from ._pairs import Pair
 from ._prices import Price
 from ._probe import probe
 from ._prober import Prober

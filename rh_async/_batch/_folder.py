@@ -42,8 +42,8 @@ async def plan_folder(
     :param clips: driving videos: files, folders or patterns.
     :param images: character images, likewise.
     :param make: makes each request from its image and its clip.
-    :param pair: ``one`` image for all, the same ``name`` but for the suffix, every combination (``product``), or in order
-        (``zip``).
+    :param pair: ``one`` image for all, the same ``name`` but for the suffix, every combination (``product``), or in
+        order (``zip``).
     :param recursive: whether folders are searched with all that is in them.
     :param limit: the first so many jobs, after shuffling.
     :param shuffle: puts the jobs in an order of its own.

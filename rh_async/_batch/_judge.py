@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import TypeVar
@@ -11,6 +12,7 @@ from typing import TypeVar
 from attrs import define, field, frozen
 
 from rh_async._request import MediaValue, Request
+from rh_async.motion import CharacterMotionTransfer, DreamActor, KlingMotionControl
 
 from ._catalog import model_of
 from ._entries import Entry, Plan
@@ -35,12 +37,12 @@ class Draft:
     findings: tuple[Finding, ...] = ()
 
 
-def chosen(items: Iterable[T], *, limit: int | None, shuffle: Random | None) -> list[T]:
+def chosen(items: Iterable[T], *, limit: int | None, shuffle: Random | None) -> Iterator[T]:
     """The first few, after shuffling them all if asked to."""
-    every = list(items)
     if shuffle is not None:
-        shuffle.shuffle(every)
-    return every[:limit]
+        items = list(items)
+        shuffle.shuffle(items)
+    return islice(items, limit)
 
 
 async def judged(drafts: Sequence[Draft], findings: Iterable[Finding], prober: Prober | None) -> Plan:
@@ -72,10 +74,9 @@ def _plan(drafts: Sequence[Draft], findings: tuple[Finding, ...], seen: Mapping[
 class _Opinion:
     """All that is the same for every job that asks for this.
 
-    :param sameness: equal where requests are.
+    :param clip: as in `Entry`, and so ``characters``.
     """
 
-    sameness: str
     findings: tuple[Finding, ...]
     price: Price | None
     clip: MediaValue | None
@@ -85,9 +86,8 @@ class _Opinion:
 @define
 class _Judge:
     seen: Mapping[Path, Facts | Finding]
-    _opinions: dict[int, _Opinion] = field(factory=dict, init=False)
-    _first: dict[tuple[str | None, str], int] = field(factory=dict, init=False)
-    _keys: dict[str, tuple[str, int]] = field(factory=dict, init=False)
+    _opinions: dict[Hashable, _Opinion] = field(factory=dict, init=False)
+    _first: dict[Hashable, Draft] = field(factory=dict, init=False)
 
     def entry(self, draft: Draft) -> Entry:
         request = draft.request
@@ -95,8 +95,8 @@ class _Judge:
             return Entry(
                 number=draft.number, source=draft.source, line=draft.line, key=draft.key, findings=draft.findings
             )
-        opinion = self._opinions.get(id(request)) or self._opinion(request)
-        twin = self._twin(draft, opinion)
+        opinion, first = self._opinion(request), self._known(draft)
+        clash = () if first is None else (_against(draft, first),)
         return Entry(
             number=draft.number,
             source=draft.source,
@@ -106,19 +106,21 @@ class _Judge:
             request=request,
             key=draft.key,
             price=opinion.price,
-            findings=(*draft.findings, *opinion.findings, *self._twin_finding(draft, twin), *self._key(draft, opinion)),
-            twin=twin,
+            findings=(*draft.findings, *opinion.findings, *clash),
+            twin=first.number if first and not any(finding.refuses for finding in clash) else None,
         )
 
     def _opinion(self, request: Request) -> _Opinion:
-        opinion = _Opinion(
-            sameness=repr((request.endpoint, request.parameters(), request.webhook_url)),
+        about = _judged_by(request)
+        return self._opinions.get(about) or self._opinions.setdefault(about, self._form(request))
+
+    def _form(self, request: Request) -> _Opinion:
+        return _Opinion(
             findings=check(request, self.seen),
             price=list_price(request, self.seen),
             clip=next(self._given(request, "VIDEO"), None),
             characters=tuple(self._given(request, "IMAGE")),
         )
-        return self._opinions.setdefault(id(request), opinion)
 
     def _given(self, request: Request, kind: str) -> Iterator[MediaValue]:
         model = model_of(request.endpoint)
@@ -132,27 +134,44 @@ class _Judge:
         facts = self.seen.get(value) if isinstance(value, Path) else None
         return facts.family.upper() if isinstance(facts, Facts) else None
 
-    def _twin(self, draft: Draft, opinion: _Opinion) -> int | None:
-        first = self._first.setdefault((draft.key, opinion.sameness), draft.number)
-        return None if first == draft.number else first
+    def _known(self, draft: Draft) -> Draft | None:
+        """The first job that has its key, or of those without a key, that asks for the same."""
+        first = self._first.setdefault(draft.key or _sameness(draft.request), draft)
+        return None if first is draft else first
 
-    def _twin_finding(self, draft: Draft, twin: int | None) -> tuple[Finding, ...]:
-        if twin is None:
-            return ()
-        what, remedy = f"asks for the same as row {twin}: bought once", "Give it a key of its own to buy it again"
-        return (Finding(rule="duplicate", thing=_where(draft), what=what, remedy=remedy, refuses=False),)
 
-    def _key(self, draft: Draft, opinion: _Opinion) -> tuple[Finding, ...]:
-        if draft.key is None:
-            return ()
-        asked, row = self._keys.setdefault(draft.key, (opinion.sameness, draft.number))
-        if asked == opinion.sameness:
-            return ()
+def _against(draft: Draft, first: Draft) -> Finding:
+    if _sameness(draft.request) == _sameness(first.request):
         what, remedy = (
-            f"key {shown(draft.key)!r} is row {row}'s, which asks for something else",
-            "Give each its own key",
+            f"asks for the same as row {_named(first)}: bought once",
+            "Give it a key of its own to buy it again",
         )
-        return (Finding(rule="key used twice", thing=_where(draft), what=what, remedy=remedy),)
+        return Finding(rule="duplicate", thing=_where(draft), what=what, remedy=remedy, refuses=False)
+    key = shown(draft.key or "")
+    what = f"its key {key!r} is that of row {_named(first)}, which asks for something else"
+    return Finding(rule="key used twice", thing=_where(draft), what=what, remedy="Give each its own key")
+
+
+def _judged_by(request: Request) -> Hashable:
+    """What an opinion depends on: of a motion request, its files and what its limits depend on; never its words."""
+    if isinstance(request, KlingMotionControl):
+        return request.model, request.orientation, request.image, request.video
+    if isinstance(request, DreamActor | CharacterMotionTransfer):
+        return type(request), request.image, request.video
+    return id(request)
+
+
+def _sameness(request: Request | None) -> Hashable:
+    """Equal where requests ask for the same."""
+    try:
+        hash(request)
+    except TypeError:
+        return (request.endpoint, repr(request.parameters()), request.webhook_url) if request else None
+    return request
+
+
+def _named(draft: Draft) -> str:
+    return str(draft.number) if draft.line is None else f"{draft.number} (line {draft.line})"
 
 
 def _where(draft: Draft) -> str:

@@ -166,7 +166,7 @@ def _check_fields(request: Request) -> Iterator[Finding]:
         return
     for name in request.fields.keys() - model.params.keys() - _EVERYWHERE:
         known = ", ".join(model.params)
-        yield Finding(rule="unknown field", thing=f"{model.endpoint}, {shown(name)}", what="no such field is documented",
+        yield Finding(rule="unknown field", thing=f"{model.endpoint}, {shown(name)}", what="no such field is known",
                       remedy=f"It takes {known}", refuses=False)  # fmt: skip
     for param in model.params.values():
         yield from _Value(model, param, request.fields.get(param.name)).findings()

@@ -1,4 +1,4 @@
-"""A plan from a manifest: CSV, JSONL or TOML, one row per job. Every row's problems are gathered, none stops the rest."""
+"""A plan from a manifest: CSV, JSONL or TOML, one row per job. The problems of all rows are gathered."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import csv
 import json
 import os
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from types import MappingProxyType
@@ -19,7 +19,7 @@ from ._entries import Plan
 from ._findings import Finding, shown
 from ._judge import Draft, chosen, judged
 from ._prober import Prober
-from ._rows import Problem, Reader
+from ._rows import Made, Problem, Reader
 
 _BREAK = "\n"
 
@@ -80,13 +80,12 @@ class _Manifest:
     def drafts(self, limit: int | None, shuffle: Random | None) -> tuple[list[Draft], list[Finding]]:
         try:
             rows = chosen(enumerate(self._rows(), start=1), limit=limit, shuffle=shuffle)
+            drafts = list(self._drafts(rows))
         except Illegible as error:
             return [], [error.problem.finding(shown(self.path))]
         except OSError as error:
             lost = Problem("unreadable manifest", f"cannot be read ({error.strerror})", "Correct its path or allow it")
             return [], [lost.finding(shown(self.path))]
-        reader = Reader(self.path.parent, self.defaults)
-        drafts = [self._draft(number, row, reader) for number, row in rows]
         empty = Problem("empty manifest", "has no rows", "Add one row per job")
         return drafts, [] if drafts else [empty.finding(shown(self.path))]
 
@@ -96,15 +95,14 @@ class _Manifest:
             raise Illegible(Problem("kind of manifest", "is no manifest by its suffix", "Give a .csv, .jsonl or .toml"))
         yield from rows(self.path)
 
-    def _draft(self, number: int, row: Row, reader: Reader) -> Draft:
-        source = shown(self.path)
-        if row.problem is not None:
-            return Draft(
-                number=number, source=source, line=row.line, findings=(row.problem.finding(f"{source}:{row.line}"),)
+    def _drafts(self, rows: Iterable[tuple[int, Row]]) -> Iterator[Draft]:
+        reader, source = Reader(self.path.parent, self.defaults), shown(self.path)
+        for number, row in rows:
+            made = reader.read(row.values) if row.problem is None else Made(problems=(row.problem,))
+            findings = tuple([problem.finding(f"{source}:{row.line}") for problem in made.problems])
+            yield Draft(
+                number=number, source=source, line=row.line, key=made.key, request=made.request, findings=findings
             )
-        made = reader.read(row.values)
-        findings = tuple(problem.finding(f"{source}:{row.line}") for problem in made.problems)
-        return Draft(number=number, source=source, line=row.line, key=made.key, request=made.request, findings=findings)
 
 
 def _csv_rows(path: Path) -> Iterator[Row]:

@@ -86,6 +86,8 @@ class Names:
         name = self._filled(words, subject.number)
         while (over := len(name.encode()) - LONGEST) > 0:
             longest = max(words.keys() - {"task_id"}, key=lambda word: (len(words[word].encode()), word))
+            if not words[longest]:
+                break
             words[longest] = _cut(words[longest], over)
             name = self._filled(words, subject.number)
         return name

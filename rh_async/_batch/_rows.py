@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
@@ -27,6 +27,8 @@ _OTHERS: Mapping[str, Callable[..., Request]] = MappingProxyType(
     {"dreamactor-v2": DreamActor, "wan2.2": CharacterMotionTransfer}
 )
 _KLINGS: tuple[str, ...] = get_args(KlingModel)
+_Outcome = tuple[Request | None, tuple["Problem", ...]]
+_REMEMBERED = 100_000  #: rows; a manifest that repeats itself does so within fewer
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -71,7 +73,7 @@ class Reader:
 
     folder: Path
     defaults: Mapping[str, Any]
-    _made: dict[object, tuple[Request | None, tuple[Problem, ...]]] = field(factory=dict, init=False)
+    _made: dict[object, _Outcome] = field(factory=dict, init=False)
     _paths: dict[str, MediaValue] = field(factory=dict, init=False)
 
     def read(self, values: Mapping[str, Any]) -> Made:
@@ -79,11 +81,16 @@ class Reader:
         key = values.get("key")
         asked = {name: value for name, value in values.items() if name != "key"} if key is not None else values
         name = _hashable(asked)
-        made = self._made.get(name) or self._made.setdefault(name, self._make(asked))
+        made = self._made.get(name) or self._remember(name, self._make(asked))
         if key is not None and not isinstance(key, str):
             key, problem = None, Problem("wrong value", f"{brief(key)} is no text", "Put it in quotes", "key")
             return Made(key, None, (*made[1], problem))
         return Made(key, *made)
+
+    def _remember(self, name: object, made: _Outcome) -> _Outcome:
+        if len(self._made) < _REMEMBERED:
+            self._made[name] = made
+        return made
 
     def media(self, value: object) -> MediaValue:
         if isinstance(value, Path):
@@ -96,7 +103,7 @@ class Reader:
         found = media_value(value)
         return self.folder / found if isinstance(found, Path) else found
 
-    def _make(self, values: Mapping[str, Any]) -> tuple[Request | None, tuple[Problem, ...]]:
+    def _make(self, values: Mapping[str, Any]) -> _Outcome:
         model = values.get("model", self.defaults.get("model", _DEFAULT_MODEL))
         form = _form(model)
         if isinstance(form, Problem):
@@ -137,7 +144,7 @@ class _Form:
     def takes(self, name: str) -> bool:
         return self.is_open or name in self.columns or name in _COMMON
 
-    def request(self, values: Mapping[str, Any], reader: Reader) -> tuple[Request | None, tuple[Problem, ...]]:
+    def request(self, values: Mapping[str, Any], reader: Reader) -> _Outcome:
         read: dict[str, object] = {}
         problems = [self._unknown(name) for name in values if not self.takes(name)]
         problems += [self._missing(name) for name in sorted(self.needed - values.keys())]
@@ -276,4 +283,3 @@ _READ: Mapping[str, Callable[[object, Reader], object]] = MappingProxyType(
         "webhook_url": _text,
     }
 )
-_ = Iterator

@@ -40,8 +40,8 @@ class Found:
 def search(sources: Iterable[str | os.PathLike[str]], what: What, *, recursive: bool = False) -> Found:
     """Find the files that the sources name: in their order, each path once.
 
-    :param sources: files, which are taken whatever they are; folders and patterns (``*``, ``?``, ``[…]``, and ``**`` for
-        any folders between), of which hidden files and those of another suffix are left out.
+    :param sources: files, which are taken whatever they are; folders and patterns (``*``, ``?``, ``[…]``, and ``**``
+        for any folders between), of which hidden files and those of another suffix are left out.
     :param recursive: whether folders are searched with all that is in them.
     """
     looking = _Search(what, recursive)

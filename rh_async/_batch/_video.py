@@ -42,7 +42,7 @@ def look(path: Path, kind: str | None) -> Facts:
     # A named reader on an open file: a playlist in disguise reaches nothing else, and any name can be read.
     only = {} if reader else {"format_whitelist": ",".join(_OTHERS)}
     try:
-        with path.open("rb") as source, av.open(source, format=reader, options=only) as film:
+        with path.open("rb") as source, av.open(source, "r", format=reader, options=only) as film:
             return _facts(path, kind or _OTHERS[film.format.name], film)
     except (av.FFmpegError, ValueError) as error:
         raise _broken(path, kind, error) from error
