@@ -102,14 +102,14 @@ async def play(meter: Meter, manner: Manner, shop: Shop, gauge: Gauge = lambda _
     before = counts(shop.url)
     async with Session(shop.api_key, base_url=shop.url, in_flight=_SLOTS, pace=manner.pace) as session:
         await meter.take("ours", ours(session, bodies), gauge)
-    sent = counts(shop.url) - before
-    meter.sent += sent
+    meter.sent += counts(shop.url) - before
     for name, handshake in _FLOORS.items():
+        before = counts(shop.url)
         async with floor(shop, handshake=handshake) as least:
             await meter.take(name, least.run(bodies, _SLOTS, QUESTIONS), gauge)
-        before, sent_by_floor = before + sent, counts(shop.url) - before - sent
-        if sent_by_floor != Counter(submit=meter.jobs, query=meter.jobs * QUESTIONS):
-            raise SystemExit(f"{name} sent {sent_by_floor}, ours {sent}")
+        sent = counts(shop.url) - before
+        if sent != Counter(submit=meter.jobs, query=meter.jobs * QUESTIONS):
+            raise SystemExit(f"{name} sent {sent}")
 
 
 def rounds(jobs: int, manner: Manner, number: int, gauge: Gauge = lambda _: nullcontext()) -> Meter:
