@@ -9,7 +9,7 @@ import asyncio
 import logging
 import math
 import os
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
 from random import Random
@@ -161,9 +161,12 @@ async def fixed(server: Emulator, world: World) -> int:
 
 
 @asynccontextmanager
-async def _http(server: Emulator) -> Any:
+async def _http(server: Emulator) -> AsyncIterator[aiohttp.ClientSession]:
     headers = {"Authorization": f"Bearer {server.api_key}"}
-    async with aiohttp.ClientSession(server.url, headers=headers) as http:
+    # A kept connection may be closed by the server just as it is used again: not what is measured.
+    async with aiohttp.ClientSession(
+        server.url, headers=headers, connector=aiohttp.TCPConnector(force_close=True)
+    ) as http:
         yield http
 
 

@@ -146,7 +146,7 @@ def main() -> int:
     """Measure, print, keep."""
     quick = "--quick" in sys.argv
     scenarios = [scenario for scenario in SCENARIOS if not quick or scenario.limits[0][1] <= 50]
-    return tabulate("admission", measure(scenarios, 0.5 if quick else 1.0), keep=not quick)
+    return tabulate("admission", measure(scenarios, 0.35 if quick else 1.0), keep=not quick)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,140 @@
+"""Runs every benchmark, each in a process of its own, and writes from the results that are kept what there is to read.
+
+``uv run --group bench python -m benchmarks [--quick]``: a benchmark that misses its bars stops no other. Quick runs
+keep no results. ``--page`` only writes the page anew.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from attrs import frozen
+
+from benchmarks._report import RESULTS, Row, kept, table
+
+_HERE = Path(__file__).parent
+_PAGE = _HERE / "README.md"
+_HEAD = """# Benchmarks
+
+What is counted in virtual time is exact and repeats itself; what is timed is of one machine, and means something
+beside the other rows only. `uv run --group bench python -m benchmarks` runs them all and writes this page; `--quick`
+makes each short and keeps nothing.
+"""
+
+
+@frozen
+class Benchmark:
+    """A module that can be run, and the first words of its docstring."""
+
+    name: str
+    asks: str
+
+    @property
+    def has_results(self) -> bool:
+        """Whether a whole run has left any."""
+        return (RESULTS / f"{self.name}.json").exists()
+
+    def run(self, options: Sequence[str]) -> bool:
+        """Whether it met its bars."""
+        print(f"\n== {self.name}: {self.asks}", flush=True)
+        done = subprocess.run([sys.executable, "-m", f"benchmarks.{self.name}", *options], check=False)
+        return done.returncode == 0
+
+    def section(self) -> str:
+        """Its part of the page."""
+        plots = [f"![{plot.stem}](results/{plot.name})" for plot in RESULTS.glob(f"{self.name}.png")]
+        command = f"`uv run --group bench python -m benchmarks.{self.name}`"
+        return "\n\n".join([f"## {self.name}", self.asks, command, markdown(table(kept(self.name))), *plots]) + "\n"
+
+
+def benchmarks() -> Iterator[Benchmark]:
+    """Every module here that has a ``main``, without importing any."""
+    for path in sorted(_HERE.glob("[!_]*.py")):
+        tree = ast.parse(path.read_text())
+        if any(isinstance(node, ast.FunctionDef) and node.name == "main" for node in tree.body):
+            asks = (ast.get_docstring(tree) or "").partition("\n\n")[0]
+            yield Benchmark(path.stem, " ".join(asks.split()))
+
+
+def markdown(lines: Sequence[Sequence[str]]) -> str:
+    """A table for a page."""
+    head, *rest = ["| " + " | ".join(line) + " |" for line in lines]
+    return "\n".join([head, "|" + " --- |" * len(lines[0]), *rest])
+
+
+def plot_polling(axes: Any, rows: Sequence[Row]) -> None:
+    """Requests against lateness: the best is in the corner."""
+    for client in dict.fromkeys(row.client for row in rows):
+        points = [(row.figures["requests"], row.figures["late_mean"]) for row in rows if row.client == client]
+        axes.scatter(*zip(*points, strict=True), label=client)
+    for row in rows:
+        axes.annotate(row.scenario, (row.figures["requests"], row.figures["late_mean"]), fontsize=6)
+    axes.set(xlabel="requests per job", ylabel="seconds late, mean", xlim=(0, None), ylim=(0, None))
+    axes.legend()
+
+
+def plot_bars(figure: str, axes: Any, rows: Sequence[Row]) -> None:
+    """One figure of every row that has it."""
+    found = [row for row in rows if figure in row.figures][::-1]
+    names = [", ".join(filter(None, (row.scenario, row.client))) for row in found]
+    axes.barh(names, [row.figures[figure] for row in found])
+    axes.tick_params(axis="y", labelsize=7)
+    axes.set(xlabel=figure.replace("_", " "))
+
+
+Draw = Callable[[Any, Sequence[Row]], None]
+_PLOTS: Mapping[str, Draw] = MappingProxyType(
+    {
+        "polling": plot_polling,
+        "admission": partial(plot_bars, "makespan"),
+        "overhead": partial(plot_bars, "cpu_ms_per_job"),
+    }
+)
+
+
+def plot(name: str, draw: Draw) -> None:
+    """Draw a benchmark's results into a picture that says nothing about when it was made."""
+    figure, axes = import_module("matplotlib.pyplot").subplots(figsize=(9, 5), layout="constrained")
+    draw(axes, kept(name))
+    figure.savefig(RESULTS / f"{name}.png", dpi=110, metadata={"Software": None})
+
+
+def plot_all(found: Sequence[Benchmark]) -> None:
+    """Draw what can be drawn; without the library the pictures that are there stay."""
+    if find_spec("matplotlib") is None:
+        print("no plots: they need --group bench")
+        return
+    import_module("matplotlib").use("Agg")
+    for one in found:
+        if one.name in _PLOTS:
+            plot(one.name, _PLOTS[one.name])
+
+
+def write_page() -> None:
+    """Write the page, and its pictures, from the results that are kept."""
+    found = [one for one in benchmarks() if one.has_results]
+    plot_all(found)
+    _PAGE.write_text("\n".join([_HEAD, *(one.section() for one in found)]))
+
+
+def main() -> int:
+    """Run all, write the page, name whom missed its bars."""
+    options = sys.argv[1:]
+    missed = [] if "--page" in options else [one.name for one in benchmarks() if not one.run(options)]
+    write_page()
+    if missed:
+        print("\nMISSED:", ", ".join(missed))
+    return int(bool(missed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
