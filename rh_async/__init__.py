@@ -4,6 +4,7 @@ The front door: names only. Behind it the floors, each looking down and never up
 
     __main__ · _cli                                                  words in, words out
     _session                                                         what a caller can ask
+    _batch                                                           a folder of clips: planned, priced, run
     _services · _map                                                 one lifetime; many requests in, outcomes out
     _submissions · _recovery                                         upload → slot → POST → record; coming back
     _memory · _account                                               bought once; what the account says, cancelling
@@ -11,7 +12,9 @@ The front door: names only. Behind it the floors, each looking down and never up
     _transport · _job · _journal                                     the only wires to the outside
     _protocol · _file_body · _owners                                 what to send, what an answer means; who is alive
     _files · _flight · _observer                                     opening files, sharing work, telling the caller
-    _records · _codes · _agenda · _admission · _sniff · motion       pure: no I/O, no clock
+    _agenda · _statistics                                            whom to ask, and when; how it stands
+    _hints · _run_times                                              what the counts and the past tell of an end
+    _records · _codes · _admission · _search · _sniff · _duration · motion   pure: no I/O, no clock
     _wire · _request · events                                        shapes
     errors on _types                                                 nouns
     emulator                                                         stands apart, knows nothing of the rest
@@ -25,6 +28,7 @@ from ._records import Record, State
 from ._recovery import Resumed
 from ._request import ModelRequest, Request
 from ._session import Session
+from ._statistics import RunTime, Statistics
 from ._transport import Retry, Timeouts
 from ._types import Account, Output, Result, Snapshot, TaskId, Upload, Usage
 from .errors import (
@@ -99,12 +103,14 @@ __all__ = [
     "Result",
     "Resumed",
     "Retry",
+    "RunTime",
     "SaveError",
     "ServerFault",
     "Session",
     "SessionError",
     "Snapshot",
     "State",
+    "Statistics",
     "SubmitUnknown",
     "TaskId",
     "Timeouts",

@@ -1,47 +1,78 @@
 """Whom to ask, and when: the timetable every job shares, as plain data that is told the time.
 
-No clock, no tasks and no sockets here; whoever compares two instants does it in this room.
+No clock, no tasks and no sockets here; whoever compares two instants does it in this room. A job is asked about when it
+is likely to have ended, by what is known of its model's run times; the account's counts may advance that, and a webhook
+does; neither is relied on.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Iterator
-from itertools import count
+from enum import Enum
+from itertools import count, islice
+from math import inf, sqrt
+from typing import Final
 
 from attrs import define, field, frozen
 from attrs.validators import ge, gt
 
+from ._hints import Hints, best_period
+from ._run_times import Expectation, Experience
+from ._search import Suspect
 from ._types import TaskId
 
-_LONG_AGO = float("-inf")
+_LEAST_SHARE: Final = 0.2  # of the interval: the shortest gap between two questions about one job
+_USUAL_WORTH: Final = 250.0  # questions per second of lateness, at an interval of one second
+_SAVED_UP: Final = 1.5  # seconds
+_PERIOD_HOLDS: Final = 5.0  # seconds until the best period between looks at the counts is worked out again
+_REMEMBERED: Final = 2000  # ends whose lateness is remembered
+
+
+class Everybody(Enum):
+    """The one question about all jobs at once."""
+
+    COUNTS = "counts"
+
+
+COUNTS: Final = Everybody.COUNTS
+Question = TaskId | Everybody
 
 
 @frozen(kw_only=True)
 class Pace:
     """How eagerly to ask. All durations are seconds.
 
-    :param interval: between two questions about one job.
-    :param questions_per_second: about all jobs together; their intervals stretch to meet it.
+    :param interval: about how far apart questions about one job are while it is likely to end: a usual one, of three
+        minutes, is noticed half of it late on average; where the account's counts can be read, earlier.
+    :param questions_per_second: about all jobs together; the gaps stretch alike to meet it.
     :param open_questions: how many may await an answer at once.
-    :param ceiling: the longest wait for a job whose questions fail.
+    :param ceiling: the longest wait for a job, unless there are more jobs than questions in it.
     :param newborn: how long after its acceptance "no such task" is not believed (contract 4.3).
     :param results_within: how long after success its results may be missing.
     :param horizon: when a job that never settles is given up; links die then too (contract 4.5).
+    :param counts: whether the account's own counts may hint at ends (contract 9).
     """
 
     interval: float = field(default=5.0, validator=gt(0))
-    questions_per_second: float = field(default=10.0, validator=gt(0))
+    questions_per_second: float = field(default=20.0, validator=gt(0))
     open_questions: int = field(default=8, validator=ge(1))
     ceiling: float = field(default=60.0, validator=gt(0))
     newborn: float = field(default=60.0, validator=ge(0))
     results_within: float = field(default=60.0, validator=ge(0))
     horizon: float = field(default=86400.0, validator=gt(0))
+    counts: bool = True
 
     @property
     def spacing(self) -> float:
-        """Between any two questions."""
+        """Between any two questions, on average."""
         return 1.0 / self.questions_per_second
+
+    @property
+    def worth(self) -> float:
+        """How many questions a second of lateness is worth; ten, at the usual interval."""
+        return _USUAL_WORTH / self.interval**2
 
     def after(self, failures: int) -> float:
         """The wait before a job is asked about again, after so many unanswered questions in a row."""
@@ -54,22 +85,60 @@ _Entry = tuple[float, int, TaskId]
 
 @define(eq=False)
 class _Watched:
+    """What is known of one job.
+
+    :ivar began: since when it runs, as far as known; None if nobody knows.
+    :ivar seen_at: when it was last known not to have ended.
+    """
+
     since: float
     accepted_at: float
+    began: float | None
+    seen_at: float
+    endpoint: str
+    driving: float | None
+    expect: Expectation
+    rate: float = 0.0  #: of the questions it wants, per second
     failures: int = 0
+    queued: bool = False
     empty_since: float | None = None
     entry: _Entry | None = None  #: its place in the heap; none while a question about it is open
+
+    def age(self, at: float) -> float:
+        """For how long it has run, as far as known."""
+        return 0.0 if self.began is None or at < self.began else at - self.began
+
+    def ended_since(self, at: float, now: float) -> float:
+        """How likely it has ended since an instant at which it had not."""
+        if self.queued:
+            return 0.0
+        before = self.expect.survival(self.age(at))
+        return 1.0 - self.expect.survival(self.age(now)) / before if before > 0.0 else 1.0
 
 
 @define(eq=False)
 class Agenda:
-    """The timetable. At most one question about a job is open, and never more than `Pace` allows."""
+    """The timetable. At most one question about a job is open, and never more than `Pace` allows.
+
+    :ivar learnt: the run times of each model, by endpoint.
+    :ivar lateness: of the last ends, in seconds, as far as can be told: half of the time since nobody knew of them.
+    """
 
     pace: Pace
+    hints: Hints = field(factory=Hints, init=False)
+    learnt: dict[str, Experience] = field(factory=dict, init=False)
+    lateness: deque[float] = field(factory=lambda: deque(maxlen=_REMEMBERED), init=False)
     _due: list[_Entry] = field(factory=list, init=False)
     _watched: dict[TaskId, _Watched] = field(factory=dict, init=False)
-    _asked: set[TaskId] = field(factory=set, init=False)
-    _free_at: float = field(default=_LONG_AGO, init=False)
+    _open: set[TaskId] = field(factory=set, init=False)
+    _counting: int | None = field(default=None, init=False)  #: the changes before the open question about counts
+    _changes: int = field(default=0, init=False)  #: of how many jobs the counts should hold
+    _submitting: int = field(default=0, init=False)
+    _period: float = field(default=0.0, init=False)
+    _period_holds: float = field(default=-inf, init=False)
+    _alone: float = field(default=inf, init=False)  #: what a job costs without the counts, in questions
+    _demand: float = field(default=0.0, init=False)  #: of questions, per second, if there were no budget
+    _spent_until: float = field(default=-inf, init=False)
     _ticket: Iterator[int] = field(factory=count, init=False)
 
     def __contains__(self, task: TaskId) -> bool:
@@ -78,50 +147,163 @@ class Agenda:
     def __len__(self) -> int:
         return len(self._watched)
 
-    def watch(self, task: TaskId, *, now: float, accepted_at: float | None = None) -> None:
+    # --- jobs --------------------------------------------------------------------------------------------------------
+
+    def watch(
+        self,
+        task: TaskId,
+        *,
+        now: float,
+        accepted_at: float | None = None,
+        endpoint: str = "",
+        driving: float | None = None,
+        at_once: bool = False,
+    ) -> None:
         """Start asking about a job.
 
         :param accepted_at: when the server accepted it; None for one submitted elsewhere, asked about at once.
+        :param endpoint: of its model.  :param driving: seconds of its driving video, where known.
+        :param at_once: whether it may have ended long ago.
         """
         if task in self._watched:
             if accepted_at is not None:
                 self._watched[task].accepted_at = max(self._watched[task].accepted_at, accepted_at)
             return
-        self._watched[task] = _Watched(now, _LONG_AGO if accepted_at is None else accepted_at)
-        self._schedule(task, now if accepted_at is None else now + self.pace.interval)
+        self._changes += 1
+        watched = self._watched[task] = _Watched(
+            since=now,
+            accepted_at=-inf if accepted_at is None else accepted_at,
+            began=accepted_at,
+            seen_at=now,
+            endpoint=endpoint,
+            driving=driving,
+            expect=self.experience(endpoint).of(driving),
+        )
+        gap = self._gap(watched, now)
+        self._schedule(task, watched, now if at_once or accepted_at is None else now + gap)
 
-    def forget(self, task: TaskId) -> None:
+    def forget(self, task: TaskId, *, now: float) -> None:
         """Stop asking about a job; harmless if it is not watched."""
-        self._watched.pop(task, None)
-        self._asked.discard(task)
+        watched = self._watched.pop(task, None)
+        self._open.discard(task)
+        if watched is not None:
+            self._demand -= watched.rate
+            self._changes += 1
+            self.hints.cleared(task, now=now)
 
-    def ask(self, *, now: float) -> TaskId | None:
-        """Take the next job to ask about; None if there is nothing to ask yet."""
+    def ended(self, task: TaskId, *, now: float, ran: bool = True) -> None:
+        """The server told a job's end: learn from it, and stop asking.
+
+        :param ran: whether it ended by itself, so that its run time says something of others.
+        """
+        watched = self._watched.get(task)
+        if watched is None:
+            return
+        known = max(watched.seen_at, min(self.hints.quiet_at, now))
+        self.lateness.append((now - known) / 2.0)
+        if ran and watched.began is not None:
+            run_time = (known + now) / 2.0 - watched.began
+            self.learn(watched.endpoint, run_time, watched.driving)
+        if self.pace.counts:
+            self.hints.found(task, len(self), seen_at=watched.seen_at, now=now)
+        self.forget(task, now=now)
+
+    def wake(self, task: TaskId, *, now: float) -> None:
+        """Ask about a job as soon as may be: somebody says that it has ended."""
+        watched = self._watched.get(task)
+        if watched is not None and watched.entry is not None:
+            self._schedule(task, watched, now)
+
+    def learn(self, endpoint: str, run_time: float, driving: float | None = None) -> None:
+        """Take a run time, in seconds."""
+        self.experience(endpoint).learn(max(run_time, 0.0), driving)
+
+    def experience(self, endpoint: str) -> Experience:
+        """What is known of a model's run times."""
+        if endpoint not in self.learnt:
+            self.learnt[endpoint] = Experience()
+        return self.learnt[endpoint]
+
+    def eta(self, task: TaskId, *, now: float) -> float | None:
+        """How long a job will probably still take, in seconds; None if nothing is known of it."""
+        watched = self._watched.get(task)
+        if watched is None or watched.began is None:
+            return None
+        return watched.expect.remaining(0.0 if watched.queued else watched.age(now))
+
+    # --- questions ---------------------------------------------------------------------------------------------------
+
+    def ask(self, *, now: float) -> Question | None:
+        """Take the next question; None if there is nothing to ask yet."""
         at = self.wake_at()
         if at is None or at > now:
             return None
-        _, _, task = heapq.heappop(self._due)
-        self._watched[task].entry = None
-        self._asked.add(task)
-        self._free_at = now + self.pace.spacing
-        return task
+        self._spent_until = max(self._spent_until, now) + self.pace.spacing
+        if (suspect := self._suspect()) is not None:
+            self.hints.ask(suspect)
+            return self._open_question(suspect)
+        if self._counts_at() <= now:
+            self._counting = self._changes
+            self.hints.look()
+            return COUNTS
+        return self._open_question(self._due[0][2])
 
-    def answered(self, task: TaskId, *, now: float) -> None:
-        """The server answered, and the job goes on."""
-        self._again(task, now=now, failures=0)
+    def answered(self, task: TaskId, *, now: float, queued: bool = False) -> None:
+        """The server answered, and the job goes on.
+
+        :param queued: whether it has not begun to run.
+        """
+        if task not in self._open:
+            return
+        watched = self._watched[task]
+        if queued:
+            watched.began = now
+        elif watched.queued:
+            watched.began = (watched.seen_at + now) / 2.0
+        watched.queued, watched.seen_at, watched.failures = queued, now, 0
+        watched.expect = self.experience(watched.endpoint).of(watched.driving)
+        self._again(task, watched, now + self._gap(watched, now))
+        self.hints.cleared(task, now=now)
 
     def unanswered(self, task: TaskId, *, now: float) -> None:
         """The question failed, not the job."""
-        if task in self._watched:
-            self._again(task, now=now, failures=self._watched[task].failures + 1)
+        if task in self._open:
+            watched = self._watched[task]
+            watched.failures += 1
+            self._again(task, watched, now + self.pace.after(watched.failures))
+            self.hints.unanswered(task)
+
+    def counted(self, total: int | None, *, now: float) -> None:
+        """Take the account's counts.
+
+        :param total: of its unsettled tasks; None if they cannot be had.
+        """
+        undisturbed = self._counting == self._changes and not self._submitting
+        self._counting = None
+        if total is None:
+            self.hints.refused(now=now)
+            return
+        self.hints.due = now + self._best_period(now)
+        if undisturbed:
+            self.hints.counted(total, len(self), lambda: self._suspects(now), now=now)
+
+    def submitting(self, change: int) -> None:
+        """So many more, or fewer, submits are on their way: the counts may hold what is not watched yet."""
+        self._submitting += change
+        self._changes += 1
 
     def wake_at(self) -> float | None:
-        """When `ask` will next yield a job; None if an answer, or a job, must come first."""
+        """When `ask` will next yield a question; None if an answer, or a job, must come first."""
+        if len(self._open) + (self._counting is not None) >= self.pace.open_questions:
+            return None
+        if self._suspect() is not None:
+            return self._free_at
         while self._due and not self._stands(self._due[0]):
             heapq.heappop(self._due)
-        if not self._due or len(self._asked) >= self.pace.open_questions:
-            return None
-        return max(self._due[0][0], self._free_at)
+        at = min(self._counts_at(), self._due[0][0] if self._due else inf)
+        return None if at == inf else max(at, self._free_at)
+
+    # --- what is to be believed --------------------------------------------------------------------------------------
 
     def newborn(self, task: TaskId, *, now: float) -> bool:
         """Whether the server may not know the job yet."""
@@ -140,17 +322,80 @@ class Agenda:
         """Whether the job has been watched for longer than the horizon."""
         return task in self._watched and now - self._watched[task].since >= self.pace.horizon
 
+    # --- when --------------------------------------------------------------------------------------------------------
+
+    @property
+    def _free_at(self) -> float:
+        """When the budget has a question left; it saves some up, for a search comes in a burst."""
+        return self._spent_until - _SAVED_UP
+
+    @property
+    def _ceiling(self) -> float:
+        return max(self.pace.ceiling, len(self._watched) * self.pace.spacing)
+
+    def _gap(self, watched: _Watched, now: float) -> float:
+        """The wait until a job is asked about again: every one stretched alike to meet the budget."""
+        wanted = self._wanted_gap(watched, now)
+        self._demand += 1.0 / wanted - watched.rate
+        watched.rate = 1.0 / wanted
+        return min(wanted * max(1.0, self._demand * self.pace.spacing), self._ceiling)
+
+    def _wanted_gap(self, watched: _Watched, now: float) -> float:
+        if watched.began is None or watched.empty_since is not None:
+            return min(self.pace.interval, self._ceiling)
+        # What the counts will tell needs no looking for.
+        stretch = 1.0 / sqrt(1.0 - self._believed())
+        age = watched.age(now)
+        gap = watched.expect.next_look(age, worth=self.pace.worth, stretch=stretch) - age
+        return min(max(gap, self.pace.interval * _LEAST_SHARE), self._ceiling)
+
+    def _open_question(self, task: TaskId) -> TaskId:
+        self._watched[task].entry = None
+        self._open.add(task)
+        return task
+
+    def _again(self, task: TaskId, watched: _Watched, at: float) -> None:
+        self._open.discard(task)
+        self._schedule(task, watched, at)
+
+    def _schedule(self, task: TaskId, watched: _Watched, at: float) -> None:
+        watched.entry = (at, next(self._ticket), task)
+        heapq.heappush(self._due, watched.entry)
+
     def _stands(self, entry: _Entry) -> bool:
         watched = self._watched.get(entry[2])
         return watched is not None and watched.entry is entry
 
-    def _again(self, task: TaskId, *, now: float, failures: int) -> None:
-        if task in self._asked:
-            self._asked.discard(task)
-            self._watched[task].failures = failures
-            self._schedule(task, now + self.pace.after(failures))
+    # --- the account's counts ----------------------------------------------------------------------------------------
 
-    def _schedule(self, task: TaskId, at: float) -> None:
-        entry = (at, next(self._ticket), task)
-        self._watched[task].entry = entry
-        heapq.heappush(self._due, entry)
+    def _believed(self) -> float:
+        return self.hints.believed if self._pays() else 0.0
+
+    def _pays(self) -> bool:
+        """Whether a search costs less than asking by run times alone: with many in flight it does not."""
+        return self.pace.counts and self.hints.share * len(self._watched) < self._alone
+
+    def _counts_at(self) -> float:
+        return self.hints.due if self._watched and self._counting is None and self._pays() else inf
+
+    def _best_period(self, now: float) -> float:
+        """How often to look at the counts; worked out now and then, for every job has a say in it."""
+        if now >= self._period_holds:
+            self._period_holds = now + _PERIOD_HOLDS
+            watched = self._watched.values()
+            ends = sum(one.expect.hazard(one.age(now)) for one in watched if not one.queued)
+            self._alone = max((one.expect.cost(self.pace.worth) for one in islice(watched, 1)), default=inf)
+            longest = min(2.0 * self.pace.interval, self.pace.ceiling)
+            self._period = best_period(ends, self.pace.worth, longest=longest)
+        return self._period
+
+    def _suspects(self, now: float) -> Iterator[Suspect]:
+        quiet, worth = self.hints.quiet_at, self.pace.worth
+        for task, one in self._watched.items():
+            if one.entry is not None and one.began is not None:
+                yield one.ended_since(max(one.seen_at, quiet), now), worth / one.rate, task
+
+    def _suspect(self) -> TaskId | None:
+        while (task := self.hints.suspect()) is not None and self._watched[task].entry is None:
+            self.hints.ask(task)  # it is being asked about anyway
+        return task

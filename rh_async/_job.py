@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 from attrs import define, field
@@ -17,6 +17,16 @@ from ._codes import advice_for
 from ._request import Request
 from ._types import Result, Snapshot, TaskId
 from .errors import JobCancelled, JobError, JobFailed, RHError
+
+
+class Desk(Protocol):
+    """What a job can ask of the session that carries it."""
+
+    def cancel(self, job: Job) -> Awaitable[None]:
+        """Stop it."""
+
+    def eta(self, job: Job) -> float | None:
+        """Say how long it will take."""
 
 
 @define(eq=False, kw_only=True, repr=False)
@@ -28,6 +38,7 @@ class Job:
     :ivar task_id: the server's id; None until it has accepted the job.
     :ivar snapshot: the last answer that brought news; None before the first.
     :ivar submitted_utc: when the server accepted it, as far as known.
+    :ivar driving: seconds of its driving video, as far as known.
     """
 
     request: Request | None
@@ -35,7 +46,8 @@ class Job:
     task_id: TaskId | None = None
     snapshot: Snapshot | None = None
     submitted_utc: datetime | None = None
-    _cancel: Callable[[Job], Awaitable[None]] | None = None
+    driving: float | None = None
+    _desk: Desk | None = None
     _outcome: Result | RHError | None = field(default=None, init=False)
     _news: anyio.Event | None = field(default=None, init=False)  # made at the first wait: it costs 900 bytes
     _on_end: tuple[Callable[[Job], None], ...] = field(default=(), init=False)
@@ -62,6 +74,14 @@ class Job:
         """What the job made; None until it has succeeded."""
         return self._outcome if isinstance(self._outcome, Result) else None
 
+    @property
+    def eta(self) -> float | None:
+        """How many seconds it will probably still take, once the server has it, by what its model's jobs took before.
+
+        None before, after, and where nothing is known.
+        """
+        return None if self._desk is None or self.done else self._desk.eta(self)
+
     def __await__(self) -> Generator[Any, Any, Result]:
         return self._ended().__await__()
 
@@ -81,8 +101,8 @@ class Job:
 
         :raises RHError: nothing could be learnt; the job is watched as before.
         """
-        if self._cancel is not None and not self.done:
-            await self._cancel(self)
+        if self._desk is not None and not self.done:
+            await self._desk.cancel(self)
 
     def changes(self) -> AsyncIterator[Snapshot]:
         """The answers that bring news, from the present one on, until the job ends."""

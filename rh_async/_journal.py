@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-VERSION = 1
+VERSION = 2
 
 _GATHERING = 0.002  # seconds in which moves gather for one commit: little beside a POST, much beside a lone fsync
 
@@ -40,7 +40,7 @@ CREATE TABLE jobs (
     site TEXT NOT NULL, key TEXT NOT NULL, attempt INTEGER NOT NULL, fingerprint TEXT NOT NULL,
     state TEXT NOT NULL, owner TEXT NOT NULL, endpoint TEXT NOT NULL, inputs TEXT NOT NULL, nonce TEXT NOT NULL,
     task_id TEXT, claimed_utc TEXT NOT NULL, submitted_utc TEXT, noticed_utc TEXT, raw BLOB NOT NULL,
-    error TEXT, folder TEXT, paths TEXT NOT NULL,
+    error TEXT, folder TEXT, paths TEXT NOT NULL, driving REAL,
     PRIMARY KEY (site, key, attempt), UNIQUE (site, task_id)
 ) STRICT;
 CREATE INDEX jobs_by_state ON jobs (site, state);
@@ -52,9 +52,12 @@ CREATE TABLE uploads (
 ) STRICT;
 """
 
+_FROM_1 = "ALTER TABLE jobs ADD COLUMN driving REAL;"
+"""What a journal of version 1 lacks."""
+
 _COLUMNS = (
     "key, attempt, state, owner, endpoint, inputs, nonce, task_id, claimed_utc, submitted_utc, noticed_utc, raw, error,"
-    " folder, paths"
+    " folder, paths, driving"
 )
 
 _THIS = "site = ? AND key = ? AND attempt = ? AND state = ? AND owner = ?"
@@ -129,6 +132,8 @@ class Journal:
         if version == 0:
             self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
             self._db.execute("INSERT INTO meta VALUES ('salt', ?)", (secrets.token_bytes(16),))
+        if version == 1:
+            self._db.executescript(f"BEGIN IMMEDIATE; {_FROM_1} PRAGMA user_version = {VERSION}; COMMIT;")
 
     def _close(self) -> None:
         self.owner.end()
@@ -262,7 +267,10 @@ class Journal:
 
     async def last_ends(self, endpoint: str, *, most: int) -> list[Record]:
         """The last attempts at a model whose end is known: how long they ran teaches the timetable."""
-        where = "endpoint = ? AND state IN ('settled', 'saved') AND noticed_utc IS NOT NULL ORDER BY noticed_utc DESC"
+        where = (
+            "endpoint = ? AND state IN ('settled', 'saved') AND error IS NULL AND submitted_utc IS NOT NULL"
+            " AND noticed_utc IS NOT NULL ORDER BY noticed_utc DESC"
+        )
         return await self._rows(f"{where} LIMIT ?", endpoint, most)
 
     # --- what else it keeps ------------------------------------------------------------------------------------------
@@ -374,7 +382,7 @@ def _values(record: Record) -> tuple[Any, ...]:
     return (
         *(record.key, record.attempt, record.state, record.owner, record.endpoint, record.inputs, record.nonce),
         *(record.task_id, record.claimed_utc, record.submitted_utc, record.noticed_utc, record.raw),
-        *(error, record.folder, json.dumps(record.paths)),
+        *(error, record.folder, json.dumps(record.paths), record.driving),
     )
 
 

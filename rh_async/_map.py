@@ -46,7 +46,8 @@ class Feed:
 
     :param start: starts one job.  :param withdraw: stops one whose POST has not left.
     :param save: brings a result to disk, where it is wanted.
-    :param window: how many may be under way or unread.
+    :param window: how many may be under way or unread, now.
+    :param hungry: where to be called when it may have grown.
     :param check: raises where the session is not to be used.
     """
 
@@ -54,7 +55,8 @@ class Feed:
     start: Callable[[Request], Job]
     withdraw: Callable[[Job], None]
     save: Callable[[Result], Awaitable[Result]] | None
-    window: int
+    window: Callable[[], int]
+    hungry: list[Callable[[], object]]
     tasks: TaskGroup
     check: Callable[[], object]
     _unread: deque[Outcome] = field(factory=deque, init=False)
@@ -73,6 +75,7 @@ class Feed:
         """
         if self._puller is None and not self._over:
             self.check()
+            self.hungry.append(self._look_again)
             self._puller = asyncio.create_task(self._pull())
             self._puller.add_done_callback(self._pulled)
             self.tasks.start_soon(self._mind, self._puller)
@@ -116,14 +119,18 @@ class Feed:
             self._open.add(job)
             job.when_ended(self._ended)
 
+    def _look_again(self) -> None:
+        self._room.set()
+
     def _pulled(self, puller: asyncio.Task[None]) -> None:
         self._over = True
+        self.hungry.remove(self._look_again)
         if not puller.cancelled() and self._error is None:
             self._error = puller.exception()
         self._news.set()
 
     async def _roomy(self) -> None:
-        while len(self._open) + len(self._unread) >= self.window:
+        while len(self._open) + len(self._unread) >= self.window():
             self._room = anyio.Event()
             await self._room.wait()
 

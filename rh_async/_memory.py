@@ -7,7 +7,7 @@ Each move is durable before its consequence: *submitting* before the POST leaves
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +27,8 @@ from ._wire import Answer
 from .errors import JobError, JobLost, JournalError, RHError, SubmitUnknown
 
 _CARRIED = frozenset({State.CLAIMED, State.SUBMITTING, State.SUBMITTED})
+_OLD_ENOUGH = 1e-6
+"""What an earlier session submitted is never new, in seconds: it is asked about at once."""
 _READ_EVERY = 0.5
 """How often the row of a key that another live session carries is read, in seconds; the server is asked nothing."""
 
@@ -56,7 +58,7 @@ class Memory:
     journal: Journal | None
     currency: str | None
     wall: Callable[[], datetime]
-    watch: Callable[[Job, TaskId], None]
+    watch: Callable[..., Awaitable[None]]
     _carried: dict[str, Job] = field(factory=dict, init=False)
     _records: dict[Job, Record] = field(factory=dict, init=False)
 
@@ -122,8 +124,11 @@ class Memory:
         self._records[job] = await self.journal.inherit(record)
         self._carried[record.key] = job
         job.key, job.task_id = record.key, record.task_id
+        job.driving = record.driving
         job.submitted_utc = None if record.submitted_utc is None else datetime.fromisoformat(record.submitted_utc)
-        self.watch(job, record.task_id)
+        since = job.submitted_utc or self.wall()
+        age = (self.wall() - since).total_seconds()
+        await self.watch(job, record.task_id, record.endpoint, age=max(age, _OLD_ENOUGH))
 
     def end(self, job: Job, record: Record) -> None:
         """End a job as its settled record says; a result stays readable after its links have expired."""
@@ -142,11 +147,13 @@ class Memory:
         noticed = datetime.fromisoformat(record.noticed_utc or record.claimed_utc)
         return outcome_of(known, snapshot, noticed_utc=noticed)
 
-    async def run_times(self, endpoint: str, *, most: int = 200) -> list[float]:
-        """How long the last jobs of a model that succeeded took from acceptance to notice, in seconds, newest first."""
+    async def run_times(self, endpoint: str, *, most: int = 200) -> list[tuple[float, float | None]]:
+        """How long the last jobs of a model took from acceptance to notice, and how long their driving videos last.
+
+        In seconds, oldest first; what the server did not end itself is left out.
+        """
         rows = [] if self.journal is None else await self.journal.last_ends(endpoint, most=most)
-        ends = [end for end in map(self.outcome, rows) if isinstance(end, Result)]
-        return [(end.noticed_utc - end.submitted_utc).total_seconds() for end in ends if end.submitted_utc is not None]
+        return [(_run_time(row), row.driving) for row in reversed(rows)]
 
     # --- moving ------------------------------------------------------------------------------------------------------
 
@@ -163,7 +170,9 @@ class Memory:
         """The server has accepted the job."""
         try:
             accepted = (job.submitted_utc or self.wall()).isoformat()
-            await self._move(job, State.SUBMITTED, task_id=snapshot.task_id, submitted_utc=accepted)
+            await self._move(
+                job, State.SUBMITTED, task_id=snapshot.task_id, submitted_utc=accepted, driving=job.driving
+            )
         except JournalError as error:
             error.task_id, error.maybe_billed = snapshot.task_id, True
             error.advice = "The server has accepted the task; the journal could not be told, and calls it uncertain."
@@ -236,6 +245,11 @@ def _shown(value: object) -> object:
 
 def _derived(request: Request, sha256s: Mapping[Path, str]) -> str:
     return derived_key(request.endpoint, request.named(sha256s))
+
+
+def _run_time(record: Record) -> float:
+    noticed, submitted = (datetime.fromisoformat(at or "") for at in (record.noticed_utc, record.submitted_utc))
+    return (noticed - submitted).total_seconds()
 
 
 def _facts(error: RHError) -> tuple[str, str, str]:

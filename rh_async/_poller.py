@@ -6,18 +6,20 @@ for an answer or for their turn. There is no task and no timer per job, nor per 
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 import anyio
 from attrs import define, field
 
-from ._agenda import Agenda
+from ._agenda import COUNTS, Agenda, Question
 from ._codes import key_refused
 from ._job import Job
-from ._protocol import decode_query, encode_query
+from ._protocol import decode_query, decode_queue_status, encode_query, encode_queue_status
 from ._transport import Transport
-from ._types import IN_FLIGHT, Snapshot, TaskId
+from ._types import IN_FLIGHT, QUEUED, Account, Snapshot, TaskId
 from .errors import JobLost, NotFound, RHError
 
 log = logging.getLogger(__name__)
@@ -31,7 +33,9 @@ class Poller:
     :param settled: takes a job whose end the server has told.
     :param lost: takes a job that the server will not settle any more, and why.
     :param changed: takes an answer that brings news of a job.
+    :param counted: takes what the account says of itself.
     :param key_refused: takes the error after which nothing more is asked.
+    :ivar questions: how many were asked, of each kind.
     """
 
     transport: Transport
@@ -40,20 +44,37 @@ class Poller:
     settled: Callable[[Job, Snapshot], Awaitable[None]]
     lost: Callable[[Job, RHError], Awaitable[None]]
     changed: Callable[[Snapshot], None]
+    counted: Callable[[Account], None]
     key_refused: Callable[[RHError], None]
+    questions: Counter[str] = field(factory=Counter, init=False)
     jobs: dict[TaskId, tuple[Job, ...]] = field(factory=dict, init=False)
-    _turn: anyio.Lock = field(factory=anyio.Lock, init=False)
-    _changed: anyio.Event = field(factory=anyio.Event, init=False)
+    _turn: asyncio.Lock = field(factory=asyncio.Lock, init=False)
+    _bell: asyncio.Future[None] | None = field(default=None, init=False)
     _strange: set[str] = field(factory=set, init=False)
 
-    def watch(self, job: Job, task_id: TaskId, *, accepted_at: float | None = None) -> None:
+    def watch(
+        self, job: Job, task_id: TaskId, *, accepted_at: float | None = None, endpoint: str = "", at_once: bool = False
+    ) -> None:
         """Ask about the job until it settles.
 
-        :param accepted_at: when the server accepted it, on the loop's clock; None for one submitted elsewhere.
+        :param accepted_at: when the server accepted it, on the loop's clock; None if nobody knows.
+        :param endpoint: of its model.  :param at_once: whether it may have settled long ago.
         """
         self.jobs[task_id] = (*self.jobs.get(task_id, ()), job)
-        self.agenda.watch(task_id, now=anyio.current_time(), accepted_at=accepted_at)
-        self._changed.set()
+        self.agenda.watch(
+            task_id,
+            now=anyio.current_time(),
+            accepted_at=accepted_at,
+            endpoint=endpoint,
+            driving=job.driving,
+            at_once=at_once,
+        )
+        self._ring()
+
+    def wake(self, task_id: TaskId) -> None:
+        """Ask about a job as soon as may be."""
+        self.agenda.wake(task_id, now=anyio.current_time())
+        self._ring()
 
     async def serve(self) -> None:
         """Ask, until cancelled."""
@@ -73,30 +94,56 @@ class Poller:
     async def told(self, snapshot: Snapshot) -> None:
         """Take an answer that somebody else got."""
         await self._answered(snapshot.task_id, snapshot)
-        self._changed.set()
+        self._ring()
 
     async def _ask_on(self) -> None:
         while True:
             async with self._turn:
-                task_id = await self._next()
-            await self._ask(task_id)
+                question = await self._next()
+            if question is COUNTS:
+                await self._count()
+            else:
+                await self._ask(question)
+            self._ring()
 
-    async def _next(self) -> TaskId:
-        while (task_id := self.agenda.ask(now=anyio.current_time())) is None:
-            self._changed = anyio.Event()
-            wake_at = self.agenda.wake_at()
-            with anyio.move_on_after(None if wake_at is None else wake_at - anyio.current_time()):
-                await self._changed.wait()
-        return task_id
+    async def _next(self) -> Question:
+        loop = asyncio.get_running_loop()
+        while (question := self.agenda.ask(now=loop.time())) is None:
+            # One bell and one timer for all askers: an event and a cancel scope for every wait would cost more than
+            # the agenda does.
+            self._bell, at = loop.create_future(), self.agenda.wake_at()
+            timer = None if at is None else loop.call_at(at, self._ring)
+            try:
+                await self._bell
+            finally:
+                if timer is not None:
+                    timer.cancel()
+        return question
+
+    def _ring(self) -> None:
+        if self._bell is not None and not self._bell.done():
+            self._bell.set_result(None)
+
+    async def _count(self) -> None:
+        self.questions["counts"] += 1
+        total: int | None = None
+        try:
+            account = await self.transport.ask(encode_queue_status(), decode_queue_status)
+        except RHError as error:
+            log.debug("rh_async.no_counts %s", error)
+        else:
+            self.counted(account)
+            total = account.unsettled
+        self.agenda.counted(total, now=anyio.current_time())
 
     async def _ask(self, task_id: TaskId) -> None:
+        self.questions["query"] += 1
         try:
             snapshot = await self.look(task_id)
         except RHError as error:
             await self._unanswered(task_id, error)
         else:
             await self._answered(task_id, snapshot)
-        self._changed.set()
 
     async def _answered(self, task_id: TaskId, snapshot: Snapshot) -> None:
         now = anyio.current_time()
@@ -104,6 +151,7 @@ class Poller:
         if not jobs:
             return
         if snapshot.settled and not self._results_may_come(snapshot, now):
+            self.agenda.ended(task_id, now=now, ran=not snapshot.cancelled)
             self.forget(task_id)
             for job in jobs:
                 await self.settled(job, snapshot)
@@ -119,7 +167,7 @@ class Poller:
         news = 0 if snapshot.settled else sum(job.notice(snapshot) for job in jobs)
         if news:
             self.changed(snapshot)
-        self.agenda.answered(snapshot.task_id, now=now)
+        self.agenda.answered(snapshot.task_id, now=now, queued=snapshot.status in QUEUED)
 
     def _results_may_come(self, snapshot: Snapshot, now: float) -> bool:
         missing = snapshot.succeeded and not snapshot.outputs
@@ -147,4 +195,4 @@ class Poller:
     def forget(self, task_id: TaskId) -> None:
         """Ask no more about a job."""
         self.jobs.pop(task_id, None)
-        self.agenda.forget(task_id)
+        self.agenda.forget(task_id, now=anyio.current_time())

@@ -55,6 +55,7 @@ class Record:
     :param raw: the server's last answer.
     :param error: why it ended without a result, as (class name, code, message).
     :param folder: where its outputs are wanted; None if nobody said.
+    :param driving: seconds of its driving video, where known.
     """
 
     key: str
@@ -73,6 +74,7 @@ class Record:
     error: tuple[str, str, str] | None = None
     folder: str | None = None
     paths: tuple[str, ...] = ()
+    driving: float | None = None
 
 
 def may_move(now: State, to: State) -> bool:

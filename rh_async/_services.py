@@ -32,9 +32,10 @@ from ._poller import Poller
 from ._protocol import CURRENCIES
 from ._recovery import Recovery
 from ._request import Request
+from ._statistics import RunTime, Statistics, mean_and_p99
 from ._submissions import Submissions
 from ._transport import Transport
-from ._types import Output, Result, Snapshot, TaskId
+from ._types import Account, Output, Result, Snapshot, TaskId
 from ._uploads import Uploads
 from .errors import JournalError, NoAnswer, RHError, SessionError
 from .events import Changed, Settled
@@ -55,7 +56,7 @@ class Services:
 
     transport: Transport
     pace: Pace
-    in_flight: int
+    in_flight: int | None
     tell: Observer
     journal: Journal | None = None
     on_exit: OnExit = "detach"
@@ -64,6 +65,7 @@ class Services:
     poller: Poller = field(init=False)
     uploads: Uploads = field(init=False)
     downloads: Downloads = field(init=False)
+    admission: Admission = field(init=False)
     submissions: Submissions = field(init=False)
     desk: AccountDesk = field(init=False)
     tasks: TaskGroup = field(init=False)
@@ -73,6 +75,7 @@ class Services:
     _stop: anyio.Event = field(factory=anyio.Event, init=False)
     _refused: RHError | None = field(default=None, init=False)
     _crash: SessionError | None = field(default=None, init=False)
+    settled: int = field(default=0, init=False)  #: jobs whose end the server has told
     _leaving: bool = field(default=False, init=False)
 
     # --- one lifetime ------------------------------------------------------------------------------------------------
@@ -162,9 +165,11 @@ class Services:
             settled=self._settled,
             lost=self._lost,
             changed=lambda snapshot: self.tell(Changed(snapshot=snapshot)),
+            counted=self._counted,
             key_refused=self._key_refused,
         )
-        self.memory = Memory(journal=self.journal, currency=self.poller.currency, wall=wall, watch=self.poller.watch)
+        self.admission = Admission(self.in_flight)
+        self.memory = Memory(journal=self.journal, currency=self.poller.currency, wall=wall, watch=self._watch)
         self.desk = AccountDesk(self.transport, self.poller)
         self.uploads = Uploads(transport=self.transport, tasks=self.tasks, tell=self.tell, journal=self.journal)
         self.downloads = Downloads(transport=self.transport, fresh=self._fresh, tell=self.tell)
@@ -176,7 +181,7 @@ class Services:
         self.submissions = Submissions(
             transport=self.transport,
             uploads=self.uploads,
-            admission=Admission(self.in_flight),
+            admission=self.admission,
             poller=self.poller,
             memory=self.memory,
             tasks=self.tasks,
@@ -212,7 +217,20 @@ class Services:
         if snapshot.settled and (snapshot.outputs or not snapshot.succeeded):
             await self._settled(job, snapshot)
         else:
-            self.poller.watch(job, snapshot.task_id, accepted_at=anyio.current_time())
+            assert job.request is not None  # noqa: S101 - for the type checker: only requests are submitted
+            await self._watch(job, snapshot.task_id, job.request.endpoint)
+
+    async def _watch(self, job: Job, task_id: TaskId, endpoint: str, *, age: float = 0.0) -> None:
+        """Ask about a job that the server accepted so many seconds ago."""
+        accepted_at, known = anyio.current_time() - age, endpoint in self.poller.agenda.learnt
+        self.poller.watch(job, task_id, accepted_at=accepted_at, endpoint=endpoint, at_once=age > 0.0)
+        if not known:
+            for run_time, driving in await self.memory.run_times(endpoint):
+                self.poller.agenda.learn(endpoint, run_time, driving)
+
+    def _counted(self, account: Account) -> None:
+        if account.limit is not None:
+            self.submissions.told_limit(account.limit)
 
     async def _settled(self, job: Job, snapshot: Snapshot) -> None:
         noticed = wall()
@@ -228,6 +246,7 @@ class Services:
         await self._end(job, error)
 
     async def _end(self, job: Job, outcome: Result | RHError) -> None:
+        self.settled += 1
         await self.memory.forget(job)
         self.submissions.leave(job)
         self._told(job, outcome)
@@ -271,7 +290,27 @@ class Services:
 
     def new_job(self, request: Request | None = None, **facts: Any) -> Job:
         """A handle that can be stopped."""
-        return Job(request=request, cancel=self.cancel, **facts)
+        return Job(request=request, desk=self, **facts)
+
+    def eta(self, job: Job) -> float | None:
+        """How many seconds a job will probably still take; None where nothing is known."""
+        return None if job.task_id is None else self.poller.agenda.eta(job.task_id, now=anyio.current_time())
+
+    def statistics(self) -> Statistics:
+        """How the session stands."""
+        agenda = self.poller.agenda
+        lateness, p99 = mean_and_p99(agenda.lateness)
+        return Statistics(
+            waiting=self.submissions.waiting,
+            in_flight=len(self.poller.jobs),
+            limit=self.admission.window,
+            settled=self.settled,
+            questions={"submit": self.submissions.posts, "query": 0, "counts": 0, **self.poller.questions},
+            lateness=lateness,
+            lateness_p99=p99,
+            run_times={endpoint: RunTime.of(known.plain) for endpoint, known in agenda.learnt.items()},
+            trust=agenda.hints.believed,
+        )
 
     async def cancel(self, job: Job) -> None:
         """Stop a job: one that has not been sent is withdrawn, one that has is asked to stop.

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self, get_args
+from typing import Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from attrs import evolve
@@ -27,6 +27,7 @@ from ._records import Record
 from ._recovery import Resumed
 from ._request import Media, Request
 from ._services import OnExit, Services, wall
+from ._statistics import Statistics
 from ._transport import SSL, Retry, Timeouts, TraceConfig, Transport
 from ._types import Account, Result, Snapshot, TaskId, Upload
 from .errors import ConfigurationError, RequestRefused, SessionError
@@ -45,7 +46,8 @@ class Session:
     :param base_url: the site; by default ``RUNNINGHUB_BASE_URL`` or ``RH_API_BASE_URL``, else `GLOBAL_SITE`.
     :param journal: a file that remembers every submission, so that none is bought twice and none is lost; made if
         missing. None: nothing is written, and a ``key`` counts only while its job lives.
-    :param in_flight: how many jobs may be between their POST and their settlement.
+    :param in_flight: how many jobs may be between their POST and their settlement, at most. ``auto`` learns how many
+        the account takes: from what it says of itself, and from refusals, which cost nothing and fail no job.
     :param pace: how eagerly their status is asked.
     :param retry: how what is harmless to repeat is repeated; a submit that may have arrived never is.
     :param timeouts: how long to wait for the network.
@@ -64,7 +66,7 @@ class Session:
         *,
         base_url: str | None = None,
         journal: str | os.PathLike[str] | None = None,
-        in_flight: int = 50,
+        in_flight: int | Literal["auto"] = "auto",
         pace: Pace | None = None,
         retry: Retry | None = None,
         timeouts: Timeouts | None = None,
@@ -75,8 +77,8 @@ class Session:
         on_event: Callable[[Event], object] | None = None,
         on_exit: OnExit = "detach",
     ) -> None:
-        if isinstance(in_flight, bool) or not isinstance(in_flight, int) or in_flight < 1:
-            raise ConfigurationError(f"in_flight = {in_flight!r}: must be a whole number of at least 1")
+        if in_flight != "auto" and (isinstance(in_flight, bool) or not isinstance(in_flight, int) or in_flight < 1):
+            raise ConfigurationError(f"in_flight = {in_flight!r}: must be 'auto' or a whole number of at least 1")
         if on_exit not in get_args(OnExit):
             raise ConfigurationError(f"on_exit = {on_exit!r}: must be one of {', '.join(get_args(OnExit))}")
         tell = Observer(on_event)
@@ -95,7 +97,7 @@ class Session:
             Services,
             transport=self._transport,
             pace=pace or Pace(),
-            in_flight=in_flight,
+            in_flight=None if in_flight == "auto" else in_flight,
             tell=tell,
             on_exit=on_exit,
             journal=None if journal is None else Journal(path=Path(journal), site=self._transport.base_url, wall=wall),
@@ -187,7 +189,8 @@ class Session:
                 start=partial(self._start, wish=Wish(folder=_folder(save_to))),
                 withdraw=services.submissions.withdraw,
                 save=save,
-                window=services.submissions.window,
+                window=lambda: services.submissions.window,
+                hungry=services.submissions.hungry,
                 tasks=services.tasks,
                 check=self._open,
             )
@@ -224,6 +227,13 @@ class Session:
         """
         services = self._open()
         return await services.lend(partial(services.desk.cancel, _task_id(task_id)))
+
+    def statistics(self) -> Statistics:
+        """How the session stands: jobs, questions, lateness, and what was learnt of run times.
+
+        :raises SessionError: the session is not open here.
+        """
+        return self._open(asking=False).statistics()
 
     async def account(self) -> Account:
         """Key type, limit, tasks and wallet.
@@ -273,15 +283,14 @@ class Session:
         :param nonce: ``rh_nonce`` from the address that was called; with a journal each attempt's differs, so that a
             delivery can adopt a submission that was uncertain until now.
         :return: the job it is about; None if this session has nothing to do with it.
-        :raises RHError: nothing could be learnt.
+        :raises RHError: an uncertain submission could not be looked into.
         """
         services, task_id = self._open(), decode_delivery(body)
         if task_id is None:
             return None
         if task_id in services.poller.jobs:
-            job = services.poller.jobs[task_id][0]
-            await services.poller.told(await services.look(task_id))
-            return job
+            services.poller.wake(task_id)
+            return services.poller.jobs[task_id][0]
         return None if services.journal is None else await services.recovery.delivered(task_id, nonce)
 
     async def upload(self, path: str | os.PathLike[str]) -> Upload:

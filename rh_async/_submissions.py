@@ -78,18 +78,31 @@ class Submissions:
     _why: RHError | None = field(default=None, init=False)
     _placed: set[Job] = field(factory=set, init=False)
     _chains: dict[Job, anyio.CancelScope] = field(factory=dict, init=False)
-    _tickets: int = field(init=False)
+    posts: int = field(default=0, init=False)  #: how many left
+    hungry: list[Callable[[], object]] = field(factory=list, init=False)  #: called when more jobs could be carried
+    _abroad: set[Job] = field(factory=set, init=False)  #: whose POST left, and is not dealt with
+    _limit_told: int | None = field(default=None, init=False)
     _over: anyio.Event = field(factory=anyio.Event, init=False)
     _turn: anyio.Lock = field(factory=anyio.Lock, init=False)
     _freed: anyio.Event = field(factory=anyio.Event, init=False)
 
-    def __attrs_post_init__(self) -> None:
-        self._tickets = self.window
-
     @property
     def window(self) -> int:
         """How many jobs may be under way at once, from upload to settlement."""
-        return self.admission.limit + _AHEAD
+        return self.admission.window + _AHEAD
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs the server does not have yet."""
+        return len(self._waiting) + len(self._chains)
+
+    def told_limit(self, limit: int) -> None:
+        """The account names how many jobs it takes at once; told again, it counts where it has changed."""
+        if limit != self._limit_told:
+            self._limit_told = limit
+            self.admission.told(limit, now=anyio.current_time())
+            self._freed.set()
+            self._hand_out()
 
     def start(self, job: Job, wish: Wish) -> None:
         """Take a job in; it is carried as soon as there is a ticket for it."""
@@ -136,18 +149,17 @@ class Submissions:
             self._placed.remove(job)
             self.admission.leave()
             self._freed.set()
-            self._give_back()
-
-    def _give_back(self) -> None:
-        self._tickets += 1
-        self._hand_out()
+            self._hand_out()
 
     def _hand_out(self) -> None:
+        """Start carrying as many as have a ticket: as may be in flight, and a few ahead."""
         while self._waiting and self._tickets > 0 and not self.tasks.cancel_scope.cancel_called:
-            self._tickets -= 1
             job = next(iter(self._waiting))
             self._chains[job] = anyio.CancelScope()
             self.tasks.start_soon(self._carry, job, self._waiting.pop(job))
+        if self._tickets > 0:
+            for call in self.hungry:
+                call()
 
     async def _carry(self, job: Job, wish: Wish) -> None:
         assert job.request is not None  # noqa: S101 - for the type checker: only requests are carried
@@ -168,8 +180,8 @@ class Submissions:
         """The chain is over, unless it crashed; what it did not buy gives its ticket and its claim back."""
         del self._chains[job]
         self._over.set()
+        self._hand_out()
         if job not in self._placed:
-            self._give_back()
             if job.task_id is None or job.done:  # else it goes on: another session bought it, this one watches it
                 with anyio.CancelScope(shield=True):
                     await self.memory.forget(job)
@@ -190,7 +202,9 @@ class Submissions:
 
     async def _submit(self, job: Job, request: Request, wish: Wish) -> None:
         media = list(request.media())
-        sha256s = {one.path: await self.uploads.sha256(one) for one in media}
+        contents = {one.path: await self.uploads.content(one) for one in media}
+        sha256s = {path: content.sha256 for path, content in contents.items()}
+        job.driving = max((content.seconds for content in contents.values() if content.seconds), default=None)
         while await self.memory.claim(job, request, wish, sha256s):
             uploads: dict[Path | Upload, Upload] = {upload: upload for upload in request.uploads()}
             for one in media:
@@ -221,7 +235,8 @@ class Submissions:
     async def _post(self, job: Job, request: Request, uploads: dict[Path | Upload, Upload]) -> None:
         fresh = {source: await self.uploads.renewed(upload) for source, upload in uploads.items()}
         call = encode_submit(request.endpoint, request.wire(fresh.__getitem__, nonce=self.memory.webhook_nonce(job)))
-        with anyio.CancelScope() as post:
+        with anyio.CancelScope() as post, ExitStack() as home:
+            home.callback(self._home, job)
             try:
                 snapshot = await self._asked(job, call, post)
             except (ApiError, SubmitUnknown) as error:
@@ -245,9 +260,23 @@ class Submissions:
                 post.shield = True
                 await self.memory.unsent(job)
 
+    @property
+    def _tickets(self) -> int:
+        return self.window - len(self._chains) - len(self._placed)
+
     def _leaves(self, job: Job, post: anyio.CancelScope) -> None:
         post.shield = True
+        self.posts += 1
         self._left.add(job)
+        if job not in self._abroad:
+            self._abroad.add(job)
+            self.poller.agenda.submitting(1)
+
+    def _home(self, job: Job) -> None:
+        """The account's counts can hold no more of this job's POST than this session knows."""
+        if job in self._abroad:
+            self._abroad.remove(job)
+            self.poller.agenda.submitting(-1)
 
     def _ours(self, task_id: TaskId) -> bool:
         """Whether another submission of this session has bought the task, so that a refusal names it in vain."""
@@ -289,7 +318,7 @@ class Submissions:
         return await self.transport.persist(partial(self.poller.look, task_id))
 
     async def _accept(self, job: Job, request: Request, snapshot: Snapshot) -> None:
-        self.admission.accepted()
+        self.admission.accepted(now=anyio.current_time())
         job.submitted_utc = self.wall()
         await self.memory.submitted(job, snapshot)
         self._left.discard(job)

@@ -18,6 +18,7 @@ FAILED = frozenset({"FAILED"})
 CANCELLED = frozenset({"CANCEL", "CANCELLED", "CANCELED"})
 # Other in-flight words mean the same: what is not settled goes on.
 IN_FLIGHT = frozenset({"CREATE", "PENDING", "QUEUED", "RUNNING"})
+QUEUED = IN_FLIGHT - {"RUNNING"}  # accepted, and not yet begun
 SETTLED = SUCCEEDED | FAILED | CANCELLED
 
 
@@ -140,3 +141,8 @@ class Account:
     money: Decimal | None = None
     currency: str | None = None
     coins: Decimal | None = None
+
+    @property
+    def unsettled(self) -> int | None:
+        """How many tasks it has, running and queued."""
+        return None if self.running is None else self.running + (self.queued or 0)

@@ -19,6 +19,7 @@ import anyio
 from anyio.abc import TaskGroup
 from attrs import define, field, frozen
 
+from ._duration import seconds_of
 from ._flight import Flight
 from ._journal import Journal
 from ._protocol import decode_upload, encode_upload
@@ -60,6 +61,17 @@ class _File:
 
 
 @frozen
+class Content:
+    """What is in a file.
+
+    :param sha256: in hex.  :param seconds: how long it lasts, if it is a video whose header says so.
+    """
+
+    sha256: str
+    seconds: float | None
+
+
+@frozen
 class _Stored:
     upload: Upload
     path: Path
@@ -81,7 +93,7 @@ class Uploads:
     tasks: TaskGroup
     tell: Callable[[Event], None]
     journal: Journal | None = None
-    _hashes: dict[Hashable, Flight[str]] = field(factory=dict, init=False)
+    _contents: dict[Hashable, Flight[Content]] = field(factory=dict, init=False)
     _flights: dict[str, Flight[_Stored]] = field(factory=dict, init=False)
     _known: dict[str, _Stored] = field(factory=dict, init=False)  #: the last answer for each content
     _lanes: anyio.CapacityLimiter = field(factory=lambda: anyio.CapacityLimiter(_AT_ONCE), init=False)
@@ -93,18 +105,18 @@ class Uploads:
         :raises RHError: it could not be brought up.
         """
         file = await asyncio.to_thread(_inspect, media)
-        sha256 = await self._hashed(file)
-        return (await self._store(sha256, file, media.limits)).upload
+        content = await self._read(file)
+        return (await self._store(content.sha256, file, media.limits)).upload
 
-    async def sha256(self, media: Media) -> str:
-        """The hash of a file's content, computed once while the file stays as it is.
+    async def content(self, media: Media) -> Content:
+        """What is in a file, read once while the file stays as it is.
 
         :raises MediaRefused: it cannot be read, or is not what the field takes.
         """
-        return await self._hashed(await asyncio.to_thread(_inspect, media))
+        return await self._read(await asyncio.to_thread(_inspect, media))
 
-    async def _hashed(self, file: _File) -> str:
-        return await self._shared(self._hashes, file.identity, lambda: _sha256(file))
+    async def _read(self, file: _File) -> Content:
+        return await self._shared(self._contents, file.identity, lambda: _content(file))
 
     async def renewed(self, upload: Upload) -> Upload:
         """The same upload with a link that lives: what this session brought up is brought up again when it is old."""
@@ -229,11 +241,13 @@ def _warn_if_doubtful(file: _File, limits: MediaLimits | None) -> None:
         log.warning("rh_async.media_over_doubtful_limit %(path)s: %(size)d bytes, documented %(limit_mb)g MB", facts)
 
 
-async def _sha256(file: _File) -> str:
-    def read() -> str:
+async def _content(file: _File) -> Content:
+    def read() -> Content:
         try:
             with file.path.open("rb") as source:
-                return hashlib.file_digest(source, "sha256").hexdigest()
+                seconds = seconds_of(source) if file.kind in {"mp4", "mov"} else None
+                source.seek(0)
+                return Content(hashlib.file_digest(source, "sha256").hexdigest(), seconds)
         except OSError as error:
             raise MediaRefused(f"{file.path} cannot be read: {error.strerror or error}") from error
 

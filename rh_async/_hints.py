@@ -1,0 +1,156 @@
+"""What the account's own counts hint at, and how far to trust them: one question about everybody.
+
+While the counts do not fall, nobody has ended; when they fall by two, two have, and the likeliest are asked first. It
+is a hint and never a proof: counts lag, other programs share the key, the call is refused. A hint that misleads loses
+trust until nobody asks for it, and regains it slowly. Told everything, it reads no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from math import inf, sqrt
+from typing import Final
+
+from attrs import define, field
+
+from ._search import Search, Suspect
+from ._types import TaskId
+
+_FIRST_TRUST, _MOST_TRUST, _LEAST_TRUST, _NEXT_TRUST = 0.8, 0.98, 0.4, 0.5
+_GAIN, _LOSS = 0.15, 0.25
+_FIRST_DOUBT, _LONGEST_DOUBT = 300.0, 3600.0  # seconds without asking for the counts
+_SHORTEST: Final = 0.5  # seconds between two looks at the counts
+_FIRST_SHARE: Final = 0.25  # of all jobs, asked until one that has ended is found
+_PATIENCE: Final = 0.1  # of a find, in what is believed of the next
+
+
+@define(eq=False)
+class Hints:
+    """The counts of one account, beside the jobs that this session watches.
+
+    :ivar trust: how likely an end is to show in the counts, as far as was seen.
+    :ivar due: when to look at them again.
+    :ivar quiet_at: when they last said that nobody had ended.
+    :ivar missing: how many ends they tell of that nobody has found yet.
+    :ivar share: of all jobs, that is asked to find one that has ended.
+    """
+
+    trust: float = field(default=_FIRST_TRUST, init=False)
+    due: float = field(default=-inf, init=False)
+    quiet_at: float = field(default=-inf, init=False)
+    missing: int = field(default=0, init=False)
+    share: float = field(default=_FIRST_SHARE, init=False)
+    _others: int | None = field(default=None, init=False)  #: how many more tasks the account has: other programs'
+    _doubt: float = field(default=_FIRST_DOUBT, init=False)
+    _search: Search | None = field(default=None, init=False)
+
+    @property
+    def believed(self) -> float:
+        """How likely an end is to show in the counts; 0 while they are not believed."""
+        return self.trust if self.trust >= _LEAST_TRUST else 0.0
+
+    # --- the counts --------------------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """The counts are asked for: if they were not believed, they have another chance."""
+        if not self.believed:
+            self.trust, self._others, self.quiet_at = _NEXT_TRUST, None, -inf
+
+    def counted(self, total: int, ours: int, suspects: Callable[[], Iterable[Suspect]], *, now: float) -> None:
+        """Take the counts.
+
+        :param total: of the account's unsettled tasks.  :param ours: of those, this session's own.
+        :param suspects: every job that may have ended.
+        """
+        if self._others is None or total > ours + self._others:
+            self._others = total - ours
+        known, self.missing = self.missing, ours + self._others - total
+        if not self.missing:
+            self.quiet_at = now
+        if self.missing > known:
+            self._search = Search.among(suspects(), chance=self._chance(ours))
+        if self.missing < known:  # somebody seemed to be gone, and was not
+            self._lose_trust(now)
+        self._judge(now)
+
+    def refused(self, *, now: float) -> None:
+        """The counts cannot be had."""
+        self.trust = 0.0
+        self._doubted(now)
+
+    # --- the search --------------------------------------------------------------------------------------------------
+
+    def suspect(self) -> TaskId | None:
+        """Whom to ask first because of the counts; of so many missing, one more at a time."""
+        hunt = self._search
+        return None if hunt is None or len(hunt.open) > self.missing else hunt.likeliest(self.missing)
+
+    def ask(self, task: TaskId) -> None:
+        """A suspect is asked about."""
+        if self._search is not None:
+            self._search.ask(task)
+
+    def unanswered(self, task: TaskId) -> None:
+        """Nothing was learnt of a job."""
+        if self._search is not None:
+            self._search.open.discard(task)
+
+    def cleared(self, task: TaskId, *, now: float) -> None:
+        """A job runs, or is no longer watched."""
+        if self._search is not None:
+            self._search.cleared(task)
+            self._judge(now)
+
+    def found(self, task: TaskId, ours: int, *, seen_at: float, now: float) -> None:
+        """A job has ended.
+
+        :param ours: how many were watched, it among them.  :param seen_at: when it was last known to run.
+        """
+        if self._search is None:
+            self._missed(seen_at, now)
+        elif task in self._search:
+            self.share += _PATIENCE * (self._search.asked / ours - self.share)
+            self._search.found(task)
+            self.missing -= 1
+            self.trust += _GAIN * (_MOST_TRUST - self.trust)
+            self._doubt = _FIRST_DOUBT
+            self._judge(now)
+
+    # --- trust -------------------------------------------------------------------------------------------------------
+
+    def _chance(self, ours: int) -> float:
+        """How likely an end that the counts tell of is one of ours."""
+        return self.trust * ours / max(ours, ours + (self._others or 0), 1)
+
+    def _judge(self, now: float) -> None:
+        """End a search that found what it looked for, or never will: then whatever is gone was not ours."""
+        if self.missing and self._search is not None and self._search.in_vain:
+            self._others = (self._others or 0) - self.missing
+            self.missing = 0
+            self._lose_trust(now)
+        if not self.missing:
+            self._search = None
+
+    def _missed(self, seen_at: float, now: float) -> None:
+        """Nothing hinted at an end; the counts are to blame as far as they have looked since."""
+        if self.believed and self.quiet_at > seen_at:
+            self._lose_trust(now, (self.quiet_at - seen_at) / (now - seen_at))
+
+    def _lose_trust(self, now: float, blame: float = 1.0) -> None:
+        self.trust *= 1.0 - _LOSS * blame
+        if not self.believed:
+            self._doubted(now)
+
+    def _doubted(self, now: float) -> None:
+        self.missing, self._search, self.due = 0, None, now + self._doubt
+        self._doubt = min(self._doubt * 2.0, _LONGEST_DOUBT)
+
+
+def best_period(ends_per_second: float, worth: float, *, longest: float) -> float:
+    """How often to look at the counts, in seconds: what a look costs against the lateness it saves.
+
+    :param worth: how many questions a second of lateness is worth.
+    """
+    if ends_per_second <= 0.0:
+        return longest
+    return min(max(sqrt(2.0 / (worth * ends_per_second)), _SHORTEST), longest)
