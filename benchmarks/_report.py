@@ -39,7 +39,7 @@ class Row:
 
 def number(value: float) -> str:
     """A figure in as many digits as say something."""
-    return f"{value:,.0f}" if value == int(value) or abs(value) >= 1000 else f"{value:,.3g}"
+    return f"{value:,.0f}" if value == int(value) or abs(value) >= 1000 else f"{value:,.4g}"
 
 
 def report(name: str, figures: Mapping[str, float], bars: Mapping[str, float], *, keep: bool) -> int:
