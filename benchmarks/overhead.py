@@ -148,13 +148,14 @@ def _room(path: str, name: str) -> str:
     return ".".join(filter(None, found.groups()))
 
 
-def profiled(jobs: int) -> dict[str, float]:
-    """One profiled round: by room, how much more of ours' milliseconds per job goes there than of the floor's."""
+def beyond_the_floor(jobs: int) -> dict[str, float]:
+    """What share of what ours spends beyond the floor goes to each room, in percent, by one profiled round."""
     profiles = {name: cProfile.Profile(process_time) for name in ("ours", *_FLOORS)}
     rounds(jobs, SPREAD, 1, profiles.__getitem__)
     mine, least = (spent_by_room(profiles[name]) for name in ("ours", "floor"))
-    more = {room: 1000 * (mine[room] - least[room]) / jobs for room in {*mine, *least}}
-    return dict(sorted(more.items(), key=lambda one: -abs(one[1])))
+    whole = mine.total() - least.total()
+    more = {room: 100 * (mine[room] - least[room]) / whole for room in {*mine, *least}}
+    return {room: share for room, share in sorted(more.items(), key=lambda one: -one[1]) if abs(share) >= 1}
 
 
 def compared(meter: Meter, manner: Manner) -> list[Row]:
@@ -174,10 +175,9 @@ def main() -> int:
     quick = "--quick" in sys.argv
     jobs, number = (50, 3) if quick else (100, 20)
     rows = [row for manner in (SPREAD, BUSY) for row in compared(rounds(jobs, manner, number), manner)]
-    more = {room: spent for room, spent in list(profiled(jobs).items())[:25] if abs(spent) >= 0.05}
     rows += [
-        Row(scenario="beyond the floor, profiled", client=room, figures={"cpu_ms_per_job": spent})
-        for room, spent in more.items()
+        Row(scenario="of what ours spends beyond the floor", client=room, figures={"percent": share})
+        for room, share in beyond_the_floor(jobs).items()
     ]
     return tabulate("overhead", rows, keep=not quick)
 
