@@ -17,7 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from benchmarks._report import RESULTS, Row, kept, table
 
@@ -72,14 +72,25 @@ def markdown(lines: Sequence[Sequence[str]]) -> str:
 
 
 def plot_polling(axes: Any, rows: Sequence[Row]) -> None:
-    """Requests against lateness: the best is in the corner."""
+    """Requests against lateness: the best is in the corner. A number leads to the scenario's name."""
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(row.scenario for row in rows), 1)}
     for client in dict.fromkeys(row.client for row in rows):
         points = [(row.figures["requests"], row.figures["late_mean"]) for row in rows if row.client == client]
         axes.scatter(*zip(*points, strict=True), label=client)
     for row in rows:
-        axes.annotate(row.scenario, (row.figures["requests"], row.figures["late_mean"]), fontsize=6)
+        place = row.figures["requests"], row.figures["late_mean"]
+        axes.annotate(numbers[row.scenario], place, xytext=(4, 4), textcoords="offset points", fontsize=8)
+    axes.margins(0.1)
     axes.set(xlabel="requests per job", ylabel="seconds late, mean", xlim=(0, None), ylim=(0, None))
-    axes.legend()
+    axes.figure.legend(loc="outside upper right", ncols=2)
+    names = "\n".join(f"{number}  {name}" for name, number in numbers.items())
+    axes.text(1.02, 0.5, names, transform=axes.transAxes, fontsize=8, verticalalignment="center")
+
+
+def plot_makespan(axes: Any, rows: Sequence[Row]) -> None:
+    """What each took beyond the best schedule."""
+    name = "percent beyond the best schedule"
+    plot_bars(name, axes, [evolve(row, figures={name: 100 * (row.figures["makespan"] - 1)}) for row in rows])
 
 
 def plot_bars(figure: str, axes: Any, rows: Sequence[Row]) -> None:
@@ -95,7 +106,7 @@ Draw = Callable[[Any, Sequence[Row]], None]
 _PLOTS: Mapping[str, Draw] = MappingProxyType(
     {
         "polling": plot_polling,
-        "admission": partial(plot_bars, "makespan"),
+        "admission": plot_makespan,
         "overhead": partial(plot_bars, "cpu_ms_per_job"),
     }
 )
