@@ -1,0 +1,146 @@
+"""Which files are found, in which order, and who goes with whom."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from rh_async import KlingMotionControl, Request, RequestRefused
+from rh_async._batch import Facts, Pair, Plan, Prober, plan_folder
+from rh_async._batch._search import natural, search
+from rh_async.errors import ConfigurationError
+
+
+def kling(image: Path, clip: Path) -> Request:
+    """What these tests ask for."""
+    return KlingMotionControl(image, clip)
+
+
+def couples(plan: Plan) -> list[tuple[str, str]]:
+    """Whose image goes with which clip."""
+    return [(Path(str(entry.characters[0])).name, Path(str(entry.clip)).name) for entry in plan.entries]
+
+
+@pytest.fixture
+def studio(media: Path, tmp_path: Path) -> Path:
+    """Clips a, b and c; images a, b and d."""
+    for name in "abc":
+        shutil.copy(media / "clip1.mp4", tmp_path / f"{name}.mp4")
+    for name in "abd":
+        shutil.copy(media / "hero.png", tmp_path / f"{name}.png")
+    return tmp_path
+
+
+def test_names_are_sorted_as_people_count() -> None:
+    names = ["clip10.mp4", "Clip2.mp4", "clip1.mp4", "clip2b.mp4", "1.mp4", "a/2.mp4"]
+    assert sorted(map(Path, names), key=natural) == list(
+        map(Path, ["1.mp4", "a/2.mp4", "clip1.mp4", "Clip2.mp4", "clip2b.mp4", "clip10.mp4"])
+    )
+
+
+def test_hidden_files_and_files_of_other_sorts_are_left_out_and_counted(studio: Path) -> None:
+    (studio / ".DS_Store").touch()
+    (studio / "notes.txt").touch()
+    found = search([studio], "clips")
+    assert [path.name for path in found.paths] == ["a.mp4", "b.mp4", "c.mp4"]
+    assert [finding.what.partition(":")[0] for finding in found.findings] == ["5 files left out"]
+    assert not any(finding.refuses for finding in found.findings)
+
+
+def test_a_pattern_finds_what_it_says(studio: Path) -> None:
+    (studio / "deep" / "down").mkdir(parents=True)
+    for place in ("deep", "deep/down"):
+        shutil.copy(studio / "a.mp4", studio / place / "z.mp4")
+
+    def found(pattern: str) -> list[str]:
+        return [str(path.relative_to(studio)) for path in search([studio / pattern], "clips").paths]
+
+    assert found("[ab].mp4") == ["a.mp4", "b.mp4"]
+    assert found("*/*.mp4") == ["deep/z.mp4"]
+    assert found("**/z.mp4") == ["deep/down/z.mp4", "deep/z.mp4"]
+    assert found("**/*.mp4") == ["a.mp4", "b.mp4", "c.mp4", "deep/down/z.mp4", "deep/z.mp4"]
+
+
+def test_folders_inside_are_searched_only_when_asked(studio: Path) -> None:
+    (studio / "deep").mkdir()
+    shutil.move(studio / "a.mp4", studio / "deep" / "a.mp4")
+    assert [path.name for path in search([studio], "clips").paths] == ["b.mp4", "c.mp4"]
+    assert [path.name for path in search([studio], "clips", recursive=True).paths] == ["b.mp4", "c.mp4", "a.mp4"]
+
+
+def test_a_file_that_is_named_is_taken_once_whatever_its_suffix(studio: Path) -> None:
+    odd = studio / "clip.bin"
+    assert search([odd, studio / "a.mp4", odd], "clips").paths == (odd, studio / "a.mp4")
+
+
+@pytest.mark.parametrize(
+    ("pair", "expected", "said"),
+    [
+        ("name", [("a.png", "a.mp4"), ("b.png", "b.mp4")], ["no image of the same name", "no clip of the same name"]),
+        ("zip", [("a.png", "a.mp4"), ("b.png", "b.mp4"), ("d.png", "c.mp4")], []),
+        ("product", [(f"{one}.png", f"{two}.mp4") for one in "abd" for two in "abc"], []),
+        ("one", [], ["there are 3 images"]),
+    ],
+)
+async def test_clips_are_paired_as_asked(
+    studio: Path, pair: Pair, expected: list[tuple[str, str]], said: list[str]
+) -> None:
+    plan = await plan_folder(studio / "*.mp4", studio / "*.png", make=kling, pair=pair)
+    refused = " ".join(str(finding) for finding in plan.findings if finding.refuses)
+    assert couples(plan) == expected
+    assert all(words in refused for words in said)
+    assert plan.is_whole is not bool(said)
+
+
+async def test_lists_of_different_length_are_not_paired_in_order(studio: Path) -> None:
+    plan = await plan_folder(studio / "*.mp4", studio / "[ab].png", make=kling, pair="zip")
+    assert plan.entries == ()
+    assert "2 images and 3 clips, which cannot be paired in order" in str(plan.findings)
+
+
+async def test_the_same_seed_shuffles_alike_and_the_limit_takes_the_first(studio: Path) -> None:
+    async def plan(limit: int | None = None) -> list[int]:
+        shuffle = Random(7)
+        made = await plan_folder(studio, studio, make=kling, pair="product", limit=limit, shuffle=shuffle)
+        return [entry.number for entry in made.entries]
+
+    whole = await plan()
+    assert sorted(whole) == list(range(1, 10)) != whole
+    assert await plan(4) == whole[:4]
+
+
+async def test_what_a_request_refuses_is_said_of_its_clip(studio: Path) -> None:
+    def picky(image: Path, clip: Path) -> Request:
+        if clip.name == "b.mp4":
+            raise RequestRefused("Some.prompt = 'x': is too rude")
+        return kling(image, clip)
+
+    plan = await plan_folder(studio, studio / "a.png", make=picky)
+    assert [entry.refused for entry in plan.entries] == [False, True, False]
+    assert "b.mp4: Some.prompt = 'x': is too rude. Correct the options." in plan.refusals()[0].examples[0]
+
+
+async def test_a_file_is_looked_at_once_whatever_it_is_called_and_again_once_it_changed(studio: Path) -> None:
+    looked: list[int] = []
+    prober = Prober(progress=lambda done, _: looked.append(done))
+    os.link(studio / "a.mp4", studio / "linked.mp4")
+    (studio / "pointed.mp4").symlink_to(studio / "a.mp4")
+    clips = [studio / "a.mp4", studio / "linked.mp4", studio / "pointed.mp4"]
+    seen = await prober.look(clips)
+    assert len(looked) == 1
+    assert isinstance(seen[clips[2]], Facts)
+    await prober.look(clips)
+    assert len(looked) == 1
+    (studio / "a.mp4").write_bytes(b"no longer a video")
+    assert not isinstance((await prober.look(clips))[clips[1]], Facts)
+    assert len(looked) == 2
+
+
+async def test_without_the_media_extra_one_line_says_so(studio: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rh_async._batch._probe.find_spec", lambda _: None)
+    with pytest.raises(ConfigurationError, match=r"needs the media extra: pip install 'rh-async\[media\]'"):
+        await plan_folder(studio, studio / "a.png", make=kling)

@@ -1,0 +1,88 @@
+"""Names of outputs are safe on every platform, short enough, and say what they are told to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rh_async._batch import Names, Subject
+from rh_async._batch._names import LONGEST, clashes
+from rh_async.errors import ConfigurationError
+
+SUBJECT = Subject(
+    clip=Path("in/dance 7.mp4"),
+    character=Path("hero.png"),
+    task_id="2013508786110730241",
+    number=7,
+    model="a/b",
+    key="k",
+)
+
+
+def test_the_default_names_clip_character_and_task() -> None:
+    assert Names().name(SUBJECT) == "dance 7__hero__2013508786110730241.mp4"
+
+
+def test_every_placeholder_is_filled() -> None:
+    names = Names("{number:04}-{key}-{model}-{clip}-{character}-{task_id}.mp4")
+    assert names.name(SUBJECT) == "0007-k-a_b-dance 7-hero-2013508786110730241.mp4"
+
+
+@pytest.mark.parametrize(
+    ("clip", "stem"),
+    [
+        (Path('a<b>:"|?*\\c\x07.mp4'), "a_b_______c_"),
+        (Path("caf\udce9.mp4"), "caf_"),
+        ("https://example.org/x/My%20clip.mp4?sign=1", "My clip"),
+        ("data:video/mp4;base64,AAAA", "data"),
+        (None, "none"),
+    ],
+)
+def test_what_a_clip_is_called_becomes_safe(clip: Path | str | None, stem: str) -> None:
+    assert Names("x{clip}y").name(evolve(SUBJECT, clip=clip)) == f"x{stem}y"
+
+
+@pytest.mark.parametrize(
+    ("key", "name"), [("con", "_con"), ("LPT1.x", "_LPT1.x"), (".hidden", "_.hidden"), ("a. .", "a")]
+)
+def test_names_that_mean_something_to_a_platform_are_changed(key: str, name: str) -> None:
+    assert Names("{key}").name(evolve(SUBJECT, key=key)) == name
+
+
+@pytest.mark.parametrize(
+    ("template", "why"),
+    [
+        ("{clip}/{task_id}.mp4", "no file name may hold"),
+        ("{clib}.mp4", "knows no {clib}"),
+        ("{}.mp4", "knows no {}"),
+        ("{clip.parent}", "knows no {clip.parent}"),
+        ("{clip!r}", "special form"),
+        ("{clip:>9999}", "special form"),
+        ("{clip", "cannot be read"),
+        (" . ", "is empty"),
+        ("x" * 101, "longer than 100 bytes"),
+    ],
+)
+def test_a_template_that_cannot_work_is_refused_at_once(template: str, why: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        Names(template)
+    assert why in str(refused.value)
+    assert "Use {clip}, {character}, {task_id}" in str(refused.value)
+
+
+@given(st.text(min_size=1, max_size=400), st.text(max_size=400), st.text(max_size=300))
+def test_any_name_is_short_printable_and_keeps_its_task_id(clip: str, character: str, key: str) -> None:
+    subject = evolve(SUBJECT, clip=Path(f"x/{clip}.mp4"), character=Path(f"{character}.png"), key=key)
+    name = Names("{key}__{clip}__{character}__{task_id}.mp4").name(subject)
+    assert len(name.encode()) <= LONGEST
+    assert name.endswith(f"__{SUBJECT.task_id}.mp4")
+    assert name.isprintable()
+    assert not set(name) & set('<>:"/\\|?*')
+
+
+def test_two_outputs_of_one_name_are_found_whatever_the_case() -> None:
+    assert clashes(["a.mp4", "b.mp4", "A.MP4"]) == {"a.mp4"}
