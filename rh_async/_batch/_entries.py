@@ -127,15 +127,22 @@ class Plan:
 
     def _grouped(self, *, refuses: bool) -> tuple[Refusal, ...]:
         counts: Counter[str] = Counter()
-        examples: dict[str, dict[str, None]] = {}
-        for finding in (finding for finding in self._every_finding() if finding.refuses is refuses):
-            counts[finding.rule] += 1
-            first = examples.setdefault(finding.rule, {})
-            if len(first) < _EXAMPLES:
-                first[str(finding)] = None
-        return tuple(Refusal(rule, count, tuple(examples[rule])) for rule, count in counts.most_common())
+        examples: dict[str, dict[str, str]] = {}
+        for finding, origin in self._every_finding():
+            if finding.refuses is refuses:
+                counts[finding.rule] += 1
+                first = examples.setdefault(finding.rule, {})
+                if len(first) < _EXAMPLES:
+                    first.setdefault(str(finding), origin)
+        return tuple(Refusal(rule, count, _lines(examples[rule])) for rule, count in counts.most_common())
 
-    def _every_finding(self) -> Iterator[Finding]:
-        yield from self.findings
+    def _every_finding(self) -> Iterator[tuple[Finding, str]]:
+        yield from ((finding, "") for finding in self.findings)
         for entry in self.entries:
-            yield from entry.findings
+            origin = "" if entry.line is None else entry.origin
+            yield from ((finding, origin) for finding in entry.findings)
+
+
+def _lines(examples: Mapping[str, str]) -> tuple[str, ...]:
+    """Each as a line, which names the row even where the finding is about its file."""
+    return tuple(line if line.startswith(origin) else f"{origin}: {line}" for line, origin in examples.items())

@@ -46,7 +46,11 @@ class Unfit(MediaRefused):
 
 def shown(value: str | PurePath) -> str:
     """A name or a value fit for a line: what cannot be printed is escaped, what is too long loses its middle."""
-    text = os.fspath(value).encode(errors="surrogateescape").decode(errors="backslashreplace")
-    text = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+    text = "".join(sign if sign.isprintable() else _escaped(sign) for sign in os.fspath(value))
     half = _LONGEST // 2 - 1
     return text if len(text) <= _LONGEST else f"{text[:half]}…{text[-half:]}"
+
+
+def _escaped(sign: str) -> str:
+    # A byte that is no UTF-8 travels in a name as a lone surrogate.
+    return f"\\x{ord(sign) - 0xDC00:02x}" if "\udc80" <= sign <= "\udcff" else ascii(sign)[1:-1]

@@ -111,7 +111,7 @@ def _csv_rows(path: Path) -> Iterator[Row]:
         first = source.readline()
         source.seek(0)
         cells = csv.reader(source, delimiter=max(",;\t", key=first.count))
-        header = _header(next(cells, []))
+        header = _header(cells)
         while True:
             line = cells.line_num + 1
             try:
@@ -125,8 +125,13 @@ def _csv_rows(path: Path) -> Iterator[Row]:
                 yield _csv_row(line, header, row)
 
 
-def _header(cells: Sequence[str]) -> Sequence[str]:
-    names = [cell.strip() for cell in cells]
+def _header(cells: Iterator[list[str]]) -> Sequence[str]:
+    try:
+        names = [cell.strip() for cell in next(cells, [])]
+    except csv.Error as error:
+        raise Illegible(
+            Problem("broken manifest", f"has a header that cannot be read ({error})", "Rewrite it")
+        ) from error
     if not any(names):
         raise Illegible(Problem("empty manifest", "has no header", "Begin with a line of column names"))
     twice = sorted({name for name in names if name and names.count(name) > 1})

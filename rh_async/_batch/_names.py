@@ -46,7 +46,7 @@ def _checked(_self: Names, _field: Attribute[str], template: str) -> None:
     except ValueError as error:
         raise _refused(template, f"cannot be read ({error})") from error
     for text, name, spec, conversion in parts:
-        if _UNSAFE.search(text):
+        if _UNSAFE.search(text) or not text.isprintable():
             raise _refused(template, "holds a sign that no file name may hold")
         if name is not None and name not in PLACEHOLDERS:
             raise _refused(template, f"knows no {{{name}}}")

@@ -42,7 +42,10 @@ def look(path: Path, kind: str | None) -> Facts:
     # A named reader on an open file: a playlist in disguise reaches nothing else, and any name can be read.
     only = {} if reader else {"format_whitelist": ",".join(_OTHERS)}
     try:
-        with path.open("rb") as source, av.open(source, "r", format=reader, options=only) as film:
+        with (
+            path.open("rb") as source,
+            av.open(source, "r", format=reader, options=only, metadata_errors="ignore") as film,
+        ):
             return _facts(path, kind or _OTHERS[film.format.name], film)
     except (av.FFmpegError, ValueError) as error:
         raise _broken(path, kind, error) from error
@@ -61,6 +64,8 @@ def _facts(path: Path, kind: str, film: InputContainer) -> Facts:
     if picture is None and not (kind in _SOUNDS and film.streams.audio):
         raise Unfit(path, "no picture", "has sound only, no picture", "Export it with its video track")
     track = picture or film.streams.audio[0]
+    if track.codec_context is None:
+        raise Unfit(path, "unknown codec", "is coded in a way that cannot be read here", "Export it as H.264")
     size, codec, name = path.stat().st_size, track.codec_context.name, film.format.name
     read = _read(path, film, picture)
     if picture is None:

@@ -62,7 +62,7 @@ async def test_a_bad_clip_is_refused_in_a_line_and_the_good_one_goes(
 ) -> None:
     plan = await plan_manifest(written(media / "bad-clip.csv", f"image,video\nhero.png,{clip}\nhero.png,clip1.mp4\n"))
     assert [entry.refused for entry in plan.entries] == [True, False]
-    assert says(lines(plan), *words), lines(plan)
+    assert says(lines(plan), "bad-clip.csv:2: ", *words), lines(plan)
     assert not plan.is_whole
 
 
@@ -192,6 +192,9 @@ CSV = "image,video,prompt\nhero.png,clip1.mp4,one\n"
         ("json.jsonl", '{"image": \n', (":1", "is no JSON", "one JSON object per line")),
         ("list.jsonl", "[1]\n", (":1", "no object of columns")),
         ("number.jsonl", '{"image": 5, "video": "clip1.mp4"}\n', (":1, column image", "5 is no text", "Give a path")),
+        ("lone.jsonl", '{"image": "\\ud800.png", "video": "clip1.mp4"}\n', (r"\ud800.png", "surrogates not allowed")),
+        ("wide.csv", "x" * 200_000 + "\n", ("wide.csv", "header that cannot be read")),
+        ("wide-row.csv", f"image,video\n{'x' * 200_000},clip1.mp4\n", (":2", "cannot be read", "lone quote")),
         ("key.jsonl", '{"image": "hero.png", "video": "clip1.mp4", "key": 5}\n', (":1, column key", "5 is no text")),
         ("broken.toml", "[[job]\n", ("broken.toml", "is no TOML", "line 1")),
         ("table.toml", "[tasks]\n", ("table.toml", "'tasks'", "[[job]] table per job")),

@@ -9,7 +9,7 @@ from PIL import Image
 
 from rh_async import MediaRefused
 from rh_async._batch import Facts, probe
-from tests.batch.makers import film, paint, record
+from tests.batch.makers import cut, film, paint, record
 
 
 def test_a_video_is_known_by_its_content_whatever_it_is_called(tmp_path: Path) -> None:
@@ -32,6 +32,25 @@ def test_a_video_is_known_by_its_content_whatever_it_is_called(tmp_path: Path) -
 def test_other_containers_are_told_apart(tmp_path: Path, name: str, kind: str) -> None:
     facts = probe(film(tmp_path / name))
     assert (facts.kind, facts.family, round(facts.seconds or 0)) == (kind, "video", 3)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.6, 0.9])
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv", "a.avi"])
+@pytest.mark.parametrize("options", [{}, {"movflags": "faststart"}], ids=["index last", "index first"])
+def test_a_video_that_is_cut_anywhere_is_found_out(
+    tmp_path: Path, share: float, name: str, options: dict[str, str]
+) -> None:
+    whole = film(tmp_path / name, seconds=20, options=options if name in {"a.mp4", "a.mov"} else {})
+    assert probe(whole).seconds == pytest.approx(20, abs=0.5)
+    with pytest.raises(MediaRefused, match=r"cannot be read to its end|breaks off after"):
+        probe(cut(whole, whole, share))
+
+
+def test_a_title_in_another_alphabet_does_not_matter(tmp_path: Path) -> None:
+    clip = film(tmp_path / "clip.mp4")
+    assert clip.read_bytes().count(b"Lavf") == 1
+    clip.write_bytes(clip.read_bytes().replace(b"Lavf", b"\xe9\xff\xfe\xe9"))
+    assert probe(clip).seconds == 3.0
 
 
 def test_a_sound_is_a_sound(tmp_path: Path) -> None:
