@@ -38,7 +38,7 @@ def _enter(file: BinaryIO, name: bytes, end: int) -> int | None:
         stop = start + size if size else end
         if kind == name:
             return min(stop, end)
-        if stop <= start:
+        if not start < stop < end:
             return None
         file.seek(stop)
     return None

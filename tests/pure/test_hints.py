@@ -1,0 +1,267 @@
+"""What the account's counts hint at, and how far they are trusted: told everything, over many looks."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rh_async import TaskId
+from rh_async._hints import Hints, best_period
+from rh_async._search import Suspect
+
+A, B, C = (TaskId(name) for name in "abc")
+OURS = 3
+
+
+def suspects() -> list[Suspect]:
+    return [(0.9, 100.0, A), (0.5, 100.0, B), (0.1, 100.0, C)]
+
+
+def looked(*totals: int, ours: int = OURS, first: float = 0.0) -> Hints:
+    """Look once a second, while every job of ours is still watched."""
+    hints = Hints()
+    for second, total in enumerate(totals):
+        look(hints, total, ours=ours, now=first + second)
+    return hints
+
+
+def look(hints: Hints, total: int, *, ours: int = OURS, now: float) -> None:
+    hints.look()
+    hints.counted(total, ours, suspects, now=now)
+
+
+def ask(hints: Hints, *, now: float, ended: set[TaskId]) -> list[TaskId]:
+    """Ask about every suspect that is worth it, and say who was asked about."""
+    asked = []
+    while (task := hints.suspect()) is not None:
+        asked.append(task)
+        hints.ask(task)
+        if task in ended:
+            hints.found(task, OURS, seen_at=0, now=now)
+        hints.cleared(task, now=now)
+    return asked
+
+
+# --- whom to ask ------------------------------------------------------------------------------------------------------
+
+
+def test_while_the_counts_stay_nobody_is_suspected() -> None:
+    hints = looked(3, 3, 3)
+    assert hints.suspect() is None
+    assert hints.missing == 0
+    assert hints.quiet_at == 2
+
+
+def test_when_the_counts_fall_the_likeliest_are_suspected_until_all_that_are_missing_are_found() -> None:
+    hints = looked(3, 1)
+    assert hints.missing == 2
+    assert ask(hints, now=1, ended={A, C}) == [A, B, C]
+    assert hints.missing == 0
+    assert hints.suspect() is None
+
+
+def test_one_that_is_missing_is_sought_with_no_more_than_two_questions_open() -> None:
+    hints = looked(3, 2)
+    for _ in range(2):
+        task = hints.suspect()
+        assert task is not None
+        hints.ask(task)
+    assert hints.suspect() is None
+
+
+def test_once_the_missing_one_is_found_nobody_else_is_asked_about() -> None:
+    hints = looked(3, 2)
+    assert ask(hints, now=1, ended={A}) == [A]
+    assert hints.suspect() is None
+
+
+def test_a_question_that_failed_is_asked_again() -> None:
+    hints = looked(3, 2)
+    hints.ask(A)
+    hints.unanswered(A)
+    assert hints.suspect() == A
+
+
+def test_the_jobs_of_others_are_not_looked_for() -> None:
+    hints = looked(53, 53, 53)
+    assert hints.missing == 0
+    look(hints, 54, now=3)
+    assert hints.missing == 0
+    look(hints, 53, now=4)
+    assert hints.missing == 1
+
+
+def test_an_end_that_the_counts_have_told_of_is_not_counted_again() -> None:
+    hints = looked(3, 2)
+    first = ask(hints, now=1, ended={A})
+    look(hints, 2, ours=2, now=2)
+    assert first == [A]
+    assert hints.missing == 0
+    assert hints.quiet_at == 2
+
+
+# --- trust ------------------------------------------------------------------------------------------------------------
+
+
+def test_every_end_that_was_hinted_at_earns_trust_and_it_never_becomes_certainty() -> None:
+    hints, before = Hints(), 0.0
+    for second in range(100):
+        look(hints, 3, now=3.0 * second)
+        look(hints, 2, now=3.0 * second + 1)
+        ask(hints, now=3.0 * second + 1, ended={A})
+        assert hints.trust >= before
+        before = hints.trust
+    assert 0.95 < hints.trust < 1
+
+
+def test_a_search_in_vain_costs_trust_and_whoever_is_gone_was_not_ours() -> None:
+    hints = looked(13, 12)
+    before = hints.trust
+    asked = ask(hints, now=1, ended=set())
+    assert set(asked) <= {A, B, C}
+    for task in (A, B, C):
+        hints.cleared(task, now=1)
+    assert hints.trust < before
+    assert hints.missing == 0
+    look(hints, 12, now=2)
+    assert hints.missing == 0
+
+
+def test_somebody_who_seemed_to_be_gone_and_was_not_costs_trust() -> None:
+    hints = looked(3, 2)
+    before = hints.trust
+    look(hints, 3, now=2)
+    assert hints.trust < before
+    assert hints.missing == 0
+
+
+def test_an_end_that_the_counts_kept_quiet_about_costs_trust() -> None:
+    hints = looked(3, 3, 3)
+    before = hints.trust
+    hints.found(A, OURS, seen_at=0.0, now=2.5)
+    assert hints.trust < before
+
+
+def test_an_end_since_the_last_look_is_not_held_against_the_counts() -> None:
+    hints = looked(3, 3, 3)
+    before = hints.trust
+    hints.found(A, OURS, seen_at=2.0, now=9.0)
+    assert hints.trust == before
+
+
+def test_the_shorter_the_counts_have_looked_the_less_they_are_to_blame() -> None:
+    one, other = looked(3, 3), looked(3, 3)
+    one.found(A, OURS, seen_at=0.0, now=1.1)
+    other.found(A, OURS, seen_at=0.0, now=100.0)
+    assert one.trust < other.trust
+
+
+@pytest.mark.parametrize("lie", ["frozen", "falling and rising"])
+def test_counts_that_mislead_are_not_believed_after_a_few_ends(lie: str) -> None:
+    hints, now = Hints(), 0.0
+    while hints.believed and now < 50:
+        now += 1
+        look(hints, 3 if lie == "frozen" or now % 2 else 2, now=now)
+        if lie == "frozen":
+            hints.found(A, OURS, seen_at=now - 1, now=now + 0.1)
+    assert not hints.believed
+    assert now <= 10
+    assert hints.due - now == pytest.approx(300, abs=1)
+
+
+def test_counts_that_are_not_believed_suspect_nobody() -> None:
+    hints = looked(3, 2)
+    hints.refused(now=1)
+    assert hints.suspect() is None
+    assert hints.missing == 0
+    assert hints.believed == 0
+
+
+def test_counts_that_cannot_be_had_are_tried_again_after_five_minutes_then_ten_and_at_most_an_hour() -> None:
+    hints, now, waits = Hints(), 0.0, []
+    for _ in range(6):
+        hints.look()
+        hints.refused(now=now)
+        waits.append(hints.due - now)
+        now = hints.due
+    assert waits == [300, 600, 1200, 2400, 3600, 3600]
+
+
+def test_a_second_chance_is_half_believed_and_a_find_shortens_the_next_doubt_again() -> None:
+    hints = Hints()
+    for now in (0.0, 300.0):
+        hints.look()
+        hints.refused(now=now)
+    hints.look()
+    assert hints.believed == 0.5
+    hints.counted(3, OURS, suspects, now=900)
+    look(hints, 2, now=901)
+    ask(hints, now=901, ended={A})
+    hints.refused(now=902)
+    assert hints.due == 902 + 300
+
+
+def test_trust_comes_back_slowly() -> None:
+    hints, ends = Hints(), 0
+    hints.refused(now=0)
+    now = 300.0
+    while hints.trust < 0.9:
+        look(hints, 3, now=now)
+        look(hints, 2, now=now + 1)
+        ask(hints, now=now + 1, ended={A})
+        ends, now = ends + 1, now + 3
+    assert 5 < ends < 30
+
+
+def test_what_was_known_of_others_before_the_doubt_is_forgotten() -> None:
+    hints = looked(53)
+    hints.refused(now=1)
+    look(hints, 23, now=301)
+    assert hints.missing == 0
+
+
+# --- how often to look ------------------------------------------------------------------------------------------------
+
+
+def test_the_more_jobs_end_the_oftener_it_pays_to_look_but_never_without_pause() -> None:
+    periods = [best_period(ends, 10.0, longest=10.0) for ends in (0.0, 0.001, 0.01, 0.1, 0.3, 3.0, 100.0)]
+    assert periods[0] == 10
+    assert periods[-1] == 0.5
+    assert periods == sorted(periods, reverse=True)
+
+
+@pytest.mark.parametrize("ends", [0.05, 0.1, 0.3])
+def test_the_best_period_costs_least_in_looks_and_lateness_together(ends: float) -> None:
+    def cost(period: float) -> float:
+        return 1.0 / period + 10.0 * ends * period / 2.0
+
+    best = best_period(ends, 10.0, longest=60.0)
+    assert cost(best) < cost(best * 1.2)
+    assert cost(best) < cost(best / 1.2)
+
+
+# --- whatever is said -------------------------------------------------------------------------------------------------
+
+
+@given(
+    said=st.lists(
+        st.tuples(st.integers(0, 8), st.sampled_from(["nothing", "cleared", "found", "refused"])), max_size=40
+    )
+)
+def test_whatever_the_counts_say_trust_is_a_share_and_nobody_is_missing_who_was_never_there(
+    said: list[tuple[int, str]],
+) -> None:
+    hints = Hints()
+    for second, (total, then) in enumerate(said):
+        look(hints, total, now=second)
+        if (task := hints.suspect()) is not None and then != "nothing":
+            hints.ask(task)
+            if then == "found":
+                hints.found(task, OURS, seen_at=second - 1, now=second)
+            hints.cleared(task, now=second)
+        if then == "refused":
+            hints.refused(now=second)
+        assert 0.0 <= hints.believed <= 0.98
+        assert hints.missing >= 0
+        assert hints.missing or hints.suspect() is None
