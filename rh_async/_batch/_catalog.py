@@ -15,6 +15,11 @@ from rh_async._request import MediaLimits
 Type = Literal["STRING", "LIST", "BOOLEAN", "INT", "FLOAT", "IMAGE", "VIDEO", "AUDIO", "COMPLEX"]
 
 MEDIA = frozenset({"IMAGE", "VIDEO", "AUDIO"})
+_ANY = {
+    "IMAGE": "jpg png webp bmp gif tiff heic avif",
+    "VIDEO": "mp4 mov webm mkv avi flv ts wmv",
+    "AUDIO": "mp3 wav flac m4a",
+}  # where nothing is documented, at least a video is no image
 _SAME = {"jpeg": "jpg", "m4v": "mp4", "tif": "tiff"}
 # One document says 10 MB, another allows 30 s of video (contract 12.2).
 _CONTRADICTED = frozenset({"rhart-video/wan2.2/character-motion-transfer"})
@@ -113,7 +118,8 @@ def _param(said: Mapping[str, Any], *, doubtful: bool) -> Param:
 
 
 def _limits(said: Mapping[str, Any], *, doubtful: bool) -> MediaLimits:
-    kinds = dict.fromkeys(_SAME.get(kind.lower(), kind.lower()) for kind in said.get("accept", ()))
+    accepted = said.get("accept") or _ANY[said["type"]].split()
+    kinds = dict.fromkeys(_SAME.get(kind.lower(), kind.lower()) for kind in accepted)
     largest = said.get("max_size_mb")
     longest = said.get("max_duration_s")
     return MediaLimits(

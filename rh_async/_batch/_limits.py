@@ -164,7 +164,7 @@ def _check_fields(request: Request) -> Iterator[Finding]:
         yield Finding(rule="unknown model", thing=request.endpoint, what=what, remedy="Try one before sending many",
                       refuses=False)  # fmt: skip
         return
-    for name in request.fields.keys() - model.params.keys() - _EVERYWHERE:
+    for name in sorted(request.fields.keys() - model.params.keys() - _EVERYWHERE):
         known = ", ".join(model.params)
         yield Finding(rule="unknown field", thing=f"{model.endpoint}, {shown(name)}", what="no such field is known",
                       remedy=f"It takes {known}", refuses=False)  # fmt: skip

@@ -12,6 +12,7 @@ from typing import Any, get_args
 from attrs import define, field, frozen
 
 from rh_async._request import MediaValue, ModelRequest, Request, brief, media_value, takes_file_name
+from rh_async._types import Upload
 from rh_async.errors import RequestRefused
 from rh_async.motion import CharacterMotionTransfer, DreamActor, KlingModel, KlingMotionControl
 
@@ -93,7 +94,7 @@ class Reader:
         return made
 
     def media(self, value: object) -> MediaValue:
-        if isinstance(value, Path):
+        if isinstance(value, Path | Upload):
             return value
         if not isinstance(value, str):
             raise _Wrong(f"{brief(value)} is no text", "Give a path or a link")
@@ -162,17 +163,13 @@ class _Form:
 
     def _unknown(self, name: str) -> Problem:
         near = get_close_matches(name, self.columns, 1)
-        meant = f"Did you mean {near[0]}?" if near else "Remove it"
-        remedy = f"{meant} It takes {', '.join(sorted(self.columns))}" if near else f"{meant}; it takes {_row(self)}"
+        taken = f"t takes {', '.join(sorted(self.columns))}"
+        remedy = f"Did you mean {near[0]}? I{taken}" if near else f"Remove it; i{taken}"
         return Problem("unknown column", f"{self.model} takes no such column", remedy, name)
 
     def _missing(self, name: str) -> Problem:
         needs = " and ".join(sorted(self.needed))
         return Problem("missing column", f"is missing or empty; {self.model} needs {needs}", "Fill it", name)
-
-
-def _row(form: _Form) -> str:
-    return ", ".join(sorted(form.columns))
 
 
 def _refusal(error: RequestRefused) -> Problem:
@@ -202,8 +199,9 @@ def _motion_form(model: str) -> _Form:
 def _endpoint_form(endpoint: str) -> _Form:
     model = model_of(endpoint)
     params = model.params if model else {}
+    is_whole = model is not None and not model.partial  # what is known in part refuses nothing (contract 11)
     columns = {name: _by_type(param) for name, param in params.items()} | {"webhook_url": _READ["webhook_url"]}
-    needed = frozenset(name for name, param in params.items() if param.required and param.default is None)
+    needed = frozenset(name for name, one in params.items() if is_whole and one.required and one.default is None)
 
     def build(*, webhook_url: str | None = None, **fields: object) -> Request:
         return ModelRequest(endpoint, fields, webhook_url=webhook_url)
@@ -231,7 +229,11 @@ def _flag(value: object, _: Reader) -> object:
 def _items(value: object, _: Reader) -> object:
     if not isinstance(value, str):
         return value
-    return _json(value) if value.lstrip().startswith(("[", "{")) else [one.strip() for one in value.split(";")]
+    return (
+        _json(value)
+        if value.lstrip().startswith(("[", "{"))
+        else [one.strip() for one in value.split(";") if one.strip()]
+    )
 
 
 def _json(value: str) -> object:

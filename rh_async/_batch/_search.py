@@ -66,7 +66,7 @@ class _Search:
     def paths(self, source: Path) -> Sequence[Path]:
         if _PATTERN.search(str(source)) and not os.path.lexists(source):
             return self._matching(source)
-        return self._inside(source) if source.is_dir() else (source,)
+        return self._inside(source) if _is_folder(source) else (source,)
 
     def left_out(self) -> Iterator[Finding]:
         if self._skipped:
@@ -123,10 +123,10 @@ class _Search:
         self.findings.append(Finding(rule=rule, thing=shown(path), what=what, remedy=remedy))
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def _is_folder(entry: Path | os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link to itself: looking into it as a file will say so
+    except OSError:  # a link to itself, a name too long: looking into it as a file will say so
         return False
 
 

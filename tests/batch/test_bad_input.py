@@ -147,6 +147,12 @@ async def test_an_empty_folder_is_said_to_be_empty(media: Path, tmp_path: Path) 
     assert not plan.is_whole
 
 
+async def test_a_name_too_long_for_the_disk_is_said_to_be(media: Path) -> None:
+    plan = await plan_folder([media / LONG_NAME, media / "clip1.mp4"], media / "hero.png", make=kling)
+    assert says(lines(plan), "nnn…nnn", "File name too long", "shorten its path")
+    assert len(plan.ready) == 1
+
+
 async def test_a_pattern_that_matches_nothing_is_said_to(media: Path, tmp_path: Path) -> None:
     plan = await plan_folder(tmp_path / "*.mp4", media / "hero.png", make=kling)
     assert says(lines(plan), "*.mp4", "matches no clips", "Correct the pattern")

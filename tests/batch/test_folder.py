@@ -102,6 +102,13 @@ async def test_lists_of_different_length_are_not_paired_in_order(studio: Path) -
     assert "2 images and 3 clips, which cannot be paired in order" in str(plan.findings)
 
 
+async def test_two_images_of_one_name_each_make_a_job_and_a_warning(studio: Path) -> None:
+    (studio / "a.png").with_suffix(".jpeg").write_bytes((studio / "a.png").read_bytes())
+    plan = await plan_folder(studio / "a.mp4", studio / "a.*", make=kling, pair="name")
+    assert couples(plan) == [("a.jpeg", "a.mp4"), ("a.png", "a.mp4")]
+    assert "2 images have this name (a.jpeg, a.png)" in str(plan.warnings())
+
+
 async def test_the_same_seed_shuffles_alike_and_the_limit_takes_the_first(studio: Path) -> None:
     async def plan(limit: int | None = None) -> list[int]:
         shuffle = Random(7)

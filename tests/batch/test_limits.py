@@ -93,3 +93,13 @@ async def test_a_model_that_nobody_catalogued_goes_with_a_warning(media: Path) -
     assert plan.entries[0].request == ModelRequest("new/thing", {"imageUrl": media / "hero.png", "strength": 0.5})
     assert [group.rule for group in plan.warnings()] == ["unknown model"]
     assert plan.unpriced == 1
+
+
+async def test_a_video_is_no_image_even_where_no_kinds_are_documented(media: Path) -> None:
+    manifest = media / "kinds.csv"
+    manifest.write_text("model,imageUrls\nalibaba/happyhorse-1.1/reference-to-video,clip1.mp4;hero.png;\n")
+    plan = await plan_manifest(manifest)
+    (entry,) = plan.entries
+    assert [finding.rule for finding in entry.findings if finding.refuses] == ["kind of file"]
+    assert entry.characters == (media / "clip1.mp4", media / "hero.png")
+    assert "clip1.mp4: is mp4 by content" in plan.refusals()[0].examples[0]

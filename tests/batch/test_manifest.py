@@ -84,9 +84,8 @@ async def test_equal_keys_of_equal_rows_are_one_job_and_other_keys_are_more(medi
 
 async def test_requests_that_differ_far_behind_their_beginning_are_not_the_same(media: Path) -> None:
     long = "word " * 60
-    rows = "".join(
-        f'{{"image": "hero.png", "video": "clip1.mp4", "elements": [{{"id": "{long}{n}"}}]}}\n' for n in "ab"
-    )
+    same = '"image": "hero.png", "video": "clip1.mp4", "elements": [{"id": 1}]'
+    rows = "".join(f'{{{same}, "prompt": "{long}{n}"}}\n' for n in "ab")
     plan = await planned(media, "long.jsonl", rows)
     assert [entry.twin for entry in plan.entries] == [None, None]
 
@@ -109,3 +108,9 @@ async def test_a_limit_looks_at_no_more_files_than_it_needs(media: Path) -> None
     manifest.write_text("image,video\nhero.png,clip1.mp4\nhero.png,clip2.mp4\n")
     plan = await plan_manifest(manifest, limit=1)
     assert set(plan.facts) == {media / "hero.png", media / "clip1.mp4"}
+
+
+async def test_rows_that_differ_in_orientation_only_are_held_against_limits_of_their_own(media: Path) -> None:
+    rows = "image,video,orientation\nhero.png,twelve.mp4,video\nhero.png,twelve.mp4,image\n"
+    plan = await planned(media, "turned.csv", rows)
+    assert [entry.refused for entry in plan.entries] == [False, True]

@@ -84,5 +84,12 @@ def test_any_name_is_short_printable_and_keeps_its_task_id(clip: str, character:
     assert not set(name) & set('<>:"/\\|?*')
 
 
+@pytest.mark.parametrize("sign", ["x", "é", "舞", "💃"])
+def test_a_long_name_gives_up_the_longest_word_first_and_never_half_a_sign(sign: str) -> None:
+    name = Names().name(evolve(SUBJECT, clip=Path(sign * 300 + ".mp4")))
+    assert LONGEST - len(sign.encode()) < len(name.encode()) <= LONGEST
+    assert name.strip(sign) == "__hero__2013508786110730241.mp4"
+
+
 def test_two_outputs_of_one_name_are_found_whatever_the_case() -> None:
     assert clashes(["a.mp4", "b.mp4", "A.MP4"]) == {"a.mp4"}
