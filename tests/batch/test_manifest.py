@@ -82,10 +82,10 @@ async def test_equal_keys_of_equal_rows_are_one_job_and_other_keys_are_more(medi
     assert plan.is_whole
 
 
-async def test_requests_that_differ_far_behind_their_beginning_are_not_the_same(media: Path) -> None:
+async def test_requests_that_differ_in_their_very_middle_are_not_the_same(media: Path) -> None:
     long = "word " * 60
     same = '"image": "hero.png", "video": "clip1.mp4", "elements": [{"id": 1}]'
-    rows = "".join(f'{{{same}, "prompt": "{long}{n}"}}\n' for n in "ab")
+    rows = "".join(f'{{{same}, "prompt": "{long}{n}{long}"}}\n' for n in "ab")
     plan = await planned(media, "long.jsonl", rows)
     assert [entry.twin for entry in plan.entries] == [None, None]
 
@@ -114,3 +114,9 @@ async def test_rows_that_differ_in_orientation_only_are_held_against_limits_of_t
     rows = "image,video,orientation\nhero.png,twelve.mp4,video\nhero.png,twelve.mp4,image\n"
     plan = await planned(media, "turned.csv", rows)
     assert [entry.refused for entry in plan.entries] == [False, True]
+
+
+async def test_true_is_not_one(media: Path) -> None:
+    plan = await planned(media, "types.jsonl", '{"model": "a/b", "x": 1}\n{"model": "a/b", "x": true}\n')
+    assert [entry.request and repr(entry.request.parameters()) for entry in plan.entries] == ["{'x': 1}", "{'x': True}"]
+    assert [entry.twin for entry in plan.entries] == [None, None]
