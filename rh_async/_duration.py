@@ -49,4 +49,5 @@ def _stated(header: bytes) -> float | None:
     if len(header) < at + layout.size:
         return None
     scale, ticks = layout.unpack_from(header, at)
-    return ticks / scale if scale and ticks else None
+    unknown = 2 ** (8 * layout.size - 32) - 1  # every bit set, as of a film that was still being written
+    return ticks / scale if scale and ticks not in {0, unknown} else None

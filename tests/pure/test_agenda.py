@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from itertools import pairwise
 from math import inf
 from typing import Any
@@ -537,11 +538,15 @@ def test_counts_that_were_asked_for_while_jobs_came_or_went_are_not_believed(cha
 
 
 def test_counts_that_lost_all_trust_while_they_were_on_their_way_are_left_alone_for_five_minutes() -> None:
-    agenda = counting(A)
+    agenda = counting(A, B)
+    agenda.hints.trust = 0.41
     assert agenda.ask(now=0) is COUNTS
-    agenda.hints.refused(now=0)
-    agenda.counted(1, now=1)
-    assert agenda.hints.due == 300
+    agenda.counted(2, now=5)
+    now = until_counts(agenda, now=5)
+    agenda.ended(A, now=now)  # of which the counts had told nothing
+    assert not agenda.hints.believed
+    agenda.counted(1, now=now + 1)
+    assert agenda.hints.due == now + 300
 
 
 def test_counts_that_nobody_may_read_are_asked_for_once_in_five_minutes_and_then_less_and_less() -> None:
@@ -549,6 +554,30 @@ def test_counts_that_nobody_may_read_are_asked_for_once_in_five_minutes_and_then
     fleet.run(300)
     looks = [at for at, task in fleet.asked if task is None]
     assert looks == pytest.approx([0, 300, 900], abs=2)
+
+
+def test_once_the_counts_lose_their_trust_the_gaps_that_were_chosen_in_it_are_shortened() -> None:
+    agenda = counting(A, B)
+    agenda.hints.trust = 0.95
+    now = until_counts(agenda, now=0)
+    agenda.counted(2, now=now)
+    now, question = next_question(agenda, now=now + 60)
+    while question is COUNTS:
+        agenda.counted(2, now=now)
+        now, question = next_question(agenda, now=now)
+    assert isinstance(question, str)
+    agenda.answered(question, now=now)
+    trusting = due(agenda, question)
+    agenda.hints.trust = 0.41
+    agenda.ended(B if question == A else A, now=now + 1)
+    assert not agenda.hints.believed
+    assert due(agenda, question) < trusting
+
+
+def due(agenda: Agenda, task: TaskId) -> float:
+    entry = agenda._watched[task].entry
+    assert entry is not None
+    return entry[0]
 
 
 # --- the bars: fifty in flight, three minutes each, within a factor of one and a half ---------------------------------
@@ -566,17 +595,24 @@ def test_with_counts_to_read_and_run_times_learnt_twenty_requests_notice_an_end_
 
 
 @pytest.mark.parametrize(
-    "counts", [missing, Frozen(), drawn, Strangers(lognormal())], ids=["missing", "frozen", "random", "shared"]
+    "counts",
+    [lambda: missing, Frozen, lambda: drawn, lambda: Strangers(lognormal())],
+    ids=["missing", "frozen", "random", "shared"],
 )
-def test_with_counts_that_tell_nothing_it_costs_little_more_and_ends_are_noticed_in_seconds(counts: Counts) -> None:
-    told = told_by(learnt(lognormal()), counts=counts)
-    assert told.requests <= 28
-    assert told.mean <= 2.6
-    assert told.p99 <= 10
+def test_with_counts_that_tell_nothing_it_costs_little_more_and_ends_are_noticed_in_seconds(
+    counts: Callable[[], Counts],
+) -> None:
+    runs = [
+        told_by(learnt(lognormal(), seed=seed), 400, counts=counts(), chance=random.Random(seed)) for seed in range(3)
+    ]
+    late = [one for told in runs for one in told.late]
+    assert sum(told.requests for told in runs) / len(runs) <= 28
+    assert sum(late) / len(late) <= 2.6
+    assert sorted(late)[int(0.99 * len(late))] <= 10
 
 
 def test_the_first_fifty_jobs_of_all_are_cheap_though_nothing_is_known() -> None:
-    runs = [told_by(Agenda(Pace()), 50, chance=random.Random(seed)) for seed in range(8)]
+    runs = [told_by(Agenda(Pace()), 50, chance=random.Random(seed)) for seed in range(5)]
     assert sum(told.requests for told in runs) / len(runs) <= 32
     assert max(told.mean for told in runs) <= 3
 
@@ -776,4 +812,4 @@ class Timetable(RuleBasedStateMachine):
 
 
 TestTimetable = Timetable.TestCase
-TestTimetable.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
+TestTimetable.settings = settings(max_examples=40, stateful_step_count=50, deadline=None)

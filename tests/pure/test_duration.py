@@ -82,6 +82,12 @@ def test_pictures_that_go_on_to_the_end_hide_no_movie() -> None:
     assert told(FTYP + last_box(b"mdat", box(b"moov", mvhd()))) is None
 
 
+@pytest.mark.parametrize(("version", "ticks"), [(0, 2**32 - 1), (1, 2**64 - 1)])
+def test_a_film_whose_header_says_that_nobody_knows_lasts_nobody_knows_how_long(version: int, ticks: int) -> None:
+    assert told(FTYP + box(b"moov", mvhd(version=version, ticks=ticks))) is None
+    assert told(FTYP + box(b"moov", mvhd(version=version, ticks=ticks - 1))) == (ticks - 1) / 1000
+
+
 def test_a_header_outside_its_movie_is_none() -> None:
     assert told(FTYP + box(b"moov", box(b"trak", bytes(20))) + mvhd()) is None
 

@@ -84,12 +84,20 @@ def test_a_question_that_failed_is_asked_again() -> None:
 
 
 def test_the_jobs_of_others_are_not_looked_for() -> None:
-    hints = looked(53, 53, 53)
+    hints = looked(5, 5, 5)
     assert hints.missing == 0
-    look(hints, 54, now=3)
+    look(hints, 6, now=3)
     assert hints.missing == 0
-    look(hints, 53, now=4)
+    look(hints, 5, now=4)
     assert hints.missing == 1
+
+
+@pytest.mark.parametrize("others", [50, 8])
+def test_where_most_jobs_are_others_the_counts_tell_nothing_and_are_left_alone(others: int) -> None:
+    hints = looked(OURS + others)
+    assert not hints.believed
+    assert hints.suspect() is None
+    assert hints.due == 300
 
 
 def test_an_end_that_the_counts_have_told_of_is_not_counted_again() -> None:
@@ -116,7 +124,7 @@ def test_every_end_that_was_hinted_at_earns_trust_and_it_never_becomes_certainty
 
 
 def test_a_search_in_vain_costs_trust_and_whoever_is_gone_was_not_ours() -> None:
-    hints = looked(13, 12)
+    hints = looked(5, 4)
     before = hints.trust
     asked = ask(hints, now=1, ended=set())
     assert set(asked) <= {A, B, C}
@@ -124,7 +132,7 @@ def test_a_search_in_vain_costs_trust_and_whoever_is_gone_was_not_ours() -> None
         hints.cleared(task, now=1)
     assert hints.trust < before
     assert hints.missing == 0
-    look(hints, 12, now=2)
+    look(hints, 4, now=2)
     assert hints.missing == 0
 
 
