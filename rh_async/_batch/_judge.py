@@ -56,8 +56,9 @@ async def judged(drafts: Sequence[Draft], findings: Iterable[Finding], prober: P
 
 
 def _files(drafts: Sequence[Draft]) -> dict[Path, None]:
-    requests = {id(draft.request): draft.request for draft in drafts}.values()
-    return {media.path: None for request in requests if request is not None for media in request.media()}
+    requests = (draft.request for draft in drafts if draft.request is not None)
+    alike = {_judged_by(request): request for request in requests}.values()
+    return {media.path: None for request in alike for media in request.media()}
 
 
 def _plan(drafts: Sequence[Draft], findings: tuple[Finding, ...], seen: Mapping[Path, Facts | Finding]) -> Plan:

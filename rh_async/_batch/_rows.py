@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, get_args
@@ -190,12 +191,14 @@ def _form(model: object) -> _Form | Problem:
     return Problem("unknown model", f"{brief(model)} is no model", remedy, "model")
 
 
+@cache
 def _motion_form(model: str) -> _Form:
     build = _OTHERS.get(model, lambda **fields: KlingMotionControl(model=model, **fields))  # type: ignore[arg-type]
     names = _PAIR if model in _OTHERS else _KLING_3 if model.startswith("kling-v3.0") else _KLING_2
     return _Form(model, {name: _READ[name] for name in names | {"webhook_url"}}, _PAIR, build)
 
 
+@cache
 def _endpoint_form(endpoint: str) -> _Form:
     model = model_of(endpoint)
     params = model.params if model else {}
