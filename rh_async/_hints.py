@@ -41,20 +41,22 @@ class Hints:
     missing: int = field(default=0, init=False)
     share: float = field(default=_FIRST_SHARE, init=False)
     _others: int | None = field(default=None, init=False)  #: how many more tasks the account has: other programs'
+    _ours_of_all: float = field(default=1.0, init=False)  #: the share of the account's tasks that this session watches
     _doubt: float = field(default=_FIRST_DOUBT, init=False)
     _search: Search | None = field(default=None, init=False)
 
     @property
     def believed(self) -> float:
-        """How likely an end is to show in the counts; 0 while they are not believed."""
-        return self.trust if self.trust >= _LEAST_TRUST else 0.0
+        """How likely an end is to show in the counts and to be one of ours; 0 while they are not believed."""
+        believed = self.trust * self._ours_of_all
+        return believed if believed >= _LEAST_TRUST else 0.0
 
     # --- the counts --------------------------------------------------------------------------------------------------
 
     def look(self) -> None:
         """The counts are asked for: if they were not believed, they have another chance."""
         if not self.believed:
-            self.trust, self._others, self.quiet_at = _NEXT_TRUST, None, -inf
+            self.trust, self._others, self._ours_of_all, self.quiet_at = _NEXT_TRUST, None, 1.0, -inf
 
     def counted(self, total: int, ours: int, suspects: Callable[[], Iterable[Suspect]], *, now: float) -> None:
         """Take the counts.
@@ -64,14 +66,17 @@ class Hints:
         """
         if self._others is None or total > ours + self._others:
             self._others = total - ours
+            self._ours_of_all = min(1.0, ours / total) if total > 0 else 1.0
         known, self.missing = self.missing, ours + self._others - total
         if not self.missing:
             self.quiet_at = now
         if self.missing > known:
-            self._search = Search.among(suspects(), chance=self._chance(ours))
+            self._search = Search.among(suspects(), chance=self.believed)
         if self.missing < known:  # somebody seemed to be gone, and was not
             self._lose_trust(now)
         self._judge(now)
+        if not self.believed and self.due < now + self._doubt / 2.0:
+            self._doubted(now)
 
     def refused(self, *, now: float) -> None:
         """The counts cannot be had."""
@@ -118,10 +123,6 @@ class Hints:
 
     # --- trust -------------------------------------------------------------------------------------------------------
 
-    def _chance(self, ours: int) -> float:
-        """How likely an end that the counts tell of is one of ours."""
-        return self.trust * ours / max(ours, ours + (self._others or 0), 1)
-
     def _judge(self, now: float) -> None:
         """End a search that found what it looked for, or never will: then whatever is gone was not ours."""
         if self.missing and self._search is not None and self._search.in_vain:
@@ -137,8 +138,8 @@ class Hints:
             self._lose_trust(now, (self.quiet_at - seen_at) / (now - seen_at))
 
     def _lose_trust(self, now: float, blame: float = 1.0) -> None:
-        self.trust *= 1.0 - _LOSS * blame
-        if not self.believed:
+        was, self.trust = self.believed, self.trust * (1.0 - _LOSS * blame)
+        if was and not self.believed:
             self._doubted(now)
 
     def _doubted(self, now: float) -> None:

@@ -7,6 +7,8 @@ smoothed by no more than a handful of samples allows; two humps stay two. Told e
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable
 from itertools import accumulate, pairwise
 from math import erf, exp, inf, log, sqrt
 from typing import Final
@@ -29,6 +31,17 @@ def _bin(seconds: float) -> int:
 
 def _normal(value: float) -> float:
     return 0.5 * (1.0 + erf(value / sqrt(2.0)))
+
+
+def _continued(shares: list[float], still: Iterable[float]) -> list[float]:
+    """The same shares, with each job that still runs shared out over what may come after its age (Efron 1967)."""
+    running = Counter(map(_bin, still))
+    left, factor, grown = sum(shares), 1.0, []
+    for spot, share in enumerate(shares):
+        grown.append(share * factor)
+        left = max(left - share, 1e-9)
+        factor += running[spot] / left
+    return grown
 
 
 def _prior() -> list[float]:
@@ -58,15 +71,18 @@ class RunTimes:
     def __attrs_post_init__(self) -> None:
         self._tabulate()
 
-    def learn(self, seconds: float) -> None:
-        """Take one job that ended."""
+    def learn(self, seconds: float, still: Iterable[float] = ()) -> None:
+        """Take one job that ended.
+
+        :param still: the ages of those that have not: the first to end are the shortest, and not the measure of all.
+        """
         keep = 1.0 - 1.0 / _MEMORY
         self._counts = [count * keep for count in self._counts]
         self._counts[_bin(seconds)] += 1.0
         self._weight = self._weight * keep + 1.0
         self.ends += 1
         if self.ends < 20 or self.ends % 8 == 0:
-            self._tabulate()
+            self._tabulate(still)
 
     def quantile(self, share: float) -> float:
         """The run time that this share of all jobs does not exceed."""
@@ -98,8 +114,8 @@ class RunTimes:
 
     # --- the table ---------------------------------------------------------------------------------------------------
 
-    def _tabulate(self) -> None:
-        shares = self._smoothed()
+    def _tabulate(self, still: Iterable[float] = ()) -> None:
+        shares = _continued(self._smoothed(), still)
         below = [0.0, *accumulate(shares)]
         total = below[-1] * (1.0 + 1e-9)  # so that the last logarithm is finite
         self._survival = [1.0 - one / total for one in below]
@@ -174,15 +190,19 @@ class Experience:
     scaled: RunTimes = field(factory=RunTimes, init=False)
     _seconds: float = field(default=0.0, init=False)  #: of driving video, all that was learnt from
 
-    def learn(self, run_time: float, driving: float | None) -> None:
+    def learn(
+        self, run_time: float, driving: float | None, still: Iterable[tuple[float, float | None]] = ()
+    ) -> None:
         """Take one job that ended.
 
         :param run_time: in seconds.  :param driving: seconds of driving video, where known.
+        :param still: the same of those that have not ended.
         """
-        self.plain.learn(run_time)
+        running = list(still)
+        self.plain.learn(run_time, (age for age, _ in running))
         if driving:
             self._seconds += driving
-            self.scaled.learn(run_time * _USUAL / driving)
+            self.scaled.learn(run_time * _USUAL / driving, (age * _USUAL / long for age, long in running if long))
 
     def of(self, driving: float | None) -> Expectation:
         """What to expect of a job.
