@@ -1,6 +1,7 @@
-"""The plan of many jobs: what would be asked for, what is refused and why, what it would cost. Nothing is sent here.
+"""Many jobs: planned first (what would be asked for, what is refused and why, what it would cost), then run.
 
 A plan is a value. Making one looks at every file once; every problem of every input is gathered, none stops the rest.
+A run reaches the session through `Carrier` alone.
 """
 
 from ._entries import Entry, Plan, Refusal
@@ -9,22 +10,28 @@ from ._findings import Finding, Unfit
 from ._folder import Make, plan_folder
 from ._manifest import plan_manifest
 from ._names import Names, Subject
+from ._outcomes import BatchOutcome
 from ._pairs import Pair
 from ._prices import Price
 from ._probe import probe
 from ._prober import Prober
+from ._standing import Cause, Oldest, Standing
 
 __all__ = [
+    "BatchOutcome",
+    "Cause",
     "Entry",
     "Facts",
     "Finding",
     "Make",
     "Names",
+    "Oldest",
     "Pair",
     "Plan",
     "Price",
     "Prober",
     "Refusal",
+    "Standing",
     "Subject",
     "Unfit",
     "plan_folder",

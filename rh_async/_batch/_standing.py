@@ -1,0 +1,81 @@
+"""How a batch stands at one moment, as plain values for whoever shows it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from attrs import frozen
+
+from rh_async._types import TaskId
+
+
+@frozen(kw_only=True)
+class Oldest:
+    """A job that has long been in flight.
+
+    :param name: its clip and its character.
+    :param age: seconds since the server accepted it.
+    :param eta: seconds it will probably still take; None where nothing is known.
+    """
+
+    name: str
+    task_id: TaskId
+    age: float
+    eta: float | None
+
+
+@frozen(kw_only=True)
+class Cause:
+    """What went wrong more than once, or once.
+
+    :param sentence: the kind of trouble.  :param example: one of them, in its own words.
+    """
+
+    sentence: str
+    count: int
+    example: str
+
+
+@frozen(kw_only=True)
+class Standing:
+    """How a batch stands. Every entry of the plan that can be sent is in exactly one of the counts.
+
+    :param planned: all entries that can be sent.
+    :param waiting: not begun.
+    :param uploading: begun, and not with the server yet.
+    :param in_flight: with the server.  :param limit: how many may be.
+    :param saving: over, and on the way to disk.
+    :param saved: see `BatchOutcome.state` for this and the following.
+    :param oldest: the longest in flight, at most eight.
+    :param uploaded_bytes: of the session, so far.  :param downloaded_bytes: likewise.
+    :param questions: how many the session has asked.
+    :param spent: what jobs cost for certain, in ``currency``.
+    :param reserved: what others will cost by the list, or may have cost.
+    :param errors: by kind, the most frequent first, at most eight.
+    :param time_left: seconds until all is done, as (low, middle, high): four in five end between the outer two. None
+        where nothing is known of run times.
+    """
+
+    planned: int
+    waiting: int
+    uploading: int
+    in_flight: int
+    limit: int
+    saving: int
+    saved: int
+    kept: int
+    failed: int
+    refused: int
+    uncertain: int
+    unsaved: int
+    withheld: int
+    oldest: tuple[Oldest, ...]
+    uploaded_bytes: int
+    downloaded_bytes: int
+    questions: int
+    spent: Decimal
+    reserved: Decimal
+    currency: str
+    budget: Decimal | None
+    errors: tuple[Cause, ...]
+    time_left: tuple[float, float, float] | None
