@@ -97,6 +97,29 @@ def test_one_stray_end_among_many_alike_widens_nothing(stray: float) -> None:
         assert with_stray.quantile(share) == pytest.approx(without.quantile(share), rel=0.05)
 
 
+def test_the_first_to_end_are_the_shortest_and_those_that_still_run_say_so() -> None:
+    ends = sorted(drawn(lognormal(400, 0.3), 50))
+    naive, told = RunTimes(), RunTimes()
+    for order, end in enumerate(ends[:10], start=1):
+        naive.learn(end)
+        told.learn(end, [end] * (50 - order))
+    assert naive.quantile(0.5) < 320
+    assert told.quantile(0.5) == pytest.approx(400, rel=0.2)
+
+
+@given(ends=st.lists(seconds, min_size=1, max_size=5), still=st.lists(seconds, max_size=20))
+@settings(max_examples=30, deadline=None)
+def test_however_long_others_still_run_the_table_holds(ends: list[float], still: list[float]) -> None:
+    times = RunTimes()
+    for end in ends:
+        times.learn(end, still)
+    surviving = [times.survival(age) for age in AGES]
+    assert surviving[0] == 1.0
+    assert all(before >= after >= 0.0 for before, after in pairwise(surviving))
+    assert all(times.next_look(age, 0.45) > age for age in AGES)
+    assert all(times.remaining(age) >= 0.0 for age in AGES)
+
+
 def test_servers_change_and_what_came_last_counts_most() -> None:
     times = of([*drawn(lognormal(60, 0.1), 200), *drawn(lognormal(240, 0.1), 400)])
     assert times.quantile(0.5) == pytest.approx(240, rel=0.15)
