@@ -125,6 +125,12 @@ def test_servers_change_and_what_came_last_counts_most() -> None:
     assert times.quantile(0.5) == pytest.approx(240, rel=0.15)
 
 
+def test_after_thousands_of_ends_the_latest_still_count_most() -> None:
+    times = of([*drawn(lognormal(60, 0.1), 7000), *drawn(lognormal(240, 0.1), 600)])
+    assert times.ends == 7600
+    assert times.quantile(0.3) == pytest.approx(240, rel=0.15)
+
+
 def test_a_table_is_summed_up_by_its_median_and_by_what_one_in_ten_exceeds() -> None:
     times = of(drawn(lognormal(180, 0.4), 200))
     summary = RunTime.of(times)
