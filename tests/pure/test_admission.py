@@ -64,7 +64,7 @@ def test_a_number_stays_a_hard_ceiling_whatever_the_account_says_and_accepts() -
     admission = filled(5, jobs=5)
     admission.told(50, now=0)
     assert let_in(admission, now=1e9) == 0
-    assert admission.window == 5
+    assert admission.window == admission.limit == 5
 
 
 def test_an_account_that_takes_fewer_than_the_number_is_heeded() -> None:

@@ -273,6 +273,25 @@ def test_with_more_jobs_than_the_budget_has_questions_every_gap_is_stretched_ali
     assert min(looks.values()) >= max(looks.values()) - 2
 
 
+def test_gaps_that_are_stretched_leave_room_for_whoever_is_woken() -> None:
+    agenda = alone(*(TaskId(f"t{n}") for n in range(50)), questions_per_second=1, open_questions=100)
+    now = 0.0
+    while now < 600:
+        now, question = next_question(agenda)
+        assert isinstance(question, str)
+        agenda.answered(question, now=now)
+    for n in range(20):
+        woken, since = TaskId(f"t{n}"), now
+        agenda.wake(woken, now=now)
+        while True:
+            now, question = next_question(agenda)
+            assert isinstance(question, str)
+            agenda.answered(question, now=now)
+            if question == woken:
+                break
+        assert now - since <= 10  # unstretched, the whole row would be asked about first: 44 s
+
+
 @pytest.mark.parametrize("counts", [None, Frozen(), drawn, missing], ids=["true", "frozen", "random", "missing"])
 def test_on_a_small_budget_looking_at_the_counts_keeps_nobody_waiting(counts: Counts | None) -> None:
     agenda = learnt(lognormal(), pace=Pace(questions_per_second=0.5))
