@@ -20,6 +20,8 @@ The front door: names only. Behind it the floors, each looking down and never up
     emulator                                                         stands apart, knows nothing of the rest
 """
 
+import typing
+
 from ._agenda import Pace
 from ._codes import CHINA_SITE, GLOBAL_SITE
 from ._job import Job
@@ -36,6 +38,7 @@ from .errors import (
     AtCapacity,
     AuthenticationFailed,
     BalanceExhausted,
+    BudgetReached,
     ConfigurationError,
     ContentRefused,
     InvalidRequest,
@@ -63,6 +66,9 @@ from .errors import (
 )
 from .motion import CharacterMotionTransfer, DreamActor, KlingMotionControl
 
+if typing.TYPE_CHECKING:
+    from ._batch import Batch, BatchOutcome, Names, Plan, Standing, plan_folder, plan_manifest
+
 __all__ = [
     "CHINA_SITE",
     "GLOBAL_SITE",
@@ -71,6 +77,9 @@ __all__ = [
     "AtCapacity",
     "AuthenticationFailed",
     "BalanceExhausted",
+    "Batch",
+    "BatchOutcome",
+    "BudgetReached",
     "CharacterMotionTransfer",
     "ConfigurationError",
     "ContentRefused",
@@ -88,6 +97,7 @@ __all__ = [
     "MediaRefused",
     "ModelRequest",
     "ModelUnavailable",
+    "Names",
     "NeverArrived",
     "NoAnswer",
     "NotFound",
@@ -95,6 +105,7 @@ __all__ = [
     "Outcomes",
     "Output",
     "Pace",
+    "Plan",
     "RHError",
     "RateLimited",
     "Record",
@@ -109,6 +120,7 @@ __all__ = [
     "Session",
     "SessionError",
     "Snapshot",
+    "Standing",
     "State",
     "Statistics",
     "SubmitUnknown",
@@ -118,4 +130,17 @@ __all__ = [
     "UnreadableAnswer",
     "Upload",
     "Usage",
+    "plan_folder",
+    "plan_manifest",
 ]
+
+_OF_THE_BATCH = frozenset({"Batch", "BatchOutcome", "Names", "Plan", "Standing", "plan_folder", "plan_manifest"})
+"""Loaded when they are named: planning knows manifests and price lists, which whoever submits a job never needs."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _OF_THE_BATCH:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import _batch  # noqa: PLC0415 - as said above
+
+    return getattr(_batch, name)

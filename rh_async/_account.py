@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import anyio
 from attrs import define, evolve
 
 from ._poller import Poller
 from ._protocol import (
+    Quote,
     decode_account,
     decode_cancel,
+    decode_price,
     decode_queue_status,
     encode_account,
     encode_cancel,
+    encode_price,
     encode_queue_status,
 )
 from ._transport import Transport
@@ -49,6 +54,14 @@ class AccountDesk:
             running=wallet.running if queue.running is None else queue.running,
             queued=queue.queued,
         )
+
+    async def price(self, endpoint: str, body: Mapping[str, Any]) -> Quote:
+        """What a submit of this body would cost.
+
+        :raises ApiError: the server has no price for it, or would not take it.
+        :raises RHError: the server cannot be asked.
+        """
+        return await self._transport.persist(partial(self._transport.ask, encode_price(endpoint, body), decode_price))
 
     async def cancel(self, task_id: TaskId) -> Snapshot:
         """Ask that a task be stopped, then ask what became of it: a request, never a guarantee.

@@ -36,6 +36,10 @@ _FRESH_LINKS = 3
 _UNSAFE = re.compile(r"[^0-9A-Za-z]+")
 
 
+Naming = Callable[[TaskId, int, Output], str]
+"""Names one output of a task, by its place among them."""
+
+
 class _Sink(Protocol):
     async def write(self, data: bytes, /) -> object: ...
 
@@ -66,9 +70,12 @@ class Downloads:
     session_id: str = field(factory=lambda: uuid4().hex[:12])
     _parts: count[int] = field(factory=count, init=False)
 
-    async def save(self, result: Result, folder: Path, *, overwrite: bool) -> tuple[Path, ...]:
+    async def save(
+        self, result: Result, folder: Path, *, overwrite: bool, name: Naming | None = None
+    ) -> tuple[Path, ...]:
         """Bring every output to disk, in order.
 
+        :param name: names each; by default task and place do.
         :param overwrite: whether a file that is there already is fetched again; a file only ever appears whole.
         :raises SaveError: the disk refused.
         :raises RHError: an output could not be fetched.
@@ -76,7 +83,8 @@ class Downloads:
         await _on_disk(folder, result.task_id, lambda: folder.mkdir(parents=True, exist_ok=True))
         paths = []
         for index, output in enumerate(result.outputs):
-            wish = _Wish(result.task_id, index, output.type, folder / _name(result.task_id, index, output))
+            target = folder / (name or _name)(result.task_id, index, output)
+            wish = _Wish(result.task_id, index, output.type, target)
             if overwrite or not await _on_disk(wish.target, wish.task_id, wish.target.exists):
                 await self._bring(wish, output)
             paths.append(wish.target)

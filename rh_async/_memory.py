@@ -47,6 +47,21 @@ class Wish:
     folder: Path | None = None
 
 
+@frozen(kw_only=True)
+class Earlier:
+    """What is known of a submission before it is made.
+
+    :param sha256s: of its local files.
+    :param record: its last attempt, None where there is none or no journal.
+    :param outcome: how that ended: a result, the job's error, the refusal, or that nobody knows. None while it runs.
+    """
+
+    key: str
+    sha256s: Mapping[Path, str]
+    record: Record | None = None
+    outcome: Result | RHError | None = None
+
+
 @define(eq=False, kw_only=True)
 class Memory:
     """What one session knows of its submissions.
@@ -82,6 +97,25 @@ class Memory:
             del self._carried[job.key]
         self._carried[job.key] = job
         return self.journal is None or await self._claim(self.journal, job, request, wish)
+
+    async def earlier(self, request: Request, key: str | None, sha256s: Mapping[Path, str]) -> Earlier:
+        """What is known of a submission, without touching it.
+
+        :param key: None for the derived one.
+        :raises JournalError: the journal cannot be used.
+        """
+        name = key or _derived(request, sha256s)
+        record = None if self.journal is None else await self.journal.find(name)
+        return Earlier(
+            key=name, sha256s=sha256s, record=record, outcome=None if record is None else self._known_end(record)
+        )
+
+    def _known_end(self, record: Record) -> Result | RHError | None:
+        if record.state is State.UNCERTAIN:
+            return uncertain(record)
+        if record.state is State.REFUSED:
+            return _refusal(record)
+        return self.outcome(record) if record.state in {State.SETTLED, State.SAVED} else None
 
     async def _claim(self, journal: Journal, job: Job, request: Request, wish: Wish) -> bool:
         fresh = _fresh(job.key or "", request, wish)
@@ -254,6 +288,13 @@ def _run_time(record: Record) -> float:
 
 def _facts(error: RHError) -> tuple[str, str, str]:
     return type(error).__name__, error.code, error.message
+
+
+def _refusal(record: Record) -> RHError:
+    name, code, message = record.error or ("ApiError", "", "it was refused")
+    kind = getattr(errors, name, errors.ApiError)
+    known = isinstance(kind, type) and issubclass(kind, errors.ApiError | errors.LocalRefusal)
+    return (kind if known else errors.ApiError)(message, phase="submit", code=code, key=record.key)
 
 
 def _error(record: Record) -> JobError:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from attrs import frozen
@@ -26,6 +27,14 @@ class Stored:
 
     file_name: str
     url: str
+
+
+@frozen
+class Quote:
+    """What the server says that a request would cost (contract 6)."""
+
+    amount: Decimal
+    currency: str
 
 
 def encode_submit(endpoint: str, body: Mapping[str, Any]) -> Call:
@@ -57,6 +66,11 @@ def encode_cancel(api_key: str, task_id: TaskId) -> Call:
     """Ask that a task be stopped; only the v1 family can (contract 6)."""
     body = _json({"apiKey": api_key, "taskId": task_id})
     return Call(route=Route.CANCEL, method="POST", path="/task/openapi/cancel", body=body)
+
+
+def encode_price(endpoint: str, body: Mapping[str, Any]) -> Call:
+    """Ask what a submit of the same body would cost; it buys nothing (contract 6)."""
+    return Call(route=Route.PRICE, method="POST", path=f"/openapi/v2/price-preview/{endpoint}", body=_json(body))
 
 
 def _json(body: Mapping[str, Any]) -> bytes:
@@ -154,6 +168,21 @@ def decode_queue_status(answer: Answer) -> Account:
         running=_count(data.get("runningCount")),
         queued=_count(data.get("queuedCount")),
     )
+
+
+def decode_price(answer: Answer) -> Quote:
+    """Read what a request would cost.
+
+    :raises RHError: it was refused, or nobody can read it.
+    """
+    wire = _read(answer, Route.PRICE)
+    if wire.refusal:
+        raise api_error(wire.refusal, wire.words, Route.PRICE, answer=answer)
+    body = json_object(answer.body) or {}
+    amount, currency = number(body.get("estimatedPrice")), text(body.get("currency"))
+    if amount is None or not currency:
+        raise errors.UnreadableAnswer("the answer names no price", body=answer.body, phase=Route.PRICE.value)
+    return Quote(amount, currency)
 
 
 def decode_cancel(answer: Answer) -> bool:

@@ -22,20 +22,20 @@ from attrs import define, field
 from ._account import AccountDesk
 from ._admission import Admission
 from ._agenda import Agenda, Pace
-from ._downloads import Downloads
+from ._downloads import Downloads, Naming
 from ._flight import Flight
 from ._job import Job, outcome_of
 from ._journal import Journal
-from ._memory import Memory
-from ._observer import Observer
+from ._memory import Earlier, Memory, Wish
+from ._observer import Observer, Traffic
 from ._poller import Poller
-from ._protocol import CURRENCIES
+from ._protocol import CURRENCIES, Quote
 from ._recovery import Recovery
 from ._request import Request
 from ._statistics import RunTime, Statistics, mean_and_p99
 from ._submissions import Submissions
 from ._transport import Transport
-from ._types import Account, Output, Result, Snapshot, TaskId
+from ._types import Account, Output, Result, Snapshot, TaskId, Upload
 from ._uploads import Uploads
 from .errors import JournalError, NoAnswer, RHError, SessionError
 from .events import Changed, Settled
@@ -326,14 +326,66 @@ class Services:
             return
         raise NoAnswer("nothing could be learnt of the cancellation", phase="cancel", task_id=job.task_id)
 
-    async def save(self, result: Result, folder: Path, *, overwrite: bool = False) -> tuple[Path, ...]:
+    async def save(
+        self, result: Result, folder: Path, *, overwrite: bool = False, name: Naming | None = None
+    ) -> tuple[Path, ...]:
         """Bring a result to disk, and write that down.
 
         :raises RHError: it could not be.
         """
-        paths = await self.downloads.save(result, folder, overwrite=overwrite)
+        paths = await self.downloads.save(result, folder, overwrite=overwrite, name=name)
         await self.memory.saved(result.task_id, paths)
         return paths
+
+    async def price(self, request: Request) -> Quote:
+        """What the server says that a request would cost; what it needs uploaded goes up.
+
+        :raises RHError: nothing could be learnt.
+        """
+        uploads: dict[Path | Upload, Upload] = {given: await self.uploads.renewed(given) for given in request.uploads()}
+        for one in request.media():
+            uploads[one.path] = await self.uploads.bring(one)
+        return await self.desk.price(request.endpoint, request.wire(uploads.__getitem__))
+
+    # --- what a batch asks for ---------------------------------------------------------------------------------------
+
+    async def earlier(self, request: Request, key: str | None) -> Earlier:
+        """What is known of a submission before it is made.
+
+        :raises MediaRefused: a file cannot be read, or is not what its field takes.
+        :raises JournalError: the journal cannot be used.
+        """
+        contents = {one.path: await self.uploads.content(one) for one in request.media()}
+        return await self.memory.earlier(request, key, {path: one.sha256 for path, one in contents.items()})
+
+    def begin(self, request: Request, wish: Wish) -> Job:
+        """Take a job in and return at once.
+
+        :raises RHError: the session is not to be used.
+        """
+        self.check()
+        job = self.new_job(request, key=wish.key)
+        self.submissions.start(job, wish)
+        return job
+
+    def withdraw(self, job: Job) -> None:
+        """Stop a job whose POST has not left; harmless for any other."""
+        self.submissions.withdraw(job)
+
+    @property
+    def window(self) -> int:
+        """How many jobs may be under way at once, from upload to settlement."""
+        return self.submissions.window
+
+    @property
+    def hungry(self) -> list[Callable[[], object]]:
+        """Called when more jobs could be carried."""
+        return self.submissions.hungry
+
+    @property
+    def traffic(self) -> Traffic:
+        """How many bytes of media have moved."""
+        return self.tell.traffic
 
     async def _leave_as_told(self) -> None:
         """Cancel what runs, or wait for it, if that is how the session is to be left."""

@@ -7,10 +7,11 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, get_args
+from typing import TYPE_CHECKING, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from attrs import evolve
@@ -32,6 +33,9 @@ from ._transport import SSL, Retry, Timeouts, TraceConfig, Transport
 from ._types import Account, Result, Snapshot, TaskId, Upload
 from .errors import ConfigurationError, RequestRefused, SessionError
 from .events import Event, Waiting
+
+if TYPE_CHECKING:
+    from ._batch import Batch, Names, Plan, Price  # loaded only by a session that runs one
 
 _API_SUFFIX = "/openapi/v2"  # the vendor's own plug-in writes it into its address (contract 1.4)
 
@@ -195,6 +199,48 @@ class Session:
                 check=self._open,
             )
         )
+
+    def batch(
+        self,
+        plan: Plan,
+        out: str | os.PathLike[str],
+        *,
+        names: Names | None = None,
+        budget: Decimal | float | None = None,
+        retry_failed: bool = False,
+    ) -> Batch:
+        """Run a plan, and iterate over how its entries end; nothing starts before the first is asked for.
+
+        With a journal, the same plan run again continues: what is done is not redone, what runs is not resubmitted. The
+        network's trouble is waited out; the account's, the disk's and a reached budget start nothing more, and what
+        runs is finished. Without a journal nothing of that is remembered: every run buys everything.
+
+        :param out: the folder for outputs; ``batch.jsonl`` in it gets a line per outcome.
+        :param names: names them.
+        :param budget: what the batch may cost, with what earlier runs into ``out`` bought of it, in the price list's
+            currency. A job without a known price is not started then. What a result cost in another currency cannot be
+            compared: its list price counts.
+        :param retry_failed: whether what failed or was refused before is submitted, and paid, once more.
+        :raises ConfigurationError: the budget is no amount.
+        :raises SessionError: the session is not open here.
+        """
+        from ._batch import Batch  # noqa: PLC0415 - as above
+
+        limit = None if budget is None else Decimal(str(budget))
+        folder = (_folder(out) or Path()).absolute()
+        return Batch(plan, folder, carrier=self._open(), names=names, budget=limit, retry_failed=retry_failed)
+
+    async def price(self, request: Request) -> Price:
+        """What the server says that a request would cost; nothing is bought. What it needs uploaded goes up.
+
+        :raises ApiError: the server has no price for it, or would not take it.
+        :raises RHError: nothing could be learnt.
+        """
+        from ._batch import Price  # noqa: PLC0415 - as above
+
+        services = self._open()
+        quote = await services.lend(partial(services.price, request))
+        return Price(quote.amount, quote.currency)
 
     def watch(self, task_id: str) -> Job:
         """Attach to a task submitted elsewhere, or by an earlier session; it takes no place in ``in_flight``.

@@ -22,6 +22,7 @@ class Route(Enum):
     UPLOAD = "upload"
     ACCOUNT = "account"
     CANCEL = "cancel"
+    PRICE = "price"
 
 
 @frozen(kw_only=True)

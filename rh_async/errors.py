@@ -7,7 +7,8 @@
     │   ├── ConfigurationError             the session's settings or the API key
     │   ├── RequestRefused                 a field of a request
     │   ├── KeyInUse                       a key that was submitted under another API key
-    │   └── MediaRefused                   a local file
+    │   ├── MediaRefused                   a local file
+    │   └── BudgetReached                  a batch's budget
     ├── SessionError (RuntimeError)        the session is not open, or belongs to another loop
     ├── TransportError (ConnectionError)
     │   ├── NeverArrived                   no byte of the request left: harmless to repeat
@@ -128,6 +129,12 @@ class MediaRefused(LocalRefusal):
     """A local file is missing, unreadable, or not what the model takes."""
 
     advice = "Give another file; nothing was submitted."
+
+
+class BudgetReached(LocalRefusal):
+    """What a batch may cost does not cover its next job."""
+
+    advice = "Nothing more was submitted; what runs goes on. The same command with a larger budget continues."
 
 
 class SessionError(RHError, RuntimeError):

@@ -15,9 +15,11 @@ from ._pairs import Pair
 from ._prices import Price
 from ._probe import probe
 from ._prober import Prober
+from ._run import Batch
 from ._standing import Cause, Oldest, Standing
 
 __all__ = [
+    "Batch",
     "BatchOutcome",
     "Cause",
     "Entry",

@@ -77,8 +77,8 @@ class Names:
     def name(self, subject: Subject) -> str:
         """A safe name of at most `LONGEST` bytes, in which the task id stays whole."""
         words = {
-            "clip": _stem(subject.clip),
-            "character": _stem(subject.character),
+            "clip": stem_of(subject.clip),
+            "character": stem_of(subject.character),
             "model": _safe(subject.model),
             "key": _safe(subject.key or ""),
             "task_id": _safe(subject.task_id),
@@ -106,7 +106,8 @@ def clashes(names: Iterable[str]) -> frozenset[str]:
     return frozenset(twice)
 
 
-def _stem(value: MediaValue | None) -> str:
+def stem_of(value: MediaValue | None) -> str:
+    """What a file or link is called, safely, without its suffix."""
     if value is None:
         return "none"
     if isinstance(value, Upload):

@@ -52,7 +52,14 @@ def test_the_list_holds_every_name_the_front_door_brings_in() -> None:
     there = {
         name for name, value in vars(rh_async).items() if not name.startswith("_") and not isinstance(value, ModuleType)
     }
-    assert set(rh_async.__all__) == there
+    assert set(rh_async.__all__) == there | rh_async._OF_THE_BATCH
+
+
+def test_what_only_batches_need_is_loaded_when_it_is_named() -> None:
+    code = "import sys, rh_async; print('rh_async._batch' in sys.modules, rh_async.Plan.__name__)"
+    assert in_a_fresh_process(code).split() == ["False", "Plan"]
+    with pytest.raises(AttributeError, match="no attribute 'Plane'"):
+        _ = rh_async.Plane
 
 
 @pytest.mark.parametrize("name", rh_async.__all__)

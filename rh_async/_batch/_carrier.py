@@ -1,0 +1,55 @@
+"""What a run asks of the session that carries it. This is all it knows of sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from anyio.abc import TaskGroup
+
+from rh_async._downloads import Naming
+from rh_async._job import Job
+from rh_async._memory import Earlier, Wish
+from rh_async._observer import Traffic
+from rh_async._request import Request
+from rh_async._statistics import Statistics
+from rh_async._types import Result
+
+
+class Carrier(Protocol):
+    """An open session."""
+
+    tasks: TaskGroup
+
+    @property
+    def window(self) -> int:
+        """How many jobs may be under way at once, from upload to settlement."""
+
+    @property
+    def hungry(self) -> list[Callable[[], object]]:
+        """Where to be called when more could be carried."""
+
+    @property
+    def traffic(self) -> Traffic:
+        """How many bytes of media have moved."""
+
+    def check(self, *, asking: bool = True) -> None:
+        """Raise where the session is not to be used."""
+
+    def statistics(self) -> Statistics:
+        """Say how it stands."""
+
+    async def earlier(self, request: Request, key: str | None) -> Earlier:
+        """Say what is known of a submission before it is made."""
+
+    def begin(self, request: Request, wish: Wish) -> Job:
+        """Take a job in."""
+
+    def withdraw(self, job: Job) -> None:
+        """Stop a job whose POST has not left."""
+
+    async def save(
+        self, result: Result, folder: Path, *, overwrite: bool = False, name: Naming | None = None
+    ) -> tuple[Path, ...]:
+        """Bring a result to disk, and write that down."""

@@ -1,0 +1,266 @@
+"""Carries one entry at a time from what is known of it to its outcome: looked up, bought if need be, brought to disk.
+
+What must not be bought twice is decided here by what the journal has of it, and once more by the session at the claim.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Hashable
+from pathlib import Path
+
+import anyio
+from attrs import define, evolve, field
+
+from rh_async._job import Job
+from rh_async._memory import Earlier, Wish
+from rh_async._records import FREE, State
+from rh_async._types import Result
+from rh_async.errors import BudgetReached, JobCancelled, JobError, RHError, SubmitUnknown
+
+from ._carrier import Carrier
+from ._entries import Entry
+from ._money import Money
+from ._outcomes import BatchOutcome
+from ._shelf import Shelf
+from ._sorting import ending_of, passes, reason_of
+from ._troubles import Troubles
+
+log = logging.getLogger(__name__)
+
+_SAVED_AT_ONCE = 8
+_FIRST_WAIT, _LONGEST_WAIT = 5.0, 60.0  # seconds between two starts of what the world would not have
+_SAVING_PATIENCE = 3600.0
+"""Seconds for which an output that cannot be fetched is tried again; links live for a day, and the journal knows it."""
+_NOT_BOUGHT = FREE | {State.CLAIMED}
+
+
+@define(eq=False)
+class Errand:
+    """One entry on its way.
+
+    :ivar past: what is known of it; None until it was looked at.
+    :ivar job: while it is being bought.
+    """
+
+    entry: Entry
+    past: Earlier | None = field(default=None, init=False)
+    job: Job | None = field(default=None, init=False)
+
+    def ended(self, **facts: object) -> BatchOutcome:
+        """How it ended."""
+        return BatchOutcome(entry=self.entry, key=None if self.past is None else self.past.key, **facts)  # type: ignore[arg-type]
+
+    def failed(self, error: RHError, **facts: object) -> BatchOutcome:
+        """That it did not end well, and as what that counts."""
+        task_id = error.task_id or (self.job.task_id if self.job else None)
+        cause = None if isinstance(error, BudgetReached) else reason_of(error)
+        told = {"state": ending_of(error), "task_id": task_id, "error": error, "cause": cause}
+        return self.ended(**{**told, **facts})
+
+
+@define(eq=False, kw_only=True)
+class Errands:
+    """The ways of all entries of one run.
+
+    :param folder: where outputs are wanted.
+    :param retry_failed: whether what failed or was refused before is bought again.
+    :param freed: called when a place is free.
+    :ivar stopped: why nothing more is started.
+    :ivar under_way: those that have a place, from the look at what is known to the end of the job.
+    :ivar saving: those whose outputs are on the way to disk, or wait for that.
+    """
+
+    carrier: Carrier
+    shelf: Shelf
+    money: Money
+    troubles: Troubles
+    folder: Path
+    retry_failed: bool
+    freed: Callable[[], object]
+    stopped: RHError | None = field(default=None, init=False)
+    under_way: set[Errand] = field(factory=set, init=False)
+    saving: set[Errand] = field(factory=set, init=False)
+    _disk: RHError | None = field(default=None, init=False)  #: why nothing more is saved
+    _stopping: anyio.Event = field(factory=anyio.Event, init=False)
+    _lanes: anyio.CapacityLimiter = field(factory=lambda: anyio.CapacityLimiter(_SAVED_AT_ONCE), init=False)
+    _counted: set[Hashable] = field(factory=set, init=False)
+
+    def stop(self, error: RHError) -> None:
+        """Start nothing more; what has not been sent stays here, unless it is only the budget that is reached."""
+        if reason_of(error) == "disk":
+            self._disk = self._disk or error
+        if self.stopped is None:
+            log.warning("rh_async.batch_stopped %s", error, extra={"error": error})
+            self.stopped = error
+            self._stopping.set()
+        if not isinstance(error, BudgetReached):
+            self.withdraw()
+
+    def withdraw(self) -> None:
+        """Take back what has not been sent."""
+        for errand in list(self.under_way):
+            if errand.job is not None:
+                self.carrier.withdraw(errand.job)
+
+    def withheld(self, errand: Errand) -> BatchOutcome:
+        """That nothing more is started."""
+        assert self.stopped is not None  # noqa: S101 - for the type checker: there is a reason
+        return errand.failed(self.stopped.fresh(), state="withheld", task_id=None)
+
+    # --- what is known -----------------------------------------------------------------------------------------------
+
+    async def look(self, errand: Errand) -> BatchOutcome | None:
+        """Find out what is known of an entry; how it ended, if that is all there is to it."""
+        assert errand.entry.request is not None  # noqa: S101 - for the type checker: it is ready
+        try:
+            errand.past = await self.carrier.earlier(errand.entry.request, errand.entry.key)
+        except RHError as error:
+            return self._lost(errand, error)
+        return None
+
+    def count(self, entry: Entry, past: Earlier) -> None:
+        """Take what an earlier run bought into account; once, however often this is called."""
+        bill = _bill(past)
+        if bill in self._counted or past.record is None or past.record.state in _NOT_BOUGHT:
+            return
+        self._counted.add(bill)
+        self.money.reserve(bill, entry.price)
+        if past.outcome is not None:
+            self._settle(bill, past.outcome)
+
+    # --- its way -----------------------------------------------------------------------------------------------------
+
+    async def carry(self, errand: Errand, past: Earlier) -> BatchOutcome:
+        """Bring an entry to its end."""
+        self.count(errand.entry, past)
+        end = past.outcome
+        if isinstance(end, Result):
+            return await self._kept(errand, past, end) or await self._saved(errand, past, end)
+        if end is not None and self._stands(end):
+            return errand.failed(end)
+        if end is None and _bill(past) in self._counted:
+            return await self._bought(errand, past, _bill(past))
+        return self._gate(errand) or await self._bought(errand, past, errand, again=isinstance(end, JobError))
+
+    def _stands(self, end: RHError) -> bool:
+        """Whether an earlier end is the end now: nobody knows it, or it is the job's own and nobody asks again."""
+        return isinstance(end, SubmitUnknown) or (reason_of(end) == "job" and not self.retry_failed)
+
+    def _gate(self, errand: Errand) -> BatchOutcome | None:
+        """Let an entry be bought, and reserve its price; or say why not."""
+        price = errand.entry.price
+        if self.stopped is None and not self.money.knows(price):
+            unknown = BudgetReached("its price is unknown, and there is a budget", advice="Run it without a budget.")
+            return errand.failed(unknown, state="withheld")
+        if self.stopped is None and not self.money.covers(price):
+            self.stop(BudgetReached(self.money.says_full(price)))
+        if self.stopped is not None:
+            return self.withheld(errand)
+        self.money.reserve(errand, price)
+        return None
+
+    async def _bought(self, errand: Errand, past: Earlier, bill: Hashable, *, again: bool = False) -> BatchOutcome:
+        """Buy it, or wait for what has been bought already.
+
+        :param bill: what its cost is filed under.
+        """
+        try:
+            result = await self._persisted(errand, Wish(key=past.key, again=again, folder=self.folder))
+        except RHError as error:
+            self._settle(bill, error)
+            return self._lost(errand, error)
+        self._settle(bill, result)
+        return await self._saved(errand, past, result)
+
+    async def _persisted(self, errand: Errand, wish: Wish) -> Result:
+        """Start a job, and again with the same key while it is the world that will not have it."""
+        wait = _FIRST_WAIT
+        while True:
+            try:
+                return await self._awaited(errand, wish)
+            except RHError as error:
+                if not passes(error) or self.stopped is not None:
+                    raise
+                self._wait_told(error, wait)
+            with anyio.move_on_after(wait):
+                await self._stopping.wait()
+            wait = min(_LONGEST_WAIT, wait * 2)
+            if self.stopped is not None:
+                raise JobCancelled("it was not started again", phase="submit", maybe_billed=False)
+
+    async def _awaited(self, errand: Errand, wish: Wish) -> Result:
+        assert errand.entry.request is not None  # noqa: S101 - for the type checker: it is ready
+        errand.job = self.carrier.begin(errand.entry.request, wish)
+        return await errand.job
+
+    def _lost(self, errand: Errand, error: RHError) -> BatchOutcome:
+        """Without a result; what is the account's or the disk's fault stops the others too."""
+        outcome = errand.failed(error)
+        if outcome.cause in {"account", "disk"}:
+            self.stop(error)
+        return self.withheld(errand) if outcome.state == "withheld" and self.stopped is not None else outcome
+
+    # --- to disk -----------------------------------------------------------------------------------------------------
+
+    async def _kept(self, errand: Errand, past: Earlier, result: Result) -> BatchOutcome | None:
+        """That an earlier run has saved it, if its files are still there."""
+        if past.record is None or past.record.state is not State.SAVED:
+            return None
+        paths = tuple(map(Path, past.record.paths))
+        if not await asyncio.to_thread(_all_there, paths):
+            return None
+        return errand.ended(state="kept", task_id=result.task_id, result=result, paths=paths)
+
+    async def _saved(self, errand: Errand, past: Earlier, result: Result) -> BatchOutcome:
+        self.under_way.discard(errand)
+        self.saving.add(errand)
+        self.freed()
+        async with self._lanes:
+            try:
+                paths = await self._brought(errand.entry, past, result)
+            except RHError as error:
+                outcome = errand.failed(error, state="unsaved", task_id=result.task_id, result=result)
+                if outcome.cause in {"account", "disk"}:
+                    self.stop(error)
+                return outcome
+        kept = evolve(result, paths=paths)
+        return errand.ended(state="saved", task_id=result.task_id, result=kept, paths=paths)
+
+    async def _brought(self, entry: Entry, past: Earlier, result: Result) -> tuple[Path, ...]:
+        """Save a result; while it is the network that will not have it, again."""
+        wait, until = _FIRST_WAIT, anyio.current_time() + _SAVING_PATIENCE
+        while True:
+            if self._disk is not None:
+                raise self._disk.fresh()
+            try:
+                return await self.shelf.save(entry, past, result)
+            except RHError as error:
+                if not passes(error) or anyio.current_time() >= until:
+                    raise
+                self._wait_told(error, wait)
+            await anyio.sleep(wait)
+            wait = min(_LONGEST_WAIT, wait * 2)
+
+    def _wait_told(self, error: RHError, wait: float) -> None:
+        self.troubles.note(error)
+        log.warning("rh_async.batch_waits %g s: %s", wait, error, extra={"error": error})
+
+    def _settle(self, bill: Hashable, end: Result | RHError) -> None:
+        snapshot = end.snapshot if isinstance(end, JobError) else None
+        if isinstance(end, Result):
+            self.money.settle(bill, end.usage)
+        elif snapshot is not None and snapshot.usage.money is not None:
+            self.money.settle(bill, snapshot.usage)
+        elif not end.maybe_billed:
+            self.money.release(bill)
+
+
+def _bill(past: Earlier) -> Hashable:
+    """What an earlier attempt's cost is filed under."""
+    return past.key, 0 if past.record is None else past.record.attempt
+
+
+def _all_there(paths: tuple[Path, ...]) -> bool:
+    return bool(paths) and all(path.exists() for path in paths)

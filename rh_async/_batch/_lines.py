@@ -1,0 +1,128 @@
+"""``batch.jsonl``: one line per outcome, appended as they come, flat, so that a table is made of it in one call."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field
+
+from ._names import stem_of
+from ._outcomes import BatchOutcome
+from ._shelf import as_json, off_loop, seconds_of
+
+
+@define(eq=False)
+class Lines:
+    """The lines of one output folder.
+
+    :ivar begun_before: whether an earlier run has begun them.
+    """
+
+    path: Path
+    begun_before: bool = field(default=False, init=False)
+    _told: set[int] = field(factory=set, init=False)  #: by earlier runs; hashes, for there may be very many
+
+    async def open(self) -> None:
+        """Read what earlier runs told; begin the file where there is none.
+
+        :raises SaveError: the disk refused.
+        """
+        await off_loop(self.path, self._open)
+
+    async def tell(self, outcome: BatchOutcome) -> None:
+        """Append an outcome, unless an earlier run has told the same.
+
+        :raises SaveError: the disk refused.
+        """
+        line = line_of(outcome)
+        if _sameness(line) not in self._told:
+            await off_loop(self.path, lambda: self._append(as_json(line) + "\n"))
+
+    def _open(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.begun_before = self.path.exists()
+        with self.path.open("a+b") as book:
+            book.seek(0)
+            last = b"\n"
+            for last in book:
+                self._read(last)
+            if not last.endswith(b"\n"):  # a run was killed while it wrote
+                book.write(b"\n")
+
+    def _read(self, line: bytes) -> None:
+        try:
+            told = json.loads(line)
+        except ValueError:
+            return
+        if isinstance(told, dict):
+            self._told.add(_sameness(told))
+
+    def _append(self, line: str) -> None:
+        # One write of one line to the end: another run's lines are never torn by it.
+        book = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        try:
+            if os.write(book, line.encode()) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        finally:
+            os.close(book)
+
+
+def _sameness(line: dict[str, Any]) -> int:
+    state = "saved" if line.get("state") == "kept" else line.get("state")
+    return hash((line.get("key") or line.get("number"), line.get("task_id"), state))
+
+
+def line_of(outcome: BatchOutcome) -> dict[str, Any]:
+    """An outcome as a flat line. What a twin cost is in the line of the one that was bought."""
+    return {**_what(outcome), **_how(outcome), **_cost(outcome), **_when(outcome)}
+
+
+def _what(outcome: BatchOutcome) -> dict[str, Any]:
+    entry = outcome.entry
+    return {
+        "number": entry.number,
+        "origin": entry.origin,
+        "clip": stem_of(entry.clip),
+        "character": stem_of(entry.characters[0] if entry.characters else None),
+        "model": None if entry.request is None else entry.request.endpoint,
+        "key": outcome.key or entry.key,
+        "twin": outcome.twin,
+    }
+
+
+def _how(outcome: BatchOutcome) -> dict[str, Any]:
+    error = outcome.error
+    return {
+        "task_id": outcome.task_id,
+        "state": outcome.state,
+        "cause": outcome.cause,
+        "error": None if error is None else type(error).__name__,
+        "code": None if error is None else error.code,
+        "message": None if error is None else error.message,
+        "outputs": len(outcome.paths),
+        "path": str(outcome.paths[0]) if outcome.paths else None,
+    }
+
+
+def _cost(outcome: BatchOutcome) -> dict[str, Any]:
+    price = outcome.entry.price
+    usage = outcome.result.usage if outcome.result is not None and outcome.twin is None else None
+    return {
+        "money": None if usage is None or usage.money is None else float(usage.money),
+        "currency": None if usage is None else usage.currency,
+        "list_price": None if price is None else float(price.amount),
+        "list_currency": None if price is None else price.currency,
+    }
+
+
+def _when(outcome: BatchOutcome) -> dict[str, Any]:
+    result = outcome.result
+    return {
+        "submitted_utc": None if result is None else result.submitted_utc,
+        "noticed_utc": None if result is None else result.noticed_utc,
+        "seconds": None if result is None else seconds_of(result),
+    }

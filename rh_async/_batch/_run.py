@@ -1,0 +1,357 @@
+"""Runs a plan through a session: entries in order as there is room, outcomes as they come, memory bounded.
+
+It is an object with ``__aiter__`` and ``aclose``, not an async generator: one of those that holds tasks dies badly when
+its loop is left with ``break``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from heapq import nsmallest
+from pathlib import Path
+
+import anyio
+from anyio.abc import TaskGroup
+from attrs import define, evolve, field
+
+from rh_async.errors import ConfigurationError, RHError, SessionError
+
+from ._carrier import Carrier
+from ._entries import Entry, Plan
+from ._errands import Errand, Errands
+from ._forecast import time_left
+from ._lines import Lines
+from ._money import Money
+from ._names import Names, stem_of
+from ._outcomes import BatchOutcome
+from ._shelf import Shelf
+from ._standing import Oldest, Standing
+from ._troubles import Troubles
+
+_SAVING_AHEAD = 64
+"""How many results may be on the way to disk: more hold back starting, or a slow disk would fill the memory."""
+_UNREAD = 256
+"""How many outcomes may wait for their reader, for the same reason."""
+_LOOKED_AT_ONCE = 8
+_OLDEST = 8
+
+
+@define(eq=False)
+class _Lead:
+    """The first entry with a key, whose fate the others share.
+
+    :ivar outcome: once it is known, without what takes room.
+    """
+
+    followers: list[Entry] = field(factory=list)
+    outcome: BatchOutcome | None = None
+
+
+class Batch:
+    """Many jobs on their way; iterate over how they end. Made by `Session.batch`; nothing starts before.
+
+    Leaving the loop starts nothing more, takes back what was not sent and lets go of what runs, as `aclose` does.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        out: Path,
+        *,
+        carrier: Carrier,
+        names: Names | None = None,
+        budget: Decimal | None = None,
+        retry_failed: bool = False,
+    ) -> None:
+        if budget is not None and not (budget.is_finite() and budget >= 0):
+            raise ConfigurationError(f"budget = {budget}: must be an amount of money")
+        self._run = _Run(plan, out, carrier, names=names or Names(), budget=budget, retry_failed=retry_failed)
+
+    @property
+    def stopped(self) -> RHError | None:
+        """Why nothing more is started: the account was refused, the budget is reached, the disk gave out."""
+        return self._run.errands.stopped
+
+    def standing(self) -> Standing:
+        """How it stands now; cheap."""
+        return self._run.standing()
+
+    def __aiter__(self) -> AsyncIterator[BatchOutcome]:
+        return _Cursor(self._run)
+
+    async def aclose(self) -> None:
+        """Start nothing more, take back what was not sent; what runs goes on remotely."""
+        await self._run.aclose()
+
+
+class _Cursor(AsyncIterator[BatchOutcome]):
+    """A place in the outcomes: a loop that is left drops it, and that is how leaving is noticed."""
+
+    def __init__(self, run: _Run) -> None:
+        self._run = run
+        weakref.finalize(self, _close_soon, asyncio.get_running_loop(), run).atexit = False
+
+    async def __anext__(self) -> BatchOutcome:
+        return await self._run.next()
+
+
+def _close_soon(loop: asyncio.AbstractEventLoop, run: _Run) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(run.close)
+
+
+class _Run:
+    """What a batch holds while it runs."""
+
+    def __init__(
+        self, plan: Plan, out: Path, carrier: Carrier, *, names: Names, budget: Decimal | None, retry_failed: bool
+    ) -> None:
+        self._plan, self._carrier = plan, carrier
+        self._troubles = Troubles()
+        self._money = Money(currency=_currency(plan), budget=budget)
+        self._lines = Lines(out / "batch.jsonl")
+        self.errands = Errands(
+            carrier=carrier,
+            shelf=Shelf(carrier=carrier, folder=out, names=names),
+            money=self._money,
+            troubles=self._troubles,
+            folder=out,
+            retry_failed=retry_failed,
+            freed=self._look_again,
+        )
+        self._waiting = Counter(_model(entry) for entry in plan.ready)
+        self._ends: Counter[str] = Counter()
+        self._leads: dict[str, _Lead] = {}
+        self._unread: deque[BatchOutcome] = deque()
+        self._known: set[int] = set()
+        self._news, self._room, self._gone = anyio.Event(), anyio.Event(), anyio.Event()
+        self._tasks: TaskGroup | None = None
+        self._begun = self._over = self._closed = False
+        self._failure: RHError | None = None
+
+    # --- reading -----------------------------------------------------------------------------------------------------
+
+    async def next(self) -> BatchOutcome:
+        """The next outcome.
+
+        :raises StopAsyncIteration: there will be no more.
+        :raises SessionError: the session ended first.
+        :raises SaveError: the folder cannot be used.
+        """
+        self._begin()
+        while not self._unread:
+            if self._over:
+                self._raise()
+            self._news = anyio.Event()
+            await self._news.wait()
+        self._room.set()
+        return self._unread.popleft()
+
+    def _begin(self) -> None:
+        if not self._begun and not self._closed:
+            self._carrier.check()
+            self._begun = True
+            self._carrier.tasks.start_soon(self._serve)
+
+    def _raise(self) -> None:
+        error, self._failure = self._failure, None
+        raise StopAsyncIteration if error is None or self._closed else error
+
+    def close(self) -> None:
+        """Start nothing more, take back what was not sent, let go of what runs."""
+        self._closed = self._over = True
+        self.errands.withdraw()
+        if self._tasks is not None:
+            self._tasks.cancel_scope.cancel()
+        self._unread.clear()
+        self._news.set()
+
+    async def aclose(self) -> None:
+        """As `close`, and wait until nothing is at work on the disk any more."""
+        self.close()
+        if self._begun:
+            await self._gone.wait()
+
+    # --- running -----------------------------------------------------------------------------------------------------
+
+    async def _serve(self) -> None:
+        self._carrier.hungry.append(self._look_again)
+        self._failure = SessionError("the session ended before the batch was done; the same plan continues it")
+        try:
+            async with anyio.create_task_group() as self._tasks:
+                if self._closed:  # left before it was begun
+                    return
+                self._failure = await self._fed(self._tasks)
+        finally:
+            self._carrier.hungry.remove(self._look_again)
+            self._over = True
+            self._gone.set()
+            self._news.set()
+
+    async def _fed(self, tasks: TaskGroup) -> RHError | None:
+        """Start every entry; why not, where the session or the folder cannot be used."""
+        try:
+            await self._lines.open()
+            if self._money.budget is not None and self._lines.begun_before:
+                await self._count_earlier()
+            for entry in self._plan.ready:
+                await self._roomy()
+                self._carrier.check(asking=False)
+                errand = Errand(entry)
+                self.errands.under_way.add(errand)
+                self._waiting[_model(entry)] -= 1
+                tasks.start_soon(self._carry, errand)
+        except RHError as error:
+            return error
+        return None
+
+    async def _count_earlier(self) -> None:
+        """Know what earlier runs bought before anything is bought; each file is read, as it would be anyway."""
+        left = iter(self._plan.ready)
+
+        async def work(left: Iterator[Entry]) -> None:
+            for entry in left:
+                errand = Errand(entry)
+                if await self.errands.look(errand) is None and errand.past is not None and errand.past.record:
+                    self.errands.count(entry, errand.past)
+                    self._known.add(entry.number)
+
+        async with anyio.create_task_group() as lookers:
+            for _ in range(_LOOKED_AT_ONCE):
+                lookers.start_soon(work, left)
+
+    async def _roomy(self) -> None:
+        while not self._has_room():
+            self._room = anyio.Event()
+            await self._room.wait()
+
+    def _has_room(self) -> bool:
+        errands = self.errands
+        full = len(errands.saving) >= _SAVING_AHEAD or len(self._unread) >= _UNREAD
+        return not full and len(errands.under_way) < self._carrier.window
+
+    def _look_again(self) -> None:
+        self._room.set()
+
+    async def _carry(self, errand: Errand) -> None:
+        try:
+            outcome = await self._ended(errand)
+            if outcome is not None:
+                await self._tell(outcome)
+                await self._tell_followers(outcome)
+        finally:
+            self.errands.under_way.discard(errand)
+            self.errands.saving.discard(errand)
+            self._look_again()
+
+    async def _ended(self, errand: Errand) -> BatchOutcome | None:
+        """How an entry ended; None if it shares the fate of one that has not."""
+        if self.errands.stopped is not None and errand.entry.number not in self._known:
+            return self.errands.withheld(errand)
+        if (outcome := await self.errands.look(errand)) is not None or errand.past is None:
+            return outcome
+        lead = self._leads.get(errand.past.key)
+        if lead is None:
+            self._leads[errand.past.key] = _Lead()
+            return await self.errands.carry(errand, errand.past)
+        if lead.outcome is None:
+            lead.followers.append(errand.entry)
+            return None
+        return evolve(lead.outcome, entry=errand.entry)
+
+    async def _tell_followers(self, outcome: BatchOutcome) -> None:
+        lead = self._leads.get(outcome.key or "")
+        if lead is None or lead.outcome is not None:
+            return
+        shared = evolve(outcome, twin=outcome.entry.number)
+        lead.outcome = evolve(shared, result=None)
+        while lead.followers:
+            await self._tell(evolve(shared, entry=lead.followers.pop(0)))
+
+    async def _tell(self, outcome: BatchOutcome) -> None:
+        try:
+            await self._lines.tell(outcome)
+        except RHError as error:  # the outcome is true all the same
+            self._troubles.note(error)
+            self.errands.stop(error)
+        if outcome.error is not None and outcome.state != "withheld":
+            self._troubles.note(outcome.error)
+        self._ends[outcome.state] += 1
+        self._unread.append(outcome)
+        self._news.set()
+
+    # --- showing -----------------------------------------------------------------------------------------------------
+
+    def standing(self) -> Standing:
+        """How it stands."""
+        statistics, traffic = self._carrier.statistics(), self._carrier.traffic
+        flying = [errand for errand in self.errands.under_way if errand.job is not None and errand.job.task_id]
+        begun, saving = len(self.errands.under_way), len(self.errands.saving)
+        planned = len(self._plan.ready)
+        ends = {state: self._ends[state] for state in _STATES}
+        return Standing(
+            planned=planned,
+            waiting=planned - begun - saving - sum(ends.values()),
+            uploading=begun - len(flying),
+            in_flight=len(flying),
+            limit=statistics.limit,
+            saving=saving,
+            **ends,
+            oldest=_oldest(flying),
+            uploaded_bytes=traffic.up,
+            downloaded_bytes=traffic.down,
+            questions=sum(count for kind, count in statistics.questions.items() if kind != "submit"),
+            spent=self._money.spent,
+            reserved=self._money.reserved,
+            currency=self._money.currency,
+            budget=self._money.budget,
+            errors=self._troubles.most(),
+            time_left=time_left(self._unbegun(flying), _etas(flying), statistics.run_times, statistics.limit),
+        )
+
+    def _unbegun(self, flying: list[Errand]) -> Counter[str]:
+        """By model, what is not with the server."""
+        return self._waiting + Counter(_model(errand.entry) for errand in self.errands.under_way - set(flying))
+
+
+_STATES = ("saved", "kept", "failed", "refused", "uncertain", "unsaved", "withheld")
+
+
+def _currency(plan: Plan) -> str:
+    """The list's: of the prices of a plan, the one that most are in."""
+    counted = Counter(entry.price.currency for entry in plan.ready if entry.price is not None)
+    return counted.most_common(1)[0][0] if counted else ""
+
+
+def _model(entry: Entry) -> str:
+    return "" if entry.request is None else entry.request.endpoint
+
+
+def _oldest(flying: list[Errand]) -> tuple[Oldest, ...]:
+    now = datetime.now(UTC)
+    return tuple(_shown(errand, now) for errand in nsmallest(_OLDEST, flying, key=lambda one: _since(one, now)))
+
+
+def _since(errand: Errand, now: datetime) -> datetime:
+    return now if errand.job is None else errand.job.submitted_utc or now
+
+
+def _shown(errand: Errand, now: datetime) -> Oldest:
+    assert errand.job is not None  # noqa: S101 - for the type checker: it is in flight
+    assert errand.job.task_id is not None  # noqa: S101 - likewise
+    entry = errand.entry
+    return Oldest(
+        name=" × ".join(map(stem_of, (entry.clip, *entry.characters[:1]))),
+        task_id=errand.job.task_id,
+        age=(now - _since(errand, now)).total_seconds(),
+        eta=errand.job.eta,
+    )
+
+
+def _etas(flying: list[Errand]) -> Iterator[float | None]:
+    return (errand.job.eta for errand in flying if errand.job is not None)

@@ -1,0 +1,191 @@
+"""Brings results into the output folder: under safe names of their own, each beside a file that tells its story."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from attrs import asdict, define, field, frozen
+
+from rh_async._memory import Earlier
+from rh_async._request import brief
+from rh_async._types import Output, Result, TaskId, Upload
+from rh_async.errors import SaveError
+
+from ._carrier import Carrier
+from ._entries import Entry
+from ._names import Names, Subject
+
+T = TypeVar("T")
+
+_MEDIA = frozenset({".mp4", ".mov", ".webm", ".mkv", ".png", ".jpg", ".jpeg", ".webp", ".gif", ".wav", ".mp3", ".txt"})
+_STEM = 100
+"""Bytes that are left of a stem which another task has taken, so that the task id fits behind it."""
+
+
+@frozen
+class _Label:
+    """The names of one result's outputs.
+
+    :param own: put behind the stem; "" if the name is free.
+    """
+
+    name: str
+    many: bool
+    own: str = ""
+
+    def __call__(self, _task_id: TaskId, index: int, output: Output) -> str:
+        stem, suffix = _split(self.name, output)
+        if self.own:
+            stem = f"{stem.encode()[:_STEM].decode(errors='ignore')}__{self.own}"
+        return f"{stem}{f'_{index + 1}' if self.many else ''}{suffix}"
+
+
+@define(eq=False, kw_only=True)
+class Shelf:
+    """The output folder of one batch."""
+
+    carrier: Carrier
+    folder: Path
+    names: Names
+    _taken: dict[str, TaskId] = field(factory=dict, init=False)  #: names that are being filled
+
+    async def save(self, entry: Entry, past: Earlier, result: Result) -> tuple[Path, ...]:
+        """Bring a result to disk, and its story beside each output.
+
+        :raises SaveError: the disk refused.
+        :raises RHError: an output could not be fetched.
+        """
+        label = await off_loop(self.folder, partial(self._label, entry, past, result))
+        taken = [name.casefold() for name in _targets(label, result)]
+        self._taken.update(dict.fromkeys(taken, result.task_id))
+        try:
+            paths = await self.carrier.save(result, self.folder, name=label)
+            await off_loop(self.folder, partial(_tell_beside, paths, story(entry, past, result, paths)))
+        finally:
+            for name in taken:
+                self._taken.pop(name, None)
+        return paths
+
+    def _label(self, entry: Entry, past: Earlier, result: Result) -> _Label:
+        """The template's names, or with the task id behind them where another task has one of them."""
+        subject = Subject(
+            clip=entry.clip,
+            character=entry.characters[0] if entry.characters else None,
+            task_id=result.task_id,
+            number=entry.number,
+            model="" if entry.request is None else entry.request.endpoint,
+            key=past.key,
+        )
+        label = _Label(self.names.name(subject), len(result.outputs) > 1)
+        if any(self._another(name, result.task_id) for name in _targets(label, result)):
+            return _Label(label.name, label.many, result.task_id)
+        return label
+
+    def _another(self, name: str, task_id: TaskId) -> bool:
+        """Whether a name is another task's, as far as the file beside it and those on their way tell."""
+        if task_id in name:
+            return False
+        path = self.folder / name
+        return self._taken.get(name.casefold(), task_id) != task_id or (path.exists() and _owner(path) != task_id)
+
+
+async def off_loop(path: Path, act: Callable[[], T]) -> T:
+    """Work on the disk in a thread.
+
+    :raises SaveError: the disk refused.
+    """
+    try:
+        return await asyncio.to_thread(act)
+    except OSError as error:
+        raise SaveError(f"{path} cannot be written: {error.strerror or error}", phase="download") from error
+
+
+def story(entry: Entry, past: Earlier, result: Result, paths: tuple[Path, ...]) -> dict[str, Any]:
+    """What made these outputs: enough to make them again, and to account for them."""
+    request = entry.request
+    return {
+        "number": entry.number,
+        "origin": entry.origin,
+        "task_id": result.task_id,
+        "key": past.key,
+        "model": None if request is None else request.endpoint,
+        "request": {} if request is None else request.parameters(),
+        "sources": {str(path): sha256 for path, sha256 in past.sha256s.items()},
+        "usage": asdict(result.usage),
+        "list_price": None if entry.price is None else asdict(entry.price),
+        "submitted_utc": result.submitted_utc,
+        "noticed_utc": result.noticed_utc,
+        "seconds": seconds_of(result),
+        "outputs": [path.name for path in paths],
+    }
+
+
+def seconds_of(result: Result) -> float | None:
+    """From acceptance to notice."""
+    return None if result.submitted_utc is None else (result.noticed_utc - result.submitted_utc).total_seconds()
+
+
+def as_json(value: Mapping[str, Any], *, indent: int | None = None) -> str:
+    """As text in ASCII, which whatever name a file has survives."""
+    return json.dumps(value, default=_plain, indent=indent)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Upload):
+        return value.file_name or value.sha256
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def _targets(label: _Label, result: Result) -> list[str]:
+    return [label(result.task_id, index, output) for index, output in enumerate(result.outputs)]
+
+
+def _split(name: str, output: Output) -> tuple[str, str]:
+    """A name's stem, and the suffix of what the output really is."""
+    stem, suffix = os.path.splitext(name)  # noqa: PTH122 - a name, not a path
+    kind = "".join(sign for sign in output.type if sign.isalnum())[:8] or ("" if output.url else "txt")
+    if suffix.lower() not in _MEDIA:
+        stem, suffix = name, ""
+    return stem, f".{kind}" if kind else suffix or ".bin"
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
+def _owner(path: Path) -> str | None:
+    try:
+        told = json.loads(_beside(path).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return told.get("task_id") if isinstance(told, dict) else None
+
+
+def _tell_beside(paths: tuple[Path, ...], facts: Mapping[str, Any]) -> None:
+    request = {name: _short(value) for name, value in facts["request"].items()}
+    for path in paths:
+        _write(_beside(path), as_json({**facts, "request": request}, indent=2) + "\n")
+
+
+def _short(value: object) -> object:
+    return brief(value) if isinstance(value, str) and value.startswith("data:") else value
+
+
+def _write(path: Path, text: str) -> None:
+    """Let a file appear whole or not at all."""
+    part = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
+    try:
+        with part.open("w", encoding="ascii") as sink:
+            sink.write(text)
+            sink.flush()
+            os.fsync(sink.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

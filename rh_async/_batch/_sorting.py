@@ -1,0 +1,62 @@
+"""Sorts failures by who must act, and by what became of the job. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from rh_async.errors import (
+    AtCapacity,
+    AuthenticationFailed,
+    BalanceExhausted,
+    JobCancelled,
+    JobError,
+    JournalError,
+    RateLimited,
+    RHError,
+    SaveError,
+    ServerFault,
+    SessionError,
+    SubmitUnknown,
+    TransportError,
+    UnreadableAnswer,
+)
+
+from ._outcomes import Ending, Reason
+
+_ACCOUNT = (AuthenticationFailed, BalanceExhausted)
+_WORLD = (TransportError, RateLimited, AtCapacity, ServerFault, UnreadableAnswer, SubmitUnknown, SessionError)
+_DISK = (SaveError, JournalError)
+_WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+def reason_of(error: RHError) -> Reason:
+    """Whose an error is."""
+    if isinstance(error, _ACCOUNT):
+        return "account"
+    if isinstance(error, _DISK):
+        return "disk"
+    # An answer that says "later" is the world's, whatever its class; a job that ended badly is the job's.
+    return "world" if isinstance(error, _WORLD) or (error.retryable and not isinstance(error, JobError)) else "job"
+
+
+def passes(error: RHError) -> bool:
+    """Whether it provably bought nothing, and is over with time: then the same may be started again."""
+    free = not error.maybe_billed and not isinstance(error, SubmitUnknown | SessionError)
+    return free and reason_of(error) == "world"
+
+
+def ending_of(error: RHError) -> Ending:
+    """What became of a job that has no result."""
+    if isinstance(error, JobCancelled) and not error.maybe_billed:
+        return "withheld"
+    if isinstance(error, JobError):
+        return "failed"
+    if error.maybe_billed or isinstance(error, SubmitUnknown):
+        return "uncertain"
+    return "withheld" if isinstance(error, JournalError | SessionError) else "refused"
+
+
+def kind_of(error: RHError) -> str:
+    """The kind of trouble, in a few words; the server's code tells kinds apart."""
+    words = _WORD.sub(" ", type(error).__name__).lower()
+    return f"{words} ({error.code})" if error.code else words
