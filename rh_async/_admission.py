@@ -87,7 +87,7 @@ class Admission:
     def leave(self) -> None:
         """A job settled: its place is free, and the server has room for one again."""
         self.in_flight -= 1
-        self._closed_until = _ALWAYS
+        self._refusals, self._closed_until = 0, _ALWAYS
 
     def withdraw(self) -> None:
         """A job was not bought after all: its place is free, and nothing was learnt of the server's room."""

@@ -24,7 +24,7 @@ from ._search import Suspect
 from ._types import TaskId
 
 _LEAST_SHARE: Final = 0.2  # of the interval: the shortest gap between two questions about one job
-_USUAL_WORTH: Final = 265.0  # questions per second of lateness, at an interval of one second
+_USUAL_WORTH: Final = 260.0  # questions per second of lateness, at an interval of one second
 _SAVED_UP: Final = 1.5  # seconds
 _NOTABLE: Final = 0.1  # a loss of trust
 _PERIOD_HOLDS: Final = 5.0  # seconds until the best period between looks at the counts is worked out again
@@ -103,6 +103,7 @@ class _Watched:
     failures: int = 0
     queued: bool = False
     empty_since: float | None = None
+    woken: bool = False
     entry: _Entry | None = None  #: its place in the heap; none while a question about it is open
 
     def age(self, at: float) -> float:
@@ -143,6 +144,14 @@ class Agenda:
     _spent_until: float = field(default=-inf, init=False)
     _ticket: Iterator[int] = field(factory=count, init=False)
 
+    _spacing: float = field(init=False)  # read at every question, and so kept
+    _worth: float = field(init=False)
+    _least_gap: float = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._spacing, self._worth = self.pace.spacing, self.pace.worth
+        self._least_gap = self.pace.interval * _LEAST_SHARE
+
     def __contains__(self, task: TaskId) -> bool:
         return task in self._watched
 
@@ -181,6 +190,7 @@ class Agenda:
             driving=driving,
             expect=self.experience(endpoint).of(driving),
         )
+        self.hints.ours = len(self._watched)
         gap = self._gap(watched, now)
         self._schedule(task, watched, now if at_once or accepted_at is None else now + gap)
 
@@ -191,6 +201,7 @@ class Agenda:
         if watched is not None:
             self._demand -= watched.rate
             self._changes += 1
+            self.hints.ours = len(self._watched)
             self.hints.cleared(task, now=now)
 
     def ended(self, task: TaskId, *, now: float, ran: bool = True) -> None:
@@ -204,7 +215,7 @@ class Agenda:
         known = max(watched.seen_at, min(self.hints.quiet_at, now))
         self.lateness.append((now - known) / 2.0)
         if self.pace.counts:
-            self.hints.found(task, len(self), seen_at=watched.seen_at, now=now)
+            self.hints.found(task, seen_at=watched.seen_at, now=now)
         self.forget(task, now=now)
         if ran and watched.began is not None:
             run_time = (known + now) / 2.0 - watched.began
@@ -214,7 +225,11 @@ class Agenda:
     def wake(self, task: TaskId, *, now: float) -> None:
         """Ask about a job as soon as may be: somebody says that it has ended."""
         watched = self._watched.get(task)
-        if watched is not None and watched.entry is not None:
+        if watched is None:
+            return
+        if watched.entry is None:
+            watched.woken = True  # the open question may have been answered before
+        else:
             self._schedule(task, watched, now)
 
     def _running(self, endpoint: str, now: float) -> Iterator[tuple[float, float | None]]:
@@ -246,7 +261,7 @@ class Agenda:
         at = self.wake_at()
         if at is None or at > now:
             return None
-        self._spent_until = max(self._spent_until, now) + self.pace.spacing
+        self._spent_until = max(self._spent_until, now) + self._spacing
         if (suspect := self._suspect()) is not None:
             self.hints.ask(suspect)
             return self._open_question(suspect)
@@ -269,8 +284,11 @@ class Agenda:
         elif watched.queued:
             watched.began = (watched.seen_at + now) / 2.0
         watched.queued, watched.seen_at, watched.failures = queued, now, 0
-        watched.expect = self.experience(watched.endpoint).of(watched.driving)
-        self._again(task, watched, now + self._gap(watched, now))
+        if watched.driving:
+            watched.expect = self.experience(watched.endpoint).of(watched.driving)
+        gap = self._gap(watched, now)
+        self._again(task, watched, now if watched.woken else now + gap)
+        watched.woken = False
         self.hints.cleared(task, now=now)
 
     def unanswered(self, task: TaskId, *, now: float) -> None:
@@ -294,7 +312,7 @@ class Agenda:
         if self.hints.believed:  # they may have lost it all while they were on their way
             self.hints.due = now + self._best_period(now)
         if undisturbed:
-            self.hints.counted(total, len(self), lambda: self._suspects(now), now=now)
+            self.hints.counted(total, lambda: self._suspects(now), now=now)
             self._replan(now)
 
     def submitting(self, change: int) -> None:
@@ -337,16 +355,15 @@ class Agenda:
         """When the budget has a question left; it saves some up, for a search comes in a burst."""
         return self._spent_until - _SAVED_UP
 
-    @property
-    def _ceiling(self) -> float:
-        return max(self.pace.ceiling, len(self._watched) * self.pace.spacing)
-
     def _gap(self, watched: _Watched, now: float) -> float:
         """The wait until a job is asked about again: every one stretched alike to meet the budget."""
-        wanted = self._wanted_gap(watched, now)
-        self._demand += 1.0 / wanted - watched.rate
-        watched.rate = 1.0 / wanted
-        return min(wanted * max(1.0, self._demand * self.pace.spacing), self._ceiling)
+        ceiling = max(self.pace.ceiling, len(self._watched) * self._spacing)
+        wanted = min(self._wanted_gap(watched, now), ceiling)
+        rate = 1.0 / wanted
+        self._demand += rate - watched.rate
+        watched.rate = rate
+        crowded = self._demand * self._spacing
+        return wanted if crowded <= 1.0 else min(wanted * crowded, ceiling)
 
     def _replan(self, now: float) -> None:
         """Gaps that were chosen in trust are shortened once it is lost."""
@@ -363,12 +380,11 @@ class Agenda:
 
     def _wanted_gap(self, watched: _Watched, now: float) -> float:
         if watched.began is None or watched.empty_since is not None:
-            return min(self.pace.interval, self._ceiling)
-        # What the counts will tell needs no looking for.
-        stretch = 1.0 / sqrt(1.0 - self._believed())
-        age = watched.age(now)
-        gap = watched.expect.next_look(age, worth=self.pace.worth, stretch=stretch) - age
-        return min(max(gap, self.pace.interval * _LEAST_SHARE), self._ceiling)
+            return self.pace.interval
+        believed, age = self._believed(), watched.age(now)
+        stretch = 1.0 / sqrt(1.0 - believed) if believed else 1.0  # what the counts will tell needs no looking for
+        gap = watched.expect.next_look(age, worth=self._worth, stretch=stretch) - age
+        return max(gap, self._least_gap)
 
     def _open_question(self, task: TaskId) -> TaskId:
         self._watched[task].entry = None
@@ -418,7 +434,7 @@ class Agenda:
     def _suspects(self, now: float) -> Iterator[Suspect]:
         quiet, worth = self.hints.quiet_at, self.pace.worth
         for task, one in self._watched.items():
-            if one.entry is not None and one.began is not None:
+            if one.began is not None:
                 yield one.ended_since(max(one.seen_at, quiet), now), worth / one.rate, task
 
     def _suspect(self) -> TaskId | None:

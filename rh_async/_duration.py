@@ -22,7 +22,7 @@ def seconds_of(file: BinaryIO) -> float | None:
         if found is None:
             return None
         end = found
-    return _stated(file.read(32))
+    return _stated(file.read(min(32, max(0, end - file.tell()))))
 
 
 def _enter(file: BinaryIO, name: bytes, end: int) -> int | None:

@@ -19,6 +19,7 @@ from ._types import TaskId
 _FIRST_TRUST, _MOST_TRUST, _LEAST_TRUST, _NEXT_TRUST = 0.8, 0.98, 0.4, 0.5
 _GAIN, _LOSS = 0.15, 0.25
 _FIRST_DOUBT, _LONGEST_DOUBT = 300.0, 3600.0  # seconds without asking for the counts
+_CROWDED: Final = 60.0  # seconds until it is looked again whether the tasks of others are fewer, or ours more
 _SHORTEST: Final = 0.5  # seconds between two looks at the counts
 _FIRST_SHARE: Final = 0.25  # of all jobs, asked until one that has ended is found
 _PATIENCE: Final = 0.1  # of a find, in what is believed of the next
@@ -28,6 +29,7 @@ _PATIENCE: Final = 0.1  # of a find, in what is believed of the next
 class Hints:
     """The counts of one account, beside the jobs that this session watches.
 
+    :ivar ours: how many jobs this session watches.
     :ivar trust: how likely an end is to show in the counts, as far as was seen.
     :ivar due: when to look at them again.
     :ivar quiet_at: when they last said that nobody had ended.
@@ -35,39 +37,37 @@ class Hints:
     :ivar share: of all jobs, that is asked to find one that has ended.
     """
 
+    ours: int = field(default=0, init=False)
     trust: float = field(default=_FIRST_TRUST, init=False)
     due: float = field(default=-inf, init=False)
     quiet_at: float = field(default=-inf, init=False)
     missing: int = field(default=0, init=False)
     share: float = field(default=_FIRST_SHARE, init=False)
     _others: int | None = field(default=None, init=False)  #: how many more tasks the account has: other programs'
-    _ours_of_all: float = field(default=1.0, init=False)  #: the share of the account's tasks that this session watches
     _doubt: float = field(default=_FIRST_DOUBT, init=False)
     _search: Search | None = field(default=None, init=False)
 
     @property
     def believed(self) -> float:
         """How likely an end is to show in the counts and to be one of ours; 0 while they are not believed."""
-        believed = self.trust * self._ours_of_all
+        believed = self.trust * self.ours / max(self.ours + max(self._others or 0, 0), 1)
         return believed if believed >= _LEAST_TRUST else 0.0
 
     # --- the counts --------------------------------------------------------------------------------------------------
 
     def look(self) -> None:
         """The counts are asked for: if they were not believed, they have another chance."""
-        if not self.believed:
-            self.trust, self._others, self._ours_of_all, self.quiet_at = _NEXT_TRUST, None, 1.0, -inf
+        if self.trust < _LEAST_TRUST:
+            self.trust, self._others, self.quiet_at = _NEXT_TRUST, None, -inf
 
-    def counted(self, total: int, ours: int, suspects: Callable[[], Iterable[Suspect]], *, now: float) -> None:
+    def counted(self, total: int, suspects: Callable[[], Iterable[Suspect]], *, now: float) -> None:
         """Take the counts.
 
-        :param total: of the account's unsettled tasks.  :param ours: of those, this session's own.
-        :param suspects: every job that may have ended.
+        :param total: of the account's unsettled tasks.  :param suspects: every job that may have ended.
         """
-        if self._others is None or total > ours + self._others:
-            self._others = total - ours
-            self._ours_of_all = min(1.0, ours / total) if total > 0 else 1.0
-        known, self.missing = self.missing, ours + self._others - total
+        if self._others is None or total > self.ours + self._others:
+            self._others = total - self.ours
+        known, self.missing = self.missing, self.ours + self._others - total
         if not self.missing:
             self.quiet_at = now
         if self.missing > known:
@@ -75,8 +75,8 @@ class Hints:
         if self.missing < known:  # somebody seemed to be gone, and was not
             self._lose_trust(now)
         self._judge(now)
-        if not self.believed and self.due < now + self._doubt / 2.0:
-            self._doubted(now)
+        if not self.believed and self.trust >= _LEAST_TRUST:  # too many tasks of others for now; that may change
+            self.missing, self._search, self.due = 0, None, now + _CROWDED
 
     def refused(self, *, now: float) -> None:
         """The counts cannot be had."""
@@ -106,15 +106,15 @@ class Hints:
             self._search.cleared(task)
             self._judge(now)
 
-    def found(self, task: TaskId, ours: int, *, seen_at: float, now: float) -> None:
+    def found(self, task: TaskId, *, seen_at: float, now: float) -> None:
         """A job has ended.
 
-        :param ours: how many were watched, it among them.  :param seen_at: when it was last known to run.
+        :param seen_at: when it was last known to run.
         """
         if self._search is None:
             self._missed(seen_at, now)
         elif task in self._search:
-            self.share += _PATIENCE * (self._search.asked / ours - self.share)
+            self.share += _PATIENCE * (self._search.asked / self.ours - self.share)
             self._search.found(task)
             self.missing -= 1
             self.trust += _GAIN * (_MOST_TRUST - self.trust)

@@ -1,7 +1,7 @@
 """Carries the agenda's questions to the server and settles jobs with the answers.
 
-A fixed set of standing askers takes turns at the agenda: one waits for the next question to fall due, the others wait
-for an answer or for their turn. There is no task and no timer per job, nor per question.
+A fixed set of standing askers, and one timer for them all: when a question falls due, an idle asker is handed it. There
+is no task and no timer per job, nor per question.
 """
 
 from __future__ import annotations
@@ -48,8 +48,9 @@ class Poller:
     key_refused: Callable[[RHError], None]
     questions: Counter[str] = field(factory=Counter, init=False)
     jobs: dict[TaskId, tuple[Job, ...]] = field(factory=dict, init=False)
-    _turn: asyncio.Lock = field(factory=asyncio.Lock, init=False)
-    _bell: asyncio.Future[None] | None = field(default=None, init=False)
+    _loop: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop, init=False)
+    _idle: list[asyncio.Future[Question]] = field(factory=list, init=False)
+    _timer: asyncio.TimerHandle | None = field(default=None, init=False)
     _strange: set[str] = field(factory=set, init=False)
 
     def watch(
@@ -69,12 +70,12 @@ class Poller:
             driving=job.driving,
             at_once=at_once,
         )
-        self._ring()
+        self._hand_out()
 
     def wake(self, task_id: TaskId) -> None:
         """Ask about a job as soon as may be."""
         self.agenda.wake(task_id, now=anyio.current_time())
-        self._ring()
+        self._hand_out()
 
     async def serve(self) -> None:
         """Ask, until cancelled."""
@@ -94,35 +95,41 @@ class Poller:
     async def told(self, snapshot: Snapshot) -> None:
         """Take an answer that somebody else got."""
         await self._answered(snapshot.task_id, snapshot)
-        self._ring()
+        self._hand_out()
 
     async def _ask_on(self) -> None:
         while True:
-            async with self._turn:
-                question = await self._next()
+            question = await self._next()
             if question is COUNTS:
                 await self._count()
             else:
                 await self._ask(question)
-            self._ring()
 
     async def _next(self) -> Question:
-        loop = asyncio.get_running_loop()
-        while (question := self.agenda.ask(now=loop.time())) is None:
-            # One bell and one timer for all askers: an event and a cancel scope for every wait would cost more than
-            # the agenda does.
-            self._bell, at = loop.create_future(), self.agenda.wake_at()
-            timer = None if at is None else loop.call_at(at, self._ring)
-            try:
-                await self._bell
-            finally:
-                if timer is not None:
-                    timer.cancel()
+        question = self.agenda.ask(now=self._loop.time())
+        if question is None:
+            idle = self._loop.create_future()
+            self._idle.append(idle)
+            self._hand_out()
+            question = await idle
         return question
 
-    def _ring(self) -> None:
-        if self._bell is not None and not self._bell.done():
-            self._bell.set_result(None)
+    def _hand_out(self) -> None:
+        """Give what is due to whoever is idle, and be called again when the next is."""
+        while self._idle and (question := self.agenda.ask(now=self._loop.time())) is not None:
+            idle = self._idle.pop()
+            if not idle.done():  # cancelled: the session is ending
+                idle.set_result(question)
+        at = self.agenda.wake_at() if self._idle else None
+        if self._timer is not None and (at is None or self._timer.cancelled() or self._timer.when() > at):
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None and at is not None:
+            self._timer = self._loop.call_at(at, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self._hand_out()
 
     async def _count(self) -> None:
         self.questions["counts"] += 1

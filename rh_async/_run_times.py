@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable
-from itertools import accumulate, pairwise
+from itertools import accumulate, pairwise, tee
 from math import erf, exp, inf, log, sqrt
 from typing import Final
 
@@ -22,6 +22,7 @@ _BINS: Final = len(_EDGES) - 1
 _MEDIAN, _SPREAD = 180.0, 0.8  # of the prior: video jobs take minutes, within a factor of two or so
 _PRIOR: Final = 2.0  # how many samples it is worth
 _MEMORY: Final = 256.0  # after so many samples the first counts for a third: servers change
+_LARGEST: Final = 1e12  # what the newest end may count for, before all are scaled down
 _FINEST: Final = 0.03  # the least smoothing, of the logarithm
 
 
@@ -62,8 +63,10 @@ class RunTimes:
 
     ends: int = field(default=0, init=False)
     effort: float = field(default=1.0, init=False)
+    _tabulate_at: int = field(default=1, init=False)  #: ends; as more is known, less changes with each
     _counts: list[float] = field(factory=lambda: [0.0] * _BINS, init=False)
     _weight: float = field(default=0.0, init=False)
+    _latest: float = field(default=1.0, init=False)  #: what the newest end counts for
     _survival: list[float] = field(factory=list, init=False)
     _hazards: list[float] = field(factory=list, init=False)
     _looks: list[float] = field(factory=list, init=False)
@@ -76,12 +79,15 @@ class RunTimes:
 
         :param still: the ages of those that have not: the first to end are the shortest, and not the measure of all.
         """
-        keep = 1.0 - 1.0 / _MEMORY
-        self._counts = [count * keep for count in self._counts]
-        self._counts[_bin(seconds)] += 1.0
-        self._weight = self._weight * keep + 1.0
+        self._latest *= 1.0 + 1.0 / _MEMORY  # the newest counts for more, not all others for less: the same, and cheap
+        self._counts[_bin(seconds)] += self._latest
+        self._weight += self._latest
         self.ends += 1
-        if self.ends < 20 or self.ends % 8 == 0:
+        if self._latest > _LARGEST:
+            self._counts = [count / _LARGEST for count in self._counts]
+            self._weight, self._latest = self._weight / _LARGEST, self._latest / _LARGEST
+        if self.ends >= self._tabulate_at:
+            self._tabulate_at = self.ends + min(1 + self.ends // 8, 12)
             self._tabulate(still)
 
     def quantile(self, share: float) -> float:
@@ -133,15 +139,16 @@ class RunTimes:
         kernel = self._kernel()
         reach = len(kernel) - 1
         shares = [_PRIOR * share for share in _PRIOR_SHARES]
+        bell = [(away, kernel[abs(away)] / self._latest) for away in range(-reach, reach + 1)]
         for spot, count in enumerate(self._counts):
-            if count > 1e-6:
-                for away in range(-reach, reach + 1):
-                    shares[min(max(spot + away, 0), _BINS - 1)] += count * kernel[abs(away)]
+            if count:
+                for away, part in bell:
+                    shares[min(max(spot + away, 0), _BINS - 1)] += count * part
         return shares
 
     def _kernel(self) -> list[float]:
         """Half a bell, as wide as Silverman's rule says of half of the samples."""
-        width = max(_FINEST, 0.9 * self._middle() * max(self._weight, 1.0) ** -0.2)
+        width = max(_FINEST, 0.9 * self._middle() * max(self._weight / self._latest, 1.0) ** -0.2)
         bell = [exp(-0.5 * (away * _STEP / width) ** 2) for away in range(int(3.0 * width / _STEP) + 1)]
         whole = 2.0 * sum(bell) - bell[0]
         return [part / whole for part in bell]
@@ -149,7 +156,7 @@ class RunTimes:
     def _middle(self) -> float:
         """The spread of the samples' logarithm, by the shortest stretch that holds half of them: neither a stray sample
         nor a second hump widens it. The prior's while there are too few."""
-        if self._weight < 4.0:
+        if self.ends < 4:
             return _SPREAD
         below = [0.0, *accumulate(self._counts)]
         half, last, shortest = self._weight / 2.0, 0, _BINS
@@ -188,7 +195,11 @@ class Experience:
 
     plain: RunTimes = field(factory=RunTimes, init=False)
     scaled: RunTimes = field(factory=RunTimes, init=False)
+    usual: Expectation = field(init=False)
     _seconds: float = field(default=0.0, init=False)  #: of driving video, all that was learnt from
+
+    def __attrs_post_init__(self) -> None:
+        self.usual = Expectation(self.plain)
 
     def learn(
         self, run_time: float, driving: float | None, still: Iterable[tuple[float, float | None]] = ()
@@ -198,11 +209,11 @@ class Experience:
         :param run_time: in seconds.  :param driving: seconds of driving video, where known.
         :param still: the same of those that have not ended.
         """
-        running = list(still)
+        running, again = tee(still)  # looked at only where a table is made
         self.plain.learn(run_time, (age for age, _ in running))
         if driving:
             self._seconds += driving
-            self.scaled.learn(run_time * _USUAL / driving, (age * _USUAL / long for age, long in running if long))
+            self.scaled.learn(run_time * _USUAL / driving, (age * _USUAL / long for age, long in again if long))
 
     def of(self, driving: float | None) -> Expectation:
         """What to expect of a job.
@@ -211,7 +222,7 @@ class Experience:
         """
         if driving and self.scaled.ends >= _ENOUGH and self._length_matters():
             return Expectation(self.scaled, _USUAL / driving)
-        return Expectation(self.plain, 1.0)
+        return self.usual
 
     def _length_matters(self) -> bool:
         usual = self._seconds / self.scaled.ends / _USUAL
@@ -223,7 +234,7 @@ class Expectation:
     """The run times to expect of one job, of whose seconds the table has ``scale``."""
 
     times: RunTimes
-    scale: float
+    scale: float = 1.0
 
     def survival(self, age: float) -> float:
         """The share of such jobs that run longer than this."""

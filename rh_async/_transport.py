@@ -31,6 +31,7 @@ SSL = tls.SSLContext | bool | aiohttp.Fingerprint | None
 
 _FIRST_GAP, _LARGEST_GAP, _SMALLEST_GAP = 0.05, 2.0, 0.01  # seconds between two calls after a rate limit
 _LONGEST_PAUSE = 3600.0  # seconds; whoever asks for more is asked again then
+_JSON = {hdrs.CONTENT_TYPE: "application/json"}
 _LARGEST_ANSWER = 4 * 1024 * 1024  # no documented answer comes near; the rest of a larger one is not read
 
 
@@ -84,6 +85,7 @@ class Transport:
     trace_configs: Sequence[TraceConfig] = ()
     rng: random.Random = field(factory=random.Random, repr=False)
     on_pause: Callable[[float], None] = field(default=lambda _: None, repr=False)
+    _brief: aiohttp.ClientTimeout = field(init=False, repr=False)
     _api: aiohttp.ClientSession = field(init=False, repr=False)
     _submits: aiohttp.ClientSession = field(init=False, repr=False)
     _outside: aiohttp.ClientSession = field(init=False, repr=False)
@@ -93,11 +95,15 @@ class Transport:
 
     def open(self) -> None:
         """Open the pools; needs a running loop, touches no network."""
+        # One timer a call: whatever is silent for too long is over its total too.
+        self._brief = aiohttp.ClientTimeout(
+            total=self.timeouts.connect + self.timeouts.read, sock_connect=self.timeouts.connect
+        )
         key: dict[str, str] = {hdrs.AUTHORIZATION: f"Bearer {self.api_key}"}
         self._api = self._pool(key)
         # A POST on a kept-alive connection that the server has just closed would fail after its headers left: a false
         # SubmitUnknown. A handshake per paid job is cheap.
-        self._submits = self._pool(key, force_close=True)
+        self._submits = self._pool(key, force_close=True, watched=True)
         # Compressed, a file's length would say nothing of the bytes that come.
         self._outside = self._pool({hdrs.ACCEPT_ENCODING: "identity"})
 
@@ -189,28 +195,26 @@ class Transport:
     async def _once(self, call: Call, file: FileBody | None, on_sent: Callable[[], None]) -> Answer:
         pool = self._api if call.repeatable else self._submits
         trace = _Sent(on_sent)
-        with _translated(call.route.value, lambda: trace.sent):
+        with _translated(call.route.value, (lambda: trace.sent) if pool is self._submits else None):
             async with pool.request(
                 call.method,
                 self.base_url + call.path,
                 data=call.body if file is None else multipart(file, stall=self.timeouts.stall),
-                headers={hdrs.CONTENT_TYPE: "application/json"} if file is None else None,
-                timeout=self._timeout(call) if file is None else self._patient(self.timeouts.read),
+                headers=_JSON if file is None else None,
+                timeout=self._brief if file is None else self._patient(self.timeouts.read),
                 # aiohttp would follow a 307 and send the body and the key again.
                 allow_redirects=False,
                 trace_request_ctx=trace,
             ) as response:
                 return await _whole(response)
 
-    def _timeout(self, call: Call) -> aiohttp.ClientTimeout:
-        whole = self.timeouts.connect + self.timeouts.read
-        return aiohttp.ClientTimeout(total=whole, sock_connect=self.timeouts.connect, sock_read=self.timeouts.read)
-
     def _patient(self, silence: float) -> aiohttp.ClientTimeout:
         # connect covers a proxy's CONNECT too; the pools have no limit, so there is no wait for a place in them.
         return aiohttp.ClientTimeout(total=None, connect=self.timeouts.connect, sock_read=silence)
 
-    def _pool(self, headers: dict[str, str], *, force_close: bool = False) -> aiohttp.ClientSession:
+    def _pool(
+        self, headers: dict[str, str], *, force_close: bool = False, watched: bool = False
+    ) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 ssl=True if self.ssl is None else self.ssl, force_close=force_close, limit=0
@@ -219,7 +223,7 @@ class Transport:
             cookie_jar=aiohttp.DummyCookieJar(),
             proxy=self.proxy,
             trust_env=self.trust_env,
-            trace_configs=[_sent_trace(), *self.trace_configs],
+            trace_configs=[_sent_trace(), *self.trace_configs] if watched else list(self.trace_configs),
         )
 
     # --- the shared pause --------------------------------------------------------------------------------------------
@@ -262,12 +266,12 @@ class Download:
 
 
 async def _whole(response: aiohttp.ClientResponse) -> Answer:
-    body = bytearray()
-    while len(body) < _LARGEST_ANSWER and (chunk := await response.content.readany()):
-        body += chunk
+    body = await response.content.readany()
+    while not response.content.at_eof() and len(body) < _LARGEST_ANSWER:
+        body += await response.content.readany()
     if len(body) >= _LARGEST_ANSWER:
         response.close()
-    return Answer(status=response.status, body=bytes(body), retry_after=_seconds(response.headers.get("Retry-After")))
+    return Answer(status=response.status, body=body, retry_after=_seconds(response.headers.get("Retry-After")))
 
 
 def _seconds(header: str | None) -> float | None:
@@ -275,6 +279,9 @@ def _seconds(header: str | None) -> float | None:
     if header is None or not header.isascii() or not header.isdigit():
         return None
     return min(float(header), _LONGEST_PAUSE)
+
+
+_UNCONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, ValueError)
 
 
 @define
@@ -297,12 +304,17 @@ def _sent_trace() -> TraceConfig:
 
 
 @contextmanager
-def _translated(phase: str, sent: Callable[[], bool]) -> Iterator[None]:
+def _translated(phase: str, sent: Callable[[], bool] | None = None) -> Iterator[None]:
+    """Name what went wrong.
+
+    :param sent: proves whether the headers left; None for what costs nothing, where a guess from the error will do.
+    """
     try:
         yield
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
         # ValueError: what aiohttp and the resolver raise over addresses and headers that nobody could use.
-        raise _translate(error, phase, sent()) from error
+        left = not isinstance(error, _UNCONNECTED) if sent is None else sent()
+        raise _translate(error, phase, left) from error
 
 
 def _translate(error: Exception, phase: str, sent: bool) -> errors.TransportError:

@@ -60,7 +60,7 @@ class Snapshot:
 
     :param status: the server's word, whatever it is; "" when it sent none.
     :param code: the error code beside it, "" when there is none.
-    :param raw: the bytes the server sent.
+    :param raw: the bytes the server sent, once the job has settled.
     """
 
     task_id: TaskId
@@ -68,7 +68,7 @@ class Snapshot:
     code: str = ""
     message: str = ""
     outputs: tuple[Output, ...] = ()
-    usage: Usage = field(factory=Usage)
+    usage: Usage = Usage()
     raw: bytes = field(default=b"", repr=False)
 
     @property

@@ -11,7 +11,7 @@ from attrs import field, fields, frozen
 from cattrs import Converter
 from cattrs.gen import make_dict_structure_fn, override
 
-from ._types import Output, Snapshot, TaskId, Usage
+from ._types import SETTLED, Output, Snapshot, TaskId, Usage
 
 
 class Route(Enum):
@@ -114,14 +114,15 @@ class Wire:
 
     def snapshot(self, task_id: TaskId, raw: bytes, currency: str | None) -> Snapshot:
         found = (result.as_output() for result in self.results)
+        status = self.status.upper()
         return Snapshot(
             task_id=task_id,
-            status=self.status.upper(),
+            status=status,
             code=self.refusal,
             message=self.words,
             outputs=tuple(output for output in found if output.url or output.text),
             usage=self.usage.as_usage(currency),
-            raw=raw,
+            raw=raw if status in SETTLED else b"",
         )
 
 

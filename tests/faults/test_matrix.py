@@ -188,7 +188,7 @@ TASK = [
     Row(Fault("moderation"), JobFailed),
     Row(Fault("real_person"), JobFailed),
     Row(Fault("unknown_status")),
-    Row(Fault("unknown_status", answers=500)),
+    Row(Fault("unknown_status", answers=40)),
     Row(Fault("success_without_results", answers=5)),
     Row(Fault("success_without_results", answers=500), JobFailed),
     Row(Fault("success_on_submit")),

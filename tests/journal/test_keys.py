@@ -183,10 +183,10 @@ async def test_a_wait_that_is_given_up_names_the_key(open_session: Open) -> None
 
 
 async def test_fifty_jobs_at_once_share_their_commits(book: Path, media: Media) -> None:
-    eager = Pace(questions_per_second=10_000, open_questions=50)
+    eager = Pace(questions_per_second=10_000, open_questions=50, counts=False)
     async with (
         Emulator(seed=1, run_time=60.0) as server,
-        Session(server.api_key, base_url=server.url, journal=book, pace=eager) as session,
+        Session(server.api_key, base_url=server.url, journal=book, in_flight=50, pace=eager) as session,
     ):
         requests = [KlingMotionControl(media.images[n % 3], media.videos[n % 3], prompt=str(n)) for n in range(50)]
         async for outcome in session.map(requests):

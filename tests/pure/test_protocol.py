@@ -170,7 +170,7 @@ def read(file: str) -> object:
 def test_every_captured_answer_means_exactly_one_thing(file: str) -> None:
     expected = READ[file]
     if isinstance(expected, Snapshot):
-        expected = evolve(expected, raw=answer_of(file).body)
+        expected = evolve(expected, raw=answer_of(file).body if expected.settled else b"")
     assert read(file) == expected
 
 
@@ -377,12 +377,12 @@ def test_a_task_that_is_named_beside_a_refusal_is_never_forgotten_whatever_the_h
 @pytest.mark.parametrize("code", ["", None, 0, "0", "200", 200])
 def test_a_submit_is_accepted_where_no_code_says_otherwise(code: object) -> None:
     found = answer(refusal(code, taskId=TASK, status="QUEUED", errorMessage=""))
-    assert decode_submit(found) == Snapshot(task_id=TASK, status="QUEUED", raw=found.body)
+    assert decode_submit(found) == Snapshot(task_id=TASK, status="QUEUED")
 
 
 def test_a_submit_may_be_accepted_without_the_keys_that_may_be_missing() -> None:
     found = answer({"taskId": int(TASK)})
-    assert decode_submit(found) == Snapshot(task_id=TASK, status="", raw=found.body)
+    assert decode_submit(found) == Snapshot(task_id=TASK, status="")
 
 
 def test_a_fast_model_may_succeed_on_submit() -> None:
@@ -431,7 +431,9 @@ def doubt(kind: type[RHError], code: str, *, retryable: bool) -> Refused:
 @pytest.mark.parametrize("status", ["FAILED", "SUCCESS", "CANCEL", "CANCELLED", "CANCELED"])
 def test_a_settled_status_beside_a_code_is_about_the_job(status: str) -> None:
     found = said(status, "1501")
-    assert decode_query(found, TASK) == Snapshot(task_id=TASK, status=status, code="1501", message="m", raw=found.body)
+    snapshot = decode_query(found, TASK)
+    raw = found.body if snapshot.settled else b""
+    assert snapshot == Snapshot(task_id=TASK, status=status, code="1501", message="m", raw=raw)
 
 
 @pytest.mark.parametrize("status", ["", None, "QUEUED", "RUNNING", "CREATE", "PENDING", "PAUSED", [], 7])
@@ -445,7 +447,8 @@ def test_any_other_status_beside_a_code_is_about_the_question(status: object) ->
 )
 def test_any_status_word_is_kept_as_it_came_in_capitals(sent: object, read: str) -> None:
     found = said(sent, errorMessage="")
-    assert decode_query(found, TASK) == Snapshot(task_id=TASK, status=read, raw=found.body)
+    raw = found.body if read == "SUCCESS" else b""
+    assert decode_query(found, TASK) == Snapshot(task_id=TASK, status=read, raw=raw)
 
 
 @pytest.mark.parametrize(
