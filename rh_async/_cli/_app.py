@@ -8,13 +8,16 @@ import traceback
 from collections.abc import Sequence
 from importlib.metadata import version
 from io import TextIOWrapper
+from typing import Any
 
 from cyclopts import App, CycloptsError, Parameter
+from cyclopts.config import Env
 from rich.console import Console
 from rich.text import Text
 
 from rh_async import RHError
 
+from ._batch_settings import from_file
 from ._exits import Ending, Exit, Interrupted, Misuse, exit_code, sentence
 
 _HELP = "Run many motion-transfer jobs on RunningHub at once: character image + driving video → video."
@@ -28,6 +31,7 @@ Exit codes:
     1  some job failed
     2  bad usage or configuration
     3  account refused (key, balance)
+    4  budget reached
   130  interrupted; what goes on remotely is named
 """
 
@@ -48,6 +52,11 @@ _COMMANDS = {
     "_run:run": "Run one job, which is paid, and save what it makes.\n\n"
     "The journal remembers it: the same command again buys nothing, and saves what is not saved yet.\n\n"
     "Interrupted, it lets the job go on remotely and names the command that picks it up.",
+    "_batch:batch": "Make a video of every clip of a folder, or of every row of a manifest.\n\n"
+    "Everything is looked into and priced first; --check stops there. Stopped in any way, the same command continues:"
+    " nothing is bought twice.\n\n"
+    "Every option can also stand in the environment (RH_ASYNC_BATCH_IN_FLIGHT=20) and in the table [batch] of"
+    " rh-async.toml (in-flight = 20); the command line comes first, then the environment.",
     "_jobs:jobs": "Tell what the journal remembers: every job, its key, task and files.\n\n"
     "It asks nobody, and needs no API key.",
     "_resume:resume": "Pick up what ended early: watch what runs, save what is done.\n\n"
@@ -65,9 +74,10 @@ _COMMANDS = {
     "_demo:demo": "Run made-up jobs against a local RunningHub: nothing is paid.",
     "_emulator:emulator": "Serve a local RunningHub to build against.",
 }
+_SETTINGS: dict[str, dict[str, Any]] = {"_batch:batch": {"config": [Env("RH_ASYNC_", show=False), from_file]}}
 # Named, not imported: a command that needs no local server loads none.
 for _place, _words in _COMMANDS.items():
-    app.command(f"rh_async._cli.{_place}", name=_place.partition(":")[2], help=_words)
+    app.command(f"rh_async._cli.{_place}", name=_place.partition(":")[2], help=_words, **_SETTINGS.get(_place, {}))
 
 
 def run(words: Sequence[str]) -> int:

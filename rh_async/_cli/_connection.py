@@ -7,7 +7,7 @@ import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from attrs import field, frozen
 from cyclopts import Parameter
@@ -70,9 +70,10 @@ class Connection:
         *,
         journal: Path | None = None,
         on_exit: OnExit = "detach",
+        in_flight: int | Literal["auto"] = "auto",
     ) -> Session:
-        """A session for a job, which is paid and worth waiting for."""
-        return self._made(on_event=on_event, journal=journal, on_exit=on_exit)
+        """A session for jobs, which are paid and worth waiting for."""
+        return self._made(on_event=on_event, journal=journal, on_exit=on_exit, in_flight=in_flight)
 
     def short_session(self, on_event: Callable[[Event], object], *, journal: Path | None = None) -> Session:
         """A session for a question, which is given up soon."""

@@ -1,15 +1,16 @@
-"""``rh-async demo``: many jobs against a local RunningHub, through every caller's doors, and what came of them."""
+"""``rh-async demo``: a manifest of clips against a local RunningHub, planned and run as any batch is."""
 
 from __future__ import annotations
 
 import asyncio
+import csv
 from collections.abc import Callable, Iterator
+from contextlib import aclosing
 from itertools import islice
 from pathlib import Path
 from random import Random
-from tempfile import TemporaryFile
 from threading import Event
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import anyio
 from attrs import frozen
@@ -19,13 +20,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from rh_async import CharacterMotionTransfer, DreamActor, KlingMotionControl, Outcome, Pace, Request, Session
+from rh_async import Pace, Session
+from rh_async._batch import BatchOutcome, Plan, plan_manifest
 from rh_async.emulator import Emulator, Ledger
 
-from ._exits import Exit, Misuse
-from ._needs import need_media
-from ._progress import shown
-from ._tally import Tally
+from ._batch_report import report
+from ._batch_voice import Voice, entry_name, outcome_words
+from ._exits import Exit
+from ._needs import need_folder, need_media
+from ._wishes import Model
 
 if TYPE_CHECKING:
     from ._clips import Clips
@@ -36,14 +39,7 @@ _SEED = 7
 _RUN_TIMES = (4.0, 9.0)  #: seconds, in place of minutes
 _MOST_IN_FLIGHT = 50
 _SHOWN = 4
-_MODELS: tuple[Callable[[Path, Path], Request], ...] = (
-    lambda image, video: KlingMotionControl(image, video, model="kling-v3.0-std"),
-    lambda image, video: KlingMotionControl(image, video, model="kling-v3.0-pro"),
-    lambda image, video: KlingMotionControl(image, video, model="kling-v2.6-std"),
-    lambda image, video: KlingMotionControl(image, video, model="kling-v2.6-pro"),
-    DreamActor,
-    CharacterMotionTransfer,
-)
+_MODELS = get_args(Model)
 
 
 async def demo(*, jobs: Annotated[int, Parameter(validator=Number(gte=1))] = 24, out: Path = _OUT) -> int:
@@ -80,14 +76,17 @@ async def perform(show: Show) -> Exit:
     began = anyio.current_time()
     stop = Event()
     try:
-        clips = await asyncio.to_thread(_prepared, show, stop)
+        manifest = await asyncio.to_thread(_prepared, show, stop)
     finally:
         stop.set()  # a thread cannot be cancelled, and nobody who pressed Ctrl-C waits for drawings
+    voice = Voice(words=show.console, view=show.console)
+    plan = await plan_manifest(manifest)
+    voice.say(*report(plan))
     async with Emulator(seed=_SEED, limit=show.in_flight, render=show.render, run_time=_run_time) as server:
-        show.console.print(f"Jobs to run: {show.jobs}, {show.in_flight} at a time, on {server.url}\n")
-        outcomes = await _mapped(show, cast(clips, show.jobs), server)
+        voice.say("", f"Jobs to run: {len(plan.ready)}, {show.in_flight} at a time, on {server.url}", "")
+        outcomes = await _run(show, plan, server, voice)
         _sum_up(show, outcomes, server.ledger, anyio.current_time() - began)
-    return Exit.GOOD if len(outcomes) == show.jobs and not any(outcome.error for outcome in outcomes) else Exit.FAILED
+    return Exit.GOOD if plan.is_whole and all(outcome.state == "saved" for outcome in outcomes) else Exit.FAILED
 
 
 def _run_time(_endpoint: str, rng: Random) -> float:
@@ -101,7 +100,7 @@ def cast(clips: Clips, jobs: int) -> list[Part]:
         Part(
             image=clips.images[number % len(clips.images)],
             video=clips.videos[number % pairs // len(clips.images)],
-            model=(number + number // pairs) % len(_MODELS),
+            model=_MODELS[(number + number // pairs) % len(_MODELS)],
         )
         for number in range(jobs)
     ]
@@ -109,55 +108,55 @@ def cast(clips: Clips, jobs: int) -> list[Part]:
 
 @frozen(kw_only=True)
 class Part:
-    """Who dances what, and which model shows it.
-
-    :param model: its place in the list of models.
-    """
+    """Who dances what, and which model shows it."""
 
     image: Path
     video: Path
-    model: int
+    model: str
 
-    def request(self) -> Request:
-        """What a caller would write."""
-        return _MODELS[self.model](self.image, self.video)
+    def row(self, number: int) -> list[str]:
+        """What a person would write into a manifest; its own key keeps it from being another's twin."""
+        return [f"demo-{number}", self.image.name, self.video.name, self.model]
 
 
-def _prepared(show: Show, stop: Event) -> Clips:
+def _prepared(show: Show, stop: Event) -> Path:
+    """Draw what there is to send, and write down what is wanted of it: a manifest."""
     need_media("demo")
     from ._clips import make_clips  # noqa: PLC0415 - needs the media extra, which may be missing
 
     folder = show.out / "inputs"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder):
-            show.console.print("Drawing character images and driving videos …")
-        return (show.make or make_clips)(folder, stop)
-    except OSError as error:
-        raise Misuse(f"--out {show.out} cannot be written: {error.strerror or error}") from error
+    need_folder(folder, "")
+    show.console.print("Drawing character images and driving videos …")
+    clips = (show.make or make_clips)(folder, stop)
+    manifest = folder / "jobs.csv"
+    with manifest.open("w", newline="", encoding="utf-8") as sink:
+        rows = csv.writer(sink)
+        rows.writerow(["key", "image", "video", "model"])
+        rows.writerows(part.row(number) for number, part in enumerate(cast(clips, show.jobs), start=1))
+    return manifest
 
 
-async def _mapped(show: Show, parts: list[Part], server: Emulator) -> list[Outcome]:
-    files = {part.image for part in parts} | {part.video for part in parts}
-    tally = Tally(clock=anyio.current_time, jobs=len(parts), files=len(files))
-    requests = (part.request() for part in parts)
-    session = Session(server.api_key, base_url=server.url, in_flight=show.in_flight, pace=_BRISK, on_event=tally.tell)
+async def _run(show: Show, plan: Plan, server: Emulator, voice: Voice) -> list[BatchOutcome]:
+    outcomes: list[BatchOutcome] = []
+    session = Session(server.api_key, base_url=server.url, in_flight=show.in_flight, pace=_BRISK)
     try:
-        async with session, shown(show.console, tally):
-            return [outcome async for outcome in session.map(requests, save_to=show.out, overwrite=True)]
+        async with session, aclosing(session.batch(plan, show.out)) as batch, voice.showing(batch):
+            async for outcome in batch:
+                outcomes.append(outcome)
+                voice.ended(outcome)
     except asyncio.CancelledError:
-        show.console.print(
-            Text(f"\n{tally.download.done} of {show.jobs} videos were saved in {show.out}"), soft_wrap=True
-        )
+        saved = sum(outcome.state == "saved" for outcome in outcomes)
+        voice.say("", f"{saved} of {show.jobs} videos were saved in {show.out}")
         raise
+    return outcomes
 
 
-def _sum_up(show: Show, outcomes: list[Outcome], ledger: Ledger, seconds: float) -> None:
-    failed = [outcome for outcome in outcomes if outcome.error]
+def _sum_up(show: Show, outcomes: list[BatchOutcome], ledger: Ledger, seconds: float) -> None:
+    saved = sum(outcome.state == "saved" for outcome in outcomes)
     facts = {
         "wanted": f"{show.jobs}",
-        "succeeded": f"{len(outcomes) - len(failed)}",
-        "failed": f"{len(failed)}",
+        "succeeded": f"{saved}",
+        "failed": f"{show.jobs - saved}",
         "asked": f"questions {len(ledger.questions)}, submits {len(ledger.submissions)}, uploads {len(ledger.uploads)}",
         "money": f"CNY {ledger.money} by the emulator's ledger; nothing real was paid",
         "time": f"{seconds:.1f} s",
@@ -166,23 +165,19 @@ def _sum_up(show: Show, outcomes: list[Outcome], ledger: Ledger, seconds: float)
     show.console.print()
     for name, fact in facts.items():
         show.console.print(f"  [bold]{name:<10}[/] {escape(fact)}", soft_wrap=True)
-    for line in (*_failures(failed), *_samples(outcomes)):
+    for line in (*_failures(outcomes), *_samples(outcomes)):
         show.console.print(line, soft_wrap=True)
 
 
-def _failures(failed: list[Outcome]) -> Iterator[Text]:
-    for outcome in failed:
-        yield Text(f"  {_who(outcome)}, {outcome.request.endpoint}: {outcome.error}", style="red")
+def _failures(outcomes: list[BatchOutcome]) -> Iterator[Text]:
+    for outcome in outcomes:
+        if outcome.error is not None:
+            yield Text(f"  {outcome_words(outcome)}", style="red")
 
 
-def _samples(outcomes: list[Outcome]) -> Iterator[Text]:
-    saved = {_who(outcome): outcome.result.paths[0] for outcome in outcomes if outcome.result and outcome.result.paths}
+def _samples(outcomes: list[BatchOutcome]) -> Iterator[Text]:
+    saved = {entry_name(outcome.entry): outcome.paths[0] for outcome in outcomes if outcome.paths}
     if saved:
         yield Text("\nLook at some, each shows which character met which dance:")
     for who, path in islice(saved.items(), _SHOWN):
         yield Text(f"  {who:<15} {path}")
-
-
-def _who(outcome: Outcome) -> str:
-    image, video = (media.path for media in outcome.request.media())
-    return f"{image.stem} × {video.stem}"

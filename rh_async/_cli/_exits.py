@@ -8,6 +8,7 @@ from cyclopts import CycloptsError
 from cyclopts.exceptions import UnusedCliTokensError
 
 from rh_async import AuthenticationFailed, BalanceExhausted, JournalError, LocalRefusal, RHError
+from rh_async.errors import BudgetReached
 
 from ._facts import printable
 
@@ -19,6 +20,7 @@ class Exit(IntEnum):
     FAILED = 1
     MISUSED = 2
     ACCOUNT_REFUSED = 3
+    BUDGET_REACHED = 4
     INTERRUPTED = 130
 
 
@@ -41,6 +43,8 @@ def exit_code(ending: Ending) -> Exit:
             return Exit.INTERRUPTED
         case AuthenticationFailed() | BalanceExhausted():
             return Exit.ACCOUNT_REFUSED
+        case BudgetReached():
+            return Exit.BUDGET_REACHED
         case CycloptsError() | Misuse() | LocalRefusal():
             return Exit.MISUSED
         case JournalError(maybe_billed=False):

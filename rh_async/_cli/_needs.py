@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryFile
 
 from ._exits import Misuse
 
 _MEDIA = ("av", "PIL")
 
 
-def need_media(command: str) -> None:
-    """Make sure that media can be drawn.
+def need_media(command: str, does: str = "draws videos") -> None:
+    """Make sure that media can be drawn, or looked into.
 
     :raises Misuse: the ``media`` extra is not installed.
     """
     if any(find_spec(name) is None for name in _MEDIA):
-        raise Misuse(f"{command} draws videos, which needs the media extra: pip install 'rh-async[cli,media]'")
+        raise Misuse(f"{command} {does}, which needs the media extra: pip install 'rh-async[cli,media]'")
+
+
+def need_folder(out: Path, afterwards: str = "; nothing was sent") -> None:
+    """Make sure that there is a folder to write to. Blocks: call it off the loop.
+
+    :raises Misuse: there is none.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise Misuse(f"--out {out} cannot be written: {error.strerror or error}{afterwards}") from error

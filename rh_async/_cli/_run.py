@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from hashlib import file_digest
 from pathlib import Path
-from tempfile import TemporaryFile
 from types import MappingProxyType
 from typing import Annotated
 
@@ -27,6 +26,7 @@ from ._exits import Exit, Misuse
 from ._facts import cost, screen, tell
 from ._hush import Hush, listening
 from ._interrupts import stoppable
+from ._needs import need_folder
 from ._progress import shown
 from ._rows import BOUGHT, Row, read
 from ._tally import Tally
@@ -124,12 +124,7 @@ class _Known:
 
 def _prepare(errand: Errand, request: Request, connection: Connection) -> _Known:
     check_files(errand.wish, request)
-    try:
-        errand.out.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=errand.out):
-            pass
-    except OSError as error:
-        raise Misuse(f"--out {errand.out} cannot be written: {error.strerror or error}; nothing was sent") from error
+    need_folder(errand.out)
     if errand.keeping.book is None:
         return _Known(errand.out.absolute())
     return _looked_up(errand, request, connection.site, errand.keeping.book.made())

@@ -22,7 +22,7 @@ from ._exits import Misuse
 Model = Literal["kling-v3.0-std", "kling-v3.0-pro", "kling-v2.6-std", "kling-v2.6-pro", "dreamactor-v2", "wan2.2"]
 
 _KLING_2 = frozenset({"--orientation", "--prompt", "--no-sound"})
-_KLING_3 = _KLING_2 | {"--negative-prompt"}
+_KLING_3 = _KLING_2 | {"--negative-prompt", "--element"}
 _TAKEN: Mapping[Model, frozenset[str]] = MappingProxyType(
     {
         "kling-v3.0-std": _KLING_3,
@@ -44,13 +44,14 @@ _FILMS = frozenset({"mp4", "mov", "webm", "mkv", "avi"})
 class Wish:
     """What was typed; None where nothing was."""
 
-    image: str
-    video: str
+    image: str | Path
+    video: str | Path
     model: Model = "kling-v3.0-std"
     orientation: Orientation | None = None
     prompt: str | None = None
     negative_prompt: str | None = None
     no_sound: bool = False
+    elements: tuple[str, ...] = ()
     webhook_url: str | None = None
 
     def request(self) -> Request:
@@ -76,6 +77,7 @@ class Wish:
             "--prompt": self.prompt,
             "--negative-prompt": self.negative_prompt,
             "--no-sound": self.no_sound or None,
+            "--element": self.elements or None,
         }
         return [option for option, value in options.items() if value is not None]
 
@@ -90,6 +92,7 @@ class Wish:
             prompt=self.prompt,
             negative_prompt=self.negative_prompt,
             keep_original_sound=not self.no_sound,
+            elements=self.elements,
         )
 
 
@@ -101,7 +104,7 @@ def check_files(wish: Wish, request: Request) -> None:
     files = {_role(media): media for media in request.media()}
     kinds = {role: _kind(role, media.path) for role, media in files.items()}
     if kinds.get("IMAGE") in _FILMS and kinds.get("VIDEO") in _PICTURES:
-        right = shlex.join(["rh-async", "run", wish.video, wish.image])
+        right = shlex.join(["rh-async", "run", str(wish.video), str(wish.image)])
         raise Misuse(f"the image is a video and the video an image; the image comes first: {right}")
     for role, media in files.items():
         taken = media.limits.kinds if media.limits else ()

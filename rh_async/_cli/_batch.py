@@ -1,0 +1,60 @@
+"""``rh-async batch``: a folder of clips or a manifest, planned and priced before anything is sent, then run."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from rh_async._batch import Plan
+
+from ._batch_order import Options, Order, Running, Sources
+from ._batch_planning import planned
+from ._batch_report import as_event, report
+from ._batch_run import run_through
+from ._batch_voice import Voice
+from ._connection import Connection
+from ._exits import Exit, Misuse
+from ._needs import need_folder
+
+
+async def batch(
+    clips: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
+    *,
+    sources: Sources | None = None,
+    options: Options | None = None,
+    running: Running | None = None,
+) -> int:
+    """Make a video of every clip.
+
+    :param clips: driving videos: files, folders, patterns.
+    """
+    order = Order(clips, sources or Sources(), options or Options(), running or Running())
+    return await perform(order, Voice.of(json=order.running.json))
+
+
+async def perform(order: Order, voice: Voice) -> Exit:
+    """Plan, say what the plan is, and carry it out unless it was only to be checked.
+
+    :raises Misuse: it cannot be carried out as it was given; nothing was sent.
+    :raises Interrupted: it was stopped.
+    :raises RHError: it could not be begun.
+    """
+    connection = None if order.running.check else Connection(order.running.base_url)
+    plan = await planned(order, voice.view)
+    voice.say(*report(plan))
+    voice.event("plan", **as_event(plan))
+    if connection is None:
+        return Exit.GOOD if plan.is_whole else Exit.MISUSED
+    _admit(plan, skip_refused=order.running.skip_refused)
+    await asyncio.to_thread(need_folder, order.running.out)
+    return await run_through(plan, order.running, connection, voice)
+
+
+def _admit(plan: Plan, *, skip_refused: bool) -> None:
+    if not plan.ready:
+        raise Misuse("there is nothing that can be sent: see above what to correct; nothing was sent")
+    if not (plan.is_whole or skip_refused):
+        words = f"the plan is not started while something in it is refused; --skip-refused sends {len(plan.ready):,}"
+        raise Misuse(f"{words} that are ready; nothing was sent")

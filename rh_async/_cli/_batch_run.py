@@ -1,0 +1,104 @@
+"""A plan on its way: told as it goes, stopped in order, and worth one exit code at its end."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+import anyio
+from attrs import define, field
+
+from rh_async import Session
+from rh_async._batch import Names, Plan
+
+from ._batch_prices import server_prices
+from ._batch_retries import retry_words
+from ._batch_summary import Tidings
+from ._batch_voice import Voice
+from ._connection import Connection
+from ._exits import Exit
+from ._interrupts import stoppable
+
+if TYPE_CHECKING:
+    from rh_async._batch import Batch
+
+    from ._batch_order import Running
+
+_STOPPING = "nothing more is started; what is being sent is finished first, in a minute or so at most"
+
+
+async def run_through(plan: Plan, running: Running, connection: Connection, voice: Voice) -> Exit:
+    """Carry a plan out, and return what its end is worth to a shell.
+
+    :raises Interrupted: it was stopped.
+    :raises RHError: it could not be begun.
+    """
+    journal = None if running.book is None else await asyncio.to_thread(running.book.made)
+    if running.retry_failed and journal is not None:
+        voice.say(await asyncio.to_thread(retry_words, plan, journal, connection.site))
+    course = Course(plan=plan, running=running, connection=connection, voice=voice)
+    with stoppable(voice.words, stopping=_STOPPING, words=course.whereabouts):
+        async with connection.session(journal=journal, in_flight=running.in_flight) as session:
+            await course.prices(session)
+            await course.follow(session)
+    return course.end()
+
+
+@define(kw_only=True, eq=False)
+class Course:
+    """One run of a plan."""
+
+    plan: Plan
+    running: Running
+    connection: Connection
+    voice: Voice
+    tidings: Tidings = field(factory=Tidings, init=False)
+    _batch: Batch | None = field(default=None, init=False)
+    _began: float = field(factory=anyio.current_time, init=False)
+
+    async def prices(self, session: Session) -> None:
+        """Say what the server would ask, unless an earlier run has begun already: then most of it is bought."""
+        if not await asyncio.to_thread((self.running.out / "batch.jsonl").exists):
+            await server_prices(session, self.plan, self.voice)
+
+    async def follow(self, session: Session) -> None:
+        """Run the batch, and tell each end.
+
+        :raises RHError: it could not be begun.
+        """
+        running = self.running
+        self._batch = session.batch(
+            self.plan, running.out, names=Names(running.name), budget=running.budget, retry_failed=running.retry_failed
+        )
+        async with aclosing(self._batch), self.voice.showing(self._batch):
+            async for outcome in self._batch:
+                self.tidings.note(outcome)
+                self.voice.ended(outcome)
+
+    def whereabouts(self) -> str:
+        """What goes on remotely, for whoever stops it."""
+        if self._batch is None:
+            return "nothing was started"
+        standing = self._batch.standing()
+        begun = standing.in_flight + standing.uploading
+        unstarted = standing.waiting + standing.withheld
+        words = f"{_jobs(begun)} on remotely and paid for, {unstarted:,} not started"
+        if self.running.book is None:
+            return f"{words}; without a journal, the same command would buy them again"
+        return f"{words}; the same command again continues, and buys nothing twice"
+
+    def end(self) -> Exit:
+        """Sum it up."""
+        assert self._batch is not None  # noqa: S101 - for the type checker: it has been followed
+        standing, stopped = self._batch.standing(), self._batch.stopped
+        code = self.tidings.worth(stopped)
+        seconds = anyio.current_time() - self._began
+        self.voice.say(*self.tidings.summary(standing, self.running, seconds))
+        self.voice.say(*self.tidings.advice(self.running, self.connection, stopped))
+        self.voice.event("end", exit=int(code), seconds=seconds, counts=self.tidings.counts, stopped=stopped)
+        return code
+
+
+def _jobs(count: int) -> str:
+    return "1 job goes" if count == 1 else f"{count:,} jobs go"

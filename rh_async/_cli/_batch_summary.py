@@ -1,0 +1,126 @@
+"""What came of a batch: counts, money, time, and for whatever is not on disk, the command that helps."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+from rich.text import Text
+
+from rh_async import AuthenticationFailed, BalanceExhausted, RHError
+from rh_async.errors import BudgetReached
+
+from ._batch_report import amounts
+from ._batch_view import clock
+from ._batch_voice import entry_name, outcome_words
+from ._connection import Connection
+from ._diary import resolve_commands
+from ._exits import Exit, sentence
+from ._facts import printable
+
+if TYPE_CHECKING:
+    from rh_async._batch import BatchOutcome, Standing
+
+    from ._batch_order import Running
+
+_SHOWN = 5
+_MEANING = {
+    "saved": "on disk, by this run",
+    "kept": "done by an earlier run: nothing was asked or paid",
+    "failed": "ended badly",
+    "refused": "not accepted, not paid",
+    "uncertain": "nobody knows whether they were bought; never sent again on their own",
+    "unsaved": "paid, and not on disk",
+    "withheld": "not started",
+}
+_BAD = frozenset(_MEANING) - {"saved", "kept"}
+
+
+@define(eq=False)
+class Tidings:
+    """How the jobs ended, as they are told; of each kind of end, the first few are remembered."""
+
+    counts: Counter[str] = field(factory=Counter, init=False)
+    _first: dict[str, list[BatchOutcome]] = field(factory=dict, init=False)
+    _retried: dict[str, Decimal] = field(factory=dict, init=False)
+
+    def note(self, outcome: BatchOutcome) -> None:
+        """Take one in."""
+        self.counts[outcome.state] += 1
+        if outcome.state in _BAD:
+            first = self._first.setdefault(outcome.state, [])
+            first += [outcome] if len(first) < _SHOWN else []
+        price = outcome.entry.price
+        if outcome.state in {"failed", "refused"} and outcome.cause == "job" and price and outcome.twin is None:
+            self._retried[price.currency] = self._retried.get(price.currency, Decimal()) + price.amount
+
+    def worth(self, stopped: RHError | None) -> Exit:
+        """The exit code: by who must act."""
+        if isinstance(stopped, AuthenticationFailed | BalanceExhausted):
+            return Exit.ACCOUNT_REFUSED
+        if isinstance(stopped, BudgetReached):
+            return Exit.BUDGET_REACHED
+        return Exit.FAILED if stopped or any(self.counts[state] for state in _BAD) else Exit.GOOD
+
+    def summary(self, standing: Standing, running: Running, seconds: float) -> Iterator[Text]:
+        """Counts, money, time, folder."""
+        for state, meaning in _MEANING.items():
+            if self.counts[state] or state == "saved":
+                yield _fact(state, f"{self.counts[state]:<7,} {meaning}")
+        yield _fact("money", _money(standing))
+        yield _fact("time", clock(seconds))
+        yield _fact("folder", f"{running.out}: videos, a .json beside each, and batch.jsonl with a line per job")
+
+    def advice(self, running: Running, connection: Connection, stopped: RHError | None) -> Iterator[Text]:
+        """What went wrong, by its kind, and what to do about it."""
+        if stopped is not None:
+            yield Text(printable(f"stopped: {sentence(stopped)}"), style="red")
+        for state, first in self._first.items():
+            yield Text(f"{state}:", style="bold")
+            if state != "withheld":
+                yield from (Text(f"  {printable(outcome_words(one))}") for one in first)
+                if self.counts[state] > len(first):
+                    yield Text(f"  and {self.counts[state] - len(first):,} more; see batch.jsonl")
+            yield from (Text(f"  → {printable(line)}") for line in self._remedy(state, running, connection, stopped))
+
+    def _remedy(self, state: str, running: Running, connection: Connection, stopped: RHError | None) -> Iterator[str]:
+        match state:
+            case "failed" | "refused":
+                price = f" ({amounts(self._retried)} by the list)" if self._retried else ""
+                yield f"the same command with --retry-failed buys them again{price}, as they are or mended"
+            case "uncertain":
+                yield from self._resolving(running, connection)
+            case "unsaved":
+                yield "mend the disk, then the same command again saves them; links live for about 24 h"
+            case _:
+                yield f"{_withheld(stopped)}, then the same command again continues"
+
+    def _resolving(self, running: Running, connection: Connection) -> Iterator[str]:
+        if running.book is None:
+            yield "look into the console's call record before sending them again"
+            return
+        for one in self._first["uncertain"]:
+            if one.key is not None:
+                yield f"{entry_name(one.entry)}: {resolve_commands(connection, running.book, one.key)}"
+        yield connection.command("jobs", "--state", "uncertain", *running.book.words)
+
+
+def _withheld(stopped: RHError | None) -> str:
+    if isinstance(stopped, BudgetReached):
+        return "give a greater --budget"
+    if isinstance(stopped, AuthenticationFailed | BalanceExhausted):
+        return "mend the account"
+    return "see above what holds them back"
+
+
+def _money(standing: Standing) -> str:
+    currency = f"{standing.currency} " if standing.currency else ""
+    budget = "" if standing.budget is None else f", of a budget of {standing.budget:,.2f}"
+    return f"{currency}{standing.spent:,.2f} spent, {standing.reserved:,.2f} reserved{budget}"
+
+
+def _fact(name: str, fact: str) -> Text:
+    return Text.assemble((f"{name:<10}", "bold"), printable(fact) if name not in _MEANING else fact)

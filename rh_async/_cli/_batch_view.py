@@ -1,0 +1,159 @@
+"""The live view of a batch: as readable at ten jobs as at ten thousand, at 80 columns as at 160. Draws, asks nobody."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+from rich.console import Console, Group, RenderableType
+from rich.filesize import decimal
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from ._facts import printable
+
+if TYPE_CHECKING:
+    from rh_async._batch import Cause, Oldest, Standing
+
+_WINDOW = 10.0  #: seconds that a rate looks back
+_WIDE = 120
+_ALWAYS = 8  #: lines that are there whatever happens
+_BETWEEN = " · "
+_ENDS = "saved", "kept", "failed", "refused", "uncertain", "unsaved", "withheld"
+
+
+@define(eq=False)
+class Meter:
+    """Makes rates of totals, over the last few seconds."""
+
+    clock: Callable[[], float]
+    _seen: deque[tuple[float, tuple[int, ...]]] = field(factory=deque, init=False)
+
+    def rates(self, *totals: int) -> tuple[float, ...]:
+        """How much of each came per second since it was asked some seconds ago."""
+        now = self.clock()
+        self._seen.append((now, totals))
+        while len(self._seen) > 1 and now - self._seen[0][0] > _WINDOW:
+            self._seen.popleft()
+        since, before = self._seen[0]
+        span = now - since
+        return tuple((new - old) / span if span else 0.0 for new, old in zip(totals, before, strict=True))
+
+
+def picture(standing: Standing, meter: Meter, console: Console) -> RenderableType:
+    """Draw how a batch stands."""
+    rows = min(8, max(2, (console.height - _ALWAYS) // (1 if console.width >= _WIDE else 2) - 2))
+    lists = [*_oldest(standing.oldest[:rows]), *_errors(standing.errors[:rows])]
+    return Group(_head(standing), *_lines(standing, meter), *_beside(lists, wide=console.width >= _WIDE))
+
+
+def brief(standing: Standing) -> str:
+    """How a batch stands, in one line for a log."""
+    parts = [_under_way(standing), _ended(standing), _money(standing), _time_left(standing)]
+    return _BETWEEN.join(filter(None, parts))
+
+
+def clock(seconds: float) -> str:
+    """Seconds as people read them."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _head(standing: Standing) -> Table:
+    done = done_of(standing)
+    grid = Table.grid(padding=(0, 1), expand=True)
+    grid.add_column(width=8, style="bold")
+    grid.add_column(ratio=1)
+    grid.add_column(justify="right", no_wrap=True)
+    share = f"{done:,} of {standing.planned:,}, {100 * done // max(1, standing.planned)} %"
+    grid.add_row("batch", ProgressBar(total=max(1, standing.planned), completed=done), share)
+    return grid
+
+
+def done_of(standing: Standing) -> int:
+    """How many jobs are over, well or not."""
+    return sum(getattr(standing, end) for end in _ENDS)
+
+
+def _lines(standing: Standing, meter: Meter) -> Iterator[Text]:
+    up, down, asked = meter.rates(standing.uploaded_bytes, standing.downloaded_bytes, standing.questions)
+    traffic = f"up {decimal(round(up))}/s · down {decimal(round(down))}/s · {asked:.1f} questions/s"
+    left = _time_left(standing) or "not known before the first jobs have ended"
+    facts = {
+        "now": _under_way(standing),
+        "ended": _ended(standing),
+        "traffic": traffic,
+        "money": _money(standing),
+        "time": left,
+    }
+    for name, fact in facts.items():
+        yield Text.assemble((f"{name:<9}", "bold"), fact, no_wrap=True, overflow="ellipsis")
+
+
+def _under_way(standing: Standing) -> str:
+    return _BETWEEN.join(
+        [
+            f"waiting {standing.waiting:,}",
+            f"uploading {standing.uploading:,}",
+            f"in flight {standing.in_flight:,} of {standing.limit:,}",
+            f"saving {standing.saving:,}",
+        ]
+    )
+
+
+def _ended(standing: Standing) -> str:
+    counts = {end: getattr(standing, end) for end in _ENDS}
+    return _BETWEEN.join(f"{end} {count:,}" for end, count in counts.items() if count or end in {"saved", "failed"})
+
+
+def _money(standing: Standing) -> str:
+    budget = "" if standing.budget is None else f" · budget {standing.budget:,.2f}"
+    currency = f"{standing.currency} " if standing.currency else ""
+    return f"{currency}{standing.spent:,.2f} spent · {standing.reserved:,.2f} reserved{budget}"
+
+
+def _time_left(standing: Standing) -> str:
+    if standing.time_left is None:
+        return ""
+    low, middle, high = standing.time_left
+    return f"{clock(middle)} left ({clock(low)} to {clock(high)})"
+
+
+def _oldest(rows: Iterable[Oldest]) -> Iterator[Table]:
+    table = _table("oldest in flight", "task", "age", "left")
+    for row in rows:
+        left = "" if row.eta is None else clock(row.eta)
+        table.add_row(printable(row.name), printable(row.task_id), clock(row.age), left)
+    if table.rows:
+        yield table
+
+
+def _errors(causes: Iterable[Cause]) -> Iterator[Table]:
+    table = _table("errors", "jobs")
+    for one in causes:
+        table.add_row(printable(f"{one.sentence}: {one.example}"), f"{one.count:,}")
+    if table.rows:
+        yield table
+
+
+def _table(first: str, *others: str) -> Table:
+    table = Table(box=None, expand=True, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    table.add_column(first, ratio=1, no_wrap=True, overflow="ellipsis")
+    for name in others:
+        table.add_column(name, justify="left" if name == "task" else "right", no_wrap=True)
+    return table
+
+
+def _beside(tables: list[Table], *, wide: bool) -> list[Table]:
+    """Two tables stand side by side where there is room."""
+    if not wide or len(tables) < 2:
+        return tables
+    grid = Table.grid(padding=(0, 2), expand=True)
+    for _ in tables:
+        grid.add_column(ratio=1)
+    grid.add_row(*tables)
+    return [grid]

@@ -1,0 +1,138 @@
+"""Where a batch is told: words for people, a view or a log of how it stands, one JSON object per line for machines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from attrs import asdict, field, frozen
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from ._batch_view import Meter, brief, picture
+from ._exits import sentence
+from ._facts import printable, screen
+from ._progress import every
+
+if TYPE_CHECKING:
+    from rh_async._batch import Batch, BatchOutcome, Entry
+
+_REDRAWN_EVERY = 0.25
+_LOGGED_EVERY = 30.0
+_REPORTED_EVERY = 5.0
+
+
+@frozen
+class Voice:
+    """The ways out.
+
+    :param words: for people.
+    :param view: for the live view; a log where it is no terminal.
+    :param machine: for events; None if nobody asked for them.
+    """
+
+    words: Console
+    view: Console = field(factory=lambda: Console(stderr=True, highlight=False))
+    machine: Console | None = None
+
+    @classmethod
+    def of(cls, *, json: bool) -> Voice:
+        """The process's own: with events, stdout is theirs alone."""
+        if not json:
+            return cls(words=screen())
+        return cls(words=Console(stderr=True, highlight=False), machine=screen())
+
+    def say(self, *lines: str | Text) -> None:
+        """Tell people, a line each."""
+        for line in lines:
+            self.words.print(line if isinstance(line, Text) else Text(printable(line)), soft_wrap=True)
+
+    def event(self, kind: str, **facts: Any) -> None:
+        """Tell a machine."""
+        if self.machine is not None:
+            line = json.dumps({"event": kind, **facts}, default=_plain, ensure_ascii=True)
+            self.machine.print(line, soft_wrap=True, markup=False)
+
+    def ended(self, outcome: BatchOutcome) -> None:
+        """Tell how one job ended."""
+        self.event("outcome", **outcome_event(outcome))
+        if not self.view.is_terminal:
+            self._log(f"{outcome.state} {outcome_words(outcome)}")
+
+    @asynccontextmanager
+    async def showing(self, batch: Batch) -> AsyncIterator[None]:
+        """Show how a batch stands while the body runs."""
+        async with every(_REPORTED_EVERY, lambda: self._report(batch)):
+            if self.view.is_terminal:
+                async with self._drawn(batch):
+                    yield
+            else:
+                async with every(_LOGGED_EVERY, lambda: self._log(brief(batch.standing()))):
+                    yield
+        self._report(batch)
+
+    @asynccontextmanager
+    async def _drawn(self, batch: Batch) -> AsyncIterator[None]:
+        meter = Meter(anyio.current_time)
+        live = Live(
+            console=self.view,
+            auto_refresh=False,
+            get_renderable=lambda: picture(batch.standing(), meter, self.view),
+        )
+        with live:
+            async with every(_REDRAWN_EVERY, live.refresh):
+                yield
+            live.refresh()
+
+    def _report(self, batch: Batch) -> None:
+        if self.machine is not None:
+            self.event("standing", **asdict(batch.standing()))
+
+    def _log(self, words: str) -> None:
+        now = datetime.now().astimezone().strftime("%H:%M:%S")
+        self.view.print(Text(f"{now}  {printable(words)}"), soft_wrap=True)
+
+
+def outcome_words(outcome: BatchOutcome) -> str:
+    """One outcome in a line: which job, and what there is of it."""
+    task = f" (task {outcome.task_id})" if outcome.task_id else ""
+    return f"{entry_name(outcome.entry)}{task}: {_what(outcome)}"
+
+
+def _what(outcome: BatchOutcome) -> str:
+    if outcome.error is not None:
+        return sentence(outcome.error)
+    return ", ".join(map(str, outcome.paths)) or "nothing to save"
+
+
+def entry_name(entry: Entry) -> str:
+    """One job, for people: who dances what, and where that was said."""
+    files = [*entry.characters, *([] if entry.clip is None else [entry.clip])]
+    names = [getattr(one, "stem", None) or str(one)[:40] for one in files]
+    row = f" (row {entry.number})" if entry.line is not None else ""
+    return (" × ".join(names) or f"job {entry.number}") + row
+
+
+def outcome_event(outcome: BatchOutcome) -> dict[str, Any]:
+    """One outcome for a machine."""
+    error = outcome.error
+    return {
+        "number": outcome.entry.number,
+        "name": entry_name(outcome.entry),
+        "key": outcome.key,
+        "state": outcome.state,
+        "task_id": outcome.task_id,
+        "cause": outcome.cause,
+        "code": None if error is None else getattr(error, "code", None),
+        "error": None if error is None else sentence(error),
+        "paths": outcome.paths,
+    }
+
+
+def _plain(value: object) -> Any:
+    return list(value) if isinstance(value, tuple | set | frozenset) else str(value)
