@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from rh_async._batch._names import stem_of
+
 from ._batch_view import Meter, brief, picture
 from ._exits import sentence
 from ._facts import printable, screen
@@ -111,11 +113,14 @@ def _what(outcome: BatchOutcome) -> str:
 
 
 def entry_name(entry: Entry) -> str:
-    """One job, for people: who dances what, and where that was said."""
+    """One job, for people: who dances what, and in which row that was asked for."""
+    return who(entry) if entry.line is None else f"{who(entry)} (row {entry.number})"
+
+
+def who(entry: Entry) -> str:
+    """Who dances what."""
     files = [*entry.characters, *([] if entry.clip is None else [entry.clip])]
-    names = [getattr(one, "stem", None) or str(one)[:40] for one in files]
-    row = f" (row {entry.number})" if entry.line is not None else ""
-    return (" × ".join(names) or f"job {entry.number}") + row
+    return " × ".join(map(stem_of, files)) or f"job {entry.number}"
 
 
 def outcome_event(outcome: BatchOutcome) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from rh_async._batch import BatchOutcome, Plan, plan_manifest
 from rh_async.emulator import Emulator, Ledger
 
 from ._batch_report import report
-from ._batch_voice import Voice, entry_name, outcome_words
+from ._batch_voice import Voice, outcome_words, who
 from ._exits import Exit
 from ._needs import need_folder, need_media
 from ._wishes import Model
@@ -125,7 +125,8 @@ def _prepared(show: Show, stop: Event) -> Path:
     from ._clips import make_clips  # noqa: PLC0415 - needs the media extra, which may be missing
 
     folder = show.out / "inputs"
-    need_folder(folder, "")
+    need_folder(show.out, "")
+    folder.mkdir(exist_ok=True)
     show.console.print("Drawing character images and driving videos …")
     clips = (show.make or make_clips)(folder, stop)
     manifest = folder / "jobs.csv"
@@ -176,8 +177,8 @@ def _failures(outcomes: list[BatchOutcome]) -> Iterator[Text]:
 
 
 def _samples(outcomes: list[BatchOutcome]) -> Iterator[Text]:
-    saved = {entry_name(outcome.entry): outcome.paths[0] for outcome in outcomes if outcome.paths}
+    saved = {who(outcome.entry): outcome.paths[0] for outcome in outcomes if outcome.paths}
     if saved:
         yield Text("\nLook at some, each shows which character met which dance:")
-    for who, path in islice(saved.items(), _SHOWN):
-        yield Text(f"  {who:<15} {path}")
+    for name, path in islice(saved.items(), _SHOWN):
+        yield Text(f"  {name:<15} {path}")

@@ -29,7 +29,8 @@ async def test_every_job_is_bought_once_and_saved(show: Prepare, servers: list[E
     assert await perform(act) is Exit.GOOD
     ledger = servers[0].ledger
     assert len(ledger.tasks) == len(ledger.submissions) == 24
-    assert {path.name for path in act.out.glob("*.mp4")} == {f"{task.task_id}_0.mp4" for task in ledger.tasks}
+    saved = {path.stem.rpartition("__")[2] for path in act.out.glob("*.mp4")}
+    assert saved == {task.task_id for task in ledger.tasks}
     assert len({task.endpoint for task in ledger.tasks}) == 6
     assert len(ledger.uploads) == 4
     assert ledger.peak_unsettled() <= act.in_flight == 12
@@ -60,7 +61,7 @@ async def test_a_clip_that_cannot_be_sent_is_named_and_the_others_go_on(show: Pr
     assert await perform(act) is Exit.FAILED
     assert len(servers[0].ledger.tasks) == 2
     assert "succeeded  2\n  failed     2\n" in told(act.console)
-    assert re.search(r"a × y, kling-v2.6-\S+: .*y\.mp4", told(act.console))
+    assert re.search(r"jobs\.csv:\d: .*y\.mp4: does not exist", told(act.console))
 
 
 async def test_where_nothing_was_saved_nothing_is_shown(show: Prepare, servers: list[Emulator]) -> None:
@@ -80,7 +81,7 @@ async def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_dra
 ) -> None:
     (tmp_path / "taken").touch()
     act = show(jobs=1, out=tmp_path / "taken")
-    with pytest.raises(Misuse, match=r"--out .*taken cannot be written: Not a directory"):
+    with pytest.raises(Misuse, match=r"--out .*taken cannot be written: it is no folder"):
         await perform(act)
     assert told(act.console) == ""
     assert servers == []
@@ -144,11 +145,11 @@ def test_no_two_jobs_are_alike_before_all_combinations_have_been() -> None:
 async def test_on_a_terminal_no_line_is_broken(show: Prepare, servers: list[Emulator], width: int) -> None:
     act = show(jobs=6, console=terminal(width))
     await perform(act)
-    lines = [line.rsplit("\x1b[2K", 1)[-1] for line in told(act.console).splitlines()]
-    phases = [line for line in lines if line.startswith(("upload", "submit", "running", "download"))]
-    assert [line.split()[0] for line in phases[-4:]] == ["upload", "submit", "running", "download"]
-    assert all("6/6" in line for line in phases[-3:])
-    assert all(len(line) <= width and "…" not in line for line in phases)
+    lines = [line.rsplit("\x1b[2K", 1)[-1].rstrip() for line in told(act.console).splitlines()]
+    named = [line for line in lines if line.startswith(("now  ", "ended  ", "traffic  ", "money  ", "time  "))]
+    assert [line.split()[0] for line in named[-5:]] == ["now", "ended", "traffic", "money", "time"]
+    assert "saved 6 · failed 0" in named[-4]
+    assert all(len(line) <= width and "…" not in line for line in named)
     assert len(servers[0].ledger.tasks) == 6
 
 
