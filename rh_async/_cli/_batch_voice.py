@@ -118,8 +118,8 @@ def entry_name(entry: Entry) -> str:
 
 
 def who(entry: Entry) -> str:
-    """Who dances what."""
-    files = [*entry.characters, *([] if entry.clip is None else [entry.clip])]
+    """Which dance meets which character."""
+    files = [*([] if entry.clip is None else [entry.clip]), *entry.characters]
     return " × ".join(map(stem_of, files)) or f"job {entry.number}"
 
 

@@ -30,5 +30,4 @@ def need_folder(out: Path, afterwards: str = "; nothing was sent") -> None:
         with TemporaryFile(dir=out):
             pass
     except OSError as error:
-        why = "it is no folder" if isinstance(error, FileExistsError) else error.strerror or error
-        raise Misuse(f"--out {out} cannot be written: {why}{afterwards}") from error
+        raise Misuse(f"--out {out} cannot be written: {error.strerror or error}{afterwards}") from error

@@ -81,7 +81,7 @@ async def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_dra
 ) -> None:
     (tmp_path / "taken").touch()
     act = show(jobs=1, out=tmp_path / "taken")
-    with pytest.raises(Misuse, match=r"--out .*taken cannot be written: it is no folder"):
+    with pytest.raises(Misuse, match=r"--out .*taken cannot be written: File exists"):
         await perform(act)
     assert told(act.console) == ""
     assert servers == []
@@ -162,7 +162,7 @@ async def test_each_video_shows_the_character_and_the_dance_that_its_line_names(
     assert await perform(act) is Exit.GOOD
     samples = re.findall(r"^  (\w+) × (\w+) +(\S+\.mp4)$", told(act.console), re.MULTILINE)
     assert len({sample[:2] for sample in samples}) == 16
-    for character, dance, path in samples:
+    for dance, character, path in samples:
         frame = await asyncio.to_thread(_first_frame, Path(path))
         assert _alike(frame.getpixel((5, frame.height // 2)), DANCES[dance].wall)
         assert _alike(frame.getpixel((frame.width - 12, frame.height - 160)), CHARACTERS[character].backdrop[0])
