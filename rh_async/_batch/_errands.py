@@ -17,7 +17,7 @@ from rh_async._job import Job
 from rh_async._memory import Earlier, Wish
 from rh_async._records import FREE, State
 from rh_async._types import Result
-from rh_async.errors import BudgetReached, JobCancelled, JobError, RHError, SubmitUnknown
+from rh_async.errors import BudgetReached, JobCancelled, JobError, RHError, SessionError, SubmitUnknown
 
 from ._carrier import Carrier
 from ._entries import Entry
@@ -112,11 +112,15 @@ class Errands:
     # --- what is known -----------------------------------------------------------------------------------------------
 
     async def look(self, errand: Errand) -> BatchOutcome | None:
-        """Find out what is known of an entry; how it ended, if that is all there is to it."""
+        """Find out what is known of an entry; how it ended, if that is all there is to it.
+
+        :raises SessionError: the session ended.
+        """
         assert errand.entry.request is not None  # noqa: S101 - for the type checker: it is ready
         try:
             errand.past = await self.carrier.earlier(errand.entry.request, errand.entry.key)
         except RHError as error:
+            self.carrier.check(asking=False)
             return self._lost(errand, error)
         return None
 
@@ -133,7 +137,10 @@ class Errands:
     # --- its way -----------------------------------------------------------------------------------------------------
 
     async def carry(self, errand: Errand, past: Earlier) -> BatchOutcome:
-        """Bring an entry to its end."""
+        """Bring an entry to its end.
+
+        :raises SessionError: the session ended.
+        """
         self.count(errand.entry, past)
         end = past.outcome
         if isinstance(end, Result):
@@ -168,6 +175,8 @@ class Errands:
         """
         try:
             result = await self._persisted(errand, Wish(key=past.key, again=again, folder=self.folder))
+        except SessionError:
+            raise
         except RHError as error:
             self._settle(bill, error)
             return self._lost(errand, error)
@@ -181,6 +190,7 @@ class Errands:
             try:
                 return await self._awaited(errand, wish)
             except RHError as error:
+                self.carrier.check(asking=False)
                 if not passes(error) or self.stopped is not None:
                     raise
                 self._wait_told(error, wait)
@@ -209,7 +219,7 @@ class Errands:
         if past.record is None or past.record.state is not State.SAVED:
             return None
         paths = tuple(map(Path, past.record.paths))
-        if not await asyncio.to_thread(_all_there, paths):
+        if not await asyncio.to_thread(self.shelf.holds, paths):
             return None
         return errand.ended(state="kept", task_id=result.task_id, result=result, paths=paths)
 
@@ -260,7 +270,3 @@ class Errands:
 def _bill(past: Earlier) -> Hashable:
     """What an earlier attempt's cost is filed under."""
     return past.key, 0 if past.record is None else past.record.attempt
-
-
-def _all_there(paths: tuple[Path, ...]) -> bool:
-    return bool(paths) and all(path.exists() for path in paths)

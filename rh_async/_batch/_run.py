@@ -182,11 +182,13 @@ class _Run:
     async def _serve(self) -> None:
         self._carrier.hungry.append(self._look_again)
         self._failure = SessionError("the session ended before the batch was done; the same plan continues it")
+        failure: RHError | None = None
         try:
             async with anyio.create_task_group() as self._tasks:
-                if self._closed:  # left before it was begun
-                    return
-                self._failure = await self._fed(self._tasks)
+                if not self._closed:  # else it was left before it was begun
+                    failure = await self._fed(self._tasks)
+            if not self._tasks.cancel_scope.cancel_called:
+                self._failure = failure
         finally:
             self._carrier.hungry.remove(self._look_again)
             self._over = True
@@ -244,6 +246,9 @@ class _Run:
             if outcome is not None:
                 await self._tell(outcome)
                 await self._tell_followers(outcome)
+        except SessionError:
+            if self._tasks is not None:
+                self._tasks.cancel_scope.cancel()
         finally:
             self.errands.under_way.discard(errand)
             self.errands.saving.discard(errand)

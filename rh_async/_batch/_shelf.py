@@ -73,6 +73,11 @@ class Shelf:
                 self._taken.pop(name, None)
         return paths
 
+    def holds(self, paths: tuple[Path, ...]) -> bool:
+        """Whether outputs are there, and their story beside those that lie here. Blocks: call it off the loop."""
+        told = all(_beside(path).exists() for path in paths if path.parent == self.folder)
+        return bool(paths) and told and all(path.exists() for path in paths)
+
     def _label(self, entry: Entry, past: Earlier, result: Result) -> _Label:
         """The template's names, or with the task id behind them where another task has one of them."""
         subject = Subject(
@@ -84,7 +89,9 @@ class Shelf:
             key=past.key,
         )
         label = _Label(self.names.name(subject), len(result.outputs) > 1)
-        if any(self._another(name, result.task_id) for name in _targets(label, result)):
+        known = () if past.record is None else past.record.paths
+        mine = (name for name in _targets(label, result) if str(self.folder / name) not in known)
+        if any(self._another(name, result.task_id) for name in mine):
             return _Label(label.name, label.many, result.task_id)
         return label
 

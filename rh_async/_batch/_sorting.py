@@ -51,6 +51,8 @@ def ending_of(error: RHError) -> Ending:
         return "withheld"
     if isinstance(error, JobError):
         return "failed"
+    if isinstance(error, _ACCOUNT) and error.phase == "query" and not error.maybe_billed:
+        return "withheld"  # the key was refused over another job
     if error.maybe_billed or isinstance(error, SubmitUnknown):
         return "uncertain"
     return "withheld" if isinstance(error, JournalError | SessionError) else "refused"

@@ -41,3 +41,13 @@ def _broken(folder: Path) -> None:
     cut(folder / "cut.png", picture_of_noise(folder / "noise.png"), 0.5)
     record(folder / "sound.mp4")
     (folder / "circle.mp4").symlink_to("circle.mp4")
+
+
+@pytest.fixture(scope="session")
+def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three clips and three characters, no two alike."""
+    folder = tmp_path_factory.mktemp("stock")
+    for number in range(3):
+        film(folder / f"clip{number}.mp4", seconds=3 + number, size=(480, 640))
+        paint(folder / f"hero{number}.png", size=(480 + number, 640))
+    return folder

@@ -1,0 +1,375 @@
+"""A run: everything once however often it is stopped, and every failure sorted by who must act."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rh_async import (
+    BalanceExhausted,
+    DreamActor,
+    JobFailed,
+    ModelRequest,
+    SaveError,
+    Session,
+    SessionError,
+    State,
+    TaskId,
+)
+from rh_async.emulator import Emulator, Fault
+from tests.batch.running import each_file_went_up_once, lines, opened, plan_of, product, run, states, videos
+
+
+async def test_every_entry_is_bought_once_saved_beside_its_story_and_told_in_a_line(
+    stock: Path, tmp_path: Path
+) -> None:
+    plan = await product(stock)
+    async with Emulator(seed=1) as server:
+        outcomes = await run(server, tmp_path, plan)
+        assert states(outcomes) == {"saved": 9}
+        assert len(server.ledger.tasks) == len(server.ledger.submissions) == 9
+        assert len(server.ledger.uploads) == 6
+        assert each_file_went_up_once(server)
+        assert {line["task_id"] for line in lines(tmp_path)} == {task.task_id for task in server.ledger.tasks}
+    for outcome in outcomes:
+        (path,) = outcome.paths
+        story = json.loads(path.with_name(path.name + ".json").read_text())
+        assert story["task_id"] == outcome.task_id
+        assert path.read_bytes()
+
+
+async def test_what_is_done_is_kept_and_nothing_is_asked_or_brought_up(stock: Path, tmp_path: Path) -> None:
+    plan = await product(stock)
+    async with Emulator(seed=1) as server:
+        await run(server, tmp_path, plan)
+        before = len(server.ledger.submissions), len(server.ledger.uploads), len(server.ledger.downloads)
+        questions = [question for question in server.ledger.questions if question.kind == "query"]
+        again = await run(server, tmp_path, plan)
+        assert states(again) == {"kept": 9}
+        assert (len(server.ledger.submissions), len(server.ledger.uploads), len(server.ledger.downloads)) == before
+        assert [question for question in server.ledger.questions if question.kind == "query"] == questions
+    assert len(lines(tmp_path)) == 9
+    assert all(outcome.paths[0].exists() for outcome in again)
+
+
+@pytest.mark.parametrize("after", [0.0, 0.01, 0.1, 1, 30, 90, 120, 200, 400])
+@pytest.mark.parametrize("how", ["cancelled", "closed", "session left"])
+async def test_stopped_at_any_moment_it_continues_and_buys_nothing_twice(
+    stock: Path, tmp_path: Path, after: float, how: str
+) -> None:
+    plan = await product(stock)
+    async with Emulator(seed=1) as server:
+        async with opened(server, tmp_path, in_flight=3) as session:
+            batch = session.batch(plan, tmp_path / "out")
+            reading = asyncio.create_task(_read(batch))
+            await asyncio.sleep(after)
+            if how == "cancelled":
+                reading.cancel()
+            elif how == "closed":
+                await batch.aclose()
+        await asyncio.wait([reading])
+        await run(server, tmp_path, plan, options={"in_flight": 3})
+        assert len(server.ledger.tasks) == len(server.ledger.submissions) == 9
+        assert each_file_went_up_once(server)
+    assert len(videos(tmp_path)) == 9
+    assert not list((tmp_path / "out").glob("*.part"))
+
+
+async def _read(batch: Any) -> list[Any]:
+    try:
+        return [outcome async for outcome in batch]
+    except SessionError:
+        return []
+
+
+async def test_a_second_run_beside_a_living_one_buys_nothing(stock: Path, tmp_path: Path) -> None:
+    plan = await product(stock)
+    async with Emulator(seed=1) as server:
+        ends = await asyncio.gather(*(run(server, tmp_path, plan) for _ in range(2)))
+        assert len(server.ledger.tasks) == len(server.ledger.submissions) == 9
+    for outcomes in ends:
+        assert set(states(outcomes)) <= {"saved", "kept"}
+        assert len(outcomes) == 9
+    assert len(videos(tmp_path)) == 9
+
+
+async def test_what_an_earlier_run_saved_is_brought_again_where_the_file_is_gone(stock: Path, tmp_path: Path) -> None:
+    plan = await product(stock)
+    async with Emulator(seed=1) as server:
+        first = await run(server, tmp_path, plan)
+        first[0].paths[0].unlink()
+        assert states(await run(server, tmp_path, plan)) == {"kept": 8, "saved": 1}
+        assert len(server.ledger.submissions) == 9
+    assert len(videos(tmp_path)) == 9
+
+
+# --- the job's own failures ------------------------------------------------------------------------------------------
+
+
+async def test_what_failed_is_bought_again_only_when_that_is_asked_for(stock: Path, tmp_path: Path) -> None:
+    plan = await product(stock)
+    async with Emulator(seed=1) as server:
+        server.faults.add(Fault("failed", times=2))
+        first = await run(server, tmp_path, plan)
+        assert states(first) == {"saved": 7, "failed": 2}
+        failed = [outcome for outcome in first if outcome.state == "failed"]
+        assert all(isinstance(outcome.error, JobFailed) and outcome.cause == "job" for outcome in failed)
+        assert states(await run(server, tmp_path, plan)) == {"kept": 7, "failed": 2}
+        assert len(server.ledger.submissions) == 9
+        assert states(await run(server, tmp_path, plan, retry_failed=True)) == {"kept": 7, "saved": 2}
+        assert len(server.ledger.submissions) == 11
+        assert states(await run(server, tmp_path, plan, retry_failed=True)) == {"kept": 9}
+        assert len(server.ledger.submissions) == 11
+
+
+async def test_what_moderation_refused_stays_refused_until_it_is_to_be_tried_again(stock: Path, tmp_path: Path) -> None:
+    plan = await product(stock)
+    async with Emulator(seed=1) as server:
+        server.faults.add(Fault("code", code="1501", nth=2))
+        first = await run(server, tmp_path, plan)
+        assert states(first) == {"saved": 8, "refused": 1}
+        assert [outcome.cause for outcome in first if outcome.state == "refused"] == ["job"]
+        again = await run(server, tmp_path, plan)
+        assert states(again) == {"kept": 8, "refused": 1}
+        assert [outcome.error.code for outcome in again if outcome.error] == ["1501"]
+        assert len(server.ledger.submissions) == 9
+        assert states(await run(server, tmp_path, plan, retry_failed=True)) == {"kept": 8, "saved": 1}
+
+
+async def test_a_file_that_vanished_is_refused_and_the_others_go_on(stock: Path, tmp_path: Path) -> None:
+    gone = tmp_path / "gone.png"
+    images = (stock / "hero0.png", gone, stock / "hero1.png")
+    requests = [DreamActor(image, stock / "clip1.mp4") for image in images]
+    async with Emulator(seed=1) as server:
+        outcomes = await run(server, tmp_path, plan_of(requests))
+        assert states(outcomes) == {"saved": 2, "refused": 1}
+        assert len(server.ledger.submissions) == 2
+
+
+async def test_a_submit_of_unknown_fate_is_told_and_never_sent_again(stock: Path, tmp_path: Path) -> None:
+    plan = await product(stock)
+    async with Emulator(seed=1) as server:
+        server.faults.add(Fault("drop_after_accept", nth=4))
+        assert states(await run(server, tmp_path, plan)) == {"saved": 8, "uncertain": 1}
+        assert states(await run(server, tmp_path, plan, retry_failed=True)) == {"kept": 8, "uncertain": 1}
+        assert len(server.ledger.submissions) == 9
+
+
+# --- the account's ---------------------------------------------------------------------------------------------------
+
+
+async def test_an_empty_wallet_starts_nothing_more_keeps_what_runs_and_is_continued(
+    stock: Path, tmp_path: Path
+) -> None:
+    plan = await product(stock)
+    async with Emulator(seed=1) as server:
+        server.faults.add(Fault("code", code="812", nth=4, times=None))
+        async with opened(server, tmp_path, in_flight=2) as session:
+            batch = session.batch(plan, tmp_path / "out")
+            outcomes = [outcome async for outcome in batch]
+            assert isinstance(batch.stopped, BalanceExhausted)
+        assert states(outcomes) == {"saved": 3, "refused": 1, "withheld": 5}
+        assert {outcome.cause for outcome in outcomes if outcome.error} == {"account"}
+        assert len(server.ledger.submissions) == 4
+        server.faults.clear()
+        assert states(await run(server, tmp_path, plan)) == {"kept": 3, "saved": 6}
+        assert len(server.ledger.tasks) == 9
+
+
+async def test_a_key_refused_in_mid_run_leaves_what_runs_to_the_next_run(stock: Path, tmp_path: Path) -> None:
+    plan = await product(stock)
+    async with Emulator(seed=1) as server:
+        server.faults.add(Fault("code", route="query", code="806", nth=3, times=None))
+        outcomes = await run(server, tmp_path, plan, options={"in_flight": 3})
+        assert set(states(outcomes)) <= {"saved", "uncertain", "withheld"}
+        assert len(outcomes) == 9
+        assert all(outcome.cause == "account" for outcome in outcomes if outcome.error)
+        server.faults.clear()
+        assert set(states(await run(server, tmp_path, plan))) <= {"saved", "kept"}
+        assert len(server.ledger.tasks) == len(server.ledger.submissions) == 9
+
+
+# --- the world's -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("after", [0.0, 40.0, 100.0])
+async def test_ten_minutes_without_a_network_are_waited_out_and_told(stock: Path, tmp_path: Path, after: float) -> None:
+    plan = await product(stock)
+    async with Emulator(seed=1) as server:
+        asyncio.get_running_loop().call_later(after, server.refuse_connections, 600.0)
+        async with opened(server, tmp_path, in_flight=2) as session:
+            batch = session.batch(plan, tmp_path / "out")
+            outcomes = [outcome async for outcome in batch]
+            told = batch.standing().errors
+        assert states(outcomes) == {"saved": 9}
+        assert len(server.ledger.tasks) == len(server.ledger.submissions) == 9
+        assert each_file_went_up_once(server)
+    if after == 0.0:  # else nothing was to be sent meanwhile
+        assert [cause.sentence for cause in told] == ["never arrived"]
+
+
+# --- the disk's ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS])
+@pytest.mark.parametrize("good", [0, 5])
+async def test_a_disk_that_gives_out_stops_saving_and_starting_and_the_next_run_completes_it(
+    stock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, good: int
+) -> None:
+    plan, whole = await product(stock), Path.replace
+    left = good
+
+    def replace(path: Path, target: Path) -> Path:
+        nonlocal left
+        if path.parent.name == "out":
+            left -= 1
+            if left < 0:
+                raise OSError(number, os.strerror(number))
+        return whole(path, target)
+
+    async with Emulator(seed=1) as server:
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "replace", replace)
+            async with opened(server, tmp_path, in_flight=3) as session:
+                batch = session.batch(plan, tmp_path / "out")
+                outcomes = [outcome async for outcome in batch]
+                assert isinstance(batch.stopped, SaveError)
+        ends = states(outcomes)
+        assert (ends.get("saved", 0) > 0) == (good > 0)
+        assert ends["unsaved"] >= 1
+        assert ends["withheld"] >= 1
+        assert sum(ends.values()) == 9
+        bought = len(server.ledger.tasks)
+        assert bought == ends.get("saved", 0) + ends["unsaved"]
+        assert await _in_journal(server, tmp_path) == {
+            task.task_id: State.SAVED if any(task.task_id in name for name in videos(tmp_path)) else State.SETTLED
+            for task in server.ledger.tasks
+        }
+        assert set(states(await run(server, tmp_path, plan))) <= {"saved", "kept"}
+        assert len(server.ledger.tasks) == len(server.ledger.submissions) == 9
+    assert len(videos(tmp_path)) == 9
+    assert not list((tmp_path / "out").glob(".*.part"))
+
+
+async def _in_journal(server: Emulator, folder: Path) -> dict[TaskId | None, State]:
+    async with opened(server, folder) as session:
+        services = session._services
+        assert services is not None
+        assert services.journal is not None
+        return {record.task_id: record.state for record in await services.journal.in_states(list(State))}
+
+
+async def test_a_folder_that_cannot_be_made_is_said_before_anything_is_bought(stock: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").touch()
+    async with Emulator(seed=1) as server:
+        with pytest.raises(SaveError, match="cannot be written"):
+            await run(server, tmp_path, await product(stock))
+        assert server.ledger.submissions == server.ledger.uploads == []
+
+
+# --- twins -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("journal", [True, False])
+async def test_twins_are_bought_once_and_hold_no_place_while_others_wait(tmp_path: Path, journal: bool) -> None:
+    same = [ModelRequest("bench/motion", {"seed": 1})] * 200
+    others = [ModelRequest("bench/motion", {"seed": number}) for number in range(2, 12)]
+    async with Emulator(seed=1, run_time=100.0) as server:
+        options: Any = {"journal": tmp_path / "journal.sqlite"} if journal else {}
+        async with Session(server.api_key, base_url=server.url, in_flight=5, **options) as session:
+            outcomes = [outcome async for outcome in session.batch(plan_of([*same, *others]), tmp_path / "out")]
+        assert states(outcomes) == {"saved": 210}
+        assert len(server.ledger.tasks) == 11
+        began = [task.created_at for task in server.ledger.tasks]
+        assert max(began) - min(began) < 250.0  # eleven jobs, five at once, a hundred seconds each
+    twins = [outcome for outcome in outcomes if outcome.twin is not None]
+    assert len(twins) == 199
+    assert {outcome.twin for outcome in twins} == {1}
+    assert len({outcome.task_id for outcome in twins}) == 1
+    assert sum(line["money"] is not None for line in lines(tmp_path)) == 11
+
+
+async def test_a_copy_of_a_file_is_the_same_job(stock: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.mp4"
+    copy.write_bytes((stock / "clip1.mp4").read_bytes())
+    requests = [DreamActor(stock / "hero0.png", clip) for clip in (stock / "clip1.mp4", copy)]
+    async with Emulator(seed=1) as server:
+        assert states(await run(server, tmp_path, plan_of(requests))) == {"saved": 2}
+        assert len(server.ledger.tasks) == 1
+
+
+# --- leaving, and reading slowly -------------------------------------------------------------------------------------
+
+
+async def test_nothing_starts_before_the_first_outcome_is_asked_for(stock: Path, tmp_path: Path) -> None:
+    async with Emulator(seed=1) as server, opened(server, tmp_path) as session:
+        batch = session.batch(await product(stock), tmp_path / "out")
+        await asyncio.sleep(60)
+        assert server.ledger.uploads == []
+        assert batch.standing().waiting == batch.standing().planned == 9
+        await batch.aclose()
+        assert await _read(batch) == []
+
+
+async def test_a_loop_that_is_left_starts_nothing_more(stock: Path, tmp_path: Path) -> None:
+    async with Emulator(seed=1) as server, opened(server, tmp_path, in_flight=2) as session:
+        async for outcome in session.batch(await product(stock), tmp_path / "out"):
+            assert outcome.state == "saved"
+            break
+        await asyncio.sleep(1)
+        submitted = len(server.ledger.submissions)
+        await asyncio.sleep(3600)
+        assert len(server.ledger.submissions) == submitted <= 4
+
+
+async def test_a_session_that_ends_first_is_said(stock: Path, tmp_path: Path) -> None:
+    async with Emulator(seed=1) as server:
+        async with opened(server, tmp_path, in_flight=2) as session:
+            outcomes = aiter(session.batch(await product(stock), tmp_path / "out"))
+            assert (await anext(outcomes)).state == "saved"
+        with pytest.raises(SessionError):
+            while await anext(outcomes):
+                pass
+
+
+async def test_who_does_not_read_holds_back_submission(tmp_path: Path) -> None:
+    plan = plan_of(ModelRequest("bench/motion", {"seed": number}) for number in range(600))
+    async with Emulator(seed=1, run_time=1.0) as server, opened(server, tmp_path, in_flight=10) as session:
+        outcomes = aiter(session.batch(plan, tmp_path / "out"))
+        await anext(outcomes)
+        await asyncio.sleep(7200)
+        assert len(server.ledger.tasks) <= 1 + 256 + 64 + 10 + 8
+
+
+# --- standing --------------------------------------------------------------------------------------------------------
+
+
+async def test_the_counts_add_up_at_any_moment_and_say_how_it_stands(stock: Path, tmp_path: Path) -> None:
+    async with Emulator(seed=1) as server, opened(server, tmp_path, in_flight=3) as session:
+        batch = session.batch(await product(stock), tmp_path / "out")
+        seen = []
+        reading = asyncio.create_task(_read(batch))
+        while not reading.done():
+            await asyncio.sleep(5)
+            seen.append(batch.standing())
+    for it in seen:
+        ends = it.saved + it.kept + it.failed + it.refused + it.uncertain + it.unsaved + it.withheld
+        assert it.waiting + it.uploading + it.in_flight + it.saving + ends == it.planned == 9
+        assert it.in_flight <= 3
+        assert len(it.oldest) == it.in_flight
+    flying = next(it for it in seen if it.in_flight == 3)
+    assert "clip" in flying.oldest[0].name
+    assert flying.time_left is not None
+    low, middle, high = flying.time_left
+    assert 0 <= low < middle < high
+    last = seen[-1]
+    assert last.saved == 9
+    assert last.uploaded_bytes == sum(upload.size for upload in server.ledger.uploads)
+    assert last.downloaded_bytes > 0
+    assert last.questions >= 9
