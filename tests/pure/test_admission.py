@@ -173,13 +173,20 @@ def test_a_first_refusal_tells_how_many_places_there_are() -> None:
     assert admission.in_flight == 6
 
 
-def test_refused_again_while_others_left_the_limit_falls_by_a_tenth() -> None:
+def test_a_job_that_leaves_makes_the_next_refusal_the_first_again() -> None:
     admission = filled(50, jobs=50)
-    for now in (10.0, 11.0):
+    for now in (10.0, 11.0, 12.0):
         admission.leave()
-        assert admission.enter(now=now)
-        admission.refused(now=now)
-    assert admission.limit == int(48 * 0.9)
+        assert refusal_wait(admission, now=now) == 2
+    assert admission.limit == 47
+
+
+def test_refused_twice_though_the_account_named_more_the_limit_falls_by_a_tenth() -> None:
+    admission = filled(50, jobs=40)
+    assert refusal_wait(admission, now=0) == 2
+    admission.told(50, now=1)
+    assert refusal_wait(admission, now=2) == 4
+    assert admission.limit == int(40 * 0.9)
 
 
 def test_the_limit_never_falls_below_one() -> None:
@@ -388,17 +395,24 @@ def test_small_and_large_accounts_are_filled_alike(places: int) -> None:
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
-def test_places_that_free_late_are_filled_soon_after(known: bool) -> None:
-    run = Shop(told_of(50) if known else Admission(None), lingers=5.0).run(600)
-    assert run.ratio <= 1.05  # five seconds of three minutes are lost to the server alone
-    assert run.refusals(since=180) <= 2.5
+@pytest.mark.parametrize(("lingers", "ratio"), [(1.0, 1.015), (5.0, 1.035)])
+def test_places_that_free_late_are_filled_soon_after(known: bool, lingers: float, ratio: float) -> None:
+    """Every end is followed by a try, and each that comes too early by another: two or three refusals a job.
+
+    They are what the full places cost. Measured over six seeds: at most 1.011 and 1.031 of the ideal time, of which the
+    server itself takes 1.005 and 1.023; and 2.7 refused submits per job.
+    """
+    run = Shop(told_of(50) if known else Admission(None), lingers=lingers).run(600)
+    assert run.ratio <= ratio
+    assert run.refusals(since=180) <= 3.1
 
 
 def test_a_limit_that_drops_and_recovers_is_followed_down_and_up() -> None:
+    """Measured over six seeds: at most 0.39 refused submits per job."""
     run = Shop(told_of(50), limit=lambda now: 20 if 300 <= now < 1200 else 50).run(600)
     assert run.most(600, 1200) == 20
     assert run.most(1200, 1500) >= 45
-    assert run.refusals() <= 0.35
+    assert run.refusals() <= 0.45
 
 
 def test_other_programs_that_come_and_go_on_the_key_leave_room_that_is_used() -> None:
