@@ -319,6 +319,7 @@ class Submissions:
 
     async def _accept(self, job: Job, request: Request, snapshot: Snapshot) -> None:
         self.admission.accepted(now=anyio.current_time())
+        self._freed.set()  # there may be room for more than was thought
         job.submitted_utc = self.wall()
         await self.memory.submitted(job, snapshot)
         self._left.discard(job)
