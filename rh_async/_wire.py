@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from decimal import Decimal, InvalidOperation
 from enum import Enum
-from typing import Any, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import field, fields, frozen
-from cattrs import Converter
-from cattrs.gen import make_dict_structure_fn, override
 
 from ._types import SETTLED, Output, Snapshot, TaskId, Usage
+
+if TYPE_CHECKING:
+    from cattrs import Converter
 
 
 class Route(Enum):
@@ -137,7 +139,7 @@ def json_object(body: bytes) -> dict[str, Any] | None:
 
 def structured(body: dict[str, Any] | None) -> Wire:
     """The object as `Wire`; what is missing or of a wrong type is absent there."""
-    return _WIRE.structure(body or {}, Wire)
+    return _wire_converter().structure(body or {}, Wire)
 
 
 def text(value: object, _: object = None) -> str:
@@ -166,6 +168,8 @@ K = TypeVar("K")
 
 def _teach(wire: Converter, kind: type[K]) -> None:
     """Teach the converter a camelCase object, of which any key may be missing, and lists of it."""
+    from cattrs.gen import make_dict_structure_fn, override  # noqa: PLC0415 - as below
+
     renamed = {a.name: override(rename=_camel(a.name)) for a in fields(kind)}  # type: ignore[arg-type]
     known = make_dict_structure_fn(kind, wire, **renamed)  # type: ignore[arg-type]
 
@@ -179,7 +183,10 @@ def _teach(wire: Converter, kind: type[K]) -> None:
     wire.register_structure_hook_func(lambda asked: asked == list[kind], several)  # type: ignore[valid-type]
 
 
+@cache
 def _wire_converter() -> Converter:
+    from cattrs import Converter  # noqa: PLC0415 - a tenth of what this package costs to import, and of use later
+
     wire = Converter(detailed_validation=False)
     wire.register_structure_hook(str, text)
     wire.register_structure_hook_func(lambda asked: asked == Decimal | None, number)
@@ -194,4 +201,3 @@ def _wire_converter() -> Converter:
 _ABSURD = 10**30
 """No documented number comes near."""
 _FINE = frozenset({"", "0", "200"})
-_WIRE = _wire_converter()
