@@ -47,7 +47,7 @@ def passes(error: RHError) -> bool:
 
 def ending_of(error: RHError) -> Ending:
     """What became of a job that has no result."""
-    if isinstance(error, JobCancelled) and not error.maybe_billed:
+    if passes(error) or (isinstance(error, JobCancelled) and not error.maybe_billed):
         return "withheld"
     if isinstance(error, JobError):
         return "failed"

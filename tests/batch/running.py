@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from random import Random
 from typing import Any
 
-from rh_async import BatchOutcome, DreamActor, Plan, Request, Session, plan_folder
+from rh_async import BatchOutcome, DreamActor, ModelRequest, Plan, Request, Session, plan_folder
 from rh_async._batch import Entry, Price
-from rh_async.emulator import Emulator
+from rh_async.emulator import Emulator, TaskRecord
 
 
 async def product(stock: Path) -> Plan:
@@ -58,3 +60,25 @@ def videos(folder: Path) -> list[str]:
 def each_file_went_up_once(server: Emulator) -> bool:
     """Whether no content was brought up twice."""
     return max(Counter(upload.sha256 for upload in server.ledger.uploads).values(), default=0) <= 1
+
+
+def occupied(tasks: list[TaskRecord], limit: int) -> float:
+    """Which share of the places was taken on average, from when all first were until the last job was accepted."""
+    first_full, last_accepted = sorted(task.created_at for task in tasks)[limit - 1], tasks[-1].created_at
+    held = 0.0
+    for task in tasks:
+        assert task.settles_at is not None
+        held += max(0.0, min(task.settles_at, last_accepted) - max(task.created_at, first_full))
+    return held / (last_accepted - first_full) / limit
+
+
+def long_runs(_endpoint: str, rng: Random) -> float:
+    """Run times with a median of three minutes, some twice as long."""
+    return rng.lognormvariate(math.log(180.0), 0.4)
+
+
+def many(files: list[Path], jobs: int) -> Plan:
+    """A plan of many jobs that share a few files, no two alike."""
+    return plan_of(
+        ModelRequest("bench/motion", {"seed": number, "imageUrl": files[number % len(files)]}) for number in range(jobs)
+    )

@@ -270,7 +270,8 @@ async def test_a_folder_that_cannot_be_made_is_said_before_anything_is_bought(st
     async with Emulator(seed=1) as server:
         with pytest.raises(SaveError, match="cannot be written"):
             await run(server, tmp_path, await product(stock))
-        assert server.ledger.submissions == server.ledger.uploads == []
+        assert not server.ledger.submissions
+        assert not server.ledger.uploads
 
 
 # --- twins -----------------------------------------------------------------------------------------------------------
@@ -334,8 +335,8 @@ async def test_a_session_that_ends_first_is_said(stock: Path, tmp_path: Path) ->
             outcomes = aiter(session.batch(await product(stock), tmp_path / "out"))
             assert (await anext(outcomes)).state == "saved"
         with pytest.raises(SessionError):
-            while await anext(outcomes):
-                pass
+            while True:
+                await anext(outcomes)
 
 
 async def test_who_does_not_read_holds_back_submission(tmp_path: Path) -> None:

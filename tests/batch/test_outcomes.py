@@ -1,0 +1,271 @@
+"""What a run leaves behind: names, stories, lines; how failures are sorted, and how long the rest will take."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from attrs import define, field
+
+from rh_async import (
+    ApiError,
+    AtCapacity,
+    AuthenticationFailed,
+    BalanceExhausted,
+    BatchOutcome,
+    ContentRefused,
+    DreamActor,
+    JobCancelled,
+    JobFailed,
+    JobLost,
+    JournalError,
+    MediaRefused,
+    Names,
+    NeverArrived,
+    NoAnswer,
+    NotFound,
+    Output,
+    RateLimited,
+    Result,
+    RHError,
+    RunTime,
+    SaveError,
+    ServerFault,
+    SubmitUnknown,
+    TaskId,
+    UnreadableAnswer,
+    Usage,
+)
+from rh_async._batch import Entry, Price
+from rh_async._batch._carrier import Carrier
+from rh_async._batch._forecast import time_left
+from rh_async._batch._lines import Lines
+from rh_async._batch._shelf import Shelf
+from rh_async._batch._sorting import ending_of, passes, reason_of
+from rh_async._memory import Earlier
+from rh_async.emulator import Emulator
+from tests.batch.running import lines, product, run
+
+REQUEST = DreamActor("hero.png", "dance.mp4")
+ENTRY = Entry(
+    number=7,
+    source="clips",
+    clip=Path("dance.mp4"),
+    characters=(Path("hero.png"),),
+    request=REQUEST,
+    price=Price(Decimal("0.96"), "CNY"),
+)
+PAST = Earlier(key="k7", sha256s={Path("dance.mp4"): "ab" * 32})
+
+
+def made(task_id: str, *kinds: str) -> Result:
+    return Result(
+        task_id=TaskId(task_id),
+        outputs=tuple(Output(url="https://cdn.test/x", type=kind) for kind in kinds),
+        usage=Usage(money=Decimal("0.90")),
+        submitted_utc=datetime(2026, 1, 1, 12, 0, tzinfo=UTC),
+        noticed_utc=datetime(2026, 1, 1, 12, 3, tzinfo=UTC),
+    )
+
+
+@define
+class Disk:
+    """Stands for the session: its downloads are a file that names its task."""
+
+    fetched: list[str] = field(factory=list)
+
+    async def save(
+        self, result: Result, folder: Path, *, name: Callable[[TaskId, int, Output], str]
+    ) -> tuple[Path, ...]:
+        paths = tuple(folder / name(result.task_id, index, output) for index, output in enumerate(result.outputs))
+        await asyncio.to_thread(self._write, paths, result.task_id)
+        return paths
+
+    def _write(self, paths: tuple[Path, ...], text: str) -> None:
+        for path in paths:
+            if not path.exists():
+                path.write_text(text)
+                self.fetched.append(path.name)
+
+
+def shelf(folder: Path, template: str = "{clip}__{character}__{task_id}.mp4") -> Shelf:
+    return Shelf(carrier=cast("Carrier", Disk()), folder=folder, names=Names(template))
+
+
+# --- names and stories -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("template", "kinds", "names"),
+    [
+        ("{clip}__{character}__{task_id}.mp4", ["mp4"], ["dance__hero__1.mp4"]),
+        ("{clip}.mp4", ["mp4", "mp4"], ["dance_1.mp4", "dance_2.mp4"]),
+        ("{clip}.mp4", ["mp4", "png"], ["dance_1.mp4", "dance_2.png"]),
+        ("{clip}.mp4", ["webm"], ["dance.webm"]),
+        ("{clip}.v2", ["mp4"], ["dance.v2.mp4"]),
+        ("{number:04}", ["mp4"], ["0007.mp4"]),
+        ("{clip}.mp4", [""], ["dance.mp4"]),
+        ("{clip}", [""], ["dance.bin"]),
+        ("{clip}.mp4", ["../../etc"], ["dance.etc"]),
+    ],
+)
+async def test_an_output_is_named_by_the_template_and_by_what_it_is(
+    tmp_path: Path, template: str, kinds: list[str], names: list[str]
+) -> None:
+    paths = await shelf(tmp_path, template).save(ENTRY, PAST, made("1", *kinds))
+    assert [path.name for path in paths] == names
+    assert all(path.parent == tmp_path for path in paths)
+
+
+async def test_another_tasks_output_is_never_taken_for_this_ones_nor_written_over(tmp_path: Path) -> None:
+    place = shelf(tmp_path, "{clip}.mp4")
+    (tmp_path / "dance.mp4").write_text("a studio's own")
+    paths = [(await place.save(ENTRY, PAST, made(str(task), "mp4")))[0] for task in (1, 2, 1)]
+    assert [path.name for path in paths] == ["dance__1.mp4", "dance__2.mp4", "dance__1.mp4"]
+    assert (tmp_path / "dance.mp4").read_text() == "a studio's own"
+    assert [path.read_text() for path in paths] == ["1", "2", "1"]
+
+
+async def test_what_was_saved_before_under_a_free_name_keeps_it(tmp_path: Path) -> None:
+    for _ in range(2):
+        (path,) = await shelf(tmp_path, "{clip}.mp4").save(ENTRY, PAST, made("1", "mp4"))
+        assert path.name == "dance.mp4"
+
+
+async def test_the_story_beside_an_output_says_what_made_it(tmp_path: Path) -> None:
+    (path,) = await shelf(tmp_path).save(ENTRY, PAST, made("1", "mp4"))
+    assert json.loads((tmp_path / f"{path.name}.json").read_text()) == {
+        "number": 7,
+        "origin": "clips",
+        "task_id": "1",
+        "key": "k7",
+        "model": "bytedance/dreamactor-v2",
+        "request": {"imageUrl": "hero.png", "videoUrl": "dance.mp4"},
+        "sources": {"dance.mp4": "ab" * 32},
+        "usage": {"money": "0.90", "currency": None, "coins": None, "seconds": None},
+        "list_price": {"amount": "0.96", "currency": "CNY"},
+        "submitted_utc": "2026-01-01T12:00:00+00:00",
+        "noticed_utc": "2026-01-01T12:03:00+00:00",
+        "seconds": 180.0,
+        "outputs": ["dance__hero__1.mp4"],
+    }
+    assert not list(tmp_path.glob(".*"))
+
+
+async def test_a_name_that_is_no_utf8_is_told_all_the_same(tmp_path: Path) -> None:
+    odd = Path("d\udcffnce.mp4")
+    entry = Entry(number=1, source="clips", clip=odd, request=DreamActor("hero.png", odd))
+    result = made("1", "mp4")
+    (path,) = await shelf(tmp_path).save(entry, Earlier(key="k", sha256s={odd: "00"}), result)
+    book = Lines(tmp_path / "batch.jsonl")
+    await book.open()
+    await book.tell(BatchOutcome(entry=entry, state="saved", task_id=result.task_id, result=result, paths=(path,)))
+    assert json.loads((tmp_path / "batch.jsonl").read_text())["task_id"] == "1"
+
+
+# --- lines -----------------------------------------------------------------------------------------------------------
+
+
+async def test_every_line_is_flat_and_has_the_same_columns(stock: Path, tmp_path: Path) -> None:
+    async with Emulator(seed=1, balance=4.0) as server:
+        outcomes = await run(server, tmp_path, await product(stock), options={"in_flight": 1})
+    told = lines(tmp_path)
+    assert len(told) == len(outcomes) == 9
+    assert len({tuple(line) for line in told}) == 1
+    assert all(isinstance(value, str | int | float | None) for line in told for value in line.values())
+    saved = next(line for line in told if line["state"] == "saved")
+    assert saved["money"] == saved["list_price"]
+    assert saved["seconds"] > 0
+    assert Path(saved["path"]).exists()
+    refused = next(line for line in told if line["state"] == "refused")
+    assert (refused["cause"], refused["error"], refused["code"]) == ("account", "BalanceExhausted", "812")
+
+
+async def test_a_line_that_was_cut_off_by_a_kill_spoils_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "batch.jsonl"
+    path.write_text('{"key": "k7", "task_id": "1", "state": "saved"}\n{"key": "k8", "ta')
+    book = Lines(path)
+    await book.open()
+    for task in ("1", "2"):
+        await book.tell(BatchOutcome(entry=ENTRY, key="k7", state="saved", task_id=TaskId(task)))
+    whole = [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
+    assert [line["task_id"] for line in whole] == ["1", "2"]
+    assert len(path.read_text().splitlines()) == 3
+
+
+# --- sorting ---------------------------------------------------------------------------------------------------------
+
+
+def unsent() -> JobCancelled:
+    return JobCancelled("withdrawn", phase="submit", maybe_billed=False)
+
+
+SORTED: list[tuple[RHError, Any, Any, bool]] = [
+    (ContentRefused("x"), "job", "refused", False),
+    (MediaRefused("x"), "job", "refused", False),
+    (NotFound("x"), "job", "refused", False),
+    (JobFailed("x"), "job", "failed", False),
+    (JobLost("x"), "job", "failed", False),
+    (AuthenticationFailed("x", phase="submit"), "account", "refused", False),
+    (AuthenticationFailed("x", phase="query"), "account", "withheld", False),
+    (AuthenticationFailed("x", phase="query", maybe_billed=True), "account", "uncertain", False),
+    (BalanceExhausted("x", phase="submit"), "account", "refused", False),
+    (NeverArrived("x"), "world", "withheld", True),
+    (NoAnswer("x"), "world", "withheld", True),
+    (RateLimited("x"), "world", "withheld", True),
+    (AtCapacity("x"), "world", "withheld", True),
+    (ServerFault("x"), "world", "withheld", True),
+    (UnreadableAnswer("x", body=b""), "world", "withheld", True),
+    (ApiError("x", retryable=True), "world", "withheld", True),
+    (ApiError("x", maybe_billed=True), "job", "uncertain", False),
+    (SubmitUnknown("x"), "world", "uncertain", False),
+    (JournalError("x"), "disk", "withheld", False),
+    (JournalError("x", maybe_billed=True), "disk", "uncertain", False),
+    (SaveError("x"), "disk", "uncertain", False),
+    (unsent(), "job", "withheld", False),
+]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "ending", "again"), SORTED, ids=lambda value: type(value).__name__ if value else None
+)
+def test_a_failure_is_sorted_by_who_must_act(error: RHError, reason: str, ending: str, again: bool) -> None:
+    assert (reason_of(error), ending_of(error), passes(error)) == (reason, ending, again)
+
+
+# --- time left -------------------------------------------------------------------------------------------------------
+
+KNOWN = RunTime(median=180.0, low=120.0, high=300.0, ends=200)
+
+
+def test_the_time_left_is_the_work_left_over_the_places() -> None:
+    left = time_left({"m": 1000}, [90.0] * 50, {"m": KNOWN}, 50)
+    assert left is not None
+    low, middle, high = left
+    assert middle == pytest.approx((1000 * 180 + 50 * 90) / 50)
+    assert low < middle < high
+    assert high - low < 0.3 * middle
+
+
+def test_it_is_no_shorter_than_the_longest_that_runs() -> None:
+    left = time_left({}, [10.0, 400.0], {"m": KNOWN}, 50)
+    assert left is not None
+    assert left[1] == 400.0
+
+
+def test_it_is_less_certain_the_fewer_ends_are_known() -> None:
+    few = RunTime(median=180.0, low=120.0, high=300.0, ends=2)
+    spreads = [time_left({"m": 1000}, [], {"m": times}, 50) for times in (KNOWN, few)]
+    sure, unsure = (left[2] - left[0] for left in spreads if left is not None)
+    assert unsure > 2 * sure
+
+
+def test_nothing_is_said_of_models_that_nothing_is_known_of() -> None:
+    assert time_left({"m": 3, "other": 1}, [], {"m": KNOWN}, 50) is None
+    assert time_left({}, [None], {}, 50) is None
