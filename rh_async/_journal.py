@@ -141,18 +141,19 @@ class Journal:
 
     # --- moves -------------------------------------------------------------------------------------------------------
 
-    async def claim(self, fresh: Record, *, again: bool = False) -> Record:
+    async def claim(self, fresh: Record, *, again: bool = False, after: int | None = None) -> Record:
         """Claim a key for this session, or tell who has it.
 
         :param fresh: what to write down; its attempt and owner are filled in.
         :param again: whether the next attempt is opened whatever became of the last.
+        :param after: only if the last is this one; else somebody else was faster.
         :return: the claimed record, owned by this session; or the last one, owned by whoever has it.
         :raises KeyInUse: the key's last row was made under another API key: submitting it anew could buy it twice.
         :raises JournalError: it could not be made durable.
         """
-        return await self._durably(lambda: self._claim(fresh, again))
+        return await self._durably(lambda: self._claim(fresh, again, after))
 
-    def _claim(self, fresh: Record, again: bool) -> Record:
+    def _claim(self, fresh: Record, again: bool, after: int | None) -> Record:
         row = self._db.execute(
             f"SELECT {_COLUMNS}, fingerprint FROM jobs WHERE site = ? AND key = ? ORDER BY attempt DESC LIMIT 1",  # noqa: S608
             (self.site, fresh.key),
@@ -166,7 +167,8 @@ class Journal:
             return self._insert(evolve(fresh, attempt=last.attempt))
         if last.state is State.SUBMITTING and not self.owner.alive(last.owner):
             last = self._update(last, State.UNCERTAIN)
-        over = last.state in FREE or (again and last.state not in {State.CLAIMED, State.SUBMITTING})
+        wanted = again and after in {None, last.attempt}
+        over = last.state in FREE or (wanted and last.state not in {State.CLAIMED, State.SUBMITTING})
         return self._insert(evolve(fresh, attempt=last.attempt + 1)) if over else last
 
     def _insert(self, record: Record) -> Record:

@@ -39,11 +39,13 @@ class Wish:
 
     :param key: his name for it; None for one derived from what it asks for, where there is a journal.
     :param again: whether it is to be bought once more, knowingly.
+    :param after: the attempt that is known to him: if another followed meanwhile, that is the one. None for whichever.
     :param folder: where its outputs are wanted.
     """
 
     key: str | None = None
     again: bool = False
+    after: int | None = None
     folder: Path | None = None
 
 
@@ -119,12 +121,12 @@ class Memory:
 
     async def _claim(self, journal: Journal, job: Job, request: Request, wish: Wish) -> bool:
         fresh = _fresh(job.key or "", request, wish)
-        record = await journal.claim(fresh, again=wish.again)
+        record = await journal.claim(fresh, again=wish.again, after=wish.after)
         while not self._mine(journal, record, fresh):
             if await self._known(journal, job, record):
                 return False
             await self._let_go(journal, record.key)
-            record = await journal.claim(fresh, again=wish.again)
+            record = await journal.claim(fresh, again=wish.again, after=wish.after)
         self._records[job] = record
         return True
 

@@ -174,7 +174,9 @@ class Errands:
         :param bill: what its cost is filed under.
         """
         try:
-            result = await self._persisted(errand, Wish(key=past.key, again=again, folder=self.folder))
+            after = None if past.record is None else past.record.attempt
+            wish = Wish(key=past.key, again=again, after=after, folder=self.folder)
+            result = await self._persisted(errand, wish)
         except SessionError:
             raise
         except RHError as error:

@@ -9,15 +9,15 @@ from tests.batch.makers import paint
 from tests.batch.running import each_file_went_up_once, long_runs, many, occupied, opened, states
 
 
-async def test_two_hundred_and_forty_jobs_keep_forty_places_full_from_five_files(tmp_path: Path) -> None:
+async def test_a_hundred_and_fifty_jobs_keep_twenty_five_places_full_from_five_files(tmp_path: Path) -> None:
     files = [paint(tmp_path / f"{number}.png", size=(300 + number, 400)) for number in range(5)]
-    async with Emulator(seed=1, limit=40, run_time=long_runs) as server:
-        async with opened(server, tmp_path, in_flight=40) as session:
-            outcomes = [outcome async for outcome in session.batch(many(files, 240), tmp_path / "out")]
-        assert states(outcomes) == {"saved": 240}
+    async with Emulator(seed=1, limit=25, run_time=long_runs) as server:
+        async with opened(server, tmp_path, in_flight=25) as session:
+            outcomes = [outcome async for outcome in session.batch(many(files, 150), tmp_path / "out")]
+        assert states(outcomes) == {"saved": 150}
         tasks = server.ledger.tasks
-        assert len(tasks) == len(server.ledger.submissions) == 240
-        assert server.ledger.peak_unsettled() <= 40
-        assert occupied(tasks, 40) >= 0.985
+        assert len(tasks) == len(server.ledger.submissions) == 150
+        assert server.ledger.peak_unsettled() <= 25
+        assert occupied(tasks, 25) >= 0.985
         assert len(server.ledger.uploads) == 5
         assert each_file_went_up_once(server)

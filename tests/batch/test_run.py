@@ -109,6 +109,16 @@ async def test_what_an_earlier_run_saved_is_brought_again_where_the_file_is_gone
     assert len(videos(tmp_path)) == 9
 
 
+async def test_two_runs_that_retry_what_failed_buy_it_once_more_together(stock: Path, tmp_path: Path) -> None:
+    plan = await product(stock)
+    async with Emulator(seed=1) as server:
+        server.faults.add(Fault("failed", times=2))
+        await run(server, tmp_path, plan)
+        ends = await asyncio.gather(*(run(server, tmp_path, plan, retry_failed=True) for _ in range(2)))
+        assert len(server.ledger.tasks) == len(server.ledger.submissions) == 11
+    assert all(set(states(outcomes)) <= {"saved", "kept"} for outcomes in ends)
+
+
 # --- the job's own failures ------------------------------------------------------------------------------------------
 
 
@@ -339,13 +349,14 @@ async def test_a_session_that_ends_first_is_said(stock: Path, tmp_path: Path) ->
                 await anext(outcomes)
 
 
-async def test_who_does_not_read_holds_back_submission(tmp_path: Path) -> None:
-    plan = plan_of(ModelRequest("bench/motion", {"seed": number}) for number in range(600))
+async def test_who_does_not_read_holds_back_submission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rh_async._batch._run._UNREAD", 20)
+    plan = plan_of(ModelRequest("bench/motion", {"seed": number}) for number in range(200))
     async with Emulator(seed=1, run_time=1.0) as server, opened(server, tmp_path, in_flight=10) as session:
         outcomes = aiter(session.batch(plan, tmp_path / "out"))
         await anext(outcomes)
         await asyncio.sleep(7200)
-        assert len(server.ledger.tasks) <= 1 + 256 + 64 + 10 + 8
+        assert len(server.ledger.tasks) <= 1 + 20 + 64 + 10 + 8
 
 
 # --- standing --------------------------------------------------------------------------------------------------------
