@@ -202,6 +202,18 @@ async def refused_on_opening(server: Emulator, book: Path, words: str) -> None:
     assert server.ledger.tasks == []
 
 
+async def test_a_journal_of_the_first_version_is_brought_up_to_date(server: Emulator, book: Path) -> None:
+    async with Session(server.api_key, base_url=server.url, journal=book) as session:
+        bought = await session.run(LINKED)
+    connection = sqlite3.connect(book)
+    connection.executescript("ALTER TABLE jobs DROP COLUMN driving; PRAGMA user_version = 1;")
+    connection.close()
+    async with Session(server.api_key, base_url=server.url, journal=book) as session:
+        again = await session.run(LINKED)
+    assert again.task_id == bought.task_id
+    assert len(server.ledger.tasks) == 1
+
+
 async def test_a_newer_journal_is_refused_and_left_as_it_is(server: Emulator, book: Path) -> None:
     connection = sqlite3.connect(book)
     connection.execute("PRAGMA user_version = 99")

@@ -1,0 +1,246 @@
+"""How jobs are asked about, judged by the ledger: few questions, little lateness, no task and no timer for each job."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from random import Random
+from typing import Any
+
+import anyio
+import pytest
+
+from rh_async import DreamActor, ModelRequest, Pace, Session
+from rh_async.emulator import Emulator, Fault
+from tests.session.conftest import Media
+
+ENDPOINT = "bench/motion"
+BLIND = Pace(counts=False)
+
+
+def wishes(number: int) -> list[ModelRequest]:
+    return [ModelRequest(ENDPOINT, {"seed": n}) for n in range(number)]
+
+
+async def run_all(session: Session, number: int) -> None:
+    async for outcome in session.map(wishes(number)):
+        assert outcome.result, outcome.error
+
+
+def lateness(server: Emulator) -> list[float]:
+    """How long after each task's end the first question about it came, in seconds."""
+    asked: dict[str, list[float]] = {}
+    for question in server.ledger.questions:
+        if question.kind == "query":
+            asked.setdefault(str(question.task_id), []).append(question.at)
+    return [
+        min(at for at in asked[task.task_id] if at >= task.settles_at) - task.settles_at
+        for task in server.ledger.tasks
+        if task.settles_at is not None
+    ]
+
+
+def mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def video_jobs(_endpoint: str, rng: Any) -> float:
+    """As the issue has them: log-normal, 180 s, sigma 0.4."""
+    return float(180.0 * rng.lognormvariate(0.0, 0.4))
+
+
+def taught(session: Session) -> None:
+    """Let a session know what a hundred jobs have taken, as if its journal had told."""
+    assert session._services is not None
+    rng = Random(7)
+    for _ in range(100):
+        session._services.poller.agenda.learn(ENDPOINT, video_jobs(ENDPOINT, rng))
+
+
+async def test_a_session_that_knows_nothing_yet_asks_little_and_late_by_little() -> None:
+    async with (
+        Emulator(seed=1, run_time=video_jobs) as server,
+        Session(server.api_key, base_url=server.url) as session,
+    ):
+        await run_all(session, 50)
+    assert (len(server.ledger.submissions) + len(server.ledger.questions)) / 50 <= 32.0
+    assert mean(lateness(server)) <= 3.0
+
+
+async def test_a_session_that_has_learnt_and_can_read_the_counts_notices_ends_within_a_second() -> None:
+    async with (
+        Emulator(seed=1, run_time=video_jobs) as server,
+        Session(server.api_key, base_url=server.url, in_flight=50) as session,
+    ):
+        taught(session)
+        await run_all(session, 100)
+    # 20 is the bar where every place is always refilled, as in benchmarks/polling; half of this run is start and end.
+    assert (len(server.ledger.submissions) + len(server.ledger.questions)) / 100 <= 21.5
+    assert mean(lateness(server)) <= 0.7
+
+
+@pytest.mark.parametrize("counts", [Fault("code", route="queue_status", code="1014", times=None)], ids=["missing"])
+async def test_without_the_counts_it_asks_little_more(counts: Fault) -> None:
+    async with (
+        Emulator(seed=1, run_time=video_jobs) as server,
+        Session(server.api_key, base_url=server.url, in_flight=50) as session,
+    ):
+        server.faults.add(counts)
+        taught(session)
+        await run_all(session, 100)
+    late = sorted(lateness(server))
+    assert (len(server.ledger.submissions) + len(server.ledger.questions)) / 100 <= 28.0
+    assert mean(late) <= 2.6
+    assert late[int(0.99 * len(late))] <= 10.0
+
+
+async def test_a_job_in_flight_has_no_task_and_no_timer() -> None:
+    async with (
+        Emulator(seed=1, limit=200, run_time=1000.0) as server,
+        Session(server.api_key, base_url=server.url, in_flight=200, pace=BLIND) as session,
+    ):
+        counted = []
+        for wanted in (10, 190):
+            for wish in wishes(wanted):
+                await session.submit(wish)
+            await anyio.sleep(1.0)
+            loop: Any = asyncio.get_running_loop()
+            counted.append((len(asyncio.all_tasks()), sum(not timer.cancelled() for timer in loop._scheduled)))
+    few, many = counted
+    # What the server's own connections take is the same, give or take: two for each of the askers at most.
+    assert many[0] - few[0] <= 2 * BLIND.open_questions
+    assert many[1] - few[1] <= 4 * BLIND.open_questions
+
+
+async def test_a_question_starts_no_task() -> None:
+    born: Counter[str] = Counter()
+
+    def counting(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Task[Any]:
+        born[work.__qualname__] += 1
+        return asyncio.Task(work, loop=loop, **options)
+
+    async with (
+        Emulator(seed=1, run_time=video_jobs) as server,
+        Session(server.api_key, base_url=server.url, in_flight=20, pace=BLIND) as session,
+    ):
+        asyncio.get_running_loop().set_task_factory(counting)
+        await run_all(session, 20)
+        asyncio.get_running_loop().set_task_factory(None)
+    # What is not ours: the server's connections, and aiohttp's own writing of a body (none from Python 3.12 on).
+    others = ("BaseEventLoop", "RequestHandler", "ClientRequest.write_bytes")
+    ours = sum(times for name, times in born.items() if not name.startswith(others))
+    assert len(server.ledger.questions) > 200
+    assert ours <= 20 + 5, born  # one for the chain of each submit, and none for the questions
+
+
+async def test_statistics_tell_how_the_session_stands(media: Media) -> None:
+    async with (
+        Emulator(seed=1, limit=4, run_time=100.0) as server,
+        Session(server.api_key, base_url=server.url) as session,
+    ):
+        first = session.statistics()
+        assert (first.waiting, first.in_flight, first.settled) == (0, 0, 0)
+        jobs = [session.start(DreamActor(media.images[0], media.videos[0])) for _ in range(6)]
+        await anyio.sleep(20.0)
+        busy = session.statistics()
+        assert (busy.waiting, busy.in_flight, busy.settled) == (2, 4, 0)
+        for job in jobs:
+            await job
+        last = session.statistics()
+    asked = Counter(question.kind for question in server.ledger.questions)
+    assert (last.waiting, last.in_flight, last.settled) == (0, 0, 6)
+    assert last.questions == {
+        "submit": len(server.ledger.submissions),
+        "query": asked["query"],
+        "counts": asked["queue_status"],
+    }
+    assert last.run_times["bytedance/dreamactor-v2"].ends == 6
+    assert last.run_times["bytedance/dreamactor-v2"].median == pytest.approx(100.0, rel=0.2)
+    assert last.lateness <= last.lateness_p99 <= 60.0
+    assert 0.0 <= last.trust <= 1.0
+
+
+async def test_a_jobs_eta_falls_as_it_runs_and_is_none_before_and_after(server: Emulator, session: Session) -> None:
+    job = session.start(wishes(1)[0])
+    assert job.eta is None
+    await job.accepted()
+    await anyio.sleep(1.0)
+    early = job.eta
+    await anyio.sleep(30.0)
+    later = job.eta
+    assert early is not None
+    assert later is not None
+    assert 60.0 < early < 600.0  # three minutes is the guess while nothing is known
+    assert later < early
+    await job
+    assert job.eta is None
+
+
+async def test_what_was_learnt_is_read_from_the_journal_by_the_next_session(tmp_path: Any) -> None:
+    book = tmp_path / "jobs.db"
+    async with Emulator(seed=1, run_time=40.0) as server:
+        async with Session(server.api_key, base_url=server.url, journal=book, pace=BLIND) as session:
+            await run_all(session, 8)
+        async with Session(server.api_key, base_url=server.url, journal=book, pace=BLIND) as session:
+            await session.submit(ModelRequest(ENDPOINT, {"seed": 99}))
+            await anyio.sleep(0.5)
+            assert session.statistics().run_times[ENDPOINT].ends == 8
+
+
+async def test_the_length_of_the_driving_video_is_measured_as_it_is_hashed(media: Media) -> None:
+    async with Emulator(seed=1) as server, Session(server.api_key, base_url=server.url) as session:
+        jobs = [await session.submit(DreamActor(media.images[0], video)) for video in media.videos]
+        linked = await session.submit(wishes(1)[0])
+    assert [job.driving for job in jobs] == [pytest.approx(seconds, abs=0.3) for seconds in (3, 4, 5)]
+    assert linked.driving is None
+
+
+# --- how many at once -------------------------------------------------------------------------------------------------
+
+
+async def test_a_session_fills_an_account_whose_limit_it_can_read() -> None:
+    async with (
+        Emulator(seed=1, limit=30, run_time=60.0) as server,
+        Session(server.api_key, base_url=server.url) as session,
+    ):
+        await run_all(session, 60)
+    assert server.ledger.peak_unsettled() == 30
+    assert sum(bool(submission.code) for submission in server.ledger.submissions) <= 6
+
+
+@pytest.mark.parametrize("limit", [1, 5, 40])
+async def test_a_session_fills_an_account_whose_limit_nobody_tells(limit: int) -> None:
+    async with (
+        Emulator(seed=1, limit=limit, run_time=60.0) as server,
+        Session(server.api_key, base_url=server.url) as session,
+    ):
+        server.faults.add(Fault("code", route="queue_status", code="1014", times=None))
+        await run_all(session, 3 * limit)
+    tasks = server.ledger.tasks
+    assert len(tasks) == 3 * limit
+    assert server.ledger.peak_unsettled() == limit
+    full = sorted(task.created_at for task in tasks)[limit - 1]
+    assert full < 10.0
+
+
+async def test_a_limit_that_moves_is_followed_and_no_job_fails() -> None:
+    async with (
+        Emulator(seed=1, limit=40, run_time=60.0) as server,
+        Session(server.api_key, base_url=server.url) as session,
+    ):
+        loop = asyncio.get_running_loop()
+        loop.call_later(100.0, setattr, server, "limit", 10)
+        loop.call_later(300.0, setattr, server, "limit", 40)
+        await run_all(session, 200)
+        assert server.ledger.unsettled(250.0) == 10
+        assert server.ledger.unsettled(380.0) == 40
+    assert len(server.ledger.tasks) == 200
+
+
+async def test_a_number_is_a_ceiling_whatever_the_account_says() -> None:
+    async with (
+        Emulator(seed=1, limit=50, run_time=60.0) as server,
+        Session(server.api_key, base_url=server.url, in_flight=7) as session,
+    ):
+        await run_all(session, 30)
+    assert server.ledger.peak_unsettled() == 7
