@@ -29,7 +29,7 @@ def retry_words(plan: Plan, journal: Path, site: str) -> str:
     for price in prices:
         sums[price.currency] = sums.get(price.currency, Decimal()) + price.amount
     unpriced = f", {len(again) - len(prices):,} of them without a price" if len(prices) < len(again) else ""
-    return f"retry     {len(again):,} failed before and will be bought again: {amounts(sums) or 'nothing'}{unpriced}"
+    return f"{len(again):,} failed before and will be bought again: {amounts(sums) or 'nothing'}{unpriced}"
 
 
 def _failed(plan: Plan, rows: Mapping[str, Row]) -> Iterator[Entry]:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import anyio
 from attrs import define, field
+from rich.text import Text
 
 from rh_async import Session
 from rh_async._batch import Names, Plan
+from rh_async.events import Event, Submitted
 
 from ._batch_prices import server_prices
 from ._batch_retries import retry_words
@@ -21,7 +23,9 @@ from ._exits import Exit
 from ._interrupts import stoppable
 
 if TYPE_CHECKING:
-    from rh_async._batch import Batch
+    from pathlib import Path
+
+    from rh_async._batch import Batch, Standing
 
     from ._batch_order import Running
 
@@ -36,10 +40,12 @@ async def run_through(plan: Plan, running: Running, connection: Connection, voic
     """
     journal = None if running.book is None else await asyncio.to_thread(running.book.made)
     if running.retry_failed and journal is not None:
-        voice.say(await asyncio.to_thread(retry_words, plan, journal, connection.site))
-    course = Course(plan=plan, running=running, connection=connection, voice=voice)
-    with stoppable(voice.words, stopping=_STOPPING, words=course.whereabouts):
-        async with connection.session(journal=journal, in_flight=running.in_flight) as session:
+        words = await asyncio.to_thread(retry_words, plan, journal, connection.site)
+        voice.say(Text.assemble((f"{'retry':<10}", "bold"), words))
+    folder = await asyncio.to_thread(running.out.absolute)
+    course = Course(plan=plan, running=running, connection=connection, voice=voice, folder=folder)
+    with stoppable(voice.view, stopping=_STOPPING, words=course.whereabouts):
+        async with connection.session(course.tell, journal=journal, in_flight=running.in_flight) as session:
             await course.prices(session)
             await course.follow(session)
     return course.end()
@@ -47,19 +53,25 @@ async def run_through(plan: Plan, running: Running, connection: Connection, voic
 
 @define(kw_only=True, eq=False)
 class Course:
-    """One run of a plan."""
+    """One run of a plan.
 
+    :param folder: for its outputs, whoever picks them up from wherever.
+    """
+
+    folder: Path
     plan: Plan
     running: Running
     connection: Connection
     voice: Voice
     tidings: Tidings = field(factory=Tidings, init=False)
     _batch: Batch | None = field(default=None, init=False)
+    _left: Standing | None = field(default=None, init=False)
+    _sent: int = field(default=0, init=False)  #: since it was left: what was being sent is finished
     _began: float = field(factory=anyio.current_time, init=False)
 
     async def prices(self, session: Session) -> None:
         """Say what the server would ask, unless an earlier run has begun already: then most of it is bought."""
-        if not await asyncio.to_thread((self.running.out / "batch.jsonl").exists):
+        if not await asyncio.to_thread((self.folder / "batch.jsonl").exists):
             await server_prices(session, self.plan, self.voice)
 
     async def follow(self, session: Session) -> None:
@@ -69,21 +81,27 @@ class Course:
         """
         running = self.running
         self._batch = session.batch(
-            self.plan, running.out, names=Names(running.name), budget=running.budget, retry_failed=running.retry_failed
+            self.plan, self.folder, names=Names(running.name), budget=running.budget, retry_failed=running.retry_failed
         )
         async with aclosing(self._batch), self.voice.showing(self._batch):
-            async for outcome in self._batch:
-                self.tidings.note(outcome)
-                self.voice.ended(outcome)
+            try:
+                async for outcome in self._batch:
+                    self.tidings.note(outcome)
+                    self.voice.ended(outcome)
+            finally:
+                self._left, self._sent = self._batch.standing(), 0
+
+    def tell(self, event: Event) -> None:
+        """Take an event of the session in."""
+        self._sent += isinstance(event, Submitted)
 
     def whereabouts(self) -> str:
         """What goes on remotely, for whoever stops it."""
         if self._batch is None:
             return "nothing was started"
-        standing = self._batch.standing()
-        begun = standing.in_flight + standing.uploading
-        unstarted = standing.waiting + standing.withheld
-        words = f"{_jobs(begun)} on remotely and paid for, {unstarted:,} not started"
+        standing, sent = (self._batch.standing(), 0) if self._left is None else (self._left, self._sent)
+        unstarted = standing.waiting + standing.uploading + standing.withheld - sent
+        words = f"{_jobs(standing.in_flight + sent)} on remotely and paid for, {unstarted:,} not started"
         if self.running.book is None:
             return f"{words}; without a journal, the same command would buy them again"
         return f"{words}; the same command again continues, and buys nothing twice"

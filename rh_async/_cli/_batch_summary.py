@@ -45,6 +45,7 @@ class Tidings:
 
     counts: Counter[str] = field(factory=Counter, init=False)
     _first: dict[str, list[BatchOutcome]] = field(factory=dict, init=False)
+    _own: Counter[str] = field(factory=Counter, init=False)  #: bad ends that are the job's own fault
     _retried: dict[str, Decimal] = field(factory=dict, init=False)
 
     def note(self, outcome: BatchOutcome) -> None:
@@ -53,8 +54,13 @@ class Tidings:
         if outcome.state in _BAD:
             first = self._first.setdefault(outcome.state, [])
             first += [outcome] if len(first) < _SHOWN else []
+        if outcome.state in {"failed", "refused"} and outcome.cause == "job":
+            self._own[outcome.state] += 1
+            self._price_again(outcome)
+
+    def _price_again(self, outcome: BatchOutcome) -> None:
         price = outcome.entry.price
-        if outcome.state in {"failed", "refused"} and outcome.cause == "job" and price and outcome.twin is None:
+        if price is not None and outcome.twin is None:
             self._retried[price.currency] = self._retried.get(price.currency, Decimal()) + price.amount
 
     def worth(self, stopped: RHError | None) -> Exit:
@@ -88,7 +94,7 @@ class Tidings:
 
     def _remedy(self, state: str, running: Running, connection: Connection, stopped: RHError | None) -> Iterator[str]:
         match state:
-            case "failed" | "refused":
+            case "failed" | "refused" if self._own[state]:
                 price = f" ({amounts(self._retried)} by the list)" if self._retried else ""
                 yield f"the same command with --retry-failed buys them again{price}, as they are or mended"
             case "uncertain":

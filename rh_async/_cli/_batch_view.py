@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 from rich.console import Console, Group, RenderableType
+from rich.constrain import Constrain
 from rich.filesize import decimal
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -16,13 +17,14 @@ from rich.text import Text
 from ._facts import printable
 
 if TYPE_CHECKING:
-    from rh_async._batch import Cause, Oldest, Standing
+    from rh_async import RHError
+    from rh_async._batch import Batch, Cause, Oldest, Standing
 
 _WINDOW = 10.0  #: seconds that a rate looks back
 _WIDE = 120
-_ALWAYS = 8  #: lines that are there whatever happens
+_ALWAYS = 9  #: lines that are there whatever happens
 _BETWEEN = " · "
-_ENDS = "saved", "kept", "failed", "refused", "uncertain", "unsaved", "withheld"
+_ENDS = "saved", "kept", "failed", "refused", "uncertain", "unsaved"
 
 
 @define(eq=False)
@@ -43,16 +45,20 @@ class Meter:
         return tuple((new - old) / span if span else 0.0 for new, old in zip(totals, before, strict=True))
 
 
-def picture(standing: Standing, meter: Meter, console: Console) -> RenderableType:
+def picture(batch: Batch, meter: Meter, console: Console) -> RenderableType:
     """Draw how a batch stands."""
+    standing = batch.standing()
     rows = min(8, max(2, (console.height - _ALWAYS) // (1 if console.width >= _WIDE else 2) - 2))
     lists = [*_oldest(standing.oldest[:rows]), *_errors(standing.errors[:rows])]
-    return Group(_head(standing), *_lines(standing, meter), *_beside(lists, wide=console.width >= _WIDE))
+    facts = [*_lines(standing, meter), *_stopped(standing, batch.stopped)]
+    drawn = Group(_head(standing), *facts, *_beside(lists, wide=console.width >= _WIDE))
+    return Constrain(drawn, console.width - len("^C"))  # which a terminal writes behind the last line
 
 
 def brief(standing: Standing) -> str:
     """How a batch stands, in one line for a log."""
-    parts = [_under_way(standing), _ended(standing), _money(standing), _time_left(standing)]
+    withheld = f"withheld {standing.withheld:,}" if standing.withheld else ""
+    parts = [_under_way(standing), _ended(standing), withheld, _money(standing), _time_left(standing)]
     return _BETWEEN.join(filter(None, parts))
 
 
@@ -75,7 +81,7 @@ def _head(standing: Standing) -> Table:
 
 
 def done_of(standing: Standing) -> int:
-    """How many jobs are over, well or not."""
+    """How many jobs are over, well or not; what was never started is not."""
     return sum(getattr(standing, end) for end in _ENDS)
 
 
@@ -92,6 +98,12 @@ def _lines(standing: Standing, meter: Meter) -> Iterator[Text]:
     }
     for name, fact in facts.items():
         yield Text.assemble((f"{name:<9}", "bold"), fact, no_wrap=True, overflow="ellipsis")
+
+
+def _stopped(standing: Standing, why: RHError | None) -> Iterator[Text]:
+    if why is not None:
+        words = f"{standing.withheld:,} not started: {why.message}"
+        yield Text.assemble((f"{'stopped':<9}", "bold red"), printable(words), no_wrap=True, overflow="ellipsis")
 
 
 def _under_way(standing: Standing) -> str:

@@ -84,7 +84,7 @@ class Voice:
         live = Live(
             console=self.view,
             auto_refresh=False,
-            get_renderable=lambda: picture(batch.standing(), meter, self.view),
+            get_renderable=lambda: picture(batch, meter, self.view),
         )
         with live:
             async with every(_REDRAWN_EVERY, live.refresh):

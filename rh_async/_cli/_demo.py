@@ -139,9 +139,10 @@ def _prepared(show: Show, stop: Event) -> Path:
 
 async def _run(show: Show, plan: Plan, server: Emulator, voice: Voice) -> list[BatchOutcome]:
     outcomes: list[BatchOutcome] = []
+    out = await asyncio.to_thread(show.out.absolute)
     session = Session(server.api_key, base_url=server.url, in_flight=show.in_flight, pace=_BRISK)
     try:
-        async with session, aclosing(session.batch(plan, show.out)) as batch, voice.showing(batch):
+        async with session, aclosing(session.batch(plan, out)) as batch, voice.showing(batch):
             async for outcome in batch:
                 outcomes.append(outcome)
                 voice.ended(outcome)

@@ -1,0 +1,235 @@
+"""A batch from the shell: bought once by the ledger, told as it goes, continued by the same command."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rh_async._cli._batch import perform
+from rh_async._cli._batch_order import Options, Order, Running, Sources
+from rh_async._cli._batch_voice import Voice
+from rh_async._cli._exits import Exit, Interrupted
+from rh_async.emulator import Emulator, Fault
+from tests.batch.makers import film, paint
+from tests.cli.conftest import Shell, plain, terminal, told
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four clips of three seconds and one of four; all differ."""
+    folder = tmp_path_factory.mktemp("clips")
+    for number in range(5):
+        film(folder / f"clip{number}.mp4", seconds=3 + number // 4, size=(352 + 16 * number, 352))
+    return folder
+
+
+@pytest.fixture
+def there(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where commands are typed: a folder of clips, two characters."""
+    (tmp_path / "clips").symlink_to(clips)
+    (tmp_path / "heroes").mkdir()
+    paint(tmp_path / "heroes" / "fox.png", size=(480, 640))
+    paint(tmp_path / "heroes" / "frog.png", size=(480, 700))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def names(folder: Path) -> list[str]:
+    """What the videos are called, without their task ids."""
+    return sorted(path.name.rpartition("__")[0] for path in folder.glob("*.mp4"))
+
+
+def events(out: str, kind: str) -> list[dict[str, Any]]:
+    """The events of one kind."""
+    return [event for event in map(json.loads, out.splitlines()) if event["event"] == kind]
+
+
+async def test_a_folder_of_clips_becomes_a_folder_of_videos(there: Path, site: Emulator, shell: Shell) -> None:
+    ended = await shell("batch clips --image heroes/fox.png -o out")
+    assert ended.code == 0
+    assert len(site.ledger.tasks) == len(site.ledger.submissions) == 5
+    assert names(there / "out") == [f"clip{number}__fox" for number in range(5)]
+    assert len(list((there / "out").glob("*.json"))) == 5
+    assert len((there / "out" / "batch.jsonl").read_text().splitlines()) == 5
+    assert "plan      5 jobs, 5 ready\n" in ended.out
+    assert re.search(r"price +CNY [\d.]+, by the price list of \S+\n", ended.out)
+    assert "by the server, as by the list\n" in ended.out
+    assert ended.out.index("price  ") < ended.out.index("saved     5")
+    assert len(re.findall(r"^\d\d:\d\d:\d\d  saved clip\d × fox \(task \d+\): ", ended.err, re.MULTILINE)) == 5
+    assert re.search(r"^\d\d:\d\d:\d\d  waiting \d+ · uploading .* in flight \d", ended.err, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("clips --image heroes --pair product", 10),
+        ("clips --image heroes --pair product --limit 3 --shuffle 1", 3),
+        ("'clips/clip[01].mp4' --image heroes --pair zip", 2),
+        ("clips/clip4.mp4 --image heroes/fox.png --model dreamactor-v2", 1),
+        ("clips/clip4.mp4 --image heroes/fox.png --model wan2.2", 1),
+        ("clips/clip4.mp4 --image heroes/fox.png --model bytedance/dreamactor-v2", 1),
+    ],
+)
+async def test_jobs_are_made_as_they_are_asked_for(
+    line: str, wanted: int, there: Path, site: Emulator, shell: Shell
+) -> None:
+    ended = await shell(f"batch {line} --skip-refused -o out")
+    bodies = {json.dumps(submission.body, sort_keys=True) for submission in site.ledger.submissions}
+    assert (ended.code, len(site.ledger.tasks), len(bodies)) == (0, wanted, wanted), ended
+
+
+async def test_every_option_reaches_the_server(there: Path, site: Emulator, shell: Shell) -> None:
+    ended = await shell(
+        "batch clips/clip0.mp4 --image heroes/fox.png --orientation image --prompt hop --negative-prompt blur"
+        " --no-sound --element 7 --webhook-url http://127.0.0.1:9/hook --name {number:03}-{clip}.mp4"
+    )
+    (submission,) = site.ledger.submissions
+    assert ended.code == 0
+    wanted = {"characterOrientation": "image", "prompt": "hop", "negativePrompt": "blur", "keepOriginalSound": False}
+    assert isinstance(submission.body, dict)
+    assert (wanted | {"elementList": ["7"]}).items() <= submission.body.items()
+    assert str(submission.body["webhookUrl"]).startswith("http://127.0.0.1:9/hook")
+    assert (there / "out" / "001-clip0.mp4").exists()
+
+
+async def test_a_manifest_asks_row_by_row_and_options_fill_what_rows_leave_open(
+    there: Path, site: Emulator, shell: Shell
+) -> None:
+    (there / "lists").mkdir()
+    (there / "lists" / "jobs.csv").write_text("video,prompt\n../clips/clip0.mp4,one\n../clips/clip1.mp4,\n")
+    ended = await shell("batch --manifest lists/jobs.csv --image heroes/fox.png --prompt other")
+    assert ended.code == 0
+    bodies = [submission.body for submission in site.ledger.submissions]
+    assert sorted(str(body["prompt"]) for body in bodies if isinstance(body, dict)) == ["one", "other"]
+
+
+async def test_the_same_command_again_buys_nothing_and_asks_nothing(there: Path, site: Emulator, shell: Shell) -> None:
+    await shell("batch clips --image heroes/fox.png")
+    before = len(site.ledger.uploads), len(site.ledger.questions)
+    ended = await shell("batch clips --image heroes/fox.png")
+    assert ended.code == 0
+    assert len(site.ledger.tasks) == 5
+    assert (len(site.ledger.uploads), len(site.ledger.questions)) == before
+    assert "kept      5       done by an earlier run" in ended.out
+
+
+async def test_refused_inputs_are_left_out_when_that_is_asked_for(there: Path, site: Emulator, shell: Shell) -> None:
+    (there / "more").mkdir()
+    (there / "more" / "zero.mp4").touch()
+    refused = await shell("batch clips more --image heroes/fox.png")
+    assert (refused.code, len(site.ledger.uploads)) == (2, 0)
+    assert "--skip-refused sends 5 that are ready; nothing was sent" in refused.err
+    ended = await shell("batch clips more --image heroes/fox.png --skip-refused")
+    assert (ended.code, len(site.ledger.tasks)) == (0, 5)
+
+
+async def test_failed_jobs_are_named_and_bought_again_only_when_that_is_asked_for(
+    there: Path, site: Emulator, shell: Shell
+) -> None:
+    site.faults.add(Fault("moderation", times=2))
+    first = await shell("batch clips --image heroes/fox.png")
+    assert first.code == 1
+    assert "failed    2       ended badly\n" in first.out
+    assert "→ the same command with --retry-failed buys them again (CNY 4.86 by the list)" in first.out
+    again = await shell("batch clips --image heroes/fox.png")
+    assert (again.code, len(site.ledger.tasks)) == (1, 5)
+    retried = await shell("batch clips --image heroes/fox.png --retry-failed")
+    assert (retried.code, len(site.ledger.tasks)) == (0, 7)
+    assert "retry     2 failed before and will be bought again: CNY 4.86\n" in retried.out
+
+
+async def test_what_nobody_knows_is_told_with_the_command_that_decides_it(
+    there: Path, site: Emulator, shell: Shell
+) -> None:
+    site.faults.add(Fault("drop_after_accept"))
+    ended = await shell("batch clips --image heroes/fox.png --journal j.db")
+    assert ended.code == 1
+    assert "uncertain 1       nobody knows" in ended.out
+    command = re.search(r"rh-async (resolve \S+ --journal j.db --abandon)", ended.out)
+    assert command is not None
+    assert (await shell(command[1])).code == 0
+
+
+async def test_a_budget_is_kept_and_has_an_exit_code_of_its_own(there: Path, site: Emulator, shell: Shell) -> None:
+    ended = await shell("batch clips --image heroes/fox.png --budget 5")
+    assert ended.code == 4
+    assert 0 < site.ledger.money <= 5
+    assert "of a budget of 5.00" in ended.out
+    assert "→ give a greater --budget, then the same command again continues" in ended.out
+    assert (await shell("batch clips --image heroes/fox.png --budget 500")).code == 0
+    assert len(site.ledger.tasks) == 5
+
+
+async def test_an_account_that_is_refused_ends_it_and_has_an_exit_code_of_its_own(
+    there: Path, site: Emulator, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNNINGHUB_API_KEY", "0" * 32)
+    ended = await shell("batch clips --image heroes/fox.png")
+    assert (ended.code, len(site.ledger.tasks)) == (3, 0)
+    assert "mend the account, then the same command again continues" in ended.out
+
+
+async def test_events_are_one_object_per_line_and_people_are_told_elsewhere(
+    there: Path, site: Emulator, shell: Shell
+) -> None:
+    ended = await shell("batch clips --image heroes/fox.png --json --in-flight 2")
+    assert [event["ready"] for event in events(ended.out, "plan")] == [5]
+    outcomes = events(ended.out, "outcome")
+    assert {outcome["task_id"] for outcome in outcomes} == {task.task_id for task in site.ledger.tasks}
+    assert {outcome["state"] for outcome in outcomes} == {"saved"}
+    assert events(ended.out, "standing")[-1]["saved"] == 5
+    (end,) = events(ended.out, "end")
+    assert (end["exit"], end["counts"], end["stopped"]) == (0, {"saved": 5}, None)
+    assert site.ledger.peak_unsettled() <= 2
+    assert "plan      5 jobs" in ended.err
+
+
+def order(**running: Any) -> Order:
+    """A batch of all clips with one character."""
+    return Order(("clips",), Sources(image=("heroes/fox.png",)), Options(), Running(**running))
+
+
+async def test_interrupted_it_says_what_goes_on_and_the_same_command_continues(there: Path, site: Emulator) -> None:
+    view = plain()
+    performance = asyncio.create_task(perform(order(in_flight=2), Voice(plain(), view)))
+    while len(site.ledger.tasks) < 2 and not performance.done():  # noqa: ASYNC110 - a ledger tells nobody
+        await asyncio.sleep(1)
+    os.kill(os.getpid(), signal.SIGINT)
+    with pytest.raises(Interrupted, match="2 jobs go on remotely and paid for, 3 not started; the same command again"):
+        await performance
+    assert "Stopping: nothing more is started" in told(view)
+    assert len(site.ledger.tasks) == 2
+    assert await perform(order(), Voice(plain(), plain())) is Exit.GOOD
+    assert len(site.ledger.tasks) == 5
+    assert len(names(there / "out")) == 5
+
+
+@pytest.mark.parametrize("width", [80, 160])
+async def test_the_live_view_says_how_it_stands_and_fits(
+    width: int, there: Path, site: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rh_async._cli._batch_voice._REDRAWN_EVERY", 5.0)
+    site.faults.add(Fault("failed"))
+    view = terminal(width)
+    assert await perform(order(in_flight=3, budget=Decimal(500)), Voice(plain(), view)) is Exit.FAILED
+    shown = told(view)
+    for words in (
+        "in flight 3 of 3",
+        "oldest in flight",
+        "errors",
+        "questions/s",
+        "reserved · budget 500.00",
+        " left (",
+    ):
+        assert words in shown
+    assert "saved 4 · failed 1" in shown.rsplit("\x1b[2K", 1)[-1] or "saved 4 · failed 1" in shown[-2000:]
+    lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line) for line in re.split(r"\r|\n", shown)]
+    assert max(map(len, lines)) <= width
