@@ -1,6 +1,6 @@
 """Whether anything is bought twice, or lost, when the process is killed again and again under a faulty server.
 
-``uv run python -m benchmarks.crash --rounds 300 --seed 1``: per round, a process runs a batch of keyed jobs against an
+``uv run python -m benchmarks.crash --rounds 300 --seed 1 [--quick]``: per round, a process runs a batch of keyed jobs against an
 emulator in another process, under seeded faults on submit; it is killed with SIGKILL at a seeded moment and started
 again, until the batch is done. Then the emulator's ledger and the journals are compared. The last line is JSON.
 """
@@ -213,6 +213,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.crash")
     parser.add_argument("--rounds", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--quick", action="store_const", const=20, dest="rounds")
     wishes = parser.parse_args()
     began = perf_counter()
     with tempfile.TemporaryDirectory() as folder:
