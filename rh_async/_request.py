@@ -159,7 +159,12 @@ class Request(ABC):
                 self._check_leaf(name, leaf)
 
     def _check_json(self, name: str, value: object) -> None:
+        if value is None or isinstance(value, bool | Path):  # most fields, at a glance
+            return
         try:
+            if isinstance(value, str):
+                value.encode()
+                return
             sent = {name: _swap(value, name, lambda _, leaf: _sendable(leaf))}
             json.dumps(sent, allow_nan=False, ensure_ascii=False).encode()
         except (TypeError, ValueError, RecursionError):
