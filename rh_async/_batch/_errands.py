@@ -75,13 +75,13 @@ class Errands:
     carrier: Carrier
     shelf: Shelf
     money: Money
-    troubles: Troubles
     folder: Path
     retry_failed: bool
     freed: Callable[[], object]
     stopped: RHError | None = field(default=None, init=False)
     under_way: set[Errand] = field(factory=set, init=False)
     saving: set[Errand] = field(factory=set, init=False)
+    troubles: Troubles = field(factory=Troubles, init=False)  #: what went wrong, also what was overcome
     _disk: RHError | None = field(default=None, init=False)  #: why nothing more is saved
     _stopping: anyio.Event = field(factory=anyio.Event, init=False)
     _lanes: anyio.CapacityLimiter = field(factory=lambda: anyio.CapacityLimiter(_SAVED_AT_ONCE), init=False)

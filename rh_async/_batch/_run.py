@@ -10,9 +10,7 @@ import asyncio
 import weakref
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime
 from decimal import Decimal
-from heapq import nsmallest
 from pathlib import Path
 
 import anyio
@@ -24,21 +22,19 @@ from rh_async.errors import ConfigurationError, RHError, SessionError
 from ._carrier import Carrier
 from ._entries import Entry, Plan
 from ._errands import Errand, Errands
-from ._forecast import time_left
 from ._lines import Lines
 from ._money import Money
-from ._names import Names, stem_of
+from ._names import Names
 from ._outcomes import BatchOutcome
 from ._shelf import Shelf
-from ._standing import Oldest, Standing
-from ._troubles import Troubles
+from ._standing import Standing
+from ._tally import Tally
 
 _SAVING_AHEAD = 64
 """How many results may be on the way to disk: more hold back starting, or a slow disk would fill the memory."""
 _UNREAD = 256
 """How many outcomes may wait for their reader, for the same reason."""
 _LOOKED_AT_ONCE = 8
-_OLDEST = 8
 
 
 @define(eq=False)
@@ -79,7 +75,7 @@ class Batch:
 
     def standing(self) -> Standing:
         """How it stands now; cheap."""
-        return self._run.standing()
+        return self._run.tally.standing()
 
     def __aiter__(self) -> AsyncIterator[BatchOutcome]:
         return _Cursor(self._run)
@@ -112,20 +108,17 @@ class _Run:
         self, plan: Plan, out: Path, carrier: Carrier, *, names: Names, budget: Decimal | None, retry_failed: bool
     ) -> None:
         self._plan, self._carrier = plan, carrier
-        self._troubles = Troubles()
         self._money = Money(currency=_currency(plan), budget=budget)
         self._lines = Lines(out / "batch.jsonl")
         self.errands = Errands(
             carrier=carrier,
             shelf=Shelf(carrier=carrier, folder=out, names=names),
             money=self._money,
-            troubles=self._troubles,
             folder=out,
             retry_failed=retry_failed,
             freed=self._look_again,
         )
-        self._waiting = Counter(_model(entry) for entry in plan.ready)
-        self._ends: Counter[str] = Counter()
+        self.tally = Tally(plan.ready, carrier, self.errands)
         self._leads: dict[str, _Lead] = {}
         self._unread: deque[BatchOutcome] = deque()
         self._known: set[int] = set()
@@ -206,7 +199,7 @@ class _Run:
                 self._carrier.check(asking=False)
                 errand = Errand(entry)
                 self.errands.under_way.add(errand)
-                self._waiting[_model(entry)] -= 1
+                self.tally.begun(entry)
                 tasks.start_soon(self._carry, errand)
         except RHError as error:
             return error
@@ -244,15 +237,18 @@ class _Run:
         try:
             outcome = await self._ended(errand)
             if outcome is not None:
-                await self._tell(outcome)
+                await self._tell(outcome, errand)
                 await self._tell_followers(outcome)
         except SessionError:
             if self._tasks is not None:
                 self._tasks.cancel_scope.cancel()
         finally:
-            self.errands.under_way.discard(errand)
-            self.errands.saving.discard(errand)
-            self._look_again()
+            self._leave(errand)
+
+    def _leave(self, errand: Errand) -> None:
+        self.errands.under_way.discard(errand)
+        self.errands.saving.discard(errand)
+        self._look_again()
 
     async def _ended(self, errand: Errand) -> BatchOutcome | None:
         """How an entry ended; None if it shares the fate of one that has not."""
@@ -278,85 +274,20 @@ class _Run:
         while lead.followers:
             await self._tell(evolve(shared, entry=lead.followers.pop(0)))
 
-    async def _tell(self, outcome: BatchOutcome) -> None:
+    async def _tell(self, outcome: BatchOutcome, errand: Errand | None = None) -> None:
         try:
             await self._lines.tell(outcome)
         except RHError as error:  # the outcome is true all the same
-            self._troubles.note(error)
+            self.errands.troubles.note(error)
             self.errands.stop(error)
-        if outcome.error is not None and outcome.state != "withheld":
-            self._troubles.note(outcome.error)
-        self._ends[outcome.state] += 1
+        if errand is not None:
+            self._leave(errand)
+        self.tally.ended(outcome)
         self._unread.append(outcome)
         self._news.set()
-
-    # --- showing -----------------------------------------------------------------------------------------------------
-
-    def standing(self) -> Standing:
-        """How it stands."""
-        statistics, traffic = self._carrier.statistics(), self._carrier.traffic
-        flying = [errand for errand in self.errands.under_way if errand.job is not None and errand.job.task_id]
-        begun, saving = len(self.errands.under_way), len(self.errands.saving)
-        planned = len(self._plan.ready)
-        ends = {state: self._ends[state] for state in _STATES}
-        return Standing(
-            planned=planned,
-            waiting=planned - begun - saving - sum(ends.values()),
-            uploading=begun - len(flying),
-            in_flight=len(flying),
-            limit=statistics.limit,
-            saving=saving,
-            **ends,
-            oldest=_oldest(flying),
-            uploaded_bytes=traffic.up,
-            downloaded_bytes=traffic.down,
-            questions=sum(count for kind, count in statistics.questions.items() if kind != "submit"),
-            spent=self._money.spent,
-            reserved=self._money.reserved,
-            currency=self._money.currency,
-            budget=self._money.budget,
-            errors=self._troubles.most(),
-            time_left=time_left(self._unbegun(flying), _etas(flying), statistics.run_times, statistics.limit),
-        )
-
-    def _unbegun(self, flying: list[Errand]) -> Counter[str]:
-        """By model, what is not with the server."""
-        return self._waiting + Counter(_model(errand.entry) for errand in self.errands.under_way - set(flying))
-
-
-_STATES = ("saved", "kept", "failed", "refused", "uncertain", "unsaved", "withheld")
 
 
 def _currency(plan: Plan) -> str:
     """The list's: of the prices of a plan, the one that most are in."""
     counted = Counter(entry.price.currency for entry in plan.ready if entry.price is not None)
     return counted.most_common(1)[0][0] if counted else ""
-
-
-def _model(entry: Entry) -> str:
-    return "" if entry.request is None else entry.request.endpoint
-
-
-def _oldest(flying: list[Errand]) -> tuple[Oldest, ...]:
-    now = datetime.now(UTC)
-    return tuple(_shown(errand, now) for errand in nsmallest(_OLDEST, flying, key=lambda one: _since(one, now)))
-
-
-def _since(errand: Errand, now: datetime) -> datetime:
-    return now if errand.job is None else errand.job.submitted_utc or now
-
-
-def _shown(errand: Errand, now: datetime) -> Oldest:
-    assert errand.job is not None  # noqa: S101 - for the type checker: it is in flight
-    assert errand.job.task_id is not None  # noqa: S101 - likewise
-    entry = errand.entry
-    return Oldest(
-        name=" × ".join(map(stem_of, (entry.clip, *entry.characters[:1]))),
-        task_id=errand.job.task_id,
-        age=(now - _since(errand, now)).total_seconds(),
-        eta=errand.job.eta,
-    )
-
-
-def _etas(flying: list[Errand]) -> Iterator[float | None]:
-    return (errand.job.eta for errand in flying if errand.job is not None)
