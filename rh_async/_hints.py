@@ -21,6 +21,7 @@ _GAIN, _LOSS = 0.15, 0.25
 _FIRST_DOUBT, _LONGEST_DOUBT = 300.0, 3600.0  # seconds without asking for the counts
 _CROWDED: Final = 60.0  # seconds until it is looked again whether the tasks of others are fewer, or ours more
 _SHORTEST: Final = 0.5  # seconds between two looks at the counts
+_AHEAD: Final = 3  # questions beyond one for each that is missing: answers are on their way for a while
 _FIRST_SHARE: Final = 0.25  # of all jobs, asked until one that has ended is found
 _PATIENCE: Final = 0.1  # of a find, in what is believed of the next
 
@@ -65,10 +66,10 @@ class Hints:
 
         :param total: of the account's unsettled tasks.  :param suspects: every job that may have ended.
         """
-        if self._others is None or total > self.ours + self._others:
-            self._others = total - self.ours
+        if self._others is None or not self.believed or total > self.ours + self._others:
+            self._others = total - self.ours  # where they crowd ours, whoever is gone may be theirs
         known, self.missing = self.missing, self.ours + self._others - total
-        if not self.missing:
+        if not self.missing and self.believed:
             self.quiet_at = now
         if self.missing > known:
             self._search = Search.among(suspects(), chance=self.believed)
@@ -86,9 +87,9 @@ class Hints:
     # --- the search --------------------------------------------------------------------------------------------------
 
     def suspect(self) -> TaskId | None:
-        """Whom to ask first because of the counts; of so many missing, one more at a time."""
+        """Whom to ask first because of the counts; of so many missing, a few more at a time."""
         hunt = self._search
-        return None if hunt is None or len(hunt.open) > self.missing else hunt.likeliest(self.missing)
+        return None if hunt is None or len(hunt.open) > self.missing + _AHEAD else hunt.likeliest(self.missing)
 
     def ask(self, task: TaskId) -> None:
         """A suspect is asked about."""

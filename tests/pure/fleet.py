@@ -5,17 +5,18 @@ What the server would have counted is counted here: each question the agenda ask
 
 from __future__ import annotations
 
+import heapq
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import count
-from math import exp, log
+from math import exp, inf, log
 from typing import Final
 
 from attrs import define, field, frozen
 
 from rh_async import Pace, TaskId
-from rh_async._agenda import COUNTS, Agenda
+from rh_async._agenda import Agenda
 
 Draw = Callable[[random.Random], float]
 """Draws a run time, in seconds."""
@@ -78,18 +79,23 @@ class Fleet:
 
     :param slots: how many jobs are in flight at once.  :param draw: their run times.
     :param counts: what the account says of itself; the truth, unless told otherwise.
+    :param rtt: how long an answer is on its way, there and back, in seconds; the server reads a call halfway.
     """
 
     agenda: Agenda
     slots: int = 50
     draw: Draw = field(factory=lognormal)
     counts: Counts = field(default=lambda fleet: fleet.alive)
+    rtt: float = 0.0
     chance: random.Random = field(factory=lambda: random.Random(1))
     now: float = field(default=0.0, init=False)
     ends: dict[TaskId, float] = field(factory=dict, init=False)
     asked: list[tuple[float, TaskId | None]] = field(factory=list, init=False)
     _late: list[float] = field(factory=list, init=False)
+    _left: int = field(default=0, init=False)  #: how many jobs are still to be submitted
+    _wire: list[tuple[float, int, Callable[[], object]]] = field(factory=list, init=False)  #: what arrives, and when
     _names: Iterator[int] = field(factory=count, init=False)
+    _ticket: Iterator[int] = field(factory=count, init=False)
 
     @property
     def alive(self) -> int:
@@ -98,41 +104,66 @@ class Fleet:
 
     def run(self, jobs: int) -> Told:
         """Carry so many jobs from their submit to the notice of their end."""
-        for _ in range(min(self.slots, jobs)):
+        self._left = jobs
+        for _ in range(self.slots):
             self._submit()
-        left = jobs - len(self.ends)
-        while self.ends:
-            left -= self._turn(refill=left > 0)
+        while self._left or self.ends or self._wire:
+            self._turn()
         questions = Counter("counts" if task is None else "query" for _, task in self.asked)
         return Told(jobs, questions, tuple(self._late))
 
-    def _turn(self, *, refill: bool) -> bool:
-        """Ask one question when the agenda wakes; whether a job was submitted after it."""
+    def _turn(self) -> None:
+        """Go on to what comes first: something arrives, or the agenda wakes."""
         wake_at = self.agenda.wake_at()
-        assert wake_at is not None, "a job is in flight and nobody will ask about it"
-        self.now = max(self.now, wake_at)
+        arrives_at = self._wire[0][0] if self._wire else inf
+        if wake_at is None or arrives_at <= max(self.now, wake_at):
+            assert self._wire, "a job is in flight and nobody will ask about it"
+            self.now, _, arrive = heapq.heappop(self._wire)
+            arrive()
+        else:
+            self.now = max(self.now, wake_at)
+            self._ask()
+
+    def _ask(self) -> None:
         question = self.agenda.ask(now=self.now)
         assert question is not None, "woken for nothing"
-        if question is COUNTS:
+        if isinstance(question, str):
+            self.asked.append((self.now, question))
+            self._on_wire(lambda: self._read(question))
+        else:
             self.asked.append((self.now, None))
-            self.agenda.counted(self.counts(self), now=self.now)
-            return False
-        self.asked.append((self.now, question))
-        return self._answer(question) and refill and self._submit()
+            self._on_wire(self._count)
 
-    def _answer(self, task: TaskId) -> bool:
-        if self.ends[task] > self.now:
-            self.agenda.answered(task, now=self.now)
-            return False
+    def _on_wire(self, arrive: Callable[[], object]) -> None:
+        heapq.heappush(self._wire, (self.now + self.rtt / 2.0, next(self._ticket), arrive))
+
+    def _count(self) -> None:
+        total = self.counts(self)
+        self._on_wire(lambda: self.agenda.counted(total, now=self.now))
+
+    def _read(self, task: TaskId) -> None:
+        runs = self.ends[task] > self.now
+        self._on_wire(lambda: self.agenda.answered(task, now=self.now) if runs else self._notice(task))
+
+    def _notice(self, task: TaskId) -> None:
         self._late.append(self.now - self.ends.pop(task))
         self.agenda.ended(task, now=self.now)
-        return True
+        self._submit()
 
-    def _submit(self) -> bool:
+    def _submit(self) -> None:
+        if self._left:
+            self._left -= 1
+            self.agenda.submitting(1)
+            self._on_wire(self._accept)
+
+    def _accept(self) -> None:
         task = TaskId(f"t{next(self._names)}")
         self.ends[task] = self.now + self.draw(self.chance)
+        self._on_wire(lambda: self._watch(task))
+
+    def _watch(self, task: TaskId) -> None:
+        self.agenda.submitting(-1)
         self.agenda.watch(task, now=self.now, accepted_at=self.now, endpoint=MODEL)
-        return True
 
 
 # --- what an account may say of itself --------------------------------------------------------------------------------

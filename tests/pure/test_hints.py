@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,15 +22,22 @@ def suspects() -> list[Suspect]:
 
 def looked(*totals: int, ours: int = OURS, first: float = 0.0) -> Hints:
     """Look once a second, while every job of ours is still watched."""
-    hints = Hints()
+    hints = watching(ours)
     for second, total in enumerate(totals):
-        look(hints, total, ours=ours, now=first + second)
+        look(hints, total, now=first + second)
     return hints
 
 
-def look(hints: Hints, total: int, *, ours: int = OURS, now: float) -> None:
+def watching(ours: int = OURS) -> Hints:
+    """Hints beside so many jobs that are watched."""
+    hints = Hints()
+    hints.ours = ours
+    return hints
+
+
+def look(hints: Hints, total: int, *, now: float) -> None:
     hints.look()
-    hints.counted(total, ours, suspects, now=now)
+    hints.counted(total, suspects, now=now)
 
 
 def ask(hints: Hints, *, now: float, ended: set[TaskId]) -> list[TaskId]:
@@ -38,7 +47,7 @@ def ask(hints: Hints, *, now: float, ended: set[TaskId]) -> list[TaskId]:
         asked.append(task)
         hints.ask(task)
         if task in ended:
-            hints.found(task, OURS, seen_at=0, now=now)
+            hints.found(task, seen_at=0, now=now)
         hints.cleared(task, now=now)
     return asked
 
@@ -61,13 +70,15 @@ def test_when_the_counts_fall_the_likeliest_are_suspected_until_all_that_are_mis
     assert hints.suspect() is None
 
 
-def test_one_that_is_missing_is_sought_with_no_more_than_two_questions_open() -> None:
-    hints = looked(3, 2)
-    for _ in range(2):
-        task = hints.suspect()
-        assert task is not None
+@pytest.mark.parametrize(("missing", "most"), [(1, 5), (2, 6)])
+def test_who_is_missing_is_sought_with_a_few_questions_open_beyond_one_for_each(missing: int, most: int) -> None:
+    hints, asked = watching(20), 0
+    for total in (20, 20 - missing):
+        hints.counted(total, lambda: ((0.5, 100.0, TaskId(f"t{n}")) for n in range(20)), now=0)
+    while (task := hints.suspect()) is not None:
         hints.ask(task)
-    assert hints.suspect() is None
+        asked += 1
+    assert asked == most
 
 
 def test_once_the_missing_one_is_found_nobody_else_is_asked_about() -> None:
@@ -92,18 +103,67 @@ def test_the_jobs_of_others_are_not_looked_for() -> None:
     assert hints.missing == 1
 
 
+# --- crowded ----------------------------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("others", [50, 8])
-def test_where_most_jobs_are_others_the_counts_tell_nothing_and_are_left_alone(others: int) -> None:
+def test_where_most_jobs_are_others_the_counts_are_left_alone_for_a_minute_and_keep_their_trust(others: int) -> None:
     hints = looked(OURS + others)
     assert not hints.believed
     assert hints.suspect() is None
-    assert hints.due == 300
+    assert hints.due == 60
+    assert hints.trust == 0.8
+
+
+def test_however_often_it_is_crowded_the_wait_stays_a_minute() -> None:
+    hints, now, waits = watching(), 0.0, []
+    for total in (53, 60, 70, 80, 53, 43):
+        look(hints, total, now=now)
+        waits.append(hints.due - now)
+        now = hints.due
+    assert waits == [60] * 6
+    assert hints.trust == 0.8
+
+
+def test_strangers_at_the_very_start_are_outnumbered_once_ours_are_many() -> None:
+    hints = watching(1)
+    look(hints, 31, now=0)
+    assert not hints.believed
+    hints.ours = 100
+    look(hints, 130, now=60)
+    assert hints.believed == pytest.approx(0.8 * 100 / 130)
+    look(hints, 129, now=61)
+    assert hints.missing == 1
+    assert hints.suspect() is not None
+
+
+def test_strangers_that_are_gone_after_the_minute_crowd_nobody_and_are_not_looked_for() -> None:
+    hints = looked(53)
+    look(hints, 3, now=60)
+    assert hints.believed == pytest.approx(0.8)
+    assert hints.missing == 0
+    assert hints.suspect() is None
+    look(hints, 2, now=61)
+    assert hints.suspect() is not None
+
+
+def test_counts_that_are_crowded_vouch_for_nobody() -> None:
+    hints = looked(53)
+    look(hints, 53, now=60)
+    assert hints.quiet_at == -inf
+
+
+def test_what_is_believed_is_the_share_of_ours_among_all_tasks() -> None:
+    assert looked(4).believed == pytest.approx(0.8 * 3 / 4)
+    assert looked(OURS).believed == pytest.approx(0.8)
+    assert Hints().believed == 0.0
 
 
 def test_an_end_that_the_counts_have_told_of_is_not_counted_again() -> None:
     hints = looked(3, 2)
     first = ask(hints, now=1, ended={A})
-    look(hints, 2, ours=2, now=2)
+    hints.ours = 2
+    look(hints, 2, now=2)
     assert first == [A]
     assert hints.missing == 0
     assert hints.quiet_at == 2
@@ -113,7 +173,7 @@ def test_an_end_that_the_counts_have_told_of_is_not_counted_again() -> None:
 
 
 def test_every_end_that_was_hinted_at_earns_trust_and_it_never_becomes_certainty() -> None:
-    hints, before = Hints(), 0.0
+    hints, before = watching(), 0.0
     for second in range(100):
         look(hints, 3, now=3.0 * second)
         look(hints, 2, now=3.0 * second + 1)
@@ -147,32 +207,32 @@ def test_somebody_who_seemed_to_be_gone_and_was_not_costs_trust() -> None:
 def test_an_end_that_the_counts_kept_quiet_about_costs_trust() -> None:
     hints = looked(3, 3, 3)
     before = hints.trust
-    hints.found(A, OURS, seen_at=0.0, now=2.5)
+    hints.found(A, seen_at=0.0, now=2.5)
     assert hints.trust < before
 
 
 def test_an_end_since_the_last_look_is_not_held_against_the_counts() -> None:
     hints = looked(3, 3, 3)
     before = hints.trust
-    hints.found(A, OURS, seen_at=2.0, now=9.0)
+    hints.found(A, seen_at=2.0, now=9.0)
     assert hints.trust == before
 
 
 def test_the_shorter_the_counts_have_looked_the_less_they_are_to_blame() -> None:
     one, other = looked(3, 3), looked(3, 3)
-    one.found(A, OURS, seen_at=0.0, now=1.1)
-    other.found(A, OURS, seen_at=0.0, now=100.0)
+    one.found(A, seen_at=0.0, now=1.1)
+    other.found(A, seen_at=0.0, now=100.0)
     assert one.trust < other.trust
 
 
 @pytest.mark.parametrize("lie", ["frozen", "falling and rising"])
 def test_counts_that_mislead_are_not_believed_after_a_few_ends(lie: str) -> None:
-    hints, now = Hints(), 0.0
+    hints, now = watching(), 0.0
     while hints.believed and now < 50:
         now += 1
         look(hints, 3 if lie == "frozen" or now % 2 else 2, now=now)
         if lie == "frozen":
-            hints.found(A, OURS, seen_at=now - 1, now=now + 0.1)
+            hints.found(A, seen_at=now - 1, now=now + 0.1)
     assert not hints.believed
     assert now <= 10
     assert hints.due - now == pytest.approx(300, abs=1)
@@ -197,13 +257,13 @@ def test_counts_that_cannot_be_had_are_tried_again_after_five_minutes_then_ten_a
 
 
 def test_a_second_chance_is_half_believed_and_a_find_shortens_the_next_doubt_again() -> None:
-    hints = Hints()
+    hints = watching()
     for now in (0.0, 300.0):
         hints.look()
         hints.refused(now=now)
     hints.look()
     assert hints.believed == 0.5
-    hints.counted(3, OURS, suspects, now=900)
+    hints.counted(3, suspects, now=900)
     look(hints, 2, now=901)
     ask(hints, now=901, ended={A})
     hints.refused(now=902)
@@ -211,7 +271,7 @@ def test_a_second_chance_is_half_believed_and_a_find_shortens_the_next_doubt_aga
 
 
 def test_trust_comes_back_slowly() -> None:
-    hints, ends = Hints(), 0
+    hints, ends = watching(), 0
     hints.refused(now=0)
     now = 300.0
     while hints.trust < 0.9:
@@ -260,13 +320,13 @@ def test_the_best_period_costs_least_in_looks_and_lateness_together(ends: float)
 def test_whatever_the_counts_say_trust_is_a_share_and_nobody_is_missing_who_was_never_there(
     said: list[tuple[int, str]],
 ) -> None:
-    hints = Hints()
+    hints = watching()
     for second, (total, then) in enumerate(said):
         look(hints, total, now=second)
         if (task := hints.suspect()) is not None and then != "nothing":
             hints.ask(task)
             if then == "found":
-                hints.found(task, OURS, seen_at=second - 1, now=second)
+                hints.found(task, seen_at=second - 1, now=second)
             hints.cleared(task, now=second)
         if then == "refused":
             hints.refused(now=second)
