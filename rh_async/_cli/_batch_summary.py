@@ -84,7 +84,7 @@ class Tidings:
         """What went wrong, by its kind, and what to do about it."""
         if stopped is not None:
             yield Text(printable(f"stopped: {sentence(stopped)}"), style="red")
-        for state, first in self._first.items():
+        for state, first in ((state, self._first[state]) for state in _MEANING if state in self._first):
             yield Text(f"{state}:", style="bold")
             if state != "withheld":
                 yield from (Text(f"  {printable(outcome_words(one))}") for one in first)
@@ -94,6 +94,8 @@ class Tidings:
 
     def _remedy(self, state: str, running: Running, connection: Connection, stopped: RHError | None) -> Iterator[str]:
         match state:
+            case "failed" if self._own["refused"]:
+                return  # said once, below the last of them
             case "failed" | "refused" if self._own[state]:
                 price = f" ({amounts(self._retried)} by the list)" if self._retried else ""
                 yield f"the same command with --retry-failed buys them again{price}, as they are or mended"

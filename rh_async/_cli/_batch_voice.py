@@ -133,7 +133,7 @@ def outcome_event(outcome: BatchOutcome) -> dict[str, Any]:
         "state": outcome.state,
         "task_id": outcome.task_id,
         "cause": outcome.cause,
-        "code": None if error is None else getattr(error, "code", None),
+        "code": None if error is None else error.code or None,
         "error": None if error is None else sentence(error),
         "paths": outcome.paths,
     }

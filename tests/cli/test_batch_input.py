@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -295,3 +296,13 @@ def test_without_the_media_extra_one_line_says_what_to_install(
     ended = typed("batch good.mp4 --image hero.png --check")
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.endswith("pip install 'rh-async[cli,media]'\n")
+
+
+@pytest.mark.processes
+def test_help_loads_neither_media_libraries_nor_the_batch() -> None:
+    code = (
+        "import sys; from rh_async.__main__ import main; main(['--help'])\n"
+        "print([name for name in sys.modules if name.partition('.')[0] in {'av', 'PIL'} or '_batch.' in name])"
+    )
+    child = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)  # noqa: S603 - ours
+    assert child.stdout.splitlines()[-1] == "[]"
