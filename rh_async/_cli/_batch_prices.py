@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
+import anyio
 from rich.text import Text
 
 from rh_async import RHError, Session
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from rh_async._batch import Price
 
 _SAMPLES = 3
+_PATIENCE = 20.0  #: seconds; a price is worth a wait, and not the night
 
 
 async def server_prices(session: Session, plan: Plan, voice: Voice) -> None:
@@ -30,10 +32,14 @@ async def server_prices(session: Session, plan: Plan, voice: Voice) -> None:
 async def _asked(session: Session, entry: Entry) -> str:
     assert entry.request is not None  # noqa: S101 - for the type checker: what is ready has one
     name = f"{entry_name(entry)}, {entry.request.endpoint}"
+    said = None
     try:
-        said = await session.price(entry.request)
+        with anyio.move_on_after(_PATIENCE):
+            said = await session.price(entry.request)
     except RHError as error:
         return f"{name}: the server tells no price ({sentence(error)})"
+    if said is None:
+        return f"{name}: the server has told no price within {_PATIENCE:.0f} s; going on without"
     return f"{name}: {_money(said)} by the server, {_compared(said, entry.price)}"
 
 

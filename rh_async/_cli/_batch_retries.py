@@ -9,6 +9,8 @@ from pathlib import Path
 
 from rh_async import State
 from rh_async._batch import Entry, Plan
+from rh_async._batch._sorting import reason_of
+from rh_async._memory import _refusal
 from rh_async._records import derived_key
 
 from ._batch_report import amounts
@@ -41,8 +43,8 @@ def _failed(plan: Plan, rows: Mapping[str, Row]) -> Iterator[Entry]:
 
 
 def _is_bad(row: Row) -> bool:
-    if row.record.state is State.REFUSED:
-        return True
+    if row.record.state is State.REFUSED:  # what the account or the world refused is sent again anyway
+        return reason_of(_refusal(row.record)) == "job"
     return row.record.state is State.SETTLED and row.result() is None
 
 

@@ -39,7 +39,7 @@ class Voice:
     """
 
     words: Console
-    view: Console = field(factory=lambda: Console(stderr=True, highlight=False))
+    view: Console = field(factory=lambda: screen(stderr=True))
     machine: Console | None = None
 
     @classmethod
@@ -47,7 +47,7 @@ class Voice:
         """The process's own: with events, stdout is theirs alone."""
         if not json:
             return cls(words=screen())
-        return cls(words=Console(stderr=True, highlight=False), machine=screen())
+        return cls(words=screen(stderr=True), machine=screen())
 
     def say(self, *lines: str | Text) -> None:
         """Tell people, a line each."""

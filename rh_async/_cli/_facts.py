@@ -18,9 +18,9 @@ from rh_async import Snapshot, Usage
 _UNKNOWN = "not told"
 
 
-def screen() -> Console:
+def screen(*, stderr: bool = False) -> Console:
     """Where commands print: a job is paid and goes on to its end, even if nobody can read about it any longer."""
-    return Console(file=cast("IO[str]", _Unbreakable(sys.stdout)), highlight=False)
+    return Console(file=cast("IO[str]", _Unbreakable(sys.stderr if stderr else sys.stdout)), highlight=False)
 
 
 @define(eq=False)
