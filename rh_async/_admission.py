@@ -38,7 +38,8 @@ class Admission:
     _reach: int = field(init=False)  #: how many submits beyond the limit may be unanswered
     _test_at: float = field(default=_ALWAYS, init=False)  #: when the limit may be tested
     _test_wait: float = field(default=_FIRST_WAIT, init=False)
-    _refusals: int = field(default=0, init=False)  #: in a row
+    _refusals: int = field(default=0, init=False)  #: since a job left or was accepted
+    _bursts: int = field(default=0, init=False)  #: of refusals since a job was accepted
     _closed_until: float = field(default=_ALWAYS, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -62,7 +63,7 @@ class Admission:
     def accepted(self, *, now: float) -> None:
         """The server accepted a job: it has room."""
         self._unanswered -= 1
-        self._refusals = 0
+        self._refusals = self._bursts = 0
         if self.in_flight - self._unanswered > self.limit:
             self.limit = self.in_flight - self._unanswered
             self._reach += 1
@@ -80,9 +81,11 @@ class Admission:
             self._test_at = now + self._test_wait
             self._test_wait = min(self._test_wait * 2.0, _LONGEST_TEST)
         else:
-            self.limit = held if self._refusals == 0 else max(1, int(held * _BACK_OFF))
+            # The first refusal says how many there are; another that there are fewer still.
+            self.limit = held if self._bursts == 0 else max(1, int(held * _BACK_OFF))
             self._test_at, self._test_wait = self._closed_until, _FIRST_WAIT
         self._refusals += 1
+        self._bursts += 1
 
     def leave(self) -> None:
         """A job settled: its place is free, and the server has room for one again."""

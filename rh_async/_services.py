@@ -303,7 +303,7 @@ class Services:
         return Statistics(
             waiting=self.submissions.waiting,
             in_flight=len(self.poller.jobs),
-            limit=self.admission.window,
+            limit=self.admission.limit,
             settled=self.settled,
             questions={"submit": self.submissions.posts, "query": 0, "counts": 0, **self.poller.questions},
             lateness=lateness,

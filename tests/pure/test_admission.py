@@ -173,12 +173,25 @@ def test_a_first_refusal_tells_how_many_places_there_are() -> None:
     assert admission.in_flight == 6
 
 
-def test_a_job_that_leaves_makes_the_next_refusal_the_first_again() -> None:
+def test_a_job_that_leaves_makes_the_next_wait_the_first_again_but_a_second_refusal_costs_a_tenth() -> None:
     admission = filled(50, jobs=50)
-    for now in (10.0, 11.0, 12.0):
+    limits = []
+    for now in (10.0, 11.0):
         admission.leave()
         assert refusal_wait(admission, now=now) == 2
-    assert admission.limit == 47
+        limits.append(admission.limit)
+    assert limits == [49, int(48 * 0.9)]
+
+
+def test_an_acceptance_in_between_makes_a_refusal_the_first_again() -> None:
+    admission = filled(50, jobs=50)
+    admission.leave()
+    assert refusal_wait(admission, now=10.0) == 2
+    assert admission.enter(now=12.0)
+    admission.accepted(now=12.0)
+    admission.leave()
+    assert refusal_wait(admission, now=13.0) == 2
+    assert admission.limit == 49
 
 
 def test_refused_twice_though_the_account_named_more_the_limit_falls_by_a_tenth() -> None:
