@@ -10,7 +10,7 @@ import anyio
 from attrs import define, field
 from rich.text import Text
 
-from rh_async import Session
+from rh_async import RHError, Session
 from rh_async._batch import Names, Plan
 from rh_async.events import Event, Submitted
 
@@ -19,7 +19,7 @@ from ._batch_retries import retry_words
 from ._batch_summary import Tidings
 from ._batch_voice import Voice
 from ._connection import Connection
-from ._exits import Exit
+from ._exits import Exit, Interrupted
 from ._interrupts import stoppable
 
 if TYPE_CHECKING:
@@ -44,10 +44,14 @@ async def run_through(plan: Plan, running: Running, connection: Connection, voic
         voice.say(Text.assemble((f"{'retry':<10}", "bold"), words))
     folder = await asyncio.to_thread(running.out.absolute)
     course = Course(plan=plan, running=running, connection=connection, voice=voice, folder=folder)
-    with stoppable(voice.view, stopping=_STOPPING, words=course.whereabouts):
-        async with connection.session(course.tell, journal=journal, in_flight=running.in_flight) as session:
-            await course.prices(session)
-            await course.follow(session)
+    try:
+        with stoppable(voice.view, stopping=_STOPPING, words=course.whereabouts):
+            async with connection.session(course.tell, journal=journal, in_flight=running.in_flight) as session:
+                await course.prices(session)
+                await course.follow(session)
+    except Interrupted:
+        course.over(Exit.INTERRUPTED)
+        raise
     return course.end()
 
 
@@ -111,11 +115,18 @@ class Course:
         assert self._batch is not None  # noqa: S101 - for the type checker: it has been followed
         standing, stopped = self._batch.standing(), self._batch.stopped
         code = self.tidings.worth(stopped)
-        seconds = anyio.current_time() - self._began
-        self.voice.say(*self.tidings.summary(standing, self.running, seconds))
+        self.voice.say(*self.tidings.summary(standing, self.running, self._seconds()))
         self.voice.say(*self.tidings.advice(self.running, self.connection, stopped))
-        self.voice.event("end", exit=int(code), seconds=seconds, counts=self.tidings.counts, stopped=stopped)
+        self.over(code, stopped)
         return code
+
+    def over(self, code: Exit, stopped: RHError | None = None) -> None:
+        """Tell a machine that this was all."""
+        counts = self.tidings.counts
+        self.voice.event("end", exit=int(code), seconds=self._seconds(), counts=counts, stopped=stopped)
+
+    def _seconds(self) -> float:
+        return anyio.current_time() - self._began
 
 
 def _jobs(count: int) -> str:

@@ -198,14 +198,15 @@ def order(**running: Any) -> Order:
 
 
 async def test_interrupted_it_says_what_goes_on_and_the_same_command_continues(there: Path, site: Emulator) -> None:
-    view = plain()
-    performance = asyncio.create_task(perform(order(in_flight=2), Voice(plain(), view)))
+    view, machine = plain(), plain()
+    performance = asyncio.create_task(perform(order(in_flight=2), Voice(plain(), view, machine)))
     while len(site.ledger.tasks) < 2 and not performance.done():  # noqa: ASYNC110 - a ledger tells nobody
         await asyncio.sleep(1)
     os.kill(os.getpid(), signal.SIGINT)
     with pytest.raises(Interrupted, match="2 jobs go on remotely and paid for, 3 not started; the same command again"):
         await performance
     assert "Stopping: nothing more is started" in told(view)
+    assert [event["exit"] for event in events(told(machine), "end")] == [130]
     assert len(site.ledger.tasks) == 2
     assert await perform(order(), Voice(plain(), plain())) is Exit.GOOD
     assert len(site.ledger.tasks) == 5
