@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import multiprocessing
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -19,8 +20,8 @@ from attrs import frozen
 
 from rh_async import ModelRequest, Pace, Retry, Session, SubmitUnknown, Timeouts
 
-_BRISK = Pace(interval=0.05, questions_per_second=400.0, ceiling=0.2)
-_QUICK = Retry(first=0.02, ceiling=0.1)
+BRISK = Pace(interval=0.05, questions_per_second=400.0, ceiling=0.2)
+QUICK = Retry(first=0.02, ceiling=0.1)
 
 
 @frozen(kw_only=True)
@@ -40,16 +41,58 @@ class Batch:
     in_flight: int = 50
     read: float = 0.4
 
+    @property
+    def log(self) -> Path:
+        """What all its processes say that nobody waits for."""
+        return self.journal.with_suffix(".log")
+
     def session(self, **more: Any) -> Session:
         """A session as the batch wants it."""
         timeouts = Timeouts(connect=2.0, read=self.read, stall=5.0)
-        settings: dict[str, Any] = {"pace": _BRISK, "timeouts": timeouts, "retry": _QUICK, "in_flight": self.in_flight}
+        settings: dict[str, Any] = {"pace": BRISK, "timeouts": timeouts, "retry": QUICK, "in_flight": self.in_flight}
         return Session(self.api_key, base_url=self.url, journal=self.journal, **settings, **more)
+
+
+@frozen(kw_only=True)
+class Way:
+    """How a batch is run in a process of its own.
+
+    :param prepare: called once per batch.
+    :param begin: starts a process.
+    :param heard: what it says, until it is dead.
+    :param is_last: whether a word is said once all is done.
+    :param ends: the exit codes of one that ends by itself.
+    :param words: about how many it says.
+    :param latest: about how long it takes after its first word, in seconds.
+    :param leavings: counts what is wrong with what it left, given the outputs of every key that is saved.
+    :param run_time: how long its jobs run, in seconds.
+    :param hangs: whether it gives an answer up soon, so that some may never come.
+    :param rounds: how many are a whole run.
+    :param results: the name under which that is kept.
+    """
+
+    prepare: Callable[[Batch], object]
+    begin: Callable[[Batch], tuple[BaseProcess, Connection]]
+    heard: Callable[[Connection], Iterable[Any]]
+    is_last: Callable[[Any], bool]
+    ends: frozenset[int]
+    words: int
+    latest: float
+    leavings: Callable[[Batch, Mapping[str, tuple[Path, ...]]], Counter[str]]
+    run_time: float
+    hangs: bool
+    rounds: int
+    results: str
 
 
 def request_of(key: str) -> ModelRequest:
     """What is bought under a key."""
-    return ModelRequest(f"crash/{key}", {"prompt": key})
+    return ModelRequest(endpoint_of(key), {"prompt": key})
+
+
+def endpoint_of(key: str) -> str:
+    """Whose path tells the key."""
+    return f"crash/{key}"
 
 
 def key_of(endpoint: str) -> str:
@@ -99,11 +142,29 @@ def heard(told: Connection) -> Iterable[Any]:
             yield told.recv()
 
 
-def _children() -> Any:
-    """Processes of a server that has imported everything already: one starts within milliseconds."""
+def children(module: str) -> Any:
+    """Processes of a server that has imported a module already: one starts within milliseconds."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    context.set_forkserver_preload([module])
     return context
 
 
-_CHILDREN = _children()
+def _is_list(word: Any) -> bool:
+    return isinstance(word, list)
+
+
+_CHILDREN = children(__name__)
+SESSION = Way(
+    prepare=lambda _: None,
+    begin=begin,
+    heard=heard,
+    is_last=_is_list,
+    ends=frozenset({0}),
+    words=50,  # about five per job
+    latest=0.4,
+    leavings=lambda *_: Counter(),
+    run_time=0.1,
+    hangs=True,
+    rounds=300,
+    results="crash",
+)
