@@ -14,7 +14,7 @@ The front door: names only. Behind it the floors, each looking down and never up
     _files · _flight · _observer                                     opening files, sharing work, telling the caller
     _agenda · _statistics                                            whom to ask, and when; how it stands
     _hints · _run_times                                              what the counts and the past tell of an end
-    _records · _codes · _admission · _search · _sniff · _duration · motion   pure: no I/O, no clock
+    _records · _codes · _admission · _hunt · _sniff · _duration · motion   pure: no I/O, no clock
     _wire · _request · events                                        shapes
     errors on _types                                                 nouns
     emulator                                                         stands apart, knows nothing of the rest

@@ -19,8 +19,8 @@ from attrs import define, field, frozen
 from attrs.validators import ge, gt
 
 from ._hints import Hints, best_period
+from ._hunt import Suspect
 from ._run_times import Expectation, Experience
-from ._search import Suspect
 from ._types import TaskId
 
 _LEAST_SHARE: Final = 0.2  # of the interval: the shortest gap between two questions about one job

@@ -13,7 +13,7 @@ from typing import Final
 
 from attrs import define, field
 
-from ._search import Search, Suspect
+from ._hunt import Hunt, Suspect
 from ._types import TaskId
 
 _FIRST_TRUST, _MOST_TRUST, _LEAST_TRUST, _NEXT_TRUST = 0.8, 0.98, 0.4, 0.5
@@ -46,7 +46,7 @@ class Hints:
     share: float = field(default=_FIRST_SHARE, init=False)
     _others: int | None = field(default=None, init=False)  #: how many more tasks the account has: other programs'
     _doubt: float = field(default=_FIRST_DOUBT, init=False)
-    _search: Search | None = field(default=None, init=False)
+    _hunt: Hunt | None = field(default=None, init=False)
 
     @property
     def believed(self) -> float:
@@ -72,12 +72,12 @@ class Hints:
         if not self.missing and self.believed:
             self.quiet_at = now
         if self.missing > known:
-            self._search = Search.among(suspects(), chance=self.believed)
+            self._hunt = Hunt.among(suspects(), chance=self.believed)
         if self.missing < known:  # somebody seemed to be gone, and was not
             self._lose_trust(now)
         self._judge(now)
         if not self.believed and self.trust >= _LEAST_TRUST:  # too many tasks of others for now; that may change
-            self.missing, self._search, self.due = 0, None, now + _CROWDED
+            self.missing, self._hunt, self.due = 0, None, now + _CROWDED
 
     def refused(self, *, now: float) -> None:
         """The counts cannot be had."""
@@ -88,23 +88,23 @@ class Hints:
 
     def suspect(self) -> TaskId | None:
         """Whom to ask first because of the counts; of so many missing, a few more at a time."""
-        hunt = self._search
+        hunt = self._hunt
         return None if hunt is None or len(hunt.open) > self.missing + _AHEAD else hunt.likeliest(self.missing)
 
     def ask(self, task: TaskId) -> None:
         """A suspect is asked about."""
-        if self._search is not None:
-            self._search.ask(task)
+        if self._hunt is not None:
+            self._hunt.ask(task)
 
     def unanswered(self, task: TaskId) -> None:
         """Nothing was learnt of a job."""
-        if self._search is not None:
-            self._search.open.discard(task)
+        if self._hunt is not None:
+            self._hunt.open.discard(task)
 
     def cleared(self, task: TaskId, *, now: float) -> None:
         """A job runs, or is no longer watched."""
-        if self._search is not None:
-            self._search.cleared(task)
+        if self._hunt is not None:
+            self._hunt.cleared(task)
             self._judge(now)
 
     def found(self, task: TaskId, *, seen_at: float, now: float) -> None:
@@ -112,11 +112,11 @@ class Hints:
 
         :param seen_at: when it was last known to run.
         """
-        if self._search is None:
+        if self._hunt is None:
             self._missed(seen_at, now)
-        elif task in self._search:
-            self.share += _PATIENCE * (self._search.asked / self.ours - self.share)
-            self._search.found(task)
+        elif task in self._hunt:
+            self.share += _PATIENCE * (self._hunt.asked / self.ours - self.share)
+            self._hunt.found(task)
             self.missing -= 1
             self.trust += _GAIN * (_MOST_TRUST - self.trust)
             self._doubt = _FIRST_DOUBT
@@ -126,12 +126,12 @@ class Hints:
 
     def _judge(self, now: float) -> None:
         """End a search that found what it looked for, or never will: then whatever is gone was not ours."""
-        if self.missing and self._search is not None and self._search.in_vain:
+        if self.missing and self._hunt is not None and self._hunt.in_vain:
             self._others = (self._others or 0) - self.missing
             self.missing = 0
             self._lose_trust(now)
         if not self.missing:
-            self._search = None
+            self._hunt = None
 
     def _missed(self, seen_at: float, now: float) -> None:
         """Nothing hinted at an end; the counts are to blame as far as they have looked since."""
@@ -144,7 +144,7 @@ class Hints:
             self._doubted(now)
 
     def _doubted(self, now: float) -> None:
-        self.missing, self._search, self.due = 0, None, now + self._doubt
+        self.missing, self._hunt, self.due = 0, None, now + self._doubt
         self._doubt = min(self._doubt * 2.0, _LONGEST_DOUBT)
 
 

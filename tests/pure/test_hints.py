@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rh_async import TaskId
 from rh_async._hints import Hints, best_period
-from rh_async._search import Suspect
+from rh_async._hunt import Suspect
 
 A, B, C = (TaskId(name) for name in "abc")
 OURS = 3

@@ -17,7 +17,7 @@ Suspect = tuple[float, float, TaskId]
 
 
 @define(eq=False)
-class Search:
+class Hunt:
     """One hunt for jobs that have ended.
 
     :ivar chance: how likely there is one at all among the suspects.
@@ -32,7 +32,7 @@ class Search:
     _rest: float = field(default=0.0, init=False)  #: the weights of who is still suspected, together
 
     @classmethod
-    def among(cls, suspects: Iterable[Suspect], *, chance: float) -> Search:
+    def among(cls, suspects: Iterable[Suspect], *, chance: float) -> Hunt:
         """Rank the suspects."""
         hunt = cls(chance)
         hunt._ranked = sorted(suspects)
