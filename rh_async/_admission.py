@@ -60,6 +60,10 @@ class Admission:
         self._unanswered += 1
         return True
 
+    def adopt(self) -> None:
+        """A job that an earlier session submitted is watched again: it has its place, whether there is one or not."""
+        self.in_flight += 1
+
     def accepted(self, *, now: float) -> None:
         """The server accepted a job: it has room."""
         self._unanswered -= 1

@@ -224,6 +224,8 @@ class Services:
         """Ask about a job that the server accepted so many seconds ago."""
         accepted_at, known = anyio.current_time() - age, endpoint in self.poller.agenda.learnt
         self.poller.watch(job, task_id, accepted_at=accepted_at, endpoint=endpoint, at_once=age > 0.0)
+        if age > 0.0:
+            self.submissions.adopt(job)
         if not known:
             for run_time, driving in await self.memory.run_times(endpoint):
                 self.poller.agenda.learn(endpoint, run_time, driving)

@@ -143,6 +143,11 @@ class Submissions:
         self._waiting.clear()
         self._chains.clear()
 
+    def adopt(self, job: Job) -> None:
+        """Give a job that an earlier session submitted its place."""
+        self._placed.add(job)
+        self.admission.adopt()
+
     def leave(self, job: Job) -> None:
         """A job settled: its place and its ticket, if it had them, are free."""
         if job in self._placed:

@@ -40,7 +40,7 @@ class Timeouts:
     """How long to wait for the network, in seconds.
 
     :param connect: until a connection stands.
-    :param read: from there until the whole answer is here.
+    :param read: from there until the whole answer is here; of what is harmless to repeat, from the beginning.
     :param stall: without one chunk moving, while a file goes up or comes down.
     """
 
@@ -85,6 +85,7 @@ class Transport:
     trace_configs: Sequence[TraceConfig] = ()
     rng: random.Random = field(factory=random.Random, repr=False)
     on_pause: Callable[[float], None] = field(default=lambda _: None, repr=False)
+    _paid: aiohttp.ClientTimeout = field(init=False, repr=False)
     _brief: aiohttp.ClientTimeout = field(init=False, repr=False)
     _api: aiohttp.ClientSession = field(init=False, repr=False)
     _submits: aiohttp.ClientSession = field(init=False, repr=False)
@@ -95,10 +96,9 @@ class Transport:
 
     def open(self) -> None:
         """Open the pools; needs a running loop, touches no network."""
-        # One timer a call: whatever is silent for too long is over its total too.
-        self._brief = aiohttp.ClientTimeout(
-            total=self.timeouts.connect + self.timeouts.read, sock_connect=self.timeouts.connect
-        )
+        connect, read = self.timeouts.connect, self.timeouts.read
+        self._paid = aiohttp.ClientTimeout(total=connect + read, sock_connect=connect, sock_read=read)
+        self._brief = aiohttp.ClientTimeout(total=read, sock_connect=connect)  # one timer: most calls are questions
         key: dict[str, str] = {hdrs.AUTHORIZATION: f"Bearer {self.api_key}"}
         self._api = self._pool(key)
         # A POST on a kept-alive connection that the server has just closed would fail after its headers left: a false
@@ -201,12 +201,17 @@ class Transport:
                 self.base_url + call.path,
                 data=call.body if file is None else multipart(file, stall=self.timeouts.stall),
                 headers=_JSON if file is None else None,
-                timeout=self._brief if file is None else self._patient(self.timeouts.read),
+                timeout=self._timeout(call, file),
                 # aiohttp would follow a 307 and send the body and the key again.
                 allow_redirects=False,
                 trace_request_ctx=trace,
             ) as response:
                 return await _whole(response)
+
+    def _timeout(self, call: Call, file: FileBody | None) -> aiohttp.ClientTimeout:
+        if file is not None:
+            return self._patient(self.timeouts.read)
+        return self._brief if call.repeatable else self._paid
 
     def _patient(self, silence: float) -> aiohttp.ClientTimeout:
         # connect covers a proxy's CONNECT too; the pools have no limit, so there is no wait for a place in them.

@@ -29,18 +29,22 @@ def time_left(
     if unknown or not (known or running):
         return None
     work = sum(times.median * count for times, count in known.values()) + sum(running)
-    doubt = sqrt(sum(_variance(times, count) for times, count in known.values())) / max(limit, 1)
+    begun = len(running) * max((_deviation(times) for times in run_times.values()), default=0.0) ** 2
+    doubt = sqrt(begun + sum(_variance(times, count) for times, count in known.values())) / max(limit, 1)
     longest = max([*running, *(times.median for times, _ in known.values())])
     middle = max(work / max(limit, 1), longest)
     spread = _DECILES / 2 * doubt
-    return max(0.0, middle - spread), middle, middle + spread + _tail(known.values())
+    return max(0.0, middle - spread), middle, middle + spread + _tail(run_times.values())
+
+
+def _deviation(times: RunTime) -> float:
+    return (times.high - times.low) / _DECILES
 
 
 def _variance(times: RunTime, count: int) -> float:
-    deviation = (times.high - times.low) / _DECILES
-    return deviation**2 * (count + count**2 / (times.ends + 1))
+    return _deviation(times) ** 2 * (count + count**2 / (times.ends + 1))
 
 
-def _tail(known: Iterable[tuple[RunTime, int]]) -> float:
-    """The last to begin may be one that takes long."""
-    return max((times.high - times.median for times, _ in known), default=0.0)
+def _tail(known: Iterable[RunTime]) -> float:
+    """The last to end may be one that takes long."""
+    return max((times.high - times.median for times in known), default=0.0)

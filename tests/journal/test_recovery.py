@@ -15,6 +15,7 @@ from rh_async import (
     JobCancelled,
     JobFailed,
     JournalError,
+    ModelRequest,
     NotFound,
     Session,
     SessionError,
@@ -409,3 +410,17 @@ async def test_a_session_left_by_cancelling_stops_also_what_is_only_being_sent(
     assert [task.status for task in server.ledger.tasks] == ["CANCEL"]
     assert isinstance(job.error, JobCancelled)
     assert job.task_id == server.ledger.tasks[0].task_id
+
+
+async def test_what_an_earlier_session_left_running_takes_its_places(server: Emulator, book: Path) -> None:
+    wishes = [ModelRequest("own/model", {"seed": n}) for n in range(8)]
+    async with Session(server.api_key, base_url=server.url, journal=book, in_flight=3) as session:
+        for wish in wishes[:3]:
+            await session.submit(wish)
+    async with Session(server.api_key, base_url=server.url, journal=book, in_flight=3) as session:
+        resumed = await session.resume()
+        assert len(resumed.jobs) == 3
+        outcomes = [outcome async for outcome in session.map(wishes)]
+    assert all(outcome.result for outcome in outcomes)
+    assert len(server.ledger.tasks) == 8
+    assert server.ledger.peak_unsettled() == 3
