@@ -37,7 +37,8 @@ _NEVER = (sys.maxsize, 3600.0)
 _SHUT = 0.05  # seconds
 
 _QUICKER = 15  # times
-_MEASURED = frozenset({"rounds", "wanted", "created", "uncertain", "saved", "kills"})  # the rest is wrong beyond 0
+MEASURED = frozenset({"rounds", "wanted", "created", "uncertain", "saved", "kills"})
+"""What is counted without being wrong; all else must be 0."""
 _NOT_KEPT = frozenset({"unexplained", "unsaved"})
 _FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "refuse", "seconds": _SHUT, "probability": 0.2, "times": 3},
@@ -264,7 +265,7 @@ def main() -> int:
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / f"{way.results}.json").write_text(text + "\n")
     print(text)
-    return int(any(count for name, count in found.items() if name not in _MEASURED))
+    return int(any(count for name, count in found.items() if name not in MEASURED))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks import crash
 from benchmarks._batch import Batch, begin, heard, key_of, request_of
+from benchmarks._command import COMMAND
 from benchmarks._server import emulator_process
 from rh_async._records import State
 from tests.journal.killing import rows_of
@@ -67,6 +68,15 @@ def test_a_batch_killed_again_and_again_is_bought_once_and_saved(tmp_path: Path)
     assert found["wanted"] == found["saved"] + found["uncertain"] == 48
     assert found["kills"]
     assert faults
+
+
+def test_a_command_killed_again_and_again_buys_once_and_leaves_each_video_with_its_story_and_its_line(
+    tmp_path: Path,
+) -> None:
+    found, _ = crash.play(1, 331, tmp_path, COMMAND)  # a seed that kills it early, midway and late
+    assert {name: count for name, count in found.items() if count and name not in crash.MEASURED} == {}
+    assert found["wanted"] == found["saved"] + found["uncertain"] == 12
+    assert found["kills"] >= 2
 
 
 def test_two_processes_that_want_the_same_keys_at_once_buy_each_once_and_both_have_it(
