@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -42,7 +43,7 @@ def chosen(items: Iterable[T], *, limit: int | None, shuffle: Random | None) -> 
     if shuffle is not None:
         items = list(items)
         shuffle.shuffle(items)
-    return islice(items, limit)
+    return islice(items, None if limit is None else min(limit, sys.maxsize))
 
 
 async def judged(drafts: Sequence[Draft], findings: Iterable[Finding], prober: Prober | None) -> Plan:

@@ -65,15 +65,23 @@ class Lines:
         # One write of one line to the end: another run's lines are never torn by it.
         book = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         try:
-            if os.write(book, line.encode()) < len(line):
+            if (written := os.write(book, line.encode())) < len(line):
+                _take_back(book, written)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         finally:
             os.close(book)
 
 
+def _take_back(book: int, written: int) -> None:
+    """Leave no half line, unless another run's line is behind it by now."""
+    if os.lseek(book, 0, os.SEEK_CUR) == (size := os.fstat(book).st_size):
+        os.ftruncate(book, size - written)
+
+
 def _sameness(line: dict[str, Any]) -> int:
     state = "saved" if line.get("state") == "kept" else line.get("state")
-    return hash((line.get("key") or line.get("number"), line.get("task_id"), state))
+    # As text: the file may be anybody's, and hold what has no hash.
+    return hash(repr((line.get("key") or line.get("number"), line.get("task_id"), state)))
 
 
 def line_of(outcome: BatchOutcome) -> dict[str, Any]:

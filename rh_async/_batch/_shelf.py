@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
+import anyio
 from attrs import asdict, define, field, frozen
 
 from rh_async._memory import Earlier
@@ -55,6 +56,7 @@ class Shelf:
     folder: Path
     names: Names
     _taken: dict[str, TaskId] = field(factory=dict, init=False)  #: names that are being filled
+    _naming: anyio.Lock = field(factory=anyio.Lock, init=False)  #: from the look at a name until it is taken
 
     async def save(self, entry: Entry, past: Earlier, result: Result) -> tuple[Path, ...]:
         """Bring a result to disk, and its story beside each output.
@@ -62,9 +64,10 @@ class Shelf:
         :raises SaveError: the disk refused.
         :raises RHError: an output could not be fetched.
         """
-        label = await off_loop(self.folder, partial(self._label, entry, past, result))
-        taken = [name.casefold() for name in _targets(label, result)]
-        self._taken.update(dict.fromkeys(taken, result.task_id))
+        async with self._naming:
+            label = await off_loop(self.folder, partial(self._label, entry, past, result))
+            taken = [name.casefold() for name in _targets(label, result)]
+            self._taken.update(dict.fromkeys(taken, result.task_id))
         try:
             paths = await self.carrier.save(result, self.folder, name=label)
             await off_loop(self.folder, partial(_tell_beside, paths, story(entry, past, result, paths)))

@@ -109,6 +109,13 @@ async def test_two_images_of_one_name_each_make_a_job_and_a_warning(studio: Path
     assert "2 images have this name (a.jpeg, a.png)" in str(plan.warnings())
 
 
+async def test_a_limit_no_machine_can_count_to_is_no_limit(studio: Path) -> None:
+    everything, limited = [
+        await plan_folder(studio, studio, make=kling, pair="product", limit=limit) for limit in (None, 10**30)
+    ]
+    assert len(limited.entries) == len(everything.entries) > 0
+
+
 async def test_the_same_seed_shuffles_alike_and_the_limit_takes_the_first(studio: Path) -> None:
     async def plan(limit: int | None = None) -> list[int]:
         shuffle = Random(7)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -197,6 +198,31 @@ async def test_a_line_that_was_cut_off_by_a_kill_spoils_no_other(tmp_path: Path)
     whole = [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
     assert [line["task_id"] for line in whole] == ["1", "2"]
     assert len(path.read_text().splitlines()) == 3
+
+
+async def test_a_line_the_disk_took_half_of_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book, write = Lines(tmp_path / "batch.jsonl"), os.write
+    await book.open()
+    told = [BatchOutcome(entry=ENTRY, key="k7", state="saved", task_id=TaskId(task)) for task in ("1", "2", "3")]
+    await book.tell(told[0])
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda file, data: write(file, data[: len(data) // 2]))
+        with pytest.raises(SaveError, match="No space left"):
+            await book.tell(told[1])
+    await book.tell(told[2])
+    lines_there = (tmp_path / "batch.jsonl").read_text().splitlines()
+    assert [json.loads(line)["task_id"] for line in lines_there] == ["1", "3"]
+
+
+async def test_lines_of_somebody_else_stop_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "batch.jsonl"
+    path.write_text('{"key": ["k7"], "task_id": {}, "state": [1]}\n[]\n7\n')
+    book = Lines(path)
+    await book.open()
+    await book.tell(BatchOutcome(entry=ENTRY, key="k7", state="saved", task_id=TaskId("1")))
+    assert len(path.read_text().splitlines()) == 4
 
 
 # --- sorting ---------------------------------------------------------------------------------------------------------
