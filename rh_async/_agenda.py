@@ -309,8 +309,8 @@ class Agenda:
         if total is None:
             self.hints.refused(now=now)
             return
-        if self.hints.believed:  # they may have lost it all while they were on their way
-            self.hints.due = now + self._best_period(now)
+        # Unless they lost all trust while they were on their way: then they are left alone for longer.
+        self.hints.due = max(self.hints.due, now + self._best_period(now))
         if undisturbed:
             self.hints.counted(total, lambda: self._suspects(now), now=now)
             self._replan(now)

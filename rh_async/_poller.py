@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from math import inf
 
 import anyio
 from attrs import define, field
@@ -20,7 +21,7 @@ from ._job import Job
 from ._protocol import decode_query, decode_queue_status, encode_query, encode_queue_status
 from ._transport import Transport
 from ._types import IN_FLIGHT, QUEUED, Account, Snapshot, TaskId
-from .errors import JobLost, NotFound, RHError
+from .errors import JobLost, NotFound, RHError, SessionError
 
 log = logging.getLogger(__name__)
 
@@ -78,16 +79,21 @@ class Poller:
         self._hand_out()
 
     async def serve(self) -> None:
-        """Ask, until cancelled."""
+        """Ask, until cancelled.
+
+        :raises SessionError: a part of it was cancelled, and not the whole.
+        """
         async with anyio.create_task_group() as askers:
             for _ in range(self.agenda.pace.open_questions):
                 askers.start_soon(self._ask_on)
+        raise SessionError("an asker was cancelled from outside")  # that ends all others, and would end them silently
 
     async def look(self, task_id: TaskId) -> Snapshot:
         """Ask about one job now, outside the timetable.
 
         :raises RHError: the question failed.
         """
+        self.questions["query"] += 1
         return await self.transport.ask(
             encode_query(task_id), lambda answer: decode_query(answer, task_id, currency=self.currency)
         )
@@ -112,6 +118,9 @@ class Poller:
             self._idle.append(idle)
             self._hand_out()
             question = await idle
+        else:
+            # What else is due, or will be, waits for a prompt answer, which may make it needless, but for no other.
+            self._set_timer(self._loop.time() + self.agenda.pace.spacing)
         return question
 
     def _hand_out(self) -> None:
@@ -120,7 +129,11 @@ class Poller:
             idle = self._idle.pop()
             if not idle.done():  # cancelled: the session is ending
                 idle.set_result(question)
-        at = self.agenda.wake_at() if self._idle else None
+        self._set_timer()
+
+    def _set_timer(self, earliest: float = -inf) -> None:
+        wake_at = self.agenda.wake_at() if self._idle else None
+        at = None if wake_at is None else max(wake_at, earliest)
         if self._timer is not None and (at is None or self._timer.cancelled() or self._timer.when() > at):
             self._timer.cancel()
             self._timer = None
@@ -144,7 +157,6 @@ class Poller:
         self.agenda.counted(total, now=anyio.current_time())
 
     async def _ask(self, task_id: TaskId) -> None:
-        self.questions["query"] += 1
         try:
             snapshot = await self.look(task_id)
         except RHError as error:
@@ -160,8 +172,9 @@ class Poller:
         if snapshot.settled and not self._results_may_come(snapshot, now):
             self.agenda.ended(task_id, now=now, ran=not snapshot.cancelled)
             self.forget(task_id)
-            for job in jobs:
-                await self.settled(job, snapshot)
+            with anyio.CancelScope(shield=True):  # nobody else knows of it any more
+                for job in jobs:
+                    await self.settled(job, snapshot)
         elif self.agenda.overdue(task_id, now=now):
             await self._lose(jobs, task_id, f"the job was still {snapshot.status} after the polling horizon")
         else:
@@ -196,8 +209,9 @@ class Poller:
 
     async def _lose(self, jobs: tuple[Job, ...], task_id: TaskId, why: str, *, code: str = "") -> None:
         self.forget(task_id)
-        for job in jobs:
-            await self.lost(job, JobLost(why, task_id=task_id, snapshot=job.snapshot, code=code))
+        with anyio.CancelScope(shield=True):
+            for job in jobs:
+                await self.lost(job, JobLost(why, task_id=task_id, snapshot=job.snapshot, code=code))
 
     def forget(self, task_id: TaskId) -> None:
         """Ask no more about a job."""

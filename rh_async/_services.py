@@ -227,8 +227,9 @@ class Services:
         if age > 0.0:
             self.submissions.adopt(job)
         if not known:
-            for run_time, driving in await self.memory.run_times(endpoint):
-                self.poller.agenda.learn(endpoint, run_time, driving)
+            with self._even_unremembered():  # it is watched, and goes on
+                for run_time, driving in await self.memory.run_times(endpoint):
+                    self.poller.agenda.learn(endpoint, run_time, driving)
 
     def _counted(self, account: Account) -> None:
         if account.limit is not None:
@@ -255,7 +256,7 @@ class Services:
 
     @contextmanager
     def _even_unremembered(self) -> Iterator[None]:
-        """An end that cannot be written down is told all the same: the next session asks the server once more."""
+        """Go on though the journal fails: an end is told all the same, and the next session asks the server again."""
         try:
             yield
         except JournalError as error:
@@ -311,7 +312,7 @@ class Services:
             lateness=lateness,
             lateness_p99=p99,
             run_times={endpoint: RunTime.of(known.plain) for endpoint, known in agenda.learnt.items()},
-            trust=agenda.hints.believed,
+            trust=agenda.hints.believed if self.pace.counts else 0.0,
         )
 
     async def cancel(self, job: Job) -> None:

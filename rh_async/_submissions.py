@@ -323,10 +323,10 @@ class Submissions:
         return await self.transport.persist(partial(self.poller.look, task_id))
 
     async def _accept(self, job: Job, request: Request, snapshot: Snapshot) -> None:
-        self.admission.accepted(now=anyio.current_time())
-        self._freed.set()  # there may be room for more than was thought
         job.submitted_utc = self.wall()
         await self.memory.submitted(job, snapshot)
+        self.admission.accepted(now=anyio.current_time())  # now: whatever fails before gives the place back
+        self._freed.set()  # there may be room for more than was thought
         self._left.discard(job)
         self._placed.add(job)
         job.notice(snapshot)

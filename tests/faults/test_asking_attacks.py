@@ -1,0 +1,140 @@
+"""Attacks on asking and admission: no order of events leaves a job unasked, a place taken, or the budget wasted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from rh_async import JournalError, ModelRequest, Pace, Session, SessionError, Timeouts
+from rh_async._memory import Memory
+from rh_async._services import Services
+from rh_async.emulator import Emulator, Fault
+from tests.faults.test_attacks import error_of
+from tests.faults.test_giving_up import turns, until
+from tests.session.test_asking import run_all, taught, wishes
+
+BLIND = Pace(counts=False)
+
+
+def rooms(session: Session) -> Services:
+    assert session._services is not None
+    return session._services
+
+
+# --- asking ----------------------------------------------------------------------------------------------------------
+
+
+async def test_strangers_and_a_submit_that_hangs_do_not_make_the_counts_eat_the_budget() -> None:
+    async with (
+        Emulator(seed=1, limit=1000, run_time=300.0) as server,
+        Session(server.api_key, base_url=server.url, in_flight=20, timeouts=Timeouts(read=600)) as session,
+    ):
+        server.faults.add(Fault("foreign", count=200))
+        for wish in wishes(5):
+            await session.submit(wish)
+        await anyio.sleep(30)
+        server.faults.add(Fault("hang", accepted=True))
+        session.start(ModelRequest("bench/motion", {"seed": 99}))
+        await anyio.sleep(200)
+        asked = Counter(question.kind for question in server.ledger.questions if question.at > 30)
+    assert asked["queue_status"] <= 80  # it was thousands, and hardly a question for the jobs
+    assert asked["query"] >= 100
+
+
+async def test_ends_that_the_counts_tell_of_are_looked_for_side_by_side_where_answers_are_slow() -> None:
+    async with (
+        Emulator(seed=1, limit=50, run_time=100.0) as server,
+        Session(server.api_key, base_url=server.url, in_flight=20) as session,
+    ):
+        taught(session)
+        jobs = [await session.submit(wish) for wish in wishes(8)]
+        await anyio.sleep(99.5)
+        server.faults.add(Fault("slow", route="query", seconds=8, times=None))
+        for job in jobs:
+            await job
+    asked = [question.at for question in server.ledger.questions if question.kind == "query" and question.at >= 100]
+    assert len(asked) == 8
+    assert asked[7] - asked[0] <= 0.1
+
+
+async def test_an_asker_that_is_cancelled_from_outside_breaks_every_job_and_stops_none_silently(
+    server: Emulator,
+) -> None:
+    session = Session(server.api_key, base_url=server.url)
+    await session.__aenter__()
+    job = await session.submit(wishes(1)[0])
+    next(task for task in asyncio.all_tasks() if "_ask_on" in task.get_name()).cancel()
+    error = await error_of(asyncio.wait_for(job, 3600))
+    assert isinstance(error, SessionError)
+    assert error.maybe_billed
+    with pytest.raises(SessionError, match="cancelled from outside"):
+        await session.__aexit__(None, None, None)
+
+
+async def test_a_session_left_while_an_end_is_being_written_down_tells_that_end(tmp_path: Path) -> None:
+    async with Emulator(seed=1, run_time=20.0) as server:
+        for count in range(0, 40, 4):
+            async with Session(
+                server.api_key, base_url=server.url, journal=tmp_path / f"{count}.db", pace=BLIND
+            ) as session:
+                job = await session.submit(wishes(count + 1)[-1])
+                poller, task_id = rooms(session).poller, await job.accepted()
+                await until(lambda: server.ledger.tasks[-1].status == "SUCCESS")
+                poller.wake(task_id)
+                while task_id in poller.jobs:  # noqa: ASYNC110 - nobody is told of that instant
+                    await asyncio.sleep(0)
+                await turns(count)
+            assert job.result, count
+
+
+# --- places ----------------------------------------------------------------------------------------------------------
+
+
+async def fails(*_: object, **__: object) -> Any:
+    raise JournalError("the disk is full")
+
+
+async def test_a_journal_that_cannot_tell_run_times_fails_no_job_and_frees_no_place_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Memory, "run_times", fails)
+    async with (
+        Emulator(seed=1) as server,
+        Session(server.api_key, base_url=server.url, journal=tmp_path / "jobs.db", in_flight=1) as session,
+    ):
+        await run_all(session, 4)
+        assert rooms(session).admission.in_flight == 0
+    assert server.ledger.peak_unsettled() == 1
+
+
+async def test_a_journal_that_cannot_take_an_acceptance_leaves_no_place_and_no_submit_counted_twice(
+    server: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Memory, "submitted", fails)
+    async with Session(server.api_key, base_url=server.url, journal=tmp_path / "jobs.db") as session:
+        for wish in wishes(3):
+            assert isinstance(await error_of(session.run(wish)), JournalError)
+        admission = rooms(session).admission
+        assert (admission.in_flight, admission._unanswered) == (0, 0)
+    assert len(server.ledger.submissions) == 3
+
+
+# --- statistics ------------------------------------------------------------------------------------------------------
+
+
+async def test_questions_outside_the_timetable_are_counted_too(server: Emulator, session: Session) -> None:
+    result = await session.run(wishes(1)[0])
+    await session.look(result.task_id)
+    asked = Counter(question.kind for question in server.ledger.questions)
+    assert session.statistics().questions["query"] == asked["query"]
+
+
+async def test_counts_that_are_never_asked_for_are_not_said_to_be_believed(server: Emulator) -> None:
+    async with Session(server.api_key, base_url=server.url, pace=BLIND) as session:
+        await session.submit(wishes(1)[0])
+        assert session.statistics().trust == 0.0
