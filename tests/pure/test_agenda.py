@@ -640,6 +640,17 @@ def test_counts_that_lost_all_trust_while_they_were_on_their_way_are_left_alone_
     assert agenda.hints.due == now + 300
 
 
+def test_disturbed_counts_that_strangers_crowd_are_not_asked_for_again_at_once() -> None:
+    agenda = counting(A, B)
+    assert agenda.ask(now=0) is COUNTS
+    agenda.counted(202, now=0)
+    assert not agenda.hints.believed
+    now = until_counts(agenda, now=0)
+    agenda.submitting(1)
+    agenda.counted(203, now=now)
+    assert agenda.hints.due > now
+
+
 def test_counts_that_nobody_may_read_are_asked_for_once_in_five_minutes_and_then_less_and_less() -> None:
     fleet = Fleet(learnt(lognormal()), counts=missing)
     fleet.run(300)
@@ -787,6 +798,7 @@ class Timetable(RuleBasedStateMachine):
         self.watched: set[TaskId] = set()
         self.open: set[TaskId] = set()
         self.counting = False
+        self.submitting = 0
         self.asked_at: list[float] = []
 
     def _one(self, data: st.DataObject, among: set[TaskId]) -> TaskId:
@@ -869,21 +881,33 @@ class Timetable(RuleBasedStateMachine):
             self.agenda.unanswered(task, now=self.now)
 
     @precondition(lambda self: self.counting)
-    @rule(total=st.one_of(st.none(), st.integers(0, 12)))
+    @rule(total=st.one_of(st.none(), st.integers(0, 12), st.integers(100, 300)))
     def counted(self, total: int | None) -> None:
         self.counting = False
         self.agenda.counted(total, now=self.now)
+        self._the_counts_rest()
 
     @precondition(lambda self: self.counting)
     @rule(gone=st.integers(0, 3))
     def counted_as_many_as_there_are_but_a_few(self, gone: int) -> None:
         self.counting = False
         self.agenda.counted(max(0, len(self.watched) - gone), now=self.now)
+        self._the_counts_rest()
+
+    def _the_counts_rest(self) -> None:
+        """For a while, or they would take the budget that the jobs need."""
+        assert self.agenda.hints.due > self.now
 
     @rule()
     def submit(self) -> None:
         self.agenda.submitting(1)
+        self.submitting += 1
+
+    @precondition(lambda self: self.submitting)
+    @rule()
+    def answer_a_submit(self) -> None:
         self.agenda.submitting(-1)
+        self.submitting -= 1
 
     @invariant()
     def never_too_many_questions_are_open(self) -> None:
