@@ -63,6 +63,8 @@ class Hunt:
         """A question about a suspect is asked."""
         self.asked += 1
         self.open.add(task)
+        if self._ranked and self._ranked[-1][2] == task:
+            self._ranked.pop()  # a question that fails is repeated in its turn, not at once and for ever
 
     def cleared(self, task: TaskId) -> None:
         """A job was asked about, whyever, and runs."""

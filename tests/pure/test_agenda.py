@@ -640,6 +640,22 @@ def test_counts_that_lost_all_trust_while_they_were_on_their_way_are_left_alone_
     assert agenda.hints.due == now + 300
 
 
+def test_a_suspect_of_whom_nothing_can_be_learnt_waits_as_long_as_any_other_job() -> None:
+    agenda = counting(A, B, open_questions=1)
+    now, question = next_question(agenda)
+    while now < 90 or question is not COUNTS:
+        if isinstance(question, str):
+            agenda.answered(question, now=now)
+        else:
+            agenda.counted(2, now=now)
+        now, question = next_question(agenda, now=now)
+    agenda.counted(1, now=now)
+    (suspect,) = burst(agenda, now=now)
+    assert isinstance(suspect, str)
+    agenda.unanswered(suspect, now=now)
+    assert suspect not in burst(agenda, now=now + 1)
+
+
 def test_disturbed_counts_that_strangers_crowd_are_not_asked_for_again_at_once() -> None:
     agenda = counting(A, B)
     assert agenda.ask(now=0) is COUNTS

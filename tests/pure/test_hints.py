@@ -87,11 +87,14 @@ def test_once_the_missing_one_is_found_nobody_else_is_asked_about() -> None:
     assert hints.suspect() is None
 
 
-def test_a_question_that_failed_is_asked_again() -> None:
+def test_a_question_that_failed_is_not_asked_again_at_once_and_clears_nobody() -> None:
     hints = looked(3, 2)
     hints.ask(A)
     hints.unanswered(A)
-    assert hints.suspect() == A
+    assert hints.suspect() != A
+    hints.cleared(B, now=2)
+    hints.cleared(C, now=2)
+    assert hints.missing == 1
 
 
 def test_the_jobs_of_others_are_not_looked_for() -> None:
