@@ -31,6 +31,7 @@ _OTHERS: Mapping[str, Callable[..., Request]] = MappingProxyType(
 _KLINGS: tuple[str, ...] = get_args(KlingModel)
 _Outcome = tuple[Request | None, tuple["Problem", ...]]
 _REMEMBERED = 100_000  #: rows; a manifest that repeats itself does so within fewer
+_LONGEST_KEY = 500
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -84,9 +85,8 @@ class Reader:
         asked = {name: value for name, value in values.items() if name != "key"} if key is not None else values
         name = _hashable(asked)
         made = self._made.get(name) or self._remember(name, self._make(asked))
-        if key is not None and not isinstance(key, str):
-            key, problem = None, Problem("wrong value", f"{brief(key)} is no text", "Put it in quotes", "key")
-            return Made(key, None, (*made[1], problem))
+        if key is not None and (problem := _unfit(key)):
+            return Made(None, None, (*made[1], problem))
         return Made(key, *made)
 
     def _remember(self, name: object, made: _Outcome) -> _Outcome:
@@ -114,6 +114,17 @@ class Reader:
         filled.pop("model", None)
         filled.pop("key", None)
         return form.request(filled, self)
+
+
+def _unfit(key: object) -> Problem | None:
+    """Why the journal could not remember a job under this key."""
+    if not isinstance(key, str):
+        return Problem("wrong value", f"{brief(key)} is no text", "Put it in quotes", "key")
+    if len(key) > _LONGEST_KEY:
+        return Problem("wrong value", f"has {len(key):,} characters", f"Give {_LONGEST_KEY} at most", "key")
+    if any("\ud800" <= sign <= "\udfff" for sign in key):
+        return Problem("wrong value", "is no UTF-8", "Write it in plain letters", "key")
+    return None
 
 
 def _hashable(values: Mapping[str, Any]) -> object:

@@ -26,6 +26,10 @@ def need_folder(out: Path, afterwards: str = "; nothing was sent") -> None:
     :raises Misuse: there is none.
     """
     try:
+        str(out.absolute()).encode()
+    except UnicodeEncodeError as error:  # the journal remembers folders as text
+        raise Misuse(f"--out {out} has a name that is not UTF-8: name another{afterwards}") from error
+    try:
         out.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=out):
             pass

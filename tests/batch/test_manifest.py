@@ -120,3 +120,21 @@ async def test_true_is_not_one(media: Path) -> None:
     plan = await planned(media, "types.jsonl", '{"model": "a/b", "x": 1}\n{"model": "a/b", "x": true}\n')
     assert [entry.request and repr(entry.request.parameters()) for entry in plan.entries] == ["{'x': 1}", "{'x': True}"]
     assert [entry.twin for entry in plan.entries] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("key", "says"), [('"' + "k" * 501 + '"', "501 characters"), ('"\\ud800"', "is no UTF-8"), ("7", "is no text")]
+)
+async def test_a_key_that_cannot_be_remembered_is_refused_before_anything_is_sent(
+    media: Path, key: str, says: str
+) -> None:
+    row = f'{{"image": "hero.png", "video": "clip1.mp4", "key": {key}}}\n'
+    plan = await planned(media, "keys.jsonl", row)
+    assert plan.ready == ()
+    assert any(says in example for refusal in plan.refusals() for example in refusal.examples)
+
+
+async def test_a_key_in_bytes_that_are_no_utf8_is_refused(media: Path) -> None:
+    (media / "bytes.csv").write_bytes(b"image,video,key\nhero.png,clip1.mp4,k\xff\n")
+    plan = await plan_manifest(media / "bytes.csv")
+    assert plan.ready == ()

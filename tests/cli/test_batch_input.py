@@ -208,6 +208,7 @@ async def test_rows_that_ask_for_the_same_are_said_to_be_bought_once(there: Path
         ("good.mp4 --image hero.png --nonsense", "Unknown option: --nonsense"),
         ("good.mp4 --image hero.png --base-url ftp://x", "the base url must look like"),
         ("good.mp4 --image hero.png -o hero.png/out", "--out hero.png/out cannot be written: Not a directory"),
+        ("good.mp4 --image hero.png -o o\udcff", "has a name that is not UTF-8"),
     ],
 )
 async def test_a_bad_option_is_refused_in_one_line(
