@@ -308,12 +308,25 @@ class Agenda:
         self._counting = None
         if total is None:
             self.hints.refused(now=now)
+            self._replan(now)
             return
         # Unless they lost all trust while they were on their way: then they are left alone for longer.
         self.hints.due = max(self.hints.due, now + self._best_period(now))
         if undisturbed:
             self.hints.counted(total, lambda: self._suspects(now), now=now)
             self._replan(now)
+
+    def uncounted(self, *, now: float, for_now: bool) -> None:
+        """The question about counts failed.
+
+        :param for_now: whether the next may not.
+        """
+        self._counting = None
+        if for_now:
+            self.hints.unread(now=now)
+        else:
+            self.hints.refused(now=now)
+        self._replan(now)
 
     def submitting(self, change: int) -> None:
         """So many more, or fewer, submits are on their way: the counts may hold what is not watched yet."""

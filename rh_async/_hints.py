@@ -19,7 +19,7 @@ from ._types import TaskId
 _FIRST_TRUST, _MOST_TRUST, _LEAST_TRUST, _NEXT_TRUST = 0.8, 0.98, 0.4, 0.5
 _GAIN, _LOSS = 0.15, 0.25
 _FIRST_DOUBT, _LONGEST_DOUBT = 300.0, 3600.0  # seconds without asking for the counts
-_CROWDED: Final = 60.0  # seconds until it is looked again whether the tasks of others are fewer, or ours more
+_LATER: Final = 60.0  # seconds until counts that were no use, or not answered, are looked at again
 _SHORTEST: Final = 0.5  # seconds between two looks at the counts
 _AHEAD: Final = 3  # questions beyond one for each that is missing: answers are on their way for a while
 _FIRST_SHARE: Final = 0.25  # of all jobs, asked until one that has ended is found
@@ -77,7 +77,12 @@ class Hints:
             self._lose_trust(now)
         self._judge(now)
         if not self.believed and self.trust >= _LEAST_TRUST:  # too many tasks of others for now; that may change
-            self.missing, self._hunt, self.due = 0, None, now + _CROWDED
+            self.missing, self._hunt, self.due = 0, None, now + _LATER
+
+    def unread(self, *, now: float) -> None:
+        """The counts were not answered this time."""
+        self.due = now + _LATER
+        self._lose_trust(now)
 
     def refused(self, *, now: float) -> None:
         """The counts cannot be had."""

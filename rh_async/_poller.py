@@ -146,15 +146,14 @@ class Poller:
 
     async def _count(self) -> None:
         self.questions["counts"] += 1
-        total: int | None = None
         try:
             account = await self.transport.ask(encode_queue_status(), decode_queue_status)
         except RHError as error:
             log.debug("rh_async.no_counts %s", error)
+            self.agenda.uncounted(now=anyio.current_time(), for_now=error.retryable)
         else:
             self.counted(account)
-            total = account.unsettled
-        self.agenda.counted(total, now=anyio.current_time())
+            self.agenda.counted(account.unsettled, now=anyio.current_time())
 
     async def _ask(self, task_id: TaskId) -> None:
         try:

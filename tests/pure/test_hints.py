@@ -336,3 +336,16 @@ def test_whatever_the_counts_say_trust_is_a_share_and_nobody_is_missing_who_was_
         assert 0.0 <= hints.believed <= 0.98
         assert hints.missing >= 0
         assert hints.missing or hints.suspect() is None
+
+
+def test_a_look_that_was_not_answered_costs_some_trust_and_a_minute() -> None:
+    hints = Hints()
+    hints.ours = 5
+    before = hints.trust
+    hints.unread(now=100.0)
+    assert hints.due == 160.0
+    assert before * 0.7 < hints.trust < before
+    for now in (160.0, 220.0):
+        hints.unread(now=now)
+    assert hints.believed == 0.0
+    assert hints.due == 220.0 + 300.0
