@@ -22,7 +22,7 @@ from ._journal import Journal
 from ._protocol import decode_query
 from ._records import Record, State, derived_key
 from ._request import Request, brief
-from ._types import Result, Snapshot, TaskId
+from ._types import Result, Snapshot, TaskId, Upload
 from ._wire import Answer
 from .errors import JobError, JobLost, JournalError, RHError, SubmitUnknown
 
@@ -56,12 +56,14 @@ class Earlier:
     :param sha256s: of its local files.
     :param record: its last attempt, None where there is none or no journal.
     :param outcome: how that ended: a result, the job's error, the refusal, or that nobody knows. None while it runs.
+    :param another: whether the caller's key names a submission that asked for something else.
     """
 
     key: str
     sha256s: Mapping[Path, str]
     record: Record | None = None
     outcome: Result | RHError | None = None
+    another: bool = False
 
 
 @define(eq=False, kw_only=True)
@@ -109,7 +111,11 @@ class Memory:
         name = key or _derived(request, sha256s)
         record = None if self.journal is None else await self.journal.find(name)
         return Earlier(
-            key=name, sha256s=sha256s, record=record, outcome=None if record is None else self._known_end(record)
+            key=name,
+            sha256s=sha256s,
+            record=record,
+            outcome=None if record is None else self._known_end(record),
+            another=key is not None and record is not None and _asks_for_another(record, request),
         )
 
     def _known_end(self, record: Record) -> Result | RHError | None:
@@ -266,10 +272,36 @@ def _fresh(key: str, request: Request, wish: Wish) -> Record:
         state=State.CLAIMED,
         owner="",
         endpoint=request.endpoint,
-        inputs=json.dumps({name: _shown(value) for name, value in request.parameters().items()}, default=brief),
+        inputs=_inputs(request),
         nonce=uuid4().hex,
         folder=None if wish.folder is None else str(wish.folder.absolute()),
     )
+
+
+def _inputs(request: Request) -> str:
+    return json.dumps({name: _shown(value) for name, value in request.parameters().items()}, default=brief)
+
+
+def _asks_for_another(record: Record, request: Request) -> bool:
+    """Whether an attempt was made for other inputs, as far as can be told from what is kept of them.
+
+    Files count by their names, wherever they lie now; links do not count, for they are signed anew each time.
+    """
+    if not record.endpoint:  # an adopted task, of which nothing is known
+        return False
+    then, now = json.loads(record.inputs), json.loads(_inputs(request))
+    asked = request.parameters()
+    if (record.endpoint, then.keys()) != (request.endpoint, now.keys()):
+        return True
+    return any(_differ(then[name], now[name], asked[name]) for name in now)
+
+
+def _differ(then: object, now: object, asked: object) -> bool:
+    if isinstance(asked, Path):
+        return not isinstance(then, str) or Path(then).name != asked.name
+    if isinstance(asked, Upload) or (isinstance(asked, str) and asked.lower().startswith(("http:", "https:", "data:"))):
+        return False
+    return then != now
 
 
 def _shown(value: object) -> object:

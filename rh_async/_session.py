@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -226,7 +226,7 @@ class Session:
         """
         from ._batch import Batch  # noqa: PLC0415 - as above
 
-        limit = None if budget is None else Decimal(str(budget))
+        limit = None if budget is None else _money(budget)
         folder = (_folder(out) or Path()).absolute()
         return Batch(plan, folder, carrier=self._open(), names=names, budget=limit, retry_failed=retry_failed)
 
@@ -384,6 +384,13 @@ def _folder(given: str | os.PathLike[str] | None) -> Path | None:
     if given is not None and (not isinstance(given, str | os.PathLike) or "\0" in os.fsdecode(given)):
         raise RequestRefused(f"save_to = {given!r:.80}: must be a folder's path")
     return None if given is None else Path(os.fsdecode(given))
+
+
+def _money(given: object) -> Decimal:
+    try:
+        return Decimal(str(given))
+    except InvalidOperation:
+        raise ConfigurationError(f"budget = {given!r:.80}: must be an amount of money") from None
 
 
 def _task_id(given: object) -> TaskId:

@@ -17,7 +17,15 @@ from rh_async._job import Job
 from rh_async._memory import Earlier, Wish
 from rh_async._records import FREE, State
 from rh_async._types import Result
-from rh_async.errors import BudgetReached, JobCancelled, JobError, RHError, SessionError, SubmitUnknown
+from rh_async.errors import (
+    BudgetReached,
+    JobCancelled,
+    JobError,
+    RequestRefused,
+    RHError,
+    SessionError,
+    SubmitUnknown,
+)
 
 from ._carrier import Carrier
 from ._entries import Entry
@@ -33,6 +41,7 @@ _SAVED_AT_ONCE = 8
 _FIRST_WAIT, _LONGEST_WAIT = 5.0, 60.0  # seconds between two starts of what the world would not have
 _SAVING_PATIENCE = 3600.0
 """Seconds for which an output that cannot be fetched is tried again; links live for a day, and the journal knows it."""
+_OTHER_JOB = "Give this one a key of its own; nothing was sent."
 _NOT_BOUGHT = FREE | {State.CLAIMED}
 
 
@@ -122,7 +131,7 @@ class Errands:
         except RHError as error:
             self.carrier.check(asking=False)
             return self._lost(errand, error)
-        return None
+        return _another(errand) if errand.past.another else None
 
     def count(self, entry: Entry, past: Earlier) -> None:
         """Take what an earlier run bought into account; once, however often this is called."""
@@ -272,3 +281,15 @@ class Errands:
 def _bill(past: Earlier) -> Hashable:
     """What an earlier attempt's cost is filed under."""
     return past.key, 0 if past.record is None else past.record.attempt
+
+
+def _another(errand: Errand) -> BatchOutcome | None:
+    """That a key was given to another job before, whose video would be taken for this one's.
+
+    What was never bought, or ended badly, may be asked for anew in other words.
+    """
+    past = errand.past
+    if past is None or past.record is None or past.record.state in _NOT_BOUGHT or isinstance(past.outcome, RHError):
+        return None
+    words = f"the key {past.key} was given to another job: {past.record.endpoint} {past.record.inputs[:200]}"
+    return errand.failed(RequestRefused(words, key=past.key, advice=_OTHER_JOB), state="refused")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -152,3 +153,10 @@ async def test_the_servers_own_price_is_asked_without_buying_anything(stock: Pat
         assert [question.kind for question in server.ledger.questions].count("price") == 9
         assert server.ledger.submissions == []
         assert len(server.ledger.uploads) == 6
+
+
+@pytest.mark.parametrize("budget", ["abc", True, "", -1, float("nan")])
+async def test_a_budget_that_is_no_amount_is_refused(budget: Any, tmp_path: Path) -> None:
+    async with Emulator(seed=1) as server, opened(server, tmp_path) as session:
+        with pytest.raises(ConfigurationError, match="must be an amount of money"):
+            session.batch(plan_of([]), tmp_path / "out", budget=budget)

@@ -16,12 +16,15 @@ from rh_async import (
     DreamActor,
     JobFailed,
     ModelRequest,
+    Plan,
+    Request,
     SaveError,
     Session,
     SessionError,
     State,
     TaskId,
 )
+from rh_async._batch import Entry
 from rh_async.emulator import Emulator, Fault
 from tests.batch.running import each_file_went_up_once, lines, opened, plan_of, product, run, states, videos
 
@@ -56,6 +59,26 @@ async def test_what_is_done_is_kept_and_nothing_is_asked_or_brought_up(stock: Pa
         assert [question for question in server.ledger.questions if question.kind == "query"] == questions
     assert len(lines(tmp_path)) == 9
     assert all(outcome.paths[0].exists() for outcome in again)
+
+
+def keyed(request: Request, key: str) -> Plan:
+    """A plan of one job whose key its caller chose."""
+    return Plan(entries=(Entry(number=1, source="by hand", request=request, key=key),))
+
+
+async def test_a_key_that_was_given_to_another_job_is_refused_and_brings_nobody_elses_video(
+    stock: Path, tmp_path: Path
+) -> None:
+    clips, heroes = sorted(stock.glob("clip*.mp4")), sorted(stock.glob("hero*.png"))
+    async with Emulator(seed=1) as server:
+        (bought,) = await run(server, tmp_path, keyed(DreamActor(heroes[0], clips[0]), "k1"))
+        (same,) = await run(server, tmp_path, keyed(DreamActor(heroes[0], clips[0]), "k1"))
+        (other,) = await run(server, tmp_path, keyed(DreamActor(heroes[0], clips[1]), "k1"))
+    assert (bought.state, same.state, other.state) == ("saved", "kept", "refused")
+    assert other.task_id is None
+    assert other.error is not None
+    assert "k1 was given to another job" in str(other.error)
+    assert len(server.ledger.tasks) == 1
 
 
 @pytest.mark.parametrize("after", [0.0, 0.01, 0.1, 1, 30, 90, 120, 200, 400])
