@@ -12,15 +12,18 @@ from rich.text import Text
 
 from rh_async import RHError, Session
 from rh_async._batch import Names, Plan
-from rh_async.events import Event, Submitted
+from rh_async.events import Downloading, Event, Submitted, Uploading
 
+from ._batch_network import heeding
 from ._batch_prices import server_prices
 from ._batch_retries import retry_words
 from ._batch_summary import Tidings
 from ._batch_voice import Voice
 from ._connection import Connection
 from ._exits import Exit, Interrupted
+from ._hush import Hush
 from ._interrupts import stoppable
+from ._progress import every
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from ._batch_order import Running
 
 _STOPPING = "nothing more is started; what is being sent is finished first, in a minute or so at most"
+_SILENCE = 10.0
+_LOOKED_EVERY = 0.5
 
 
 async def run_through(plan: Plan, running: Running, connection: Connection, voice: Voice) -> Exit:
@@ -46,7 +51,7 @@ async def run_through(plan: Plan, running: Running, connection: Connection, voic
     course = Course(plan=plan, running=running, connection=connection, voice=voice, folder=folder)
     try:
         with stoppable(voice.view, stopping=_STOPPING, words=course.whereabouts):
-            async with connection.session(course.tell, journal=journal, in_flight=running.in_flight) as session:
+            async with course.session(journal) as session, every(_LOOKED_EVERY, course.hush.look):
                 await course.prices(session)
                 await course.follow(session)
     except Interrupted:
@@ -68,10 +73,32 @@ class Course:
     connection: Connection
     voice: Voice
     tidings: Tidings = field(factory=Tidings, init=False)
+    hush: Hush = field(init=False)
     _batch: Batch | None = field(default=None, init=False)
     _left: Standing | None = field(default=None, init=False)
     _sent: int = field(default=0, init=False)  #: since it was left: what was being sent is finished
     _began: float = field(factory=anyio.current_time, init=False)
+
+    @hush.default
+    def _listening(self) -> Hush:
+        who = self.connection.address
+        return Hush(
+            console=self.voice.view,
+            words=f"nothing heard from {who} for {_SILENCE:.0f} s; it goes on by itself once the network is back",
+            after=_SILENCE,
+            back=f"heard from {who} again",
+            say=self.voice.log,
+        )
+
+    def session(self, journal: Path | None) -> Session:
+        """A session that is listened to."""
+        return Session(
+            base_url=self.connection.base_url,
+            journal=journal,
+            in_flight=self.running.in_flight,
+            trace_configs=[heeding(self.hush)],
+            on_event=self.tell,
+        )
 
     async def prices(self, session: Session) -> None:
         """Say what the server would ask, unless an earlier run has begun already: then most of it is bought."""
@@ -87,7 +114,7 @@ class Course:
         self._batch = session.batch(
             self.plan, self.folder, names=Names(running.name), budget=running.budget, retry_failed=running.retry_failed
         )
-        async with aclosing(self._batch), self.voice.showing(self._batch):
+        async with aclosing(self._batch), self.voice.showing(self._batch, self.hush):
             try:
                 async for outcome in self._batch:
                     self.tidings.note(outcome)
@@ -98,6 +125,10 @@ class Course:
     def tell(self, event: Event) -> None:
         """Take an event of the session in."""
         self._sent += isinstance(event, Submitted)
+        if isinstance(event, Uploading):
+            self.hush.hear()  # and its answer is still to come
+        elif isinstance(event, Downloading):
+            self.hush.rest()  # whatever else ends or waits may do so unheard
 
     def whereabouts(self) -> str:
         """What goes on remotely, for whoever stops it."""

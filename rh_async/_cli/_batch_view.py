@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _WINDOW = 10.0  #: seconds that a rate looks back
 _WIDE = 120
-_ALWAYS = 9  #: lines that are there whatever happens
+_ALWAYS = 10  #: lines that may be there whatever happens
 _BETWEEN = " · "
 _ENDS = "saved", "kept", "failed", "refused", "uncertain", "unsaved"
 
@@ -45,20 +45,27 @@ class Meter:
         return tuple((new - old) / span if span else 0.0 for new, old in zip(totals, before, strict=True))
 
 
-def picture(batch: Batch, meter: Meter, console: Console) -> RenderableType:
-    """Draw how a batch stands."""
+def picture(batch: Batch, meter: Meter, console: Console, *, silence: float = 0.0) -> RenderableType:
+    """Draw how a batch stands.
+
+    :param silence: for how many seconds the server has owed an answer; 0 if that is not worth a word.
+    """
     standing = batch.standing()
     rows = min(8, max(2, (console.height - _ALWAYS) // (1 if console.width >= _WIDE else 2) - 2))
     lists = [*_oldest(standing.oldest[:rows]), *_errors(standing.errors[:rows])]
-    facts = [*_lines(standing, meter), *_stopped(standing, batch.stopped)]
+    facts = [*_lines(standing, meter), *_silent(silence), *_stopped(standing, batch.stopped)]
     drawn = Group(_head(standing), *facts, *_beside(lists, wide=console.width >= _WIDE))
     return Constrain(drawn, console.width - len("^C"))  # which a terminal writes behind the last line
 
 
-def brief(standing: Standing) -> str:
-    """How a batch stands, in one line for a log."""
+def brief(standing: Standing, *, silence: float = 0.0) -> str:
+    """How a batch stands, in one line for a log.
+
+    :param silence: as `picture` has it.
+    """
     withheld = f"withheld {standing.withheld:,}" if standing.withheld else ""
     parts = [_under_way(standing), _ended(standing), withheld, _money(standing), _time_left(standing)]
+    parts += [_unheard(silence), *map(_trouble, standing.errors[:1])]
     return _BETWEEN.join(filter(None, parts))
 
 
@@ -104,6 +111,20 @@ def _stopped(standing: Standing, why: RHError | None) -> Iterator[Text]:
     if why is not None:
         words = f"{standing.withheld:,} not started: {why.message}"
         yield Text.assemble((f"{'stopped':<9}", "bold red"), printable(words), no_wrap=True, overflow="ellipsis")
+
+
+def _silent(silence: float) -> Iterator[Text]:
+    if silence:
+        words = f"{_unheard(silence)}; it goes on by itself"
+        yield Text.assemble((f"{'network':<9}", "bold yellow"), words, no_wrap=True, overflow="ellipsis")
+
+
+def _unheard(silence: float) -> str:
+    return f"nothing heard from the server for {silence:.0f} s" if silence else ""
+
+
+def _trouble(cause: Cause) -> str:
+    return f"{cause.count:,} × {cause.sentence}: {cause.example}"
 
 
 def _under_way(standing: Standing) -> str:

@@ -19,6 +19,7 @@ from rh_async._batch._names import stem_of
 from ._batch_view import Meter, brief, picture
 from ._exits import sentence
 from ._facts import printable, screen
+from ._hush import Hush
 from ._progress import every
 
 if TYPE_CHECKING:
@@ -64,27 +65,27 @@ class Voice:
         """Tell how one job ended."""
         self.event("outcome", **outcome_event(outcome))
         if not self.view.is_terminal:
-            self._log(f"{outcome.state} {outcome_words(outcome)}")
+            self.log(f"{outcome.state} {outcome_words(outcome)}")
 
     @asynccontextmanager
-    async def showing(self, batch: Batch) -> AsyncIterator[None]:
-        """Show how a batch stands while the body runs."""
+    async def showing(self, batch: Batch, hush: Hush | None = None) -> AsyncIterator[None]:
+        """Show how a batch stands while the body runs, and whether the server is silent."""
         async with every(_REPORTED_EVERY, lambda: self._report(batch)):
             if self.view.is_terminal:
-                async with self._drawn(batch):
+                async with self._drawn(batch, hush):
                     yield
             else:
-                async with every(_LOGGED_EVERY, lambda: self._log(brief(batch.standing()))):
+                async with every(_LOGGED_EVERY, lambda: self.log(brief(batch.standing(), silence=_silence(hush)))):
                     yield
         self._report(batch)
 
     @asynccontextmanager
-    async def _drawn(self, batch: Batch) -> AsyncIterator[None]:
+    async def _drawn(self, batch: Batch, hush: Hush | None) -> AsyncIterator[None]:
         meter = Meter(anyio.current_time)
         live = Live(
             console=self.view,
             auto_refresh=False,
-            get_renderable=lambda: picture(batch, meter, self.view),
+            get_renderable=lambda: picture(batch, meter, self.view, silence=_silence(hush)),
         )
         with live:
             async with every(_REDRAWN_EVERY, live.refresh):
@@ -95,9 +96,14 @@ class Voice:
         if self.machine is not None:
             self.event("standing", **asdict(batch.standing()))
 
-    def _log(self, words: str) -> None:
+    def log(self, words: str) -> None:
+        """Tell people at what time something was; above the live view, if there is one."""
         now = datetime.now().astimezone().strftime("%H:%M:%S")
         self.view.print(Text(f"{now}  {printable(words)}"), soft_wrap=True)
+
+
+def _silence(hush: Hush | None) -> float:
+    return 0.0 if hush is None else hush.silence
 
 
 def outcome_words(outcome: BatchOutcome) -> str:

@@ -138,7 +138,8 @@ async def test_failed_jobs_are_named_and_bought_again_only_when_that_is_asked_fo
     first = await shell("batch clips --image heroes/fox.png")
     assert first.code == 1
     assert "failed    2       ended badly\n" in first.out
-    offer = re.search(r"→ the same command with --retry-failed buys them again \(CNY (\d\.\d\d) by the list\)", first.out)
+    words = r"→ the same command with --retry-failed buys them again \(CNY (\d\.\d\d) by the list\)"
+    offer = re.search(words, first.out)
     assert offer is not None, first.out
     again = await shell("batch clips --image heroes/fox.png")
     assert (again.code, len(site.ledger.tasks)) == (1, 5)
@@ -235,3 +236,52 @@ async def test_the_live_view_says_how_it_stands_and_fits(
     assert "saved 4 · failed 1" in shown.rsplit("\x1b[2K", 1)[-1] or "saved 4 · failed 1" in shown[-2000:]
     lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line) for line in re.split(r"\r|\n", shown)]
     assert max(map(len, lines)) <= width
+
+
+async def until(words: str, view: Any, running: asyncio.Task[Exit]) -> float:
+    """Wait until a view has said something; when that was."""
+    while words not in told(view) and not running.done():  # noqa: ASYNC110 - a console tells nobody
+        await asyncio.sleep(0.5)
+    return asyncio.get_running_loop().time()
+
+
+@pytest.mark.parametrize("make_view", [plain, lambda: terminal(80)], ids=["log", "live"])
+async def test_a_network_that_is_gone_at_the_start_is_told_of_soon_and_so_is_its_return(
+    make_view: Any, there: Path, site: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rh_async._cli._batch_voice._REDRAWN_EVERY", 5.0)
+    site.faults.add(Fault("refuse", route="upload", seconds=90))
+    view = make_view()
+    running = asyncio.create_task(perform(order(), Voice(plain(), view)))
+    await until("uploading 5", view, running)
+    began = asyncio.get_running_loop().time()
+    assert await until(f"nothing heard from {site.url} for 10 s", view, running) - began <= 12
+    assert not site.ledger.tasks
+    assert await running is Exit.GOOD
+    shown = told(view)
+    assert len(re.findall(rf"heard from {site.url} again after \d+ s", shown)) == 1
+    assert len(re.findall("it goes on by itself once the network is back", shown)) == 1
+    assert max(map(int, re.findall(r"nothing heard from the server for (\d+) s", shown))) >= 30
+    assert len(site.ledger.tasks) == 5
+
+
+async def test_a_network_that_goes_while_jobs_run_is_told_of_and_jobs_that_only_run_are_not(
+    there: Path, site: Emulator
+) -> None:
+    view = plain()
+    running = asyncio.create_task(perform(order(), Voice(plain(), view)))
+    await until("in flight 5", view, running)
+    await asyncio.sleep(30)
+    assert "nothing heard" not in told(view)
+    site.refuse_connections(90)
+    await until("nothing heard", view, running)
+    assert len(site.ledger.tasks) == 5
+    assert await running is Exit.GOOD
+    assert told(view).count("once the network is back") == told(view).count(f"heard from {site.url} again after") == 1
+
+
+async def test_the_log_says_what_goes_wrong_most(there: Path, site: Emulator) -> None:
+    site.faults.add(Fault("failed"))
+    view = plain()
+    assert await perform(order(in_flight=1), Voice(plain(), view)) is Exit.FAILED
+    assert re.search(r"^\d\d:\d\d:\d\d  waiting .* · 1 × .+: .+$", told(view), re.MULTILINE), told(view)
