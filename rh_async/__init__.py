@@ -8,13 +8,14 @@ The front door: names only. Behind it the floors, each looking down and never up
     _services · _map                                                 one lifetime; many requests in, outcomes out
     _submissions · _recovery                                         upload → slot → POST → record; coming back
     _memory · _account                                               bought once; what the account says, cancelling
-    _uploads · _downloads · _poller                                  services
+    _uploads · _downloads · _poller · _resumed                       services; what coming back brings
     _transport · _job · _journal                                     the only wires to the outside
     _protocol · _file_body · _owners                                 what to send, what an answer means; who is alive
     _files · _flight · _observer                                     opening files, sharing work, telling the caller
     _agenda · _statistics                                            whom to ask, and when; how it stands
     _hints · _run_times                                              what the counts and the past tell of an end
-    _records · _codes · _admission · _hunt · _sniff · _duration · motion   pure: no I/O, no clock
+    _records · _codes · _admission · _hunt · _pace · motion          pure: no I/O, no clock
+    · _sniff · _duration
     _wire · _request · events                                        shapes
     errors on _types                                                 nouns
     emulator                                                         stands apart, knows nothing of the rest
@@ -22,13 +23,13 @@ The front door: names only. Behind it the floors, each looking down and never up
 
 import typing
 
-from ._agenda import Pace
 from ._codes import CHINA_SITE, GLOBAL_SITE
 from ._job import Job
 from ._map import Outcome, Outcomes
+from ._pace import Pace
 from ._records import Record, State
-from ._recovery import Resumed
 from ._request import ModelRequest, Request
+from ._resumed import Resumed
 from ._session import Session
 from ._statistics import RunTime, Statistics
 from ._transport import Retry, Timeouts

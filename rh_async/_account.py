@@ -29,7 +29,7 @@ _TRUTH_WAITS = (0.0, 1.0, 3.0)
 """When the truth is asked after a cancellation, in seconds: the server may take a moment to act."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class AccountDesk:
     """The account's side of one session."""
 

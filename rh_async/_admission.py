@@ -22,7 +22,7 @@ _NEVER: Final = inf
 _ALWAYS: Final = -inf
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Admission:
     """The places of one session.
 

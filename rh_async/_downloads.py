@@ -54,7 +54,7 @@ class _Wish:
     target: Path
 
 
-@define(eq=False, kw_only=True)
+@define(eq=False, kw_only=True, repr=False)
 class Downloads:
     """The saving side of one session.
 

@@ -16,7 +16,7 @@ from ._files import opened
 _CHUNK = 256 * 1024  # 1.1 GB/s at 1 ms of loop lag; larger chunks gain nothing and lag more
 
 
-@define(eq=False, kw_only=True)
+@define(eq=False, kw_only=True, repr=False)
 class FileBody:
     """A file to send as one multipart part, opened anew for each attempt.
 

@@ -13,7 +13,7 @@ from .errors import RHError, SessionError
 T = TypeVar("T")
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Flight(Generic[T]):
     """One piece of work that everybody who wants its value shares."""
 

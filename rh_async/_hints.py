@@ -26,7 +26,7 @@ _FIRST_SHARE: Final = 0.25  # of all jobs, asked until one that has ended is fou
 _PATIENCE: Final = 0.1  # of a find, in what is believed of the next
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Hints:
     """The counts of one account, beside the jobs that this session watches.
 

@@ -16,7 +16,7 @@ Suspect = tuple[float, float, TaskId]
 """How likely it has ended since it was last known to run, how many questions finding it now is worth, and its name."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Hunt:
     """One hunt for jobs that have ended.
 

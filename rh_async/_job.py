@@ -179,7 +179,7 @@ class Job:
             self._news = None
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Changes(AsyncIterator[Snapshot]):
     """Skips what nobody looked at in time; the last answer is never skipped."""
 

@@ -64,7 +64,7 @@ _THIS = "site = ? AND key = ? AND attempt = ? AND state = ? AND owner = ?"
 """A row as its reader knew it: whoever else has moved it meanwhile is found out by there being none."""
 
 
-@define(eq=False, kw_only=True)
+@define(eq=False, kw_only=True, repr=False)
 class Journal:
     """One site's rows in one file, as one session sees them.
 

@@ -38,7 +38,7 @@ class Outcome:
     error: RHError | None = None
 
 
-@define(eq=False, kw_only=True)
+@define(eq=False, kw_only=True, repr=False)
 class Feed:
     """Starts requests while there is room, and gathers how they ended.
 
@@ -168,7 +168,7 @@ class Feed:
             self._news.set()
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Outcomes(AsyncIterable[Outcome]):
     """The outcomes of many requests, as they come; iterate it once.
 

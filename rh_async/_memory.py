@@ -20,7 +20,7 @@ from . import errors
 from ._job import Job, outcome_of
 from ._journal import Journal
 from ._protocol import decode_query
-from ._records import Record, State, derived_key
+from ._records import Record, State, Wish, derived_key
 from ._request import Request, brief
 from ._types import Result, Snapshot, TaskId, Upload
 from ._wire import Answer
@@ -31,22 +31,6 @@ _OLD_ENOUGH = 1e-6
 """What an earlier session submitted is never new, in seconds: it is asked about at once."""
 _READ_EVERY = 0.5
 """How often the row of a key that another live session carries is read, in seconds; the server is asked nothing."""
-
-
-@frozen(kw_only=True)
-class Wish:
-    """How a caller wants a submission to be remembered.
-
-    :param key: his name for it; None for one derived from what it asks for, where there is a journal.
-    :param again: whether it is to be bought once more, knowingly.
-    :param after: the attempt that is known to him: if another followed meanwhile, that is the one. None for whichever.
-    :param folder: where its outputs are wanted.
-    """
-
-    key: str | None = None
-    again: bool = False
-    after: int | None = None
-    folder: Path | None = None
 
 
 @frozen(kw_only=True)
@@ -66,7 +50,7 @@ class Earlier:
     another: bool = False
 
 
-@define(eq=False, kw_only=True)
+@define(eq=False, kw_only=True, repr=False)
 class Memory:
     """What one session knows of its submissions.
 

@@ -14,7 +14,7 @@ from .events import Downloading, Event, Uploading
 log = logging.getLogger("rh_async")
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Traffic:
     """How many bytes of media have moved, added up from events that tell how far each file is."""
 
@@ -36,7 +36,7 @@ class Traffic:
         return moved - last if moved >= last else moved  # less than before: it began anew
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Observer:
     """Hands events to the caller's callback; what that raises is logged and disturbs nobody."""
 

@@ -41,7 +41,7 @@ def locked(path: Path) -> Iterator[None]:
         os.close(file)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Owner:
     """One session's sign of life.
 

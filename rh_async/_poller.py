@@ -26,7 +26,7 @@ from .errors import JobLost, NotFound, RHError, SessionError
 log = logging.getLogger(__name__)
 
 
-@define(eq=False, kw_only=True)
+@define(eq=False, kw_only=True, repr=False)
 class Poller:
     """The shared polling scheduler of one session.
 

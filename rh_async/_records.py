@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from hashlib import sha256
 from json import dumps
+from pathlib import Path
 from typing import Any
 
 from attrs import field, frozen
@@ -75,6 +76,22 @@ class Record:
     folder: str | None = None
     paths: tuple[str, ...] = ()
     driving: float | None = None
+
+
+@frozen(kw_only=True)
+class Wish:
+    """How a caller wants a submission to be remembered.
+
+    :param key: his name for it; None for one derived from what it asks for, where there is a journal.
+    :param again: whether it is to be bought once more, knowingly.
+    :param after: the attempt that is known to him: if another followed meanwhile, that is the one. None for whichever.
+    :param folder: where its outputs are wanted.
+    """
+
+    key: str | None = None
+    again: bool = False
+    after: int | None = None
+    folder: Path | None = None
 
 
 def may_move(now: State, to: State) -> bool:

@@ -9,35 +9,20 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
-from attrs import define, evolve, frozen
+from attrs import define, evolve
 
 from ._job import Job
 from ._journal import Journal
 from ._memory import Memory
 from ._records import Record, State
+from ._resumed import Resumed
 from ._types import Result, Snapshot, TaskId
 from .errors import JournalError, KeyInUse, RHError, SessionError
 
 T = TypeVar("T")
 
 
-@frozen(kw_only=True)
-class Resumed:
-    """What a session found when it came back.
-
-    :param jobs: submitted by an earlier session, and watched again.
-    :param saved: settled before, and on disk now.
-    :param failed: settled with a result that could not be saved, and why.
-    :param uncertain: which nobody knows the fate of.
-    """
-
-    jobs: tuple[Job, ...] = ()
-    saved: tuple[Result, ...] = ()
-    failed: tuple[tuple[Record, RHError], ...] = ()
-    uncertain: tuple[Record, ...] = ()
-
-
-@define(eq=False, kw_only=True)
+@define(eq=False, kw_only=True, repr=False)
 class Recovery:
     """The coming back of one session.
 

@@ -50,7 +50,7 @@ def _prior() -> list[float]:
     return [after - before for before, after in pairwise(below)]
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class RunTimes:
     """The run times of one kind of job, in seconds.
 
@@ -186,7 +186,7 @@ _USUAL: Final = 10.0  # seconds of driving video, to which run times are scaled 
 _ENOUGH: Final = 5  # ends of jobs whose driving video was measured, before its length is believed to matter
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Experience:
     """The run times of one model: of its jobs as they are, and scaled by the length of their driving videos.
 
@@ -201,9 +201,7 @@ class Experience:
     def __attrs_post_init__(self) -> None:
         self.usual = Expectation(self.plain)
 
-    def learn(
-        self, run_time: float, driving: float | None, still: Iterable[tuple[float, float | None]] = ()
-    ) -> None:
+    def learn(self, run_time: float, driving: float | None, still: Iterable[tuple[float, float | None]] = ()) -> None:
         """Take one job that ended.
 
         :param run_time: in seconds.  :param driving: seconds of driving video, where known.

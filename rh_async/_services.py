@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -21,21 +21,23 @@ from attrs import define, field
 
 from ._account import AccountDesk
 from ._admission import Admission
-from ._agenda import Agenda, Pace
+from ._agenda import Agenda
 from ._downloads import Downloads, Naming
 from ._flight import Flight
 from ._job import Job, outcome_of
 from ._journal import Journal
-from ._memory import Earlier, Memory, Wish
+from ._memory import Earlier, Memory
 from ._observer import Observer, Traffic
+from ._pace import Pace
 from ._poller import Poller
 from ._protocol import CURRENCIES, Quote
+from ._records import Wish
 from ._recovery import Recovery
 from ._request import Request
 from ._statistics import RunTime, Statistics, mean_and_p99
 from ._submissions import Submissions
 from ._transport import Transport
-from ._types import Account, Output, Result, Snapshot, TaskId, Upload
+from ._types import Account, OnExit, Output, Result, Snapshot, TaskId, Upload
 from ._uploads import Uploads
 from .errors import JournalError, NoAnswer, RHError, SessionError
 from .events import Changed, Settled
@@ -44,13 +46,10 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-OnExit = Literal["detach", "cancel", "drain"]
-"""What becomes of jobs in flight when a session is left: they go on remotely, are stopped, or are waited for."""
-
 _CANCEL_PATIENCE = 60.0  # seconds
 
 
-@define(eq=False, kw_only=True)
+@define(eq=False, kw_only=True, repr=False)
 class Services:
     """The rooms of one open session."""
 
@@ -420,6 +419,11 @@ class Services:
 
     async def _fresh(self, task_id: TaskId) -> tuple[Output, ...]:
         return (await self.look(task_id)).outputs
+
+
+def journal_at(path: Path, site: str) -> Journal:
+    """One site's journal, on the wall's clock."""
+    return Journal(path=path, site=site, wall=wall)
 
 
 def wall() -> datetime:

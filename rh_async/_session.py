@@ -11,31 +11,29 @@ from decimal import Decimal, InvalidOperation
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from attrs import evolve
 
-from ._agenda import Pace
 from ._codes import GLOBAL_SITE
 from ._job import Job
-from ._journal import Journal
 from ._map import Feed, Outcomes, Requests
-from ._memory import Wish
 from ._observer import Observer
+from ._pace import Pace
 from ._protocol import decode_delivery
-from ._records import Record
-from ._recovery import Resumed
+from ._records import Record, Wish
 from ._request import Media, Request
-from ._services import OnExit, Services, wall
+from ._resumed import Resumed
 from ._statistics import Statistics
 from ._transport import SSL, Retry, Timeouts, TraceConfig, Transport
-from ._types import Account, Result, Snapshot, TaskId, Upload
+from ._types import Account, OnExit, Result, Snapshot, TaskId, Upload
 from .errors import ConfigurationError, RequestRefused, SessionError
 from .events import Event, Waiting
 
 if TYPE_CHECKING:
     from ._batch import Batch, Names, Plan, Price  # loaded only by a session that runs one
+    from ._services import Services
 
 _API_SUFFIX = "/openapi/v2"  # the vendor's own plug-in writes it into its address (contract 1.4)
 
@@ -97,24 +95,26 @@ class Session:
             trace_configs=trace_configs,
             on_pause=lambda seconds: tell(Waiting(reason="rate", seconds=seconds)),
         )
-        self._new_services = partial(
-            Services,
+        self._furnish = partial(
+            _furnished,
             transport=self._transport,
             pace=pace or Pace(),
             in_flight=None if in_flight == "auto" else in_flight,
             tell=tell,
             on_exit=on_exit,
-            journal=None if journal is None else Journal(path=Path(journal), site=self._transport.base_url, wall=wall),
+            journal=None if journal is None else Path(journal),
         )
+        self._entered = False
         self._services: Services | None = None
 
     def __repr__(self) -> str:
         return f"<Session {self._transport.base_url}>"
 
     async def __aenter__(self) -> Self:
-        if self._services is not None:
+        if self._entered:
             raise SessionError("a session is entered once; make another")
-        self._services = self._new_services()
+        self._entered = True
+        self._services = await asyncio.to_thread(self._furnish)
         await self._services.open()
         return self
 
@@ -378,6 +378,14 @@ class Session:
             raise SessionError("the session is not open: use it inside 'async with'")
         self._services.check(asking=asking)
         return self._services
+
+
+def _furnished(*, transport: Transport, journal: Path | None, **settings: Any) -> Services:
+    """What runs while the session is open: a third of the package, loaded when the first one is, off the event loop."""
+    from ._services import Services, journal_at  # noqa: PLC0415
+
+    book = None if journal is None else journal_at(journal, transport.base_url)
+    return Services(transport=transport, journal=book, **settings)
 
 
 def _folder(given: str | os.PathLike[str] | None) -> Path | None:

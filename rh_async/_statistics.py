@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
-from ._run_times import RunTimes
+if TYPE_CHECKING:
+    from ._run_times import RunTimes
 
 
 @frozen(kw_only=True)

@@ -20,9 +20,10 @@ from attrs import define, field
 
 from ._admission import Admission
 from ._job import Job
-from ._memory import Memory, Wish
+from ._memory import Memory
 from ._poller import Poller
 from ._protocol import decode_submit, encode_submit, submit_unknown
+from ._records import Wish
 from ._request import Request
 from ._transport import Transport
 from ._types import Snapshot, TaskId, Upload
@@ -51,7 +52,7 @@ _ADOPTION_WAITS = (0.0, 5.0, 15.0)
 """A refusal that carries a task id is asked about at 0, 5 and 20 s before it is believed (contract 12.13)."""
 
 
-@define(eq=False, kw_only=True)
+@define(eq=False, kw_only=True, repr=False)
 class Submissions:
     """Jobs on their way to the server.
 

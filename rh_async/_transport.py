@@ -67,7 +67,7 @@ class Retry:
         return rng.uniform(0.5, 1.0) * min(self.ceiling, self.first * 2.0 ** min(failures - 1, 32))
 
 
-@define(eq=False, kw_only=True)
+@define(eq=False, kw_only=True, repr=False)
 class Transport:
     """One session's wires.
 

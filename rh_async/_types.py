@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import NewType
+from typing import Literal, NewType
 
 from attrs import field, frozen
 
@@ -20,6 +20,10 @@ CANCELLED = frozenset({"CANCEL", "CANCELLED", "CANCELED"})
 IN_FLIGHT = frozenset({"CREATE", "PENDING", "QUEUED", "RUNNING"})
 QUEUED = IN_FLIGHT - {"RUNNING"}  # accepted, and not yet begun
 SETTLED = SUCCEEDED | FAILED | CANCELLED
+
+
+OnExit = Literal["detach", "cancel", "drain"]
+"""What becomes of jobs in flight when a session is left: they go on remotely, are stopped, or are waited for."""
 
 
 @frozen(kw_only=True)

@@ -80,7 +80,7 @@ class _Stored:
     kept: bool = False  #: whether an earlier session brought it up
 
 
-@define(eq=False, kw_only=True)
+@define(eq=False, kw_only=True, repr=False)
 class Uploads:
     """The upload helper of one session.
 

@@ -10,8 +10,9 @@ from anyio.abc import TaskGroup
 
 from rh_async._downloads import Naming
 from rh_async._job import Job
-from rh_async._memory import Earlier, Wish
+from rh_async._memory import Earlier
 from rh_async._observer import Traffic
+from rh_async._records import Wish
 from rh_async._request import Request
 from rh_async._statistics import Statistics
 from rh_async._types import Result

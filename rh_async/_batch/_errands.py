@@ -14,8 +14,8 @@ import anyio
 from attrs import define, evolve, field
 
 from rh_async._job import Job
-from rh_async._memory import Earlier, Wish
-from rh_async._records import FREE, State
+from rh_async._memory import Earlier
+from rh_async._records import FREE, State, Wish
 from rh_async._types import Result
 from rh_async.errors import (
     BudgetReached,

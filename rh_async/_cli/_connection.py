@@ -13,8 +13,8 @@ from attrs import field, frozen
 from cyclopts import Parameter
 
 from rh_async import CHINA_SITE, GLOBAL_SITE, ConfigurationError, Retry, Session, Timeouts
-from rh_async._services import OnExit
 from rh_async._session import _base_url
+from rh_async._types import OnExit
 from rh_async.events import Event
 
 from ._exits import Misuse

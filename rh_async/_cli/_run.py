@@ -16,7 +16,7 @@ from rich.console import Console
 
 from rh_async import Request, Result, RHError, State
 from rh_async._records import derived_key
-from rh_async._services import OnExit
+from rh_async._types import OnExit
 from rh_async.motion import Orientation
 
 from ._book import Keeping

@@ -96,10 +96,10 @@ async def test_what_earlier_runs_bought_counts_before_anything_is_bought_in_anot
     turned = evolve(plan, entries=tuple(Random(3).sample(plan.entries, 9)))
     async with Emulator(seed=1) as server:
         await run(server, tmp_path, plan, budget=5)
-        before = server.ledger.money
+        bought = len(server.ledger.tasks)
         outcomes = await run(server, tmp_path, turned, budget=5)
-        assert server.ledger.money == before
-        assert states(outcomes)["kept"] == len(server.ledger.tasks)
+        assert 0 < server.ledger.money <= 5  # a cheaper job may still fit where a dearer one did not
+        assert states(outcomes)["kept"] == bought
 
 
 async def test_a_submit_of_unknown_fate_counts_as_spent(stock: Path, tmp_path: Path) -> None:
