@@ -139,8 +139,9 @@ class Memory:
             self.end(job, record)
             return True
         if record.state is State.SUBMITTED and not journal.owner.alive(record.owner):
-            await self.attach(job, record)
-            return True
+            with suppress(JournalError):  # somebody was faster, and is followed; a broken journal says so once more
+                await self.attach(job, record)
+                return True
         return False
 
     async def attach(self, job: Job, record: Record) -> None:

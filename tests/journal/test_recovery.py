@@ -424,3 +424,18 @@ async def test_what_an_earlier_session_left_running_takes_its_places(server: Emu
     assert all(outcome.result for outcome in outcomes)
     assert len(server.ledger.tasks) == 8
     assert server.ledger.peak_unsettled() == 3
+
+
+async def test_resumed_and_started_at_once_a_key_is_bought_once_and_both_have_its_result(
+    server: Emulator, book: Path
+) -> None:
+    wishes = [ModelRequest("own/model", {"seed": n}) for n in range(6)]
+    async with Session(server.api_key, base_url=server.url, journal=book) as session:
+        for n, wish in enumerate(wishes):
+            await session.submit(wish, key=f"k{n}")
+    async with Session(server.api_key, base_url=server.url, journal=book) as session:
+        started = [session.start(wish, key=f"k{n}") for n, wish in enumerate(wishes)]
+        resumed = await session.resume()
+        results = [await job for job in (*started, *resumed.jobs)]
+    assert len(server.ledger.tasks) == 6
+    assert {result.task_id for result in results} == {task.task_id for task in server.ledger.tasks}
