@@ -75,9 +75,11 @@ async def test_a_budget_is_never_passed_and_a_larger_one_continues(stock: Path, 
         assert set(states(outcomes)) == {"saved", "withheld"}
         assert {outcome.cause for outcome in outcomes} == {None}
         bought = len(server.ledger.tasks)
-        again = await run(server, tmp_path, plan, budget=5)
-        assert states(again) == {"kept": bought, "withheld": 9 - bought}
-        assert len(server.ledger.submissions) == bought
+        again = states(await run(server, tmp_path, plan, budget=5))
+        assert again["kept"] == bought
+        assert server.ledger.money <= 5  # a cheaper job may still fit where a dearer one did not
+        bought = len(server.ledger.tasks)
+        assert len(server.ledger.submissions) == bought == again["kept"] + again.get("saved", 0)
         assert states(await run(server, tmp_path, plan, budget=100)) == {"kept": bought, "saved": 9 - bought}
         assert server.ledger.money == whole(plan)
 
