@@ -263,12 +263,11 @@ class Agenda:
 
         :param total: of its unsettled tasks; None if they cannot be had.
         """
+        if total is None:
+            self.uncounted(now=now, for_now=False)
+            return
         undisturbed = self._counting == self._changes and not self._submitting
         self._counting = None
-        if total is None:
-            self.hints.refused(now=now)
-            self._replan(now)
-            return
         # Unless they lost all trust while they were on their way: then they are left alone for longer.
         self.hints.due = max(self.hints.due, now + self._best_period(now))
         if undisturbed:

@@ -910,6 +910,13 @@ class Timetable(RuleBasedStateMachine):
         self.agenda.counted(max(0, len(self.watched) - gone), now=self.now)
         self._the_counts_rest()
 
+    @precondition(lambda self: self.counting)
+    @rule(for_now=st.booleans())
+    def not_counted(self, for_now: bool) -> None:
+        self.counting = False
+        self.agenda.uncounted(now=self.now, for_now=for_now)
+        self._the_counts_rest()
+
     def _the_counts_rest(self) -> None:
         """For a while, or they would take the budget that the jobs need."""
         assert self.agenda.hints.due > self.now
