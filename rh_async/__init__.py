@@ -10,7 +10,8 @@ The front door: names only. Behind it the floors, each looking down and never up
     _memory · _account                                               bought once; what the account says, cancelling
     _uploads · _downloads · _poller · _resumed                       services; what coming back brings
     _transport · _job · _journal                                     the only wires to the outside
-    _protocol · _file_body · _owners                                 what to send, what an answer means; who is alive
+    _outside                                                         links of the outside world
+    _protocol · _file_body · _owners · _network_errors               what to send, what an answer means; who is alive
     _files · _flight · _observer                                     opening files, sharing work, telling the caller
     _agenda · _statistics                                            whom to ask, and when; how it stands
     _hints · _run_times                                              what the counts and the past tell of an end

@@ -1,16 +1,15 @@
 """Carries calls out and answers back: the only room that speaks HTTP.
 
-It owns three pools (API, submits, the outside world), the shared pause after rate limits, the waits between attempts,
-and the translation of the network's errors into *never arrived* and *no answer*. The API key goes to the API host only.
+It owns three pools (API, submits, and in `_outside` the outside world), the shared pause after rate limits, and the
+waits between attempts. The API key goes to the API host only.
 """
 
 from __future__ import annotations
 
 import random
 import ssl as tls
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from types import SimpleNamespace
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
 import aiohttp
@@ -21,6 +20,8 @@ from attrs.validators import ge, gt
 
 from . import errors
 from ._file_body import FileBody, multipart
+from ._network_errors import Sent, sent_trace, translated
+from ._outside import Download, Outside
 from ._wire import Answer, Call
 
 T = TypeVar("T")
@@ -89,7 +90,7 @@ class Transport:
     _brief: aiohttp.ClientTimeout = field(init=False, repr=False)
     _api: aiohttp.ClientSession = field(init=False, repr=False)
     _submits: aiohttp.ClientSession = field(init=False, repr=False)
-    _outside: aiohttp.ClientSession = field(init=False, repr=False)
+    _outside: Outside = field(init=False, repr=False)
     _quiet_until: float = field(default=float("-inf"), init=False, repr=False)
     _next_turn: float = field(default=float("-inf"), init=False, repr=False)
     _gap: float = field(default=0.0, init=False, repr=False)
@@ -104,8 +105,15 @@ class Transport:
         # A POST on a kept-alive connection that the server has just closed would fail after its headers left: a false
         # SubmitUnknown. A handshake per paid job is cheap.
         self._submits = self._pool(key, force_close=True, watched=True)
-        # Compressed, a file's length would say nothing of the bytes that come.
-        self._outside = self._pool({hdrs.ACCEPT_ENCODING: "identity"})
+        self._outside = Outside(
+            connect=connect,
+            stall=self.timeouts.stall,
+            ssl=self.ssl,
+            proxy=self.proxy,
+            trust_env=self.trust_env,
+            trace_configs=self.trace_configs,
+        )
+        self._outside.open()
 
     async def close(self) -> None:
         """Close the pools."""
@@ -162,24 +170,12 @@ class Transport:
         """Wait as long as `Retry` says after so many failures in a row."""
         await anyio.sleep(self.retry.wait(failures, self.rng))
 
-    @asynccontextmanager
-    async def fetch(self, url: str) -> AsyncIterator[Download]:
-        """Open a link of the outside world, without the key.
+    def fetch(self, url: str) -> AbstractAsyncContextManager[Download]:
+        """Open a link of the outside world, without the key; a rate limit of the API does not concern it.
 
         :raises TransportError: it could not be reached.
         """
-        await self._quiet()
-        with _translated("download", lambda: False):
-            response = await self._outside.get(url, timeout=self._patient(self.timeouts.stall))
-        try:
-            yield Download(
-                status=response.status,
-                length=None if hdrs.CONTENT_ENCODING in response.headers else response.content_length,
-                content_type=response.content_type,
-                response=response,
-            )
-        finally:
-            response.close()
+        return self._outside.fetch(url)
 
     # --- one exchange ------------------------------------------------------------------------------------------------
 
@@ -194,8 +190,8 @@ class Transport:
 
     async def _once(self, call: Call, file: FileBody | None, on_sent: Callable[[], None]) -> Answer:
         pool = self._api if call.repeatable else self._submits
-        trace = _Sent(on_sent)
-        with _translated(call.route.value, (lambda: trace.sent) if pool is self._submits else None):
+        trace = Sent(on_sent)
+        with translated(call.route.value, (lambda: trace.sent) if pool is self._submits else None):
             async with pool.request(
                 call.method,
                 self.base_url + call.path,
@@ -228,7 +224,7 @@ class Transport:
             cookie_jar=aiohttp.DummyCookieJar(),
             proxy=self.proxy,
             trust_env=self.trust_env,
-            trace_configs=[_sent_trace(), *self.trace_configs] if watched else list(self.trace_configs),
+            trace_configs=[sent_trace(), *self.trace_configs] if watched else list(self.trace_configs),
         )
 
     # --- the shared pause --------------------------------------------------------------------------------------------
@@ -249,27 +245,6 @@ class Transport:
                 return
 
 
-@frozen(kw_only=True)
-class Download:
-    """An answer of the outside world, to be read chunk by chunk.
-
-    :param length: bytes to come, None if the server does not say.
-    """
-
-    status: int
-    length: int | None
-    content_type: str
-    _response: aiohttp.ClientResponse = field(repr=False)
-
-    async def read(self) -> bytes:
-        """The next bytes, whatever their number; none at the end.
-
-        :raises NoAnswer: the connection broke or stalled before the end.
-        """
-        with _translated("download", lambda: True):
-            return await self._response.content.readany()
-
-
 async def _whole(response: aiohttp.ClientResponse) -> Answer:
     body = await response.content.readany()
     while not response.content.at_eof() and len(body) < _LARGEST_ANSWER:
@@ -284,56 +259,3 @@ def _seconds(header: str | None) -> float | None:
     if header is None or not header.isascii() or not header.isdigit():
         return None
     return min(float(header), _LONGEST_PAUSE)
-
-
-_UNCONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, ValueError)
-
-
-@define
-class _Sent:
-    """Whether a request's headers left: the one proof that it may have arrived, which no exception class gives."""
-
-    tell: Callable[[], None]
-    sent: bool = False
-
-
-def _sent_trace() -> TraceConfig:
-    async def note(_: object, context: SimpleNamespace, __: object) -> None:
-        if isinstance(sent := context.trace_request_ctx, _Sent):
-            sent.sent = True
-            sent.tell()
-
-    trace = TraceConfig()
-    trace.on_request_headers_sent.append(note)
-    return trace
-
-
-@contextmanager
-def _translated(phase: str, sent: Callable[[], bool] | None = None) -> Iterator[None]:
-    """Name what went wrong.
-
-    :param sent: proves whether the headers left; None for what costs nothing, where a guess from the error will do.
-    """
-    try:
-        yield
-    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-        # ValueError: what aiohttp and the resolver raise over addresses and headers that nobody could use.
-        left = not isinstance(error, _UNCONNECTED) if sent is None else sent()
-        raise _translate(error, phase, left) from error
-
-
-def _translate(error: Exception, phase: str, sent: bool) -> errors.TransportError:
-    words = _words(error)
-    if sent:
-        return errors.NoAnswer(f"{phase}: no whole answer came back ({words})", phase=phase)
-    # Neither a certificate nor a malformed address gets better by itself.
-    hopeless = isinstance(error, aiohttp.ClientSSLError | ValueError)
-    return errors.NeverArrived(f"{phase}: the server was not reached ({words})", phase=phase, retryable=not hopeless)
-
-
-def _words(error: Exception) -> str:
-    """What went wrong, without what an exception's own text may hold: a proxy's address holds its password."""
-    if isinstance(error, aiohttp.ClientResponseError):
-        return f"{type(error).__name__}: HTTP {error.status} {error.message}"
-    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    return f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
