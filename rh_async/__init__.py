@@ -18,6 +18,7 @@ The front door: names only. Behind it the floors, each looking down and never up
     _records · _codes · _admission · _hunt · _pace · motion          pure: no I/O, no clock
     · _sniff · _duration
     _wire · _request · events                                        shapes
+    _reasons                                                         why a job failed, out of two loose fields
     errors on _types                                                 nouns
     emulator                                                         stands apart, knows nothing of the rest
 """

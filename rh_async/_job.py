@@ -39,6 +39,7 @@ class Job:
     :ivar snapshot: the last answer that brought news; None before the first.
     :ivar submitted_utc: when the server accepted it, as far as known.
     :ivar driving: seconds of its driving video, as far as known.
+    :ivar flaw: what the server found wrong with the workflow when it accepted the job; "" where it found nothing.
     """
 
     request: Request | None
@@ -47,6 +48,7 @@ class Job:
     snapshot: Snapshot | None = None
     submitted_utc: datetime | None = None
     driving: float | None = None
+    flaw: str = ""
     _desk: Desk | None = None
     _outcome: Result | RHError | None = field(default=None, init=False)
     _news: anyio.Event | None = field(default=None, init=False)  # made at the first wait: it costs 900 bytes
@@ -138,6 +140,7 @@ class Job:
         if self.snapshot is not None and _news_of(self.snapshot) == _news_of(snapshot):
             return False
         self.snapshot, self.task_id = snapshot, snapshot.task_id
+        self.flaw = self.flaw or snapshot.flaw
         self._tell()
         return True
 
@@ -214,6 +217,20 @@ def outcome_of(job: Job, snapshot: Snapshot, *, noticed_utc: datetime) -> Result
         return JobCancelled("the job was cancelled", task_id=snapshot.task_id, snapshot=snapshot)
     if snapshot.succeeded:
         return JobFailed("the job succeeded without results", task_id=snapshot.task_id, snapshot=snapshot)
-    words = f"the job failed with code {snapshot.code or 'none'}: {snapshot.message or 'no message'}"
-    advice = advice_for(snapshot.code)
-    return JobFailed(words, task_id=snapshot.task_id, snapshot=snapshot, code=snapshot.code, advice=advice)
+    return _failure(job, snapshot)
+
+
+def _failure(job: Job, snapshot: Snapshot) -> JobFailed:
+    """What a job that failed raises: the code, the message, and the reason where that says more."""
+    said = dict.fromkeys(filter(None, [snapshot.message, snapshot.reason]))
+    failure = JobFailed(
+        f"the job failed with code {snapshot.code or 'none'}: {': '.join(said) or 'no message'}",
+        task_id=snapshot.task_id,
+        snapshot=snapshot,
+        reason=snapshot.reason,
+        code=snapshot.code,
+        advice=advice_for(snapshot.code),
+    )
+    if flaw := job.flaw or snapshot.flaw:
+        failure.add_note(f"When the server accepted the job, it said of the workflow: {flaw}")
+    return failure

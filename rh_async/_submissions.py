@@ -40,7 +40,7 @@ from .errors import (
     SubmitUnknown,
     UnreadableAnswer,
 )
-from .events import Event, Submitted, Waiting
+from .events import Event, Flawed, Submitted, Waiting
 
 log = logging.getLogger(__name__)
 
@@ -334,7 +334,14 @@ class Submissions:
         if self._chains[job].cancel_called:
             log.warning("rh_async.given_up %s goes on", snapshot.task_id, extra={"task_ids": [snapshot.task_id]})
         self.tell(Submitted(task_id=snapshot.task_id, endpoint=request.endpoint))
+        self._tell_flaw(snapshot.task_id, snapshot.flaw)
         await self.accepted(job, snapshot)
+
+    def _tell_flaw(self, task_id: TaskId, flaw: str) -> None:
+        """Say what the server found wrong with a workflow it accepted: the task is there and paid, so it is watched."""
+        if flaw:
+            log.warning("rh_async.flawed %s: %s", task_id, flaw, extra={"task_ids": [task_id]})
+            self.tell(Flawed(task_id=task_id, flaw=flaw))
 
     # --- places ------------------------------------------------------------------------------------------------------
 

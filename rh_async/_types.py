@@ -64,6 +64,8 @@ class Snapshot:
 
     :param status: the server's word, whatever it is; "" when it sent none.
     :param code: the error code beside it, "" when there is none.
+    :param reason: why the job failed, in the server's words: ``node: what happened`` for a workflow; "" where unsaid.
+    :param flaw: what the server found wrong with the workflow when it accepted the job; "" where it found nothing.
     :param raw: the bytes the server sent, once the job has settled.
     """
 
@@ -71,6 +73,8 @@ class Snapshot:
     status: str
     code: str = ""
     message: str = ""
+    reason: str = ""
+    flaw: str = ""
     outputs: tuple[Output, ...] = ()
     usage: Usage = Usage()
     raw: bytes = field(default=b"", repr=False)

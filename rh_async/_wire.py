@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import field, fields, frozen
 
+from ._reasons import flaw_of, reason_of
 from ._types import SETTLED, Output, Snapshot, TaskId, Usage
 
 if TYPE_CHECKING:
@@ -93,7 +94,11 @@ class _Usage:
 @frozen(kw_only=True)
 class Wire:
     """Either shape: v2 is flat, with ``status`` and ``errorCode``; the others wrap ``data`` beside ``code`` and ``msg``
-    or ``message`` (contract 0.1, 5.1). A refusal on a v2 path may come in both."""
+    or ``message`` (contract 0.1, 5.1). A refusal on a v2 path may come in both.
+
+    :param failed_reason: why the job failed, as it was sent: an object, or text (addendum A7).
+    :param prompt_tips: what the server found in the workflow, as it was sent: JSON text (contract 3.1).
+    """
 
     task_id: str = ""
     status: str = ""
@@ -101,6 +106,8 @@ class Wire:
     error_message: str = ""
     results: list[_Result] = field(factory=list)
     usage: _Usage = _Usage()
+    failed_reason: Any = None
+    prompt_tips: Any = None
     code: str = ""
     msg: str = ""
     message: str = ""
@@ -121,7 +128,9 @@ class Wire:
             task_id=task_id,
             status=status,
             code=self.refusal,
-            message=self.words,
+            message=self.words if self.refusal else self.error_message,  # an envelope says "success"
+            reason=reason_of(self.failed_reason),
+            flaw=flaw_of(self.prompt_tips),
             outputs=tuple(output for output in found if output.url or output.text),
             usage=self.usage.as_usage(currency),
             raw=raw if status in SETTLED else b"",
@@ -139,7 +148,21 @@ def json_object(body: bytes) -> dict[str, Any] | None:
 
 def structured(body: dict[str, Any] | None) -> Wire:
     """The object as `Wire`; what is missing or of a wrong type is absent there."""
-    return _wire_converter().structure(body or {}, Wire)
+    return _wire_converter().structure(_flattened(body or {}), Wire)
+
+
+def _flattened(body: dict[str, Any]) -> dict[str, Any]:
+    """Put what an envelope says of a task beside its code, where a flat answer has it (contract 6).
+
+    A task whose id stands in ``data`` is as paid as any other: its submit must not count as unknown.
+    """
+    data = body.get("data")
+    if not isinstance(data, dict):
+        return body
+    found = {name: data[name] for name in _OF_A_TASK if name in data and body.get(name) in _UNSAID}
+    if "taskStatus" in data and body.get("status") in _UNSAID:  # the envelope's own word for it
+        found.setdefault("status", data["taskStatus"])
+    return body | found
 
 
 def text(value: object, _: object = None) -> str:
@@ -201,3 +224,5 @@ def _wire_converter() -> Converter:
 _ABSURD = 10**30
 """No documented number comes near."""
 _FINE = frozenset({"", "0", "200"})
+_OF_A_TASK = ("taskId", "status", "results", "usage", "failedReason", "promptTips")
+_UNSAID: tuple[object, ...] = (None, "", [], {})

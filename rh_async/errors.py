@@ -259,6 +259,7 @@ class JobError(RHError):
     """The job was accepted and did not end well.
 
     :ivar snapshot: the last answer about it, if there was one.
+    :ivar reason: why it failed, in the server's words: ``node: what happened`` for a workflow; "" where unsaid.
     """
 
     def __init__(
@@ -267,6 +268,7 @@ class JobError(RHError):
         *,
         task_id: TaskId | None = None,
         snapshot: Snapshot | None = None,
+        reason: str = "",
         code: str = "",
         phase: str = "query",
         maybe_billed: bool | None = None,
@@ -274,6 +276,7 @@ class JobError(RHError):
     ) -> None:
         super().__init__(message, phase=phase, code=code, task_id=task_id, maybe_billed=maybe_billed, advice=advice)
         self.snapshot = snapshot
+        self.reason = reason
 
 
 class JobFailed(JobError):

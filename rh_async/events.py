@@ -40,6 +40,17 @@ class Submitted:
 
 
 @frozen(kw_only=True)
+class Flawed:
+    """The server accepted a job, and found something wrong with its workflow: it is paid, and will probably fail.
+
+    :param flaw: what it found.
+    """
+
+    task_id: TaskId
+    flaw: str
+
+
+@frozen(kw_only=True)
 class Changed:
     """A job's status changed."""
 
@@ -88,4 +99,4 @@ class Waiting:
     seconds: float
 
 
-Event = Uploading | Uploaded | Submitted | Changed | Settled | Downloading | Saved | Waiting
+Event = Uploading | Uploaded | Submitted | Flawed | Changed | Settled | Downloading | Saved | Waiting

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from rh_async import JobError, Result, RHError, SessionError, State, SubmitUnknown, TaskId
-from rh_async.events import Changed, Event, Saved, Settled, Submitted
+from rh_async.events import Changed, Event, Flawed, Saved, Settled, Submitted
 
 from ._book import Book
 from ._connection import Connection
@@ -66,6 +66,8 @@ class Diary:
                 self._submitted = event
                 self.tally.upload.wanted = self.tally.upload.done  # the rest had gone up before
                 self._say_accepted(event)
+            case Flawed():
+                self._say(f"task {event.task_id} will probably fail; the server says of its workflow: {event.flaw}")
             case Changed():
                 self.hush.rest()
                 self._say(f"task {event.snapshot.task_id} is {event.snapshot.status}")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 
 from attrs import define, field
 
-from rh_async.events import Changed, Downloading, Event, Saved, Settled, Submitted, Uploaded, Uploading, Waiting
+from rh_async.events import Changed, Downloading, Event, Flawed, Saved, Settled, Submitted, Uploaded, Uploading, Waiting
 
 
 @define(kw_only=True, eq=False)
@@ -97,6 +97,7 @@ class Tally:
             Uploading: lambda event: self.upload.moved(event.path, event.bytes, self.clock()),
             Uploaded: lambda event: self.upload.passed(self.clock(), event.path),
             Submitted: self._submitted,
+            Flawed: lambda _: self.running.touch(self.clock()),
             Changed: lambda _: self.running.touch(self.clock()),
             Settled: self._settled,
             Downloading: lambda event: self.download.moved(event.task_id, event.bytes, self.clock()),

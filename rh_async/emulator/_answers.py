@@ -119,6 +119,7 @@ def flat(
     message: str = "",
     results: list[Json] | None = None,
     usage: Json | None = None,
+    reason: Any = None,
 ) -> Json:
     """Answer a query, or refuse anything, in the flat v2 shape (contract 3.2, 4.1)."""
     return {
@@ -129,7 +130,7 @@ def flat(
         "results": results,
         "clientId": "",
         "promptTips": "",
-        "failedReason": {},
+        "failedReason": {} if reason is None else reason,
         "usage": usage,
         "parentTaskId": None,
         "taskUsageList": None,

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
 from attrs import define
 
 from rh_async.emulator._answers import MESSAGES, Json, usage
 from rh_async.emulator._faults import Fault
 
-_FAILURES = frozenset({"failed", "moderation", "real_person"})
+_FAILURES = frozenset({"failed", "node_errors", "moderation", "real_person"})
 _MODERATED = "Content verification failed, 改提示词或图片"
 
 
@@ -17,6 +22,8 @@ class Fate:
 
     :param ends: the status it settles with.
     :param usage: what a failed one says it consumed.
+    :param reason: what a failed one says in ``failedReason``.
+    :param tips: what the answer to its submit says in ``promptTips``; "" for what is usual.
     :param word: the status that the next ``odd_answers`` say.
     :param bare_answers: how many that say SUCCESS have no results.
     :param at_once: whether it settles when it is created.
@@ -28,6 +35,8 @@ class Fate:
     code: str = ""
     message: str = ""
     usage: Json | None = None
+    reason: Any = None
+    tips: str = ""
     word: str = ""
     odd_answers: int = 0
     bare_answers: int = 0
@@ -56,4 +65,48 @@ def _failure(fault: Fault) -> Fate:
     moderated = fault.kind == "moderation"
     code = fault.code or ""
     message = fault.message or (_MODERATED if moderated else MESSAGES.get(code, ""))
-    return Fate(ends="FAILED", code=code, message=message, usage=usage(None, coins=None) if moderated else None)
+    bad_workflow = fault.kind == "node_errors"
+    return Fate(
+        ends="FAILED",
+        code=code,
+        message=message,
+        usage=usage(None, coins=None) if moderated else None,
+        reason=fault.reason or (dict(_NODE_FAILED) if bad_workflow else None),
+        tips=_NODE_ERRORS if bad_workflow else "",
+    )
+
+
+# Addendum A7: inner lists are JSON text.
+_NODE_FAILED: Mapping[str, str] = MappingProxyType(
+    {
+        "node_id": "299",
+        "node_name": "LoadImage",
+        "exception_type": "FileNotFoundError",
+        "exception_message": "[Errno 2] No such file or directory: 'x.png'",
+        "traceback": json.dumps(['  File "/comfyui/execution.py", line 498, in execute\n']),
+        "current_inputs": json.dumps({"image": ["x.png"]}),
+        "current_outputs": json.dumps([]),
+    }
+)
+# Contract 3.1, in ComfyUI's words.
+_NODE_ERRORS = json.dumps(
+    {
+        "result": False,
+        "error": {
+            "type": "prompt_outputs_failed_validation",
+            "message": "Prompt outputs failed validation",
+            "details": "",
+            "extra_info": {},
+        },
+        "outputs_to_execute": [],
+        "node_errors": {
+            "299": {
+                "errors": [
+                    {"type": "value_not_in_list", "message": "Value not in list", "details": "image: 'x.png' not in []"}
+                ],
+                "dependent_outputs": ["4"],
+                "class_type": "LoadImage",
+            }
+        },
+    }
+)

@@ -32,6 +32,7 @@ Kind = Literal[
     "redirected",
     "unknown_status",
     "failed",
+    "node_errors",
     "moderation",
     "real_person",
     "success_without_results",
@@ -109,6 +110,9 @@ KINDS: Mapping[str, Trait] = MappingProxyType(
         "redirected": Trait(says="302 to another link, which works.", route="download", status=302),
         "unknown_status": _on_task("The next `answers` say a status `word` nobody listed.", word="REVIEWING"),
         "failed": _on_task("The task ends FAILED, with a `code`.", code="1015"),
+        "node_errors": _on_task(
+            "The submit is accepted, and its promptTips name node errors; the task ends FAILED.", code="1000"
+        ),
         "moderation": _on_task("The task ends FAILED by moderation.", code="1501"),
         "real_person": _on_task("The task ends FAILED over a real person.", code="1505"),
         "success_without_results": _on_task("The first `answers` that say SUCCESS have no results."),
@@ -155,6 +159,7 @@ class Fault:
     :param retry_after: the header of that name; None for none.
     :param size: in bytes.
     :param count: how many.
+    :param reason: what stands in ``failedReason``, as JSON; None for what is usual beside its code.
     """
 
     kind: Kind
@@ -173,6 +178,7 @@ class Fault:
     retry_after: float | str | None = field(default=None, kw_only=True)
     size: int = field(default=48 << 20, kw_only=True)
     count: int = field(default=1, kw_only=True)
+    reason: Any = field(default=None, kw_only=True, hash=False)  # what JSON can say need not be hashable
 
     @nth.validator
     @times.validator

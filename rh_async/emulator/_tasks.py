@@ -180,6 +180,8 @@ class TaskCalls:
     def _accepted(self, task: Task) -> Json:
         if task.status == "SUCCESS":
             return submitted(task.task_id, task.status) | {"results": self._results(task)}
+        if task.fate.tips:
+            return submitted(task.task_id, task.status, prompt_tips=task.fate.tips)
         if not task.model.comfy:
             return submitted(task.task_id, task.status)
         tips = json.dumps({"result": True, "error": None, "outputs_to_execute": ["4"], "node_errors": {}})
@@ -194,7 +196,14 @@ class TaskCalls:
             fate.odd_answers -= 1
             return flat(task.task_id, fate.word)
         if task.status == "FAILED":
-            return flat(task.task_id, task.status, code=fate.code, message=fate.message, usage=fate.usage)
+            return flat(
+                task.task_id,
+                task.status,
+                code=fate.code,
+                message=fate.message,
+                usage=fate.usage,
+                reason=fate.reason,
+            )
         if task.status != "SUCCESS":
             return flat(task.task_id, task.status)
         return flat(task.task_id, task.status, results=self._results(task), usage=usage(amount(task.charged)))

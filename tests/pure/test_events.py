@@ -9,13 +9,25 @@ import pytest
 from attrs import asdict, exceptions
 
 from rh_async import JobFailed, Snapshot, TaskId, Upload, events
-from rh_async.events import Changed, Downloading, Event, Saved, Settled, Submitted, Uploaded, Uploading, Waiting
+from rh_async.events import (
+    Changed,
+    Downloading,
+    Event,
+    Flawed,
+    Saved,
+    Settled,
+    Submitted,
+    Uploaded,
+    Uploading,
+    Waiting,
+)
 
 TASK = TaskId("2013508786110730241")
 ONE_OF_EACH: list[Event] = [
     Uploading(path=Path("hero.png"), bytes=1, total=2),
     Uploaded(path=Path("hero.png"), upload=Upload(file_name="openapi/a.png")),
     Submitted(task_id=TASK, endpoint="bytedance/dreamactor-v2"),
+    Flawed(task_id=TASK, flaw="node 6 (CLIPTextEncode): Value not in list"),
     Changed(snapshot=Snapshot(task_id=TASK, status="RUNNING")),
     Settled(task_id=None, error=JobFailed("no")),
     Downloading(task_id=TASK, bytes=1, total=None),

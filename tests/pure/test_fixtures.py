@@ -8,23 +8,14 @@ from tests.pure.test_protocol import READ, REQUEST_OF_QUERY
 
 # A route that comes to be spoken moves its files from here to the table of what is read or written.
 NOT_SPOKEN_YET = {
+    "upload_v1style_key_missing.json",
     "lora_upload_url.json",
     "v1_create_request.json",
-    "v1_create_success_queued.json",
-    "v1_create_success_running.json",
-    "v1_create_error_301.json",
-    "v1_create_error_416.json",
-    "v1_create_error_421.json",
-    "v1_create_error_803.json",
-    "v1_create_error_1520.json",
     "v1_status_running.json",
     "v1_outputs_success.json",
     "v1_outputs_running_804.json",
     "v1_outputs_queued_813.json",
-    "price_preview.json",
     "price_preview_error_1501.json",
-    "webhook_task_end_v1.json",
-    "webhook_task_end_v2_success.json",
     "webhook_detail.json",
     "webhook_detail_none.json",
 }
@@ -47,4 +38,4 @@ def test_the_index_names_every_fixture_and_nothing_else() -> None:
 def test_every_request_fixture_is_written_and_every_other_spoken_one_is_read() -> None:
     requests = {file for file in SPOKEN if INDEX[file]["kind"] == "request"}
     assert requests == {*WRITTEN, REQUEST_OF_QUERY}
-    assert {file for file in SPOKEN if INDEX[file]["kind"] == "response"} == set(READ)
+    assert {file for file in SPOKEN if INDEX[file]["kind"] != "request"} == set(READ)

@@ -32,9 +32,12 @@ from rh_async import (
 )
 from rh_async._protocol import (
     CURRENCIES,
+    Quote,
     Stored,
     decode_account,
     decode_cancel,
+    decode_delivery,
+    decode_price,
     decode_query,
     decode_queue_status,
     decode_submit,
@@ -53,6 +56,7 @@ from tests.pure.samples import answer, answer_of, value_of
 
 TASK = TaskId("2013508786110730241")
 OTHER = TaskId("2019324151986266999")
+COMFY = TaskId("1904737800233889793")
 
 
 @frozen(kw_only=True)
@@ -84,9 +88,11 @@ def meaning(decode: Callable[[], object]) -> object:
 
 # --- the fixtures -----------------------------------------------------------------------------------------------------
 
-COS = "https://rh-images-1252422369.cos.ap-beijing.myqcloud.com/0123456789abcdef0123456789abcdef/output"
+CN = "https://rh-images-1252422369.cos.ap-beijing.myqcloud.com"
+COS = f"{CN}/0123456789abcdef0123456789abcdef/output"
 STORE = "https://rh-images-switch-1252422369.cos.ap-guangzhou.myqcloud.com/input"
 SHA = "f16d05ec6b29248d2c61adb1e9263f78e4f7bace1b955014a2d17872cfe4064d"
+PIXEL = "c01aef53014548b229559cc463950d343da4469558a2f9c66b32669a7afeeebf"
 SIGNED = (
     "q-sign-algorithm=sha1&q-ak=REDACTED&q-sign-time=1780000000;1780086400&q-key-time=1780000000;1780086400"
     "&q-header-list=host&q-url-param-list=&q-signature=REDACTED"
@@ -96,6 +102,24 @@ REQUEST_OF_QUERY = "request_query.json"
 READ: dict[str, object] = {
     "submit_success_running.json": Snapshot(task_id=TASK, status="RUNNING"),
     "submit_success_queued.json": Snapshot(task_id=TaskId("2013508786110730242"), status="QUEUED"),
+    "submit_success_int_taskid.json": Snapshot(task_id=TASK, status="RUNNING"),
+    "submit_run_v2_accepted.json": Snapshot(task_id=TaskId("2060732799526334466"), status="RUNNING"),
+    "submit_prompttips_false.json": Snapshot(
+        task_id=TASK,
+        status="RUNNING",
+        flaw="Prompt outputs failed validation; node 299 (LoadImage): Value not in list: image: 'x.png' not in []",
+    ),
+    "v1_create_success_queued.json": Snapshot(task_id=TaskId("1910246754753896450"), status="QUEUED"),
+    "v1_create_success_running.json": Snapshot(task_id=COMFY, status="RUNNING"),
+    "v1_create_success_running_wss.json": Snapshot(task_id=COMFY, status="RUNNING"),
+    "v1_create_node_errors.json": Snapshot(
+        task_id=COMFY, status="QUEUED", flaw="node 6 (CLIPTextEncode): Value not in list"
+    ),
+    "v1_create_error_301.json": Refused(kind=InvalidRequest, code="301"),
+    "v1_create_error_416.json": Refused(kind=BalanceExhausted, code="416"),
+    "v1_create_error_421.json": Refused(kind=AtCapacity, code="421", retryable=True),
+    "v1_create_error_803.json": Refused(kind=InvalidRequest, code="803"),
+    "v1_create_error_1520.json": Refused(kind=AtCapacity, code="1520", retryable=True),
     "submit_error_1001_unknown_path.json": Refused(kind=InvalidRequest, code="1001"),
     "submit_error_1003_rate.json": Refused(kind=RateLimited, code="1003", retryable=True),
     "submit_error_1007_option.json": Refused(kind=InvalidRequest, code="1007"),
@@ -131,6 +155,38 @@ READ: dict[str, object] = {
     "query_failed_real_person_1505.json": Snapshot(
         task_id=TASK, status="FAILED", code="1505", message="Real person prohibited"
     ),
+    "query_short_running_official.json": Snapshot(task_id=TASK, status="RUNNING"),
+    "query_busy_1011.json": Snapshot(
+        task_id=TASK,
+        status="FAILED",
+        code="1011",
+        message="The model is currently busy, please retry later | 模型负载较高，请稍后重试",
+    ),
+    "query_1005_internal.json": Snapshot(
+        task_id=TASK,
+        status="FAILED",
+        code="1005",
+        message="Internal server error, please retry later | 系统内部错误，请重试",
+    ),
+    "query_schema_failedreason_string.json": Snapshot(task_id=TASK, status="FAILED", code="1000", reason="string"),
+    "query_outputurl_alias.json": Snapshot(
+        task_id=TASK, status="SUCCESS", outputs=(Output(url="https://example.test/a.mp4", type="video"),)
+    ),
+    "query_text_result.json": Snapshot(
+        task_id=TASK,
+        status="SUCCESS",
+        outputs=(Output(type="txt", text="a cat on a sofa"),),
+        usage=Usage(money=Decimal("0.02"), currency="CNY", coins=Decimal(0), seconds=Decimal(0)),
+    ),
+    "query_two_results_comfy.json": Snapshot(
+        task_id=TASK,
+        status="SUCCESS",
+        outputs=(
+            Output(url=f"{CN}/0/output/ComfyUI_00005_a_1.png", type="png", node_id="117"),
+            Output(url=f"{CN}/0/output/ComfyUI_00006_b_1.png", type="png", node_id="117"),
+        ),
+        usage=Usage(coins=Decimal(25), seconds=Decimal(121)),
+    ),
     "query_error_1004_not_found.json": Refused(
         kind=NotFound, code="1004", task_id="1999999999999999999", phase="query"
     ),
@@ -138,6 +194,11 @@ READ: dict[str, object] = {
     "upload_v2_success.json": Stored(file_name=f"openapi/{SHA}.png", url=f"{STORE}/openapi/{SHA}.png?{SIGNED}"),
     "upload_v2_success_video.json": Stored(file_name=f"openapi/{SHA}.mp4", url=f"{STORE}/openapi/{SHA}.mp4?{SIGNED}"),
     "upload_v2_error_bad_key.json": Refused(kind=AuthenticationFailed, code="401", phase="upload"),
+    "upload_code200_filename.json": Stored(file_name="openapi/image.png", url="https://example.com/image.png"),
+    "upload_live_1x1.json": Stored(
+        file_name=f"openapi/{PIXEL}.png", url=f"https://example.test/input/openapi/{PIXEL}.png"
+    ),
+    "upload_v1style_key_rejected.json": Refused(kind=AuthenticationFailed, code="-1", retryable=True, phase="upload"),
     # The legacy route's answer has no link, which no Standard Model field can do without.
     "upload_v1_success.json": Refused(kind=UnreadableAnswer, retryable=True, phase="upload"),
     "upload_v1_error_401.json": Refused(kind=AuthenticationFailed, code="-1", retryable=True, phase="upload"),
@@ -147,6 +208,9 @@ READ: dict[str, object] = {
     ),
     "account_status_bad_key_806.json": Refused(kind=AuthenticationFailed, code="806", phase="account"),
     "queue_status.json": Account(key_type="SHARED", limit=30, running=1, queued=2),
+    "price_preview.json": Quote(Decimal("4.8"), "CNY"),
+    "webhook_task_end_v1.json": TaskId("1904163390028185602"),
+    "webhook_task_end_v2_success.json": TaskId("2018819290219810999"),
     "v1_cancel_success.json": True,
     "v1_cancel_error_807.json": False,
 }
@@ -161,9 +225,12 @@ def read(file: str) -> object:
         "upload": lambda: decode_upload(found),
         "account": lambda: decode_account(found),
         "queue": lambda: decode_queue_status(found),
-        "v1": lambda: decode_cancel(found),
+        "price": lambda: decode_price(found),
+        "webhook": lambda: decode_delivery(found.body),
+        "v1_create": lambda: decode_submit(found),
+        "v1_cancel": lambda: decode_cancel(found),
     }
-    return meaning(decoders[file.split("_", 1)[0]])
+    return meaning(next(decode for name, decode in decoders.items() if file.startswith(f"{name}_")))
 
 
 @pytest.mark.parametrize("file", READ)

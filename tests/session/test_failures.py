@@ -1,0 +1,49 @@
+"""What a caller learns of a job that did not end well."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from rh_async import CharacterMotionTransfer, DreamActor, JobFailed, Session
+from rh_async.emulator import Emulator, Fault
+from rh_async.events import Event, Flawed, Submitted
+from tests.session.conftest import Media
+
+
+async def test_a_failed_workflow_names_the_node_and_its_exception(
+    server: Emulator, session: Session, media: Media
+) -> None:
+    why = {"node_name": "KSampler", "exception_message": "out of memory", "traceback": '["line 1"]'}
+    server.faults.add(Fault("failed", code="1000", reason=why))
+    with pytest.raises(JobFailed, match="code 1000: Unknown error: KSampler: out of memory") as caught:
+        await session.run(DreamActor(media.images[0], media.videos[0]))
+    assert caught.value.reason == "KSampler: out of memory"
+    assert caught.value.snapshot is not None
+    assert caught.value.snapshot.reason == "KSampler: out of memory"
+
+
+async def test_a_flawed_workflow_is_told_at_its_submit_watched_to_its_end_and_noted_on_its_error(
+    server: Emulator, media: Media, caplog: pytest.LogCaptureFixture
+) -> None:
+    events: list[Event] = []
+    server.faults.add(Fault("node_errors"))
+    async with Session(server.api_key, base_url=server.url, on_event=events.append) as session:
+        with caplog.at_level(logging.WARNING, "rh_async"):
+            job = await session.submit(CharacterMotionTransfer(media.images[0], media.videos[0]))
+            task_id = await job.accepted()
+        with pytest.raises(JobFailed) as caught:
+            await job
+    flaw = "Prompt outputs failed validation; node 299 (LoadImage): Value not in list: image: 'x.png' not in []"
+    accepted, told = events[[type(event) for event in events].index(Submitted) :][:2]
+    assert (accepted, told) == (
+        Submitted(task_id=task_id, endpoint="rhart-video/wan2.2/character-motion-transfer"),
+        Flawed(task_id=task_id, flaw=flaw),
+    )
+    assert [record.message for record in caplog.records] == [f"rh_async.flawed {task_id}: {flaw}"]
+    assert job.flaw == flaw
+    assert flaw in caught.value.__notes__[0]
+    assert "LoadImage: [Errno 2]" in caught.value.reason
+    assert [task.task_id for task in server.ledger.tasks] == [task_id]
+    assert len(server.ledger.submissions) == 1
