@@ -8,6 +8,7 @@ Point any client at ``server.url`` with ``server.api_key``, then read ``server.l
         assert server.ledger.money == Decimal("4.05")
 
 What goes wrong is scripted: ``server.faults.add(Fault("drop_after_accept", nth=3))``. :data:`KINDS` lists what can.
+``Emulator(rate_limit=20)`` refuses calls beyond twenty a second, and the ledger counts them.
 
 Time is the running loop's clock and every draw comes from the seed, so that a test under virtual time repeats itself.
 """
@@ -20,11 +21,13 @@ from rh_async.emulator._ledger import (
     LeakRecord,
     Ledger,
     QuestionRecord,
+    RefusedCallRecord,
     SubmissionRecord,
     TaskRecord,
     UploadRecord,
 )
 from rh_async.emulator._plan import FaultPlan
+from rh_async.emulator._rate_limit import RateLimit
 from rh_async.emulator._strangers import Strangers
 
 __all__ = [
@@ -38,6 +41,8 @@ __all__ = [
     "LeakRecord",
     "Ledger",
     "QuestionRecord",
+    "RateLimit",
+    "RefusedCallRecord",
     "RouteName",
     "Strangers",
     "SubmissionRecord",

@@ -17,6 +17,7 @@ from rh_async.emulator._ledger import Ledger
 from rh_async.emulator._links import Signer
 from rh_async.emulator._misbehave import Scene, misbehave
 from rh_async.emulator._plan import FaultPlan
+from rh_async.emulator._rate_limit import Throttle, rate_limit_of
 from rh_async.emulator._tasks import TaskCalls
 from rh_async.emulator._wire import ASKED, FAULT
 
@@ -37,6 +38,7 @@ class House:
     links: Signer
     ledger: Ledger
     door: Door
+    throttle: Throttle
     stopping: asyncio.Event
 
 
@@ -55,9 +57,8 @@ class Route:
         """Answer a request, honestly or as the script has it."""
         door, faults = self.house.door, self.house.faults
         door.enter(request)
-        fault = faults.strike(self.name)
         try:
-            response = await (self._honest(request) if fault is None else self._faulty(request, fault))
+            response = await self._answer(request)
         except ConnectionError:  # the caller has gone, before it had said everything or heard it
             response = web.Response(status=444)
         faults.answered(self.name)
@@ -66,6 +67,14 @@ class Route:
         elif isinstance(response, web.Response):  # and so leaves in one piece
             door.leave(request)
         return response
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        """A call that comes too fast is refused before anything looks at it; faults strike those let through."""
+        if self.name != "download" and not self.house.throttle.admits(self.name):
+            await _drained(request)
+            return self.house.throttle.refuse(self.refusal)
+        fault = self.house.faults.strike(self.name)
+        return await (self._honest(request) if fault is None else self._faulty(request, fault))
 
     async def _honest(self, request: web.Request) -> web.StreamResponse:
         """Answer; a refusal is an answer like any other, with HTTP 200 (contract 3.3)."""
@@ -91,9 +100,13 @@ class Route:
         if self.name == "submit":
             await self.house.tasks.spoil_submit(request, unread=unread)
         elif not unread:
-            async for _ in request.content.iter_any():
-                pass
+            await _drained(request)
         return None
+
+
+async def _drained(request: web.Request) -> None:
+    async for _ in request.content.iter_any():
+        pass
 
 
 def build_app(house: House) -> web.Application:
@@ -136,6 +149,15 @@ def _add_back_door(app: web.Application, house: House) -> None:
         house.faults.clear()
         return web.json_response({})
 
+    async def set_rate_limit(request: web.Request) -> web.Response:
+        try:
+            limit = rate_limit_of(await request.json())
+        except (TypeError, ValueError) as bad:
+            return web.json_response({"error": str(bad)}, status=400)
+        house.throttle.limit = limit
+        return web.json_response({"rate_limit": None if limit is None else limit.as_json()})
+
+    app.router.add_put("/_emulator/rate_limit", set_rate_limit)
     app.router.add_get("/_emulator/ledger", ledger)
     app.router.add_post("/_emulator/faults", add_faults)
     app.router.add_delete("/_emulator/faults", clear_faults)

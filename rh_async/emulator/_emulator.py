@@ -23,6 +23,7 @@ from rh_async.emulator._ledger import Ledger
 from rh_async.emulator._links import Signer
 from rh_async.emulator._models import Catalogue, RunTime
 from rh_async.emulator._plan import FaultPlan
+from rh_async.emulator._rate_limit import RateLimit, Throttle
 from rh_async.emulator._results import Results
 from rh_async.emulator._store import Store
 from rh_async.emulator._strangers import Crowd, Strangers
@@ -31,6 +32,10 @@ from rh_async.emulator._wire import Keyring
 
 _KEY_TYPES = ("SHARED", "NORMAL", "EXCLUSIVE", "FREE")
 _PATIENCE = 0.1  #: seconds that open connections get when the server stops
+
+
+def _as_rate_limit(given: float | RateLimit | None) -> RateLimit | None:
+    return given if given is None or isinstance(given, RateLimit) else RateLimit(per_second=given)
 
 
 def _draw_key(rng: Random) -> str:
@@ -53,6 +58,8 @@ class Emulator:
     :param scale: multiplies every run time; a demonstration takes a small one.
     :param queue: let submits beyond ``limit`` wait, as in a personal queue, instead of refusing them.
     :param strangers: tasks of another program on the account, which take places and are counted, nothing else.
+    :param rate_limit: how many calls of the API a second; more are refused, and the ledger counts them. None for any
+        number. A number means the documented refusal and one second's burst; `RateLimit` says more.
     :param balance: what is in the wallet; None for no end of money.
     :param keep_alive: seconds that an idle connection stays open.
     """
@@ -68,12 +75,14 @@ class Emulator:
     scale: float = 1.0
     queue: bool = False
     strangers: Strangers = field(factory=Strangers)
+    rate_limit: float | RateLimit | None = None
     balance: Decimal | float | None = None
     keep_alive: float = 75.0
     ledger: Ledger = field(init=False)
     keys: Mapping[str, str] = field(init=False, repr=False)
     faults: FaultPlan = field(init=False)
     _secret: bytes = field(init=False, repr=False)
+    _throttle: Throttle = field(init=False, repr=False)
     _crowd: Crowd = field(init=False, repr=False)
     _board: Board = field(init=False, repr=False)
     _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False, repr=False)
@@ -89,6 +98,7 @@ class Emulator:
         balance = None if self.balance is None else Decimal(str(self.balance))
         self.ledger = Ledger(lambda: [task.record() for task in self._board.tasks])
         self.faults = FaultPlan(self._now, Random(f"{self.seed}/faults"), self.ledger, self.refuse_connections)
+        self._throttle = Throttle(self._now, self.ledger, _as_rate_limit(self.rate_limit))
         self._crowd = Crowd(self.strangers, self.scale, Random(f"{self.seed}/strangers"))
         self._board = Board(
             clock=self._now,
@@ -138,6 +148,11 @@ class Emulator:
         """Shut the door for some time: whoever connects is refused before it says a word, idle connections end."""
         self._door.shut(seconds)
 
+    def limit_rate(self, rate_limit: float | RateLimit | None) -> None:
+        """Take calls at another rate from now on, as a vendor changes an account's; None takes any number."""
+        self.rate_limit = rate_limit
+        self._throttle.limit = _as_rate_limit(rate_limit)
+
     def _now(self) -> float:
         return 0.0 if self._loop is None else self._loop.time()
 
@@ -175,6 +190,7 @@ class Emulator:
                 links=links,
                 ledger=self.ledger,
                 door=self._door,
+                throttle=self._throttle,
                 stopping=self._stopping,
             )
         )

@@ -112,6 +112,14 @@ class FaultRecord:
     ambiguous: bool
 
 
+@frozen(kw_only=True)
+class RefusedCallRecord:
+    """A call that came too fast: nothing else was done about it, and it stands in no other list."""
+
+    at: float
+    route: str
+
+
 @define(eq=False)
 class Ledger:
     """Everything that reached the server, in order of arrival; times are the loop's clock."""
@@ -123,6 +131,7 @@ class Ledger:
     downloads: list[DownloadRecord] = field(factory=list, init=False)
     leaks: list[LeakRecord] = field(factory=list, init=False)
     faults: list[FaultRecord] = field(factory=list, init=False)
+    refused_calls: list[RefusedCallRecord] = field(factory=list, init=False)
 
     @property
     def tasks(self) -> list[TaskRecord]:
@@ -159,6 +168,7 @@ class Ledger:
             "downloads": self.downloads,
             "leaks": self.leaks,
             "faults": self.faults,
+            "refused_calls": self.refused_calls,
         }
         pages = {name: [asdict(row, value_serializer=_plain) for row in rows] for name, rows in lists.items()}
         return {**pages, "money": str(self.money), "peak_unsettled": self.peak_unsettled()}
