@@ -16,6 +16,7 @@ from rh_async.errors import RequestRefused
 from ._entries import Plan
 from ._findings import Finding, shown
 from ._judge import Draft, chosen, judged
+from ._outputs import Outputs
 from ._pairs import Pair, paired
 from ._prober import Prober
 from ._search import search
@@ -33,6 +34,8 @@ async def plan_folder(
     make: Make,
     pair: Pair = "one",
     recursive: bool = False,
+    outputs: Source | Sequence[Source] = (),
+    include_outputs: bool = False,
     limit: int | None = None,
     shuffle: Random | None = None,
     prober: Prober | None = None,
@@ -45,12 +48,17 @@ async def plan_folder(
     :param pair: ``one`` image for all, the same ``name`` but for the suffix, every combination (``product``), or in
         order (``zip``).
     :param recursive: whether folders are searched with all that is in them.
+    :param outputs: the folder outputs will go to, or several, or files known to be outputs. What lies in such a folder
+        is no input, where the folder lies inside one that is searched. Nor is, wherever it lies, what has the
+        ``.json`` of an earlier run beside it, or is named in the ``batch.jsonl`` of its folder.
+    :param include_outputs: whether all these are taken all the same.
     :param limit: the first so many jobs, after shuffling.
     :param shuffle: puts the jobs in an order of its own.
     :param prober: looks into the files, and remembers; a new one by default.
     :raises ConfigurationError: the ``media`` extra is not installed.
     """
-    folders = _Folders(_several(clips), _several(images), pair, recursive)
+    known = None if include_outputs else _several(outputs)
+    folders = _Folders(_several(clips), _several(images), pair, recursive, known)
     drafts, findings = await asyncio.to_thread(folders.drafts, make, limit, shuffle)
     return await judged(drafts, findings, prober)
 
@@ -65,10 +73,12 @@ class _Folders:
     images: Sequence[Source]
     pair: Pair
     recursive: bool
+    outputs: Sequence[Source] | None
 
     def drafts(self, make: Make, limit: int | None, shuffle: Random | None) -> tuple[list[Draft], list[Finding]]:
-        clips = search(self.clips, "clips", recursive=self.recursive)
-        images = search(self.images, "images", recursive=self.recursive)
+        outputs = None if self.outputs is None else Outputs.of(self.outputs)
+        clips = search(self.clips, "clips", recursive=self.recursive, outputs=outputs)
+        images = search(self.images, "images", recursive=self.recursive, outputs=outputs)
         couples, unpaired = paired(images.paths, clips.paths, self.pair)
         picked = chosen(enumerate(couples, start=1), limit=limit, shuffle=shuffle)
         drafts = [_draft(number, image, clip, make) for number, (image, clip) in picked]

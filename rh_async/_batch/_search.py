@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Literal
 from attrs import define, field, frozen
 
 from ._findings import Finding, shown
+from ._outputs import Outputs
 
 What = Literal["clips", "images"]
 
@@ -37,15 +39,19 @@ class Found:
     findings: tuple[Finding, ...]
 
 
-def search(sources: Iterable[str | os.PathLike[str]], what: What, *, recursive: bool = False) -> Found:
+def search(
+    sources: Iterable[str | os.PathLike[str]], what: What, *, recursive: bool = False, outputs: Outputs | None = None
+) -> Found:
     """Find the files that the sources name: in their order, each path once.
 
     :param sources: files, which are taken whatever they are; folders and patterns (``*``, ``?``, ``[…]``, and ``**``
         for any folders between), of which hidden files and those of another suffix are left out.
     :param recursive: whether folders are searched with all that is in them.
+    :param outputs: where outputs of earlier runs are known to be: they are left out, also those that are named. None to
+        take outputs, too.
     """
-    looking = _Search(what, recursive)
-    paths = dict.fromkeys(path for source in sources for path in looking.paths(Path(source)))
+    looking = _Search(what, recursive, outputs)
+    paths = dict.fromkeys(path for source in sources for path in looking.inputs(Path(source)))
     return Found(tuple(paths), (*looking.findings, *looking.left_out()))
 
 
@@ -60,19 +66,39 @@ def natural(path: Path) -> tuple[list[str | int], ...]:
 class _Search:
     what: What
     recursive: bool
+    outputs: Outputs | None
     findings: list[Finding] = field(factory=list, init=False)
     _skipped: int = field(default=0, init=False)
+    _made: dict[Path, str] = field(factory=dict, init=False)  #: left out, and why
 
-    def paths(self, source: Path) -> Sequence[Path]:
-        if _PATTERN.search(str(source)) and not os.path.lexists(source):
-            return self._matching(source)
-        return self._inside(source) if _is_folder(source) else (source,)
+    def inputs(self, source: Path) -> Iterator[Path]:
+        root, paths = self._found(source)
+        for path in paths:
+            why = None if self.outputs is None else self.outputs.why_not(path, root)
+            if why is None:
+                yield path
+            else:
+                self._made[path] = why
 
     def left_out(self) -> Iterator[Finding]:
         if self._skipped:
-            what = f"{self._skipped} files left out: hidden, or no {self.what} by their suffix"
-            yield Finding(rule="left out", thing=f"the {self.what}", what=what, remedy="Name a file to have it taken",
-                          refuses=False)  # fmt: skip
+            yield self._left_out(
+                f"{_files(self._skipped)} left out: hidden, or no {self.what} by suffix", "Name a file to have it taken"
+            )
+        if self._made:
+            reasons = Counter(self._made.values())
+            said = ", ".join(f"{count} {why}" for why, count in sorted(reasons.items()))
+            what = f"{_files(len(self._made))} left out as outputs: {said}"
+            yield self._left_out(what, "--include-outputs (include_outputs=True) takes them, and pays for them")
+
+    def _left_out(self, what: str, remedy: str) -> Finding:
+        return Finding(rule="left out", thing=f"the {self.what}", what=what, remedy=remedy, refuses=False)
+
+    def _found(self, source: Path) -> tuple[Path, Sequence[Path]]:
+        """What a source names, and the folder it was found through."""
+        if _PATTERN.search(str(source)) and not os.path.lexists(source):
+            return self._matching(source)
+        return (source, self._inside(source)) if _is_folder(source) else (source.parent, (source,))
 
     def _inside(self, folder: Path) -> Sequence[Path]:
         found = sorted(self._walk(folder, None if self.recursive else 1), key=lambda path: (natural(path), path))
@@ -81,7 +107,7 @@ class _Search:
             self._report("empty folder", folder, f"no {self.what} in this folder", remedy)
         return found
 
-    def _matching(self, pattern: Path) -> Sequence[Path]:
+    def _matching(self, pattern: Path) -> tuple[Path, Sequence[Path]]:
         fixed = next(place for place, part in enumerate(pattern.parts) if _PATTERN.search(part))
         root, wanted = Path(*pattern.parts[:fixed]), pattern.parts[fixed:]
         depth = None if "**" in wanted else len(wanted)
@@ -89,7 +115,7 @@ class _Search:
         found = sorted((path for path, parts in inside if _fits(parts, wanted)), key=lambda path: (natural(path), path))
         if not found:
             self._report("matches nothing", pattern, f"matches no {self.what}", "Correct the pattern, or name a folder")
-        return found
+        return root, found
 
     def _walk(self, root: Path, depth: int | None) -> Iterator[Path]:
         entered: set[tuple[int, int]] = set()
@@ -128,6 +154,10 @@ def _is_folder(entry: Path | os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a link to itself, a name too long: looking into it as a file will say so
         return False
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count:,} files"
 
 
 def _fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:

@@ -71,6 +71,11 @@ class Sources:
                   " combination (product), or in order (zip)."),
     ] = "one"  # fmt: skip
     recursive: Annotated[_Flag, Parameter(help="search folders with all that is in them.")] = False
+    include_outputs: Annotated[
+        _Flag,
+        Parameter(help="take outputs of earlier runs as inputs, too. Without it, these are left out: what lies in an"
+                  " output folder inside a folder of clips, what has our .json beside it, what batch.jsonl names."),
+    ] = False  # fmt: skip
     manifest: Annotated[
         Path | None,
         Parameter(help="in place of CLIPS: a .csv, .jsonl or .toml file with one row per job and a column per option"

@@ -22,6 +22,7 @@ from rh_async._request import media_value
 from ._batch_order import Options, Order
 from ._exits import Misuse
 from ._needs import need_media
+from ._rows import saved_paths
 
 _SENT = "nothing was sent"
 _MANY = 200  #: files that take long enough to be told of
@@ -55,6 +56,8 @@ async def _from_folder(order: Order, prober: Prober) -> Plan:
         make=await asyncio.to_thread(_maker, order.options),
         pair=sources.pair,
         recursive=sources.recursive,
+        outputs=await asyncio.to_thread(_outputs, order),
+        include_outputs=sources.include_outputs,
         limit=sources.limit,
         shuffle=None if sources.shuffle is None else Random(sources.shuffle),
         prober=prober,
@@ -71,6 +74,12 @@ async def _from_manifest(order: Order, prober: Prober) -> Plan:
         shuffle=None if sources.shuffle is None else Random(sources.shuffle),
         prober=prober,
     )
+
+
+def _outputs(order: Order) -> list[Path]:
+    """Where outputs go, and every file the journal has as one: `resume` tells of it nowhere else. Blocks."""
+    book = order.running.book
+    return [order.running.out, *([] if book is None else saved_paths(book.path))]
 
 
 def _maker(options: Options) -> Make:

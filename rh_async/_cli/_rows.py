@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -93,17 +94,23 @@ def read(path: Path, site: str | None = None) -> list[Row]:
     :param site: only those of one site.
     :raises JournalError: it cannot be read, or is newer than this program.
     """
-    try:
-        if not path.exists():
-            return []
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_PATIENCE)) as db:
-            found = _found(db, path)
-    except (sqlite3.Error, OSError) as error:
-        raise JournalError(f"the journal {path} cannot be read: {error}", advice="") from error
+    with _opened(path) as db:
+        found = [] if db is None else _found(db, path)
     owners = Owner(path.with_name(f"{path.name}.owners"))
     living = {name: _lives(owners, name) for name in {facts["owner"] for facts in found}}
     rows = [Row(site=facts["site"], record=_record(facts), carried=living[facts["owner"]]) for facts in found]
     return [row for row in rows if site in {None, row.site}]
+
+
+def saved_paths(path: Path) -> frozenset[Path]:
+    """Every file that a job was saved to, of all sites.
+
+    :raises JournalError: the journal cannot be read, or is newer than this program.
+    """
+    with _opened(path) as db:
+        known = db is not None and _version(db, path) > 0
+        told = db.execute("SELECT paths FROM jobs WHERE paths != '[]'") if db is not None and known else ()
+        return frozenset(Path(name) for (paths,) in told for name in json.loads(paths))
 
 
 def named(rows: list[Row], name: str) -> Row | None:
@@ -146,11 +153,29 @@ def find(name: str, journal: Path, site: str) -> Found:
     return Found(row.record.task_id, row)
 
 
-def _found(db: sqlite3.Connection, path: Path) -> list[dict[str, Any]]:
-    version = db.execute("PRAGMA user_version").fetchone()[0]
+@contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection | None]:
+    """The journal, to be read; None if there is none yet."""
+    try:
+        if not path.exists():
+            yield None
+            return
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_PATIENCE)) as db:
+            yield db
+    except (sqlite3.Error, OSError) as error:
+        raise JournalError(f"the journal {path} cannot be read: {error}", advice="") from error
+
+
+def _version(db: sqlite3.Connection, path: Path) -> int:
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
     if version > VERSION:
         words = f"{path} was made by a newer version of this program ({version}, known: {VERSION})"
         raise JournalError(words, advice="Install that, or name another file.")
+    return version
+
+
+def _found(db: sqlite3.Connection, path: Path) -> list[dict[str, Any]]:
+    version = _version(db, path)
     db.row_factory = sqlite3.Row
     rows = db.execute("SELECT * FROM jobs ORDER BY claimed_utc, attempt") if version else []
     return [dict(row) for row in rows]

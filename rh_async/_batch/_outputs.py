@@ -1,0 +1,101 @@
+"""Tells outputs of earlier runs from inputs: taken as clips, they would be bought again by every further run.
+
+Blocks: call it off the loop.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from attrs import define, field
+
+IN_THE_FOLDER = "in the output folder"
+OF_A_RUN = "made by an earlier run"
+
+_LINES = "batch.jsonl"
+_OURS = frozenset({"task_id", "outputs", "request"})
+"""What the file beside an output always tells; the JSON files of download programs do not."""
+
+
+@define(eq=False)
+class Outputs:
+    """What holds outputs, or is one; remembers what it has read of the folders it was asked about."""
+
+    _known: frozenset[Path]  #: resolved
+    _resolved: dict[Path, Path] = field(factory=dict, init=False)
+    _told: dict[Path, frozenset[str]] = field(factory=dict, init=False)
+
+    @classmethod
+    def of(cls, paths: Iterable[str | os.PathLike[str]]) -> Outputs:
+        """Take folders and files as they are named."""
+        return cls(frozenset(_real(Path(path)) for path in paths))
+
+    def why_not(self, path: Path, root: Path) -> str | None:
+        """Say why a file is an output; None if it is none.
+
+        :param root: the folder it was found through. An output folder counts as a whole only if it lies inside that
+            one: whoever writes outputs beside the clips, or names an output folder itself, means the files in it.
+        """
+        is_link = os.path.islink(path)  # noqa: PTH114 - the other one raises at a name too long
+        there = _real(path) if is_link else self._resolve(path.parent) / path.name
+        if self._lies_in_folder(there, self._resolve(root)):
+            return IN_THE_FOLDER
+        places = {path, there}
+        if there in self._known or any(_has_our_file_beside(place) or self._is_told_of(place) for place in places):
+            return OF_A_RUN
+        return None
+
+    def _lies_in_folder(self, path: Path, root: Path) -> bool:
+        return any(folder in self._known and root in folder.parents for folder in path.parents)
+
+    def _resolve(self, folder: Path) -> Path:
+        if folder not in self._resolved:
+            self._resolved[folder] = _real(folder)
+        return self._resolved[folder]
+
+    def _is_told_of(self, path: Path) -> bool:
+        folder = self._resolve(path.parent)
+        if folder not in self._told:
+            self._told[folder] = frozenset(_told_of(folder))
+        return path.name in self._told[folder]
+
+
+def _real(path: Path) -> Path:
+    try:
+        return Path(os.path.realpath(path))  # Path.resolve() raises at a link to itself
+    except ValueError:  # no name a disk can have, which looking into it will say
+        return path.absolute()
+
+
+def _has_our_file_beside(path: Path) -> bool:
+    try:
+        told = json.loads(path.with_name(f"{path.name}.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(told, dict) and told.keys() >= _OURS
+
+
+def _told_of(folder: Path) -> Iterator[str]:
+    """The names of a folder's outputs by its ``batch.jsonl``."""
+    try:
+        with (folder / _LINES).open("rb") as lines:
+            paths = [path for line in lines if (path := _told_path(line)) is not None]
+    except OSError:
+        return
+    for path in paths:
+        # An output that was kept elsewhere says nothing of a clip of its name here; in a moved folder, nothing is where
+        # it is said to be.
+        if path.parent == folder or not os.path.lexists(path) or _real(path.parent) == folder:
+            yield path.name
+
+
+def _told_path(line: bytes) -> Path | None:
+    try:
+        told = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    path = told.get("path") if isinstance(told, dict) else None
+    return Path(path) if isinstance(path, str) and "task_id" in told and "\0" not in path else None

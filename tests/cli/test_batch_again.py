@@ -1,0 +1,111 @@
+"""The same command again, where its outputs lie among its inputs: the ledger says that nothing more is bought."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from rh_async.emulator import Emulator
+from tests.batch.makers import film, paint
+from tests.cli.conftest import Shell
+
+
+@pytest.fixture(scope="session")
+def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two clips and a character."""
+    folder = tmp_path_factory.mktemp("again")
+    for number in range(2):
+        film(folder / f"clip{number}.mp4", size=(352 + 16 * number, 352))
+    paint(folder / "hero.png", size=(480, 640))
+    return folder
+
+
+@pytest.fixture
+def there(stock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where commands are typed: the clips lie there, beside the character."""
+    for path in stock.iterdir():
+        shutil.copy(path, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def made_different(folder: Path) -> list[Path]:
+    """Let outputs hold other bytes than the clips they were made from, as a model's do."""
+    outputs = [path for path in folder.rglob("*.mp4") if path.with_name(f"{path.name}.json").exists()]
+    for number, path in enumerate(outputs):
+        path.write_bytes(path.read_bytes() + (9).to_bytes(4) + b"free" + bytes([number]))
+    return outputs
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ". --recursive",
+        ". --recursive -o results/tonight",
+        ". -o .",
+        "'*.mp4' -o .",
+        "'**/*.mp4' -o out",
+        ". --recursive -o . --name {clip}-{number}.mp4",
+    ],
+)
+async def test_a_run_again_finds_only_the_clips_wherever_its_outputs_are(
+    line: str, there: Path, site: Emulator, shell: Shell
+) -> None:
+    first = await shell(f"batch {line} --image hero.png")
+    assert (first.code, len(site.ledger.tasks)) == (0, 2)
+    assert len(made_different(there)) == 2
+    again = await shell(f"batch {line} --image hero.png")
+    assert (again.code, len(site.ledger.tasks)) == (0, 2)
+    assert "plan      2 jobs, 2 ready" in again.out
+    assert "2 files left out as outputs: 2 " in again.out
+
+
+async def test_outputs_that_a_shell_names_are_left_out_and_said_to_be(
+    there: Path, site: Emulator, shell: Shell
+) -> None:
+    await shell("batch clip0.mp4 clip1.mp4 --image hero.png -o .")
+    names = " ".join(path.name for path in sorted(there.glob("*.mp4")))  # as a shell spells out *.mp4
+    made_different(there)
+    again = await shell(f"batch {names} --image hero.png -o .")
+    assert (again.code, len(site.ledger.tasks)) == (0, 2)
+    assert again.out.count("2 files left out as outputs: 2 made by an earlier run. --include-outputs") == 1
+
+
+async def test_outputs_of_another_output_folder_are_told_by_what_lies_beside_them(
+    there: Path, site: Emulator, shell: Shell
+) -> None:
+    await shell("batch . --image hero.png -o one")
+    made_different(there)
+    again = await shell("batch . --recursive --image hero.png -o two")
+    assert (again.code, len(site.ledger.tasks)) == (0, 2)
+
+
+async def test_outputs_whose_stories_were_tidied_away_are_told_by_the_lines(
+    there: Path, site: Emulator, shell: Shell
+) -> None:
+    await shell("batch . --image hero.png -o .")
+    made_different(there)
+    for story in there.glob("*.mp4.json"):
+        story.unlink()
+    again = await shell("batch . --image hero.png -o . --no-journal --check")
+    assert "plan      2 jobs, 2 ready" in again.out
+    (there / "batch.jsonl").unlink()
+    assert "plan      2 jobs" in (await shell("batch . --image hero.png -o . --check")).out  # the journal knows them
+
+
+async def test_outputs_are_taken_when_that_is_asked_for(there: Path, site: Emulator, shell: Shell) -> None:
+    await shell("batch . --image hero.png -o .")
+    made_different(there)
+    ended = await shell("batch . --image hero.png -o . --include-outputs")
+    assert (ended.code, len(site.ledger.tasks)) == (0, 4)
+
+
+async def test_a_folder_of_outputs_alone_sends_nothing_and_says_why(there: Path, site: Emulator, shell: Shell) -> None:
+    await shell("batch . --image hero.png")
+    made_different(there)
+    ended = await shell("batch out --image hero.png -o further")
+    assert (ended.code, len(site.ledger.tasks)) == (2, 2)
+    assert "2 files left out as outputs: 2 made by an earlier run" in ended.out
+    assert "there is nothing that can be sent" in ended.err
