@@ -16,7 +16,7 @@ The front door: names only. Behind it the floors, each looking down and never up
     _agenda · _statistics                                            whom to ask, and when; how it stands
     _hints · _run_times                                              what the counts and the past tell of an end
     _records · _codes · _admission · _hunt · _pace · motion          pure: no I/O, no clock
-    · _sniff · _duration
+    · _sniff · _duration · _links · _addresses
     _wire · _request · events                                        shapes
     _reasons                                                         why a job failed, out of two loose fields
     errors on _types                                                 nouns
@@ -57,6 +57,7 @@ from .errors import (
     NeverArrived,
     NoAnswer,
     NotFound,
+    OutputRefused,
     RateLimited,
     RequestRefused,
     RHError,
@@ -107,6 +108,7 @@ __all__ = [
     "Outcome",
     "Outcomes",
     "Output",
+    "OutputRefused",
     "Pace",
     "Plan",
     "RHError",

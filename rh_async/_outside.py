@@ -1,84 +1,196 @@
-"""Fetches links of the outside world: results on a CDN, never with the API key."""
+"""Fetches links of the outside world: results on a CDN, byte for byte as they were signed, never with the API key.
+
+A server names the links, so a link may lead anywhere. Only http and https links to public addresses are followed, each
+redirect anew. What counts is the address that is connected to: a name may resolve to another one a moment later.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import ssl as tls
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from aiohttp import hdrs
 from attrs import define, field, frozen
+from yarl import URL
 
-from ._network_errors import translated
+from ._addresses import is_public, literal
+from ._links import BadLink, Link, link_of
+from ._network_errors import Sent, sent_trace, translated
+from .errors import NeverArrived, OutputRefused
+
+_MOST_REDIRECTS = 10
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+class _Private(OSError):
+    """A connection to an address that is not public; its text is always the same, see `Outside._socket`."""
 
 
 @define(eq=False, kw_only=True, repr=False)
 class Outside:
-    """The pool for links of the outside world.
+    """The pools for links of the outside world.
 
+    :param api_url: where the API is; if that is a private address (an emulator, a gateway in the same network), its
+        links may be private, too.
     :param connect: seconds until a connection stands.
+    :param answer: seconds from there until the headers of an answer are here.
     :param stall: seconds without one chunk.
+    :param private: whether links to addresses that are not public are followed.
     """
 
+    api_url: str
     connect: float
+    answer: float
     stall: float
-    ssl: tls.SSLContext | bool | aiohttp.Fingerprint | None
-    proxy: str | None
-    trust_env: bool
-    trace_configs: Sequence[aiohttp.TraceConfig]
-    _pool: aiohttp.ClientSession = field(init=False)
+    ssl: tls.SSLContext | bool | aiohttp.Fingerprint | None = None
+    proxy: str | None = None
+    trust_env: bool = False
+    trace_configs: Sequence[aiohttp.TraceConfig] = ()
+    private: bool = False
+    _direct: aiohttp.ClientSession = field(init=False)
+    _proxied: aiohttp.ClientSession = field(init=False)
 
     def open(self) -> None:
-        """Open the pool; needs a running loop, touches no network."""
-        self._pool = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=True if self.ssl is None else self.ssl, limit=0),
-            # Compressed, a file's length would say nothing of the bytes that come.
-            headers={hdrs.USER_AGENT: "rh-async", hdrs.ACCEPT_ENCODING: "identity"},
-            cookie_jar=aiohttp.DummyCookieJar(),
-            proxy=self.proxy,
-            trust_env=self.trust_env,
-            trace_configs=list(self.trace_configs),
-        )
+        """Open the pools; needs a running loop, touches no network."""
+        # aiohttp checks names in a resolver, and asks none about an address: only the socket sees every connection. A
+        # proxy may well have a private address, so that what goes through one has a pool of its own.
+        self._direct = self._pool(socket_factory=self._socket)
+        self._proxied = self._pool()
 
     async def close(self) -> None:
-        """Close the pool."""
-        await self._pool.close()
+        """Close the pools."""
+        await self._direct.close()
+        await self._proxied.close()
 
     @asynccontextmanager
     async def fetch(self, url: str) -> AsyncIterator[Download]:
-        """Open a link.
+        """Open a link, and follow where it is redirected.
 
         :raises TransportError: it could not be reached.
+        :raises OutputRefused: it may not be fetched.
         """
-        with translated("download", lambda: False):
-            response = await self._pool.get(url, timeout=self._timeout())
+        response = await self._followed(url)
         try:
-            yield Download(
-                status=response.status,
-                length=None if hdrs.CONTENT_ENCODING in response.headers else response.content_length,
-                content_type=response.content_type,
-                response=response,
-            )
+            yield Download(response=response)
         finally:
             response.close()
 
-    def _timeout(self) -> aiohttp.ClientTimeout:
-        # connect covers a proxy's CONNECT too; the pool has no limit, so there is no wait for a place in it.
-        return aiohttp.ClientTimeout(total=None, connect=self.connect, sock_read=self.stall)
+    async def _followed(self, url: str) -> aiohttp.ClientResponse:
+        """The answer at the end of the redirects. aiohttp would follow them too, but re-quote each, and check none."""
+        try:
+            link = link_of(url)
+            for _ in range(_MOST_REDIRECTS + 1):
+                response = await self._got(link)
+                location = response.headers.get(hdrs.LOCATION)
+                if response.status not in _REDIRECTS or not location:
+                    return response
+                response.close()
+                link = link.redirected(location)
+        except BadLink as error:
+            raise _refused(str(error)) from error
+        raise _refused(f"the link was redirected {_MOST_REDIRECTS} times, and then once more")
+
+    async def _got(self, link: Link) -> aiohttp.ClientResponse:
+        proxy = await self._proxy_for(link)
+        address = literal(link.host)
+        if address is not None and not is_public(address):
+            await self._check_private(link)
+        try:
+            return await self._asked(link, proxy)
+        except NeverArrived as error:
+            if not _was_private(error):
+                raise
+        await self._check_private(link)
+        return await self._asked(link, proxy)
+
+    async def _asked(self, link: Link, proxy: str | None) -> aiohttp.ClientResponse:
+        pool, sent = self._direct if proxy is None else self._proxied, Sent(lambda: None)
+        with translated("download", lambda: sent.sent):
+            # sock_read is deaf to headers that drip; connect covers a proxy's CONNECT too.
+            async with asyncio.timeout(self.connect + self.answer):
+                return await pool.get(
+                    _url_of(link),
+                    proxy=proxy,
+                    allow_redirects=False,
+                    timeout=aiohttp.ClientTimeout(total=None, connect=self.connect, sock_read=self.stall),
+                    trace_request_ctx=sent,
+                )
+
+    # --- what may be fetched -----------------------------------------------------------------------------------------
+
+    def _socket(self, info: tuple[Any, ...]) -> socket.socket:
+        family, kind, protocol, _, address = info
+        if not self.private and not is_public(address[0]):
+            # The same text for every address: of errors with different texts aiohttp makes one of no class.
+            raise _Private("not a public address")
+        return socket.socket(family, kind, protocol)
+
+    async def _check_private(self, link: Link) -> None:
+        """Let links be private if the API is.
+
+        :raises OutputRefused: it is not.
+        """
+        self.private = self.private or await self._api_is_private()
+        if not self.private:
+            raise _refused(_PRIVATE.format(link.place))
+
+    async def _api_is_private(self) -> bool:
+        host = urlsplit(self.api_url).hostname or ""
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            return False
+        return bool(found) and not any(is_public(str(address[0])) for *_, address in found)
+
+    async def _proxy_for(self, link: Link) -> str | None:
+        # Not aiohttp's trust_env: that would look passwords up in a netrc file, for whatever host a server names.
+        if self.proxy is not None or not self.trust_env:
+            return self.proxy
+        return await asyncio.to_thread(_proxy_from_environment, link.scheme, link.host)
+
+    def _pool(self, **options: Any) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=True if self.ssl is None else self.ssl, limit=0, **options),
+            # Compressed, a file's length would say nothing of the bytes that come.
+            headers={hdrs.USER_AGENT: "rh-async", hdrs.ACCEPT_ENCODING: "identity"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=[sent_trace(), *self.trace_configs],
+        )
 
 
 @frozen(kw_only=True)
 class Download:
-    """An answer of the outside world, to be read chunk by chunk.
+    """An answer of the outside world, to be read chunk by chunk."""
 
-    :param length: bytes to come, None if the server does not say.
-    """
-
-    status: int
-    length: int | None
-    content_type: str
     _response: aiohttp.ClientResponse = field(repr=False)
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self._response.status
+
+    @property
+    def length(self) -> int | None:
+        """How many bytes come; None if the server does not say."""
+        return None if self.encoding else self._response.content_length
+
+    @property
+    def content_type(self) -> str:
+        """What the server says that it sends, in lower case; "" if it says nothing."""
+        return self._response.content_type.lower() if hdrs.CONTENT_TYPE in self._response.headers else ""
+
+    @property
+    def encoding(self) -> str:
+        """How the server has compressed what it sends; "" if it has not."""
+        said = self._response.headers.get(hdrs.CONTENT_ENCODING, "").strip().lower()
+        return "" if said == "identity" else said
 
     async def read(self) -> bytes:
         """The next bytes, whatever their number; none at the end.
@@ -87,3 +199,28 @@ class Download:
         """
         with translated("download", lambda: True):
             return await self._response.content.readany()
+
+
+def _was_private(error: NeverArrived) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, aiohttp.ClientConnectorError) and isinstance(cause.os_error, _Private)
+
+
+_PRIVATE = "the link leads to {}, which is no public address"
+
+
+def _refused(words: str) -> OutputRefused:
+    advice = "Session(allow_private_links=True) fetches such links." if words.endswith("no public address") else None
+    return OutputRefused(words, phase="download", advice=advice)
+
+
+def _url_of(link: Link) -> URL:
+    """As aiohttp takes it. The query stays in the path, or yarl would drop an empty one."""
+    host = URL.build(scheme=link.scheme, host=link.host, path="/").raw_host or ""
+    authority = "" if link.user is None else f"{link.user}@"
+    authority += f"[{host}]" if ":" in host else host
+    return URL.build(scheme=link.scheme, authority=f"{authority}:{link.port}", path=link.target, encoded=True)
+
+
+def _proxy_from_environment(scheme: str, host: str) -> str | None:
+    return None if proxy_bypass(host) else getproxies().get(scheme)

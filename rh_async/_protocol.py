@@ -247,7 +247,7 @@ def download_refusal(status: int, content_type: str, kind: str) -> errors.RHErro
     :param kind: of the output: a page in the place of a video is somebody else's answer, a portal's or a gateway's.
     """
     words, code = f"the link answered HTTP {status}", f"HTTP {status}"
-    if status in {403, 404, 410}:
+    if status in {400, 401, 403, 404, 410}:  # CDNs differ over a signature that is too old
         return errors.NotFound(f"{words}: it has expired or is gone", phase="download", code=code)
     if status != 200:
         later = status in {408, 425, 429} or status >= 500

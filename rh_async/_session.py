@@ -59,6 +59,8 @@ class Session:
     :param on_event: called with every `events.Event`; what it raises is logged and disturbs nobody.
     :param on_exit: what becomes of jobs in flight when the session is left: ``detach`` lets them go on remotely,
         ``cancel`` asks that they be stopped, ``drain`` waits for them.
+    :param allow_private_links: whether an output is also fetched from a link to this machine or its network. Else only
+        public addresses are, unless the API's own address is private, as an emulator's is.
     :raises ConfigurationError: a setting breaks its rule, or there is no key.
     """
 
@@ -78,6 +80,7 @@ class Session:
         trace_configs: Sequence[TraceConfig] = (),
         on_event: Callable[[Event], object] | None = None,
         on_exit: OnExit = "detach",
+        allow_private_links: bool = False,
     ) -> None:
         if in_flight != "auto" and (isinstance(in_flight, bool) or not isinstance(in_flight, int) or in_flight < 1):
             raise ConfigurationError(f"in_flight = {in_flight!r}: must be 'auto' or a whole number of at least 1")
@@ -93,6 +96,7 @@ class Session:
             proxy=proxy,
             trust_env=trust_env,
             trace_configs=trace_configs,
+            private_links=allow_private_links,
             on_pause=lambda seconds: tell(Waiting(reason="rate", seconds=seconds)),
         )
         self._furnish = partial(

@@ -72,6 +72,7 @@ class Retry:
 class Transport:
     """One session's wires.
 
+    :param private_links: whether links to addresses that are not public are followed.
     :param rng: spreads the waits.
     :param on_pause: told how many seconds everything is held back after a rate limit.
     """
@@ -84,6 +85,7 @@ class Transport:
     proxy: str | None = field(default=None, repr=False)
     trust_env: bool = False
     trace_configs: Sequence[TraceConfig] = ()
+    private_links: bool = False
     rng: random.Random = field(factory=random.Random, repr=False)
     on_pause: Callable[[float], None] = field(default=lambda _: None, repr=False)
     _paid: aiohttp.ClientTimeout = field(init=False, repr=False)
@@ -106,12 +108,15 @@ class Transport:
         # SubmitUnknown. A handshake per paid job is cheap.
         self._submits = self._pool(key, force_close=True, watched=True)
         self._outside = Outside(
+            api_url=self.base_url,
             connect=connect,
+            answer=read,
             stall=self.timeouts.stall,
             ssl=self.ssl,
             proxy=self.proxy,
             trust_env=self.trust_env,
             trace_configs=self.trace_configs,
+            private=self.private_links,
         )
         self._outside.open()
 

@@ -31,6 +31,7 @@
     │   └── JobLost                        the server no longer answers for it
     ├── JournalError                       the journal cannot be used, or does not allow a move
     └── SaveError (OSError)                an output could not be brought to disk
+        └── OutputRefused                  its link, size or bytes break a rule; the disk is not at fault
 """
 
 from __future__ import annotations
@@ -311,3 +312,9 @@ class SaveError(RHError, OSError):
 
     maybe_billed = True
     advice = "Save it again: the outputs can be fetched for about 24 h."
+
+
+class OutputRefused(SaveError):
+    """An output is not fetched, or not kept: its link, its size or its bytes break a rule; the disk is not at fault."""
+
+    advice = "The job is done and paid: look at the link in the console, where it may still be fetched by hand."

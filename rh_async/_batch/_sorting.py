@@ -11,6 +11,7 @@ from rh_async.errors import (
     JobCancelled,
     JobError,
     JournalError,
+    OutputRefused,
     RateLimited,
     RHError,
     SaveError,
@@ -33,7 +34,7 @@ def reason_of(error: RHError) -> Reason:
     """Whose an error is."""
     if isinstance(error, _ACCOUNT):
         return "account"
-    if isinstance(error, _DISK):
+    if isinstance(error, _DISK) and not isinstance(error, OutputRefused):
         return "disk"
     # An answer that says "later" is the world's, whatever its class; a job that ended badly is the job's.
     return "world" if isinstance(error, _WORLD) or (error.retryable and not isinstance(error, JobError)) else "job"

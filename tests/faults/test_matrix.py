@@ -175,12 +175,13 @@ DOWNLOAD_PASSES = [
     Row(Fault("truncated")),
     Row(Fault("truncated", times=5)),
     Row(Fault("redirected")),
-    *(Row(Fault("expired", status=status)) for status in (403, 404, 410)),
+    *(Row(Fault("expired", status=status)) for status in (400, 401, 403, 404, 410)),
 ]
 DOWNLOAD_ENDS = [
     Row(Fault("expired", **FOREVER), NotFound),
     Row(Fault("truncated", **FOREVER), NoAnswer),
-    Row(Fault("gateway_502", route="download", status=400), ApiError),
+    Row(Fault("gateway_502", route="download", status=402), ApiError),
+    Row(Fault("gateway_502", route="download", status=400, **FOREVER), NotFound),
 ]
 TASK = [
     Row(Fault("failed"), JobFailed),

@@ -191,7 +191,7 @@ RETRYABLE = {
     "RateLimited",
     "ServerFault",
 }
-MAYBE_BILLED = {"SubmitUnknown", "JobFailed", "JobCancelled", "JobLost", "SaveError"}
+MAYBE_BILLED = {"SubmitUnknown", "JobFailed", "JobCancelled", "JobLost", "SaveError", "OutputRefused"}
 
 
 @pytest.mark.parametrize("kind", EVERY)

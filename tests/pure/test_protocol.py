@@ -710,7 +710,7 @@ def test_a_page_in_place_of_a_file_is_somebody_elses_answer(content_type: str, k
     assert f"{content_type} in place of {kind}" in str(error)
 
 
-@pytest.mark.parametrize("status", [403, 404, 410])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
 def test_an_expired_link_is_one_that_is_no_longer_found(status: int) -> None:
     error = download_refusal(status, "text/html", "mp4")
     assert type(error) is NotFound
@@ -719,7 +719,7 @@ def test_an_expired_link_is_one_that_is_no_longer_found(status: int) -> None:
 
 @pytest.mark.parametrize(
     ("status", "retryable"),
-    [(408, True), (425, True), (429, True), (500, True), (503, True), (204, False), (302, False), (401, False)],
+    [(408, True), (425, True), (429, True), (500, True), (503, True), (204, False), (302, False), (402, False)],
 )
 def test_any_other_status_of_a_link_says_whether_to_try_again(status: int, retryable: bool) -> None:
     error = download_refusal(status, "video/mp4", "mp4")

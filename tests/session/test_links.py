@@ -1,0 +1,346 @@
+"""Links of results: fetched as they were signed, and only where a server may send us."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rh_async import (
+    NotFound,
+    Output,
+    OutputRefused,
+    Result,
+    Retry,
+    RHError,
+    Session,
+    TaskId,
+    TransportError,
+    Usage,
+    _outside,
+)
+from tests.raw_server import RawServer, Request, always, http, raw_server
+
+KEY = "0123456789abcdef0123456789abcdef"
+PUBLIC_API = "https://8.8.8.8"  # never asked: a result is saved from its links
+BYTES = b"as the server sent it"
+
+TARGETS = [
+    "/b/o.mp4?q-sign-algorithm=sha1&q-sign-time=1%3B2&q-signature=ab%2Fcd%2Bef%3D",
+    "/b/o.mp4?X-Amz-Credential=AK%2F20260101%2Fr%2Fs3%2Faws4_request&X-Amz-Signature=00",
+    "/b/my%20clip%20%281%29.mp4?sig=a%7Eb~c",
+    "/b/o.mp4?sig=a+b/c==",
+    "/b/%E5%8F%B0.mp4?sig=1%e5%8f%b0",
+    "/b/o.mp4?a=1&&b=2&",
+    "/b/./c/../o.mp4?s=%2e%2E",
+    "/b/o%2Fp.mp4?s=%3A%40%21%24%27()*!'",
+    "/b/o.mp4?",
+    "/b//o.mp4?x=?&y=/",
+    "/?sig=%00",
+    '/b/o.mp4?json={"a":[1|2]}^`\\',
+]
+
+
+def made(*links: str, kind: str = "mp4") -> Result:
+    outputs = tuple(Output(url=link, type=kind) for link in links)
+    when = datetime(2026, 1, 1, tzinfo=UTC)
+    return Result(task_id=TaskId("12"), outputs=outputs, usage=Usage(), noticed_utc=when)
+
+
+def opened(base_url: str = PUBLIC_API, **options: Any) -> Session:
+    return Session(KEY, base_url=base_url, retry=Retry(patience=0), **options)
+
+
+async def error_of(session: Session, link: str, folder: Path) -> RHError:
+    with pytest.raises(RHError) as caught:
+        await session.save(made(link), folder)
+    assert list(folder.iterdir()) == []
+    return caught.value
+
+
+@pytest.fixture
+async def cdn() -> AsyncIterator[RawServer]:
+    async with raw_server(always(http(BYTES))) as server:
+        yield server
+
+
+# --- byte for byte ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", TARGETS)
+async def test_a_signed_link_is_fetched_byte_for_byte(target: str, cdn: RawServer, tmp_path: Path) -> None:
+    async with opened(cdn.url) as session:
+        await session.save(made(cdn.url + target), tmp_path)
+    assert [request.target for request in cdn.requests] == [target]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+async def test_a_proxy_is_told_a_signed_link_byte_for_byte(target: str, cdn: RawServer, tmp_path: Path) -> None:
+    async with opened(proxy=cdn.url) as session:
+        await session.save(made(f"http://cdn.example{target}"), tmp_path)
+    assert [request.target for request in cdn.requests] == [f"http://cdn.example{target}"]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("form", ["{origin}{target}", "{target}"])
+async def test_a_redirect_is_followed_byte_for_byte(form: str, target: str, tmp_path: Path) -> None:
+    async def answer(request: Request, _writer: asyncio.StreamWriter) -> bytes:
+        if request.target != "/first":
+            return http(BYTES)
+        location = form.format(origin=server.url, target=target)
+        return http(status="302 Found", headers=[f"Location: {location}"])
+
+    async with raw_server(answer) as server, opened(server.url) as session:
+        await session.save(made(f"{server.url}/first"), tmp_path)
+    assert [request.target for request in server.requests] == ["/first", target]
+
+
+@pytest.mark.parametrize(
+    ("written", "target"),
+    [
+        ("/b/台 1.mp4?s=%2F台", "/b/%E5%8F%B0%201.mp4?s=%2F%E5%8F%B0"),
+        ("/b/o.mp4?s=1\r\nHost: evil", "/b/o.mp4?s=1%0D%0AHost:%20evil"),
+        ("/b/o.mp4?s=%2F#fragment", "/b/o.mp4?s=%2F"),
+        ("?s=%2F", "/?s=%2F"),
+        ("/b/\ud800.mp4", "/b/%ED%A0%80.mp4"),
+    ],
+)
+async def test_only_what_no_request_can_carry_is_encoded(
+    written: str, target: str, cdn: RawServer, tmp_path: Path
+) -> None:
+    async with opened(cdn.url) as session:
+        await session.save(made(f"  {cdn.url}{written} \n"), tmp_path)
+    assert [request.target for request in cdn.requests] == [target]
+
+
+@pytest.mark.parametrize(
+    ("location", "target"),
+    [
+        ("/b/\xe5\x8f\xb0.mp4", "/b/%E5%8F%B0.mp4"),  # UTF-8, as the bytes of a header
+        ("/b/\xff.mp4", "/b/%FF.mp4"),
+        ("o%2F2.mp4?a+b", "/a/o%2F2.mp4?a+b"),
+        ("../c/o.mp4", "/c/o.mp4"),
+        ("?b=%2f", "/a/first?b=%2f"),
+    ],
+)
+async def test_a_redirect_may_be_relative_and_hold_any_byte(location: str, target: str, tmp_path: Path) -> None:
+    async def answer(request: Request, _writer: asyncio.StreamWriter) -> bytes:
+        again = http(status="307 Temporary Redirect", headers=[f"Location: {location}"])
+        return again if request.target == "/a/first" else http(BYTES)
+
+    async with raw_server(answer) as server, opened(server.url) as session:
+        await session.save(made(f"{server.url}/a/first"), tmp_path)
+    assert server.requests[-1].target == target
+
+
+async def test_a_redirect_loop_ends_after_ten_hops_and_is_named(tmp_path: Path) -> None:
+    async with (
+        raw_server(always(http(status="302 Found", headers=["Location: /again"]))) as server,
+        Session(KEY, base_url=server.url) as session,
+    ):
+        error = await error_of(session, f"{server.url}/first", tmp_path)
+    assert "redirected 10 times" in error.message
+    assert len(server.requests) == 11
+
+
+async def test_a_redirect_to_nowhere_is_an_error(tmp_path: Path) -> None:
+    async with raw_server(always(http(status="302 Found"))) as server, opened(server.url) as session:
+        assert "HTTP 302" in (await error_of(session, f"{server.url}/first", tmp_path)).message
+
+
+async def test_the_password_of_a_link_goes_to_its_host_only_and_into_no_error(tmp_path: Path) -> None:
+    async def answer(request: Request, _writer: asyncio.StreamWriter) -> bytes:
+        elsewhere = f"http://localhost:{server.port}/second"
+        return http(status="302 Found", headers=[f"Location: {elsewhere if request.target == '/first' else '?'}"])
+
+    async with raw_server(answer) as server, opened(server.url) as session:
+        error = await error_of(session, f"http://user:pa%2Fss@127.0.0.1:{server.port}/first", tmp_path)
+    assert "authorization" in server.requests[0].headers
+    assert all("authorization" not in request.headers for request in server.requests[1:])
+    assert "pa%2Fss" not in str(error)
+
+
+# --- where a server may send us --------------------------------------------------------------------------------------
+
+INSIDE = [
+    "http://127.0.0.1:{port}/x",
+    "http://localhost:{port}/x",
+    "http://0.0.0.0:{port}/x",
+    "http://2130706433:{port}/x",
+    "http://0x7f000001:{port}/x",
+    "http://0177.0.0.1:{port}/x",
+    "http://127.1:{port}/x",
+    "http://[::1]:{port}/x",
+    "http://[::ffff:127.0.0.1]:{port}/x",
+    "http://[::ffff:7f00:1]:{port}/x",
+    "http://[64:ff9b::7f00:1]:{port}/x",
+    "http://user:pw@127.0.0.1:{port}/x",
+    "http://8.8.8.8@127.0.0.1:{port}/x",
+    "http://10.0.0.1:{port}/x",
+    "http://192.168.1.1:{port}/x",
+    "http://169.254.169.254/latest/meta-data/",
+    "http://[fd00:ec2::254]/latest/meta-data/",
+    "http://[fe80::1%25lo]:{port}/x",
+    "http://100.100.100.200/latest/meta-data/",
+    "HTTP://127.0.0.1:{port}/x",
+]
+NO_HTTP = [
+    "file:///etc/passwd",
+    "ftp://127.0.0.1/x",
+    "data:text/plain,hello",
+    "ws://127.0.0.1:{port}/x",
+    "//127.0.0.1:{port}/x",
+    "/etc/passwd",
+    "javascript:alert(1)",
+    "unix:///var/run/docker.sock",
+    "http:///x",
+    "http:/127.0.0.1:{port}/x",
+    "http://127.0.0.1\\@8.8.8.8:{port}/x",
+    "http://8.8.8.8:99999/x",
+]
+
+
+@pytest.mark.parametrize("link", INSIDE)
+async def test_a_link_that_leads_inside_is_not_fetched(link: str, cdn: RawServer, tmp_path: Path) -> None:
+    async with opened() as session:
+        error = await error_of(session, link.format(port=cdn.port), tmp_path)
+    assert isinstance(error, OutputRefused)
+    assert "no public address" in error.message
+    assert "allow_private_links" in str(error)
+    assert "pw" not in str(error)
+    assert cdn.requests == []
+
+
+@pytest.mark.parametrize("link", NO_HTTP)
+async def test_what_is_no_http_link_is_not_fetched(link: str, cdn: RawServer, tmp_path: Path) -> None:
+    async with opened(cdn.url) as session:
+        error = await error_of(session, link.format(port=cdn.port), tmp_path)
+    assert isinstance(error, OutputRefused)
+    assert cdn.requests == []
+
+
+@pytest.mark.parametrize("link", INSIDE)
+async def test_a_proxy_is_not_asked_for_an_address_inside(link: str, cdn: RawServer, tmp_path: Path) -> None:
+    async with opened(proxy=cdn.url) as session:
+        assert isinstance(await error_of(session, link.format(port=cdn.port), tmp_path), OutputRefused)
+    assert cdn.requests == []
+
+
+@pytest.mark.parametrize("location", [*INSIDE, *NO_HTTP[:4], NO_HTTP[7]])
+async def test_a_redirect_that_leads_inside_is_not_followed(location: str, tmp_path: Path) -> None:
+    async def answer(request: Request, _writer: asyncio.StreamWriter) -> bytes:
+        assert request.target == "http://cdn.example/first"
+        return http(status="302 Found", headers=[f"Location: {location.format(port=server.port)}"])
+
+    async with raw_server(answer) as server, opened(proxy=server.url) as session:
+        assert isinstance(await error_of(session, "http://cdn.example/first", tmp_path), OutputRefused)
+    assert len(server.requests) == 1
+
+
+async def test_a_name_that_resolves_inside_is_not_connected_to_though_it_was_public_a_moment_ago(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test's network has no public address: here 127.0.0.1 stands for one, and 127.0.0.2 for one inside."""
+    monkeypatch.setattr(_outside, "is_public", lambda address: address in {"127.0.0.1", "8.8.8.8"})
+    answers = iter(["127.0.0.1", "127.0.0.2"])
+
+    async def resolve(host: str, port: int, **_: object) -> list[Any]:
+        address = next(answers) if host == "rebind.test" else host
+        return [(2, 1, 6, "", (address, port))]
+
+    async with (
+        raw_server(always(http(BYTES)), "127.0.0.1") as public,
+        raw_server(always(http(BYTES)), "127.0.0.2") as inside,
+        opened() as session,
+    ):
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+        await session.save(made(f"http://rebind.test:{public.port}/x"), tmp_path)
+        with pytest.raises(OutputRefused, match="no public address"):
+            await session.save(made(f"http://rebind.test:{inside.port}/x"), tmp_path, overwrite=True)
+    assert len(public.requests) == 1
+    assert inside.requests == []
+
+
+async def test_links_inside_are_fetched_where_the_caller_or_the_apis_own_address_says_so(
+    cdn: RawServer, tmp_path: Path
+) -> None:
+    async with opened(allow_private_links=True) as session:
+        await session.save(made(f"{cdn.url}/1"), tmp_path / "1")
+    async with opened("http://localhost:9") as session:
+        await session.save(made(f"{cdn.url}/2"), tmp_path / "2")
+    assert [request.target for request in cdn.requests] == ["/1", "/2"]
+
+
+async def test_a_link_gets_no_password_from_a_netrc_file(
+    cdn: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login me password secret\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    async with opened(cdn.url, trust_env=True) as session:
+        await session.save(made(f"{cdn.url}/x"), tmp_path / "out")
+    assert "authorization" not in cdn.requests[0].headers
+
+
+async def test_proxies_of_the_environment_are_asked_for_links(
+    cdn: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", cdn.url)
+    monkeypatch.setenv("no_proxy", "direct.example")
+    async with opened(trust_env=True) as session:
+        await session.save(made("http://cdn.example/x"), tmp_path)
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", _nowhere)
+        with pytest.raises(TransportError):
+            await session.save(made("http://direct.example/y"), tmp_path, overwrite=True)
+    assert [request.target for request in cdn.requests] == ["http://cdn.example/x"]
+
+
+async def _nowhere(*_: object, **__: object) -> list[Any]:
+    raise OSError("no such host")
+
+
+# --- what an answer means --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", ["400 Bad Request", "401 Unauthorized", "403 Forbidden", "404 x", "410 Gone"])
+async def test_a_link_the_cdn_does_not_take_has_expired(status: str, tmp_path: Path) -> None:
+    async with raw_server(always(http(status=status))) as server, opened(server.url) as session:
+        outputs = iter([(), ()])
+        assert session._services is not None
+        asked = []
+
+        async def fresh(task_id: TaskId) -> tuple[Output, ...]:
+            asked.append(task_id)
+            return next(outputs)
+
+        session._services.downloads.fresh = fresh
+        assert isinstance(await error_of(session, f"{server.url}/x.mp4", tmp_path), NotFound)
+        assert asked == ["12"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", b"{}", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: x\r\n\r\n"],
+)
+async def test_nothing_was_sent_is_not_said_of_an_answer_nobody_can_read(answer: bytes, tmp_path: Path) -> None:
+    async with raw_server(always(answer)) as server, opened(server.url) as session:
+        error = await error_of(session, f"{server.url}/x.mp4", tmp_path)
+    assert len(server.requests) >= 1
+    assert "nothing was sent" not in str(error)
+
+
+async def test_headers_that_drip_are_not_waited_for_for_ever(tmp_path: Path) -> None:
+    async def drip(_request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+        while not writer.is_closing():
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(5)
+
+    async with raw_server(drip) as server, opened(server.url) as session:
+        assert isinstance(await error_of(session, f"{server.url}/x.mp4", tmp_path), TransportError)
+        assert asyncio.get_running_loop().time() < 100
