@@ -7,6 +7,8 @@ from pathlib import Path
 import av
 from PIL import Image
 
+from rh_async.emulator._results import free_box
+
 
 def draw_image(path: Path, *, shade: int = 100, size: tuple[int, int] = (320, 480)) -> Path:
     """Write a plain picture; its kind follows the suffix."""
@@ -25,3 +27,8 @@ def film_video(path: Path, *, seconds: int = 3, shade: int = 0, size: tuple[int,
             container.mux(stream.encode(picture))
         container.mux(stream.encode())
     return path
+
+
+def made_of(clip: Path, task_id: str) -> bytes:
+    """Return what the emulator makes of a driving video: the video, and the task's own mark."""
+    return clip.read_bytes() + free_box(task_id)

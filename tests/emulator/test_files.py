@@ -15,6 +15,7 @@ from PIL import Image
 
 from rh_async.emulator import Emulator
 from rh_async.emulator._mp4 import duration_of
+from rh_async.emulator._results import free_box
 from tests.emulator.conftest import BODY, PNG, WAN, Caller, Serve, fixture, mp4
 
 DAY = 86_400
@@ -168,20 +169,51 @@ async def finished(caller: Caller, body: object = None) -> str:
     return url
 
 
-async def test_a_result_is_the_driving_video_itself_when_nothing_is_drawn(caller: Caller) -> None:
-    video = (await caller.upload(mp4(3), "media.mp4"))["data"]["download_url"]
-    url = await finished(caller, BODY | {"videoUrl": video})
-    assert await caller.fetch(url) == (200, mp4(3))
-    assert caller.server.ledger.downloads[-1].status == 200
+async def test_a_result_is_the_driving_video_and_the_tasks_own_mark_when_nothing_is_drawn(
+    caller: Caller, tmp_path: Path
+) -> None:
+    await asyncio.to_thread(draw_inputs, tmp_path)
+    clip = (tmp_path / "dance.mp4").read_bytes()
+    video = (await caller.upload(clip, "media.mp4"))["data"]["download_url"]
+    first, again = [await finished(caller, BODY | {"videoUrl": video}) for _ in range(2)]
+    status, content = await caller.fetch(first)
+    assert status == caller.server.ledger.downloads[-1].status == 200
+    assert content[: len(clip)] == clip
+    assert content[len(clip) :] == free_box(caller.server.ledger.tasks[0].task_id)
+    (tmp_path / "result.mp4").write_bytes(content)
+    with av.open(tmp_path / "result.mp4") as played:
+        assert len(list(played.decode(video=0))) == 4
+    assert (await caller.fetch(again))[1] != content
+    assert (await caller.fetch(first))[1] == content
+
+
+async def test_no_two_tasks_make_the_same_bytes_and_a_seed_makes_them_again(serve: Serve) -> None:
+    contents: list[list[bytes]] = []
+    for _ in range(2):
+        caller = await serve(seed=3, run_time=60.0)
+        urls = [await finished(caller) for _ in range(3)]
+        contents.append([(await caller.fetch(url))[1] for url in urls])
+    assert contents[0] == contents[1]
+    assert len(set(contents[0])) == 3
+
+
+async def test_a_driving_video_that_is_no_mp4_gives_a_result_that_is_one(caller: Caller) -> None:
+    webm = (await caller.upload(b"\x1aE\xdf\xa3", "media.webm"))["data"]["download_url"]
+    body = {"imageUrl": BODY["imageUrl"], "videoUrl": webm}
+    task_id = (await caller.submit(body, endpoint="bytedance/dreamactor-v2"))["taskId"]
+    await asyncio.sleep(3600)
+    _, content = await caller.fetch((await caller.query(task_id))["results"][0]["url"])
+    assert content[4:8] == b"ftyp"
 
 
 async def test_a_result_says_its_length_and_can_be_resumed(caller: Caller) -> None:
     video = (await caller.upload(mp4(3), "media.mp4"))["data"]["download_url"]
     url = await finished(caller, BODY | {"videoUrl": video})
     async with caller.http.get(url) as response:
-        assert response.content_length == len(mp4(3))
+        whole = await response.read()
+        assert response.content_length == len(whole) > len(mp4(3))
         assert response.content_type == "video/mp4"
-    assert await caller.fetch(url, Range="bytes=10-") == (206, mp4(3)[10:])
+    assert await caller.fetch(url, Range="bytes=10-") == (206, whole[10:])
 
 
 async def test_a_result_of_files_elsewhere_is_a_small_video_that_plays(caller: Caller, tmp_path: Path) -> None:
@@ -207,7 +239,7 @@ async def test_a_drawn_result_shows_who_met_whom(serve: Serve, tmp_path: Path) -
     body = BODY | {"imageUrl": image["data"]["download_url"], "videoUrl": video["data"]["download_url"]}
     urls = [await finished(caller, body) for _ in range(2)]
     contents = await asyncio.gather(*(caller.fetch(url) for url in urls))
-    assert contents[0] == contents[1]
+    assert contents[0] != contents[1]
     (tmp_path / "result.mp4").write_bytes(contents[0][1])
     red, blue = await asyncio.to_thread(corners, tmp_path / "result.mp4")
     assert red[0] > 180

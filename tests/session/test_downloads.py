@@ -12,13 +12,14 @@ from attrs import evolve
 from rh_async import DreamActor, NotFound, Output, Result, SaveError, Session, TaskId, Usage
 from rh_async.emulator import Emulator
 from rh_async.events import Downloading, Event, Saved
+from tests.media import made_of
 from tests.session.conftest import Media
 
 
 async def test_outputs_are_saved_under_the_tasks_name(session: Session, media: Media, tmp_path: Path) -> None:
     result = await session.run(DreamActor(media.images[0], media.videos[0]), save_to=tmp_path / "new" / "folder")
     assert result.paths == (tmp_path / "new" / "folder" / f"{result.task_id}_0.mp4",)
-    assert result.paths[0].read_bytes() == media.videos[0].read_bytes()
+    assert result.paths[0].read_bytes() == made_of(media.videos[0], result.task_id)
     assert [path.name for path in result.paths[0].parent.iterdir()] == [result.paths[0].name]
 
 
@@ -32,7 +33,7 @@ async def test_an_existing_file_stays_unless_asked_otherwise(
     assert path.read_bytes() == b"mine"
     assert len(server.ledger.downloads) == 1
     await session.save(result, tmp_path, overwrite=True)
-    assert path.read_bytes() == media.videos[0].read_bytes()
+    assert path.read_bytes() == made_of(media.videos[0], result.task_id)
 
 
 async def test_an_expired_link_is_asked_for_anew(
@@ -41,7 +42,7 @@ async def test_an_expired_link_is_asked_for_anew(
     result = await session.run(DreamActor(media.images[0], media.videos[0]))
     await asyncio.sleep(86400 + 1)
     (path,) = await session.save(result, tmp_path)
-    assert path.read_bytes() == media.videos[0].read_bytes()
+    assert path.read_bytes() == made_of(media.videos[0], result.task_id)
     assert [download.status for download in server.ledger.downloads] == [403, 200]
     assert len(server.ledger.tasks) == 1
 
@@ -121,7 +122,7 @@ async def test_progress_and_the_end_are_told(server: Emulator, media: Media, tmp
     events: list[Event] = []
     async with Session(server.api_key, base_url=server.url, on_event=events.append) as session:
         result = await session.run(DreamActor(media.images[0], media.videos[0]), save_to=tmp_path)
-    size = media.videos[0].stat().st_size
+    size = len(made_of(media.videos[0], result.task_id))
     assert [event for event in events if isinstance(event, Downloading)] == [
         Downloading(task_id=result.task_id, bytes=size, total=size)
     ]
