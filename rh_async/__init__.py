@@ -14,7 +14,7 @@ The front door: names only. Behind it the floors, each looking down and never up
     _protocol · _file_body · _owners · _network_errors               what to send, what an answer means; who is alive
     _files · _flight · _observer                                     opening files, sharing work, telling the caller
     _agenda · _statistics                                            whom to ask, and when; how it stands
-    _hints · _run_times                                              what the counts and the past tell of an end
+    _hints · _run_times · _contents                                  what counts and the past tell; what is asked for
     _records · _codes · _admission · _hunt · _pace · motion          pure: no I/O, no clock
     · _sniff · _duration · _links · _addresses
     _wire · _request · events                                        shapes

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-VERSION = 2
+VERSION = 3
 
 _GATHERING = 0.002  # seconds in which moves gather for one commit: little beside a POST, much beside a lone fsync
 
@@ -41,6 +41,7 @@ CREATE TABLE jobs (
     state TEXT NOT NULL, owner TEXT NOT NULL, endpoint TEXT NOT NULL, inputs TEXT NOT NULL, nonce TEXT NOT NULL,
     task_id TEXT, claimed_utc TEXT NOT NULL, submitted_utc TEXT, noticed_utc TEXT, raw BLOB NOT NULL,
     error TEXT, folder TEXT, paths TEXT NOT NULL, driving REAL,
+    contents TEXT NOT NULL DEFAULT '', status TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (site, key, attempt), UNIQUE (site, task_id)
 ) STRICT;
 CREATE INDEX jobs_by_state ON jobs (site, state);
@@ -55,9 +56,18 @@ CREATE TABLE uploads (
 _FROM_1 = "ALTER TABLE jobs ADD COLUMN driving REAL;"
 """What a journal of version 1 lacks."""
 
+_FROM_2 = """
+ALTER TABLE jobs ADD COLUMN contents TEXT NOT NULL DEFAULT '';
+ALTER TABLE jobs ADD COLUMN status TEXT NOT NULL DEFAULT '';
+UPDATE jobs SET state = 'lost' WHERE state = 'settled' AND error LIKE '["JobLost"%';
+"""
+"""What a journal of version 2 lacks; what was lost counted as settled there, and was never asked about again."""
+
+_STEPS = (_FROM_1, _FROM_2)
+
 _COLUMNS = (
     "key, attempt, state, owner, endpoint, inputs, nonce, task_id, claimed_utc, submitted_utc, noticed_utc, raw, error,"
-    " folder, paths, driving"
+    " folder, paths, driving, contents, status"
 )
 
 _THIS = "site = ? AND key = ? AND attempt = ? AND state = ? AND owner = ?"
@@ -132,8 +142,9 @@ class Journal:
         if version == 0:
             self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
             self._db.execute("INSERT INTO meta VALUES ('salt', ?)", (secrets.token_bytes(16),))
-        if version == 1:
-            self._db.executescript(f"BEGIN IMMEDIATE; {_FROM_1} PRAGMA user_version = {VERSION}; COMMIT;")
+        elif version < VERSION:
+            steps = " ".join(_STEPS[version - 1 :])
+            self._db.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {VERSION}; COMMIT;")
 
     def _close(self) -> None:
         self.owner.end()
@@ -141,19 +152,22 @@ class Journal:
 
     # --- moves -------------------------------------------------------------------------------------------------------
 
-    async def claim(self, fresh: Record, *, again: bool = False, after: int | None = None) -> Record:
+    async def claim(
+        self, fresh: Record, *, again: bool = False, after: int | None = None, gone: int | None = None
+    ) -> Record:
         """Claim a key for this session, or tell who has it.
 
         :param fresh: what to write down; its attempt and owner are filled in.
         :param again: whether the next attempt is opened whatever became of the last.
         :param after: only if the last is this one; else somebody else was faster.
+        :param gone: the lost attempt that the server has just said it does not know: no other lost one is followed.
         :return: the claimed record, owned by this session; or the last one, owned by whoever has it.
         :raises KeyInUse: the key's last row was made under another API key: submitting it anew could buy it twice.
         :raises JournalError: it could not be made durable.
         """
-        return await self._durably(lambda: self._claim(fresh, again, after))
+        return await self._durably(lambda: self._claim(fresh, again, after, gone))
 
-    def _claim(self, fresh: Record, again: bool, after: int | None) -> Record:
+    def _claim(self, fresh: Record, again: bool, after: int | None, gone: int | None) -> Record:
         row = self._db.execute(
             f"SELECT {_COLUMNS}, fingerprint FROM jobs WHERE site = ? AND key = ? ORDER BY attempt DESC LIMIT 1",  # noqa: S608
             (self.site, fresh.key),
@@ -168,6 +182,8 @@ class Journal:
         if last.state is State.SUBMITTING and not self.owner.alive(last.owner):
             last = self._update(last, State.UNCERTAIN)
         wanted = again and after in {None, last.attempt}
+        if last.state is State.LOST and last.attempt != gone:
+            wanted = False
         over = last.state in FREE or (wanted and last.state not in {State.CLAIMED, State.SUBMITTING})
         return self._insert(evolve(fresh, attempt=last.attempt + 1)) if over else last
 
@@ -384,7 +400,7 @@ def _values(record: Record) -> tuple[Any, ...]:
     return (
         *(record.key, record.attempt, record.state, record.owner, record.endpoint, record.inputs, record.nonce),
         *(record.task_id, record.claimed_utc, record.submitted_utc, record.noticed_utc, record.raw),
-        *(error, record.folder, json.dumps(record.paths), record.driving),
+        *(error, record.folder, json.dumps(record.paths), record.driving, record.contents, record.status),
     )
 
 

@@ -6,7 +6,6 @@ Each move is durable before its consequence: *submitting* before the POST leaves
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -14,17 +13,18 @@ from pathlib import Path
 from uuid import uuid4
 
 import anyio
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from . import errors
+from ._contents import asked_for, refuse_another
 from ._job import Job, outcome_of
 from ._journal import Journal
 from ._protocol import decode_query
 from ._records import Record, State, Wish, derived_key
-from ._request import Request, brief
-from ._types import Result, Snapshot, TaskId, Upload
+from ._request import Request
+from ._types import Result, Snapshot, TaskId
 from ._wire import Answer
-from .errors import JobError, JobLost, JournalError, RHError, SubmitUnknown
+from .errors import JobError, JobLost, JournalError, KeyInUse, NotFound, RHError, SubmitUnknown
 
 _CARRIED = frozenset({State.CLAIMED, State.SUBMITTING, State.SUBMITTED})
 _OLD_ENOUGH = 1e-6
@@ -40,14 +40,14 @@ class Earlier:
     :param sha256s: of its local files.
     :param record: its last attempt, None where there is none or no journal.
     :param outcome: how that ended: a result, the job's error, the refusal, or that nobody knows. None while it runs.
-    :param another: whether the caller's key names a submission that asked for something else.
+    :param another: that the caller's key names a submission that asked for something else; None if it does not.
     """
 
     key: str
     sha256s: Mapping[Path, str]
     record: Record | None = None
     outcome: Result | RHError | None = None
-    another: bool = False
+    another: KeyInUse | None = None
 
 
 @define(eq=False, kw_only=True, repr=False)
@@ -55,15 +55,18 @@ class Memory:
     """What one session knows of its submissions.
 
     :param journal: None: only explicit keys count, and only while their job lives.
-    :param watch: asks the server about a job that has a task id.
+    :param watch: asks the server about a job that has a task id, until it ends.
+    :param look: asks the server about a task once, now.
     """
 
     journal: Journal | None
     currency: str | None
     wall: Callable[[], datetime]
     watch: Callable[..., Awaitable[None]]
+    look: Callable[[TaskId], Awaitable[Snapshot]]
     _carried: dict[str, Job] = field(factory=dict, init=False)
     _records: dict[Job, Record] = field(factory=dict, init=False)
+    _asked: dict[Job, Record] = field(factory=dict, init=False)  #: what each job that carries a key asks for
 
     # --- claiming ----------------------------------------------------------------------------------------------------
 
@@ -73,18 +76,22 @@ class Memory:
         :param sha256s: of the request's local files.
         :return: whether the job is to be submitted; if not, it ends as whoever has the key ends.
         :raises SubmitUnknown: an earlier attempt may have been bought.
-        :raises RHError: the key is another account's, or the journal cannot be used.
+        :raises KeyInUse: the key was given to a job with other inputs, or under another API key.
+        :raises RHError: the journal cannot be used, or nothing could be learnt of a lost attempt.
         """
         job.key = wish.key or (None if self.journal is None else _derived(request, sha256s))
         if job.key is None:
             return True
+        fresh = _fresh(job.key, request, wish, sha256s)
         while (carrier := self._carried.get(job.key)) is not None and carrier is not job:
             if not wish.again or carrier.task_id is None:
+                if carrier in self._asked:
+                    refuse_another(self._asked[carrier], fresh)
                 await carrier.followed_by(job)
                 return False
             del self._carried[job.key]
-        self._carried[job.key] = job
-        return self.journal is None or await self._claim(self.journal, job, request, wish)
+        self._carried[job.key], self._asked[job] = job, fresh
+        return self.journal is None or await self._claim(self.journal, job, fresh, wish)
 
     async def earlier(self, request: Request, key: str | None, sha256s: Mapping[Path, str]) -> Earlier:
         """What is known of a submission, without touching it.
@@ -99,7 +106,7 @@ class Memory:
             sha256s=sha256s,
             record=record,
             outcome=None if record is None else self._known_end(record),
-            another=key is not None and record is not None and _asks_for_another(record, request),
+            another=None if record is None else _another(record, _fresh(name, request, Wish(), sha256s)),
         )
 
     def _known_end(self, record: Record) -> Result | RHError | None:
@@ -107,16 +114,20 @@ class Memory:
             return uncertain(record)
         if record.state is State.REFUSED:
             return _refusal(record)
-        return self.outcome(record) if record.state in {State.SETTLED, State.SAVED} else None
+        return self.outcome(record) if record.state in {State.SETTLED, State.SAVED, State.LOST} else None
 
-    async def _claim(self, journal: Journal, job: Job, request: Request, wish: Wish) -> bool:
-        fresh = _fresh(job.key or "", request, wish)
+    async def _claim(self, journal: Journal, job: Job, fresh: Record, wish: Wish) -> bool:
         record = await journal.claim(fresh, again=wish.again, after=wish.after)
         while not self._mine(journal, record, fresh):
-            if await self._known(journal, job, record):
+            refuse_another(record, fresh)
+            gone = None
+            if record.state is State.LOST and wish.again and await self._is_gone(record):
+                gone = record.attempt
+            elif await self._known(journal, job, record):
                 return False
-            await self._let_go(journal, record.key)
-            record = await journal.claim(fresh, again=wish.again, after=wish.after)
+            else:
+                await self._let_go(journal, record.key)
+            record = await journal.claim(fresh, again=wish.again, after=wish.after, gone=gone)
         self._records[job] = record
         return True
 
@@ -138,24 +149,44 @@ class Memory:
         if record.state in {State.SETTLED, State.SAVED}:
             self.end(job, record)
             return True
-        if record.state is State.SUBMITTED and not journal.owner.alive(record.owner):
+        left = record.state is State.SUBMITTED and not journal.owner.alive(record.owner)
+        if left or record.state is State.LOST:
             with suppress(JournalError):  # somebody was faster, and is followed; a broken journal says so once more
                 await self.attach(job, record)
                 return True
         return False
 
     async def attach(self, job: Job, record: Record) -> None:
-        """Take a submitted job over, and ask the server about it again."""
+        """Take a submitted or a lost job over, and ask the server about it again."""
         assert self.journal is not None  # noqa: S101 - for the type checker: there is a record
         assert record.task_id is not None  # noqa: S101 - a submitted record has one
-        self._records[job] = await self.journal.inherit(record)
-        self._carried[record.key] = job
+        mine = await self.journal.inherit(record)
+        self._records[job] = mine if mine.state is State.SUBMITTED else await self._reopened(mine)
+        self._carried[record.key], self._asked[job] = job, record
         job.key, job.task_id = record.key, record.task_id
         job.driving = record.driving
         job.submitted_utc = None if record.submitted_utc is None else datetime.fromisoformat(record.submitted_utc)
         since = job.submitted_utc or self.wall()
         age = (self.wall() - since).total_seconds()
         await self.watch(job, record.task_id, record.endpoint, age=max(age, _OLD_ENOUGH))
+
+    async def _reopened(self, record: Record) -> Record:
+        assert self.journal is not None  # noqa: S101 - for the type checker: there is a record
+        return await self.journal.move(record, State.SUBMITTED, error=None, noticed_utc=None)
+
+    async def _is_gone(self, record: Record) -> bool:
+        """Ask the server, before a lost attempt is bought again, whether it still does not know the task.
+
+        :raises RHError: nothing could be learnt.
+        """
+        assert record.task_id is not None  # noqa: S101 - a lost record has one
+        try:
+            await self.look(record.task_id)
+        except NotFound as error:
+            if error.code != "1004":
+                raise
+            return True
+        return False
 
     def end(self, job: Job, record: Record) -> None:
         """End a job as its settled record says; a result stays readable after its links have expired."""
@@ -215,8 +246,8 @@ class Memory:
         await self._move(job, State.SETTLED, raw=snapshot.raw, noticed_utc=noticed.isoformat())
 
     async def lost(self, job: Job, error: RHError) -> None:
-        """The server will not tell the job's end."""
-        await self._move(job, State.SETTLED, error=_facts(error), noticed_utc=self.wall().isoformat())
+        """The server does not tell the job's end; it is asked again before the job is bought again."""
+        await self._move(job, State.LOST, error=_facts(error), noticed_utc=self.wall().isoformat())
 
     async def saved(self, task_id: TaskId, paths: tuple[Path, ...]) -> None:
         """A job's outputs are on disk."""
@@ -227,6 +258,7 @@ class Memory:
         """The job is over for this session; a claim that was never sent is given back."""
         if job.key is not None and self._carried.get(job.key) is job:
             del self._carried[job.key]
+        self._asked.pop(job, None)
         record = self._records.pop(job, None)
         if self.journal is not None and record is not None and record.state is State.CLAIMED:
             with suppress(JournalError):  # a claim whose owner is gone is free anyway
@@ -250,50 +282,17 @@ def uncertain(record: Record) -> SubmitUnknown:
     return error
 
 
-def _fresh(key: str, request: Request, wish: Wish) -> Record:
-    return Record(
-        key=key,
-        attempt=1,
-        state=State.CLAIMED,
-        owner="",
-        endpoint=request.endpoint,
-        inputs=_inputs(request),
-        nonce=uuid4().hex,
-        folder=None if wish.folder is None else str(wish.folder.absolute()),
-    )
+def _fresh(key: str, request: Request, wish: Wish, sha256s: Mapping[Path, str]) -> Record:
+    folder = None if wish.folder is None else str(wish.folder.absolute())
+    return evolve(asked_for(key, request, sha256s), nonce=uuid4().hex, folder=folder)
 
 
-def _inputs(request: Request) -> str:
-    return json.dumps({name: _shown(value) for name, value in request.parameters().items()}, default=brief)
-
-
-def _asks_for_another(record: Record, request: Request) -> bool:
-    """Whether an attempt was made for other inputs, as far as can be told from what is kept of them.
-
-    Files count by their names, wherever they lie now; links do not count, for they are signed anew each time.
-    """
-    if not record.endpoint:  # an adopted task, of which nothing is known
-        return False
-    then, now = json.loads(record.inputs), json.loads(_inputs(request))
-    asked = request.parameters()
-    if (record.endpoint, then.keys()) != (request.endpoint, now.keys()):
-        return True
-    return any(_differ(then[name], now[name], asked[name]) for name in now)
-
-
-def _differ(then: object, now: object, asked: object) -> bool:
-    if isinstance(asked, Path):
-        return not isinstance(then, str) or Path(then).name != asked.name
-    if isinstance(asked, Upload) or (isinstance(asked, str) and asked.lower().startswith(("http:", "https:", "data:"))):
-        return False
-    return then != now
-
-
-def _shown(value: object) -> object:
-    """A value a person recognises: paths as text, long texts by their ends."""
-    if isinstance(value, Path):
-        return str(value)
-    return brief(value) if isinstance(value, str) and len(value) > 500 else value
+def _another(known: Record, asked: Record) -> KeyInUse | None:
+    try:
+        refuse_another(known, asked)
+    except KeyInUse as error:
+        return error
+    return None
 
 
 def _derived(request: Request, sha256s: Mapping[Path, str]) -> str:

@@ -21,6 +21,7 @@ class State(StrEnum):
     SUBMITTING = "submitting"  #: a POST may be on its way
     SUBMITTED = "submitted"  #: the server has accepted it; the task id is known
     SETTLED = "settled"  #: the server has told its end
+    LOST = "lost"  #: the server did not know it any more when it was last asked, which it may have got wrong
     SAVED = "saved"  #: its outputs are on disk
     REFUSED = "refused"  #: the server would not have it; nothing was bought
     UNCERTAIN = "uncertain"  #: nobody knows whether it was accepted
@@ -31,7 +32,8 @@ MOVES: Mapping[State, frozenset[State]] = {
     State.CLAIMED: frozenset({State.SUBMITTING}),
     State.SUBMITTING: frozenset({State.CLAIMED, State.SUBMITTED, State.REFUSED, State.UNCERTAIN}),
     State.UNCERTAIN: frozenset({State.SUBMITTED, State.ABANDONED}),
-    State.SUBMITTED: frozenset({State.SETTLED}),
+    State.SUBMITTED: frozenset({State.SETTLED, State.LOST}),
+    State.LOST: frozenset({State.SUBMITTED}),
     State.SETTLED: frozenset({State.SAVED}),
     State.SAVED: frozenset(),
     State.REFUSED: frozenset(),
@@ -51,8 +53,10 @@ class Record:
     :param owner: the session that carries it.
     :param endpoint: of the model; "" for an adopted task.
     :param inputs: what was asked for, as JSON, for a person to recognise it.
+    :param contents: the same by content, as `_contents.contents_of` makes it; "" where nobody wrote it down.
     :param nonce: travels in the webhook's address, so that a delivery can name the attempt.
     :param foreign: whether it was made under another API key.
+    :param status: the server's last word while it runs; "" before the first.
     :param raw: the server's last answer.
     :param error: why it ended without a result, as (class name, code, message).
     :param folder: where its outputs are wanted; None if nobody said.
@@ -65,12 +69,14 @@ class Record:
     owner: str
     endpoint: str
     inputs: str = field(default="{}", repr=False)
+    contents: str = field(default="", repr=False)
     nonce: str = ""
     foreign: bool = False
     task_id: TaskId | None = None
     claimed_utc: str = ""
     submitted_utc: str | None = None
     noticed_utc: str | None = None
+    status: str = ""
     raw: bytes = field(default=b"", repr=False)
     error: tuple[str, str, str] | None = None
     folder: str | None = None

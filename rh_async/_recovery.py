@@ -5,10 +5,12 @@ Nothing is ever submitted here. An uncertain submission is adopted when somebody
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+import anyio
 from attrs import define, evolve
 
 from ._job import Job
@@ -17,9 +19,11 @@ from ._memory import Memory
 from ._records import Record, State
 from ._resumed import Resumed
 from ._types import Result, Snapshot, TaskId
-from .errors import JournalError, KeyInUse, RHError, SessionError
+from .errors import JournalError, KeyInUse, NotFound, RHError, SessionError
 
 T = TypeVar("T")
+
+_ASKED_AT_ONCE = 8
 
 
 @define(eq=False, kw_only=True, repr=False)
@@ -27,31 +31,38 @@ class Recovery:
     """The coming back of one session.
 
     :param look: asks the server about a task now.
+    :param ask: the same, and gives up at the first failure.
     :param save: brings a result to disk, and writes that down.
+    :param save_at_end: has a job's outputs brought to a folder before the job counts as ended.
     :param new_job: makes a handle.
     """
 
     journal: Journal | None
     memory: Memory
     look: Callable[[TaskId], Awaitable[Snapshot]]
+    ask: Callable[[TaskId], Awaitable[Snapshot]]
     save: Callable[[Result, Path], Awaitable[tuple[Path, ...]]]
+    save_at_end: Callable[[Job, Path], None]
     new_job: Callable[[], Job]
 
     async def resume(self, folder: Path | None) -> Resumed:
-        """Take over whatever dead sessions left.
+        """Take over whatever dead sessions left, and what the server knows after all of the tasks it had lost.
 
         :param folder: where outputs go whose submission named none; None leaves those where they are.
         :raises JournalError: there is no journal, or it cannot be used.
         """
         found = [record for record in await self._open().in_states(_UNFINISHED) if self._left(record)]
         uncertain = [await self._taken(self._doubt, record) for record in found if record.state is State.SUBMITTING]
-        jobs = [await self._taken(self._attach, record) for record in found if record.state is State.SUBMITTED]
+        lost = await self._still_lost(record for record in found if record.state is State.LOST)
+        running = [record for record in found if record.state in {State.SUBMITTED, State.LOST} and record not in lost]
+        jobs = [await self._taken(partial(self._watched, folder=folder), record) for record in running]
         ends = [(record, await self._saved(record, folder)) for record in found if record.state is State.SETTLED]
         return Resumed(
             jobs=tuple(job for job in jobs if job is not None),
             saved=tuple(end for _, end in ends if isinstance(end, Result)),
             failed=tuple((record, end) for record, end in ends if isinstance(end, RHError)),
             uncertain=tuple(record for record in uncertain if record is not None),
+            lost=tuple(lost),
         )
 
     async def uncertain(self) -> tuple[Record, ...]:
@@ -91,6 +102,8 @@ class Recovery:
         :raises RHError: nothing could be learnt.
         """
         record = await self._open().of_nonce(nonce)
+        if record is not None and record.state is State.LOST and record.task_id == task_id and not record.foreign:
+            return await self._taken(self._attach, record)
         if record is None or record.state is not State.UNCERTAIN:
             return None
         return await self.resolve(record.key, task_id)
@@ -113,6 +126,36 @@ class Recovery:
         await self.memory.attach(job, record)
         return job
 
+    async def _watched(self, record: Record, *, folder: Path | None) -> Job:
+        """Watch a job again; once it ends, its outputs are saved where they are wanted."""
+        job, wanted = self.new_job(), record.folder or folder
+        if wanted is not None:
+            self.save_at_end(job, Path(wanted))
+        await self.memory.attach(job, record)
+        return job
+
+    async def _still_lost(self, records: Iterable[Record]) -> list[Record]:
+        """Ask about every lost task once, and return those that the server still does not know."""
+        left, lost = iter(records), list[Record]()
+
+        async def work(left: Iterator[Record]) -> None:
+            lost.extend([record for record in left if await self._is_unknown(record)])
+
+        async with anyio.create_task_group() as askers:
+            for _ in range(_ASKED_AT_ONCE):
+                askers.start_soon(work, left)
+        return lost
+
+    async def _is_unknown(self, record: Record) -> bool:
+        assert record.task_id is not None  # noqa: S101 - a lost record has one
+        try:
+            await self.ask(record.task_id)
+        except NotFound as error:
+            return error.code == "1004"
+        except RHError:
+            return False  # it is watched, and so asked about until an answer comes
+        return False
+
     async def _saved(self, record: Record, folder: Path | None) -> Result | RHError | None:
         """Save a settled result where it is wanted; None if there is none, or nobody said where."""
         result, wanted = self.memory.outcome(record), record.folder or folder
@@ -133,6 +176,8 @@ class Recovery:
         return record
 
     def _left(self, record: Record) -> bool:
+        if record.state is State.LOST:  # nobody asks about it, whoever is alive
+            return not record.foreign
         return not record.foreign and not self._open().owner.alive(record.owner)
 
     def _open(self) -> Journal:
@@ -141,5 +186,5 @@ class Recovery:
         return self.journal
 
 
-_UNFINISHED = (State.SUBMITTING, State.SUBMITTED, State.SETTLED)
+_UNFINISHED = (State.SUBMITTING, State.SUBMITTED, State.SETTLED, State.LOST)
 _NAME_ANOTHER = "Name the task that this submission bought, not another's."

@@ -14,13 +14,16 @@ from .errors import RHError
 class Resumed:
     """What a session found when it came back.
 
-    :param jobs: submitted by an earlier session, and watched again.
+    :param jobs: submitted by an earlier session, and watched again; so are those that the server had lost and knows
+        after all. Where a folder is known, a job ends once its outputs are saved, with their paths in its result.
     :param saved: settled before, and on disk now.
     :param failed: settled with a result that could not be saved, and why.
     :param uncertain: which nobody knows the fate of.
+    :param lost: which the server did not know, and still does not; each `Session.resume` asks about them again.
     """
 
     jobs: tuple[Job, ...] = ()
     saved: tuple[Result, ...] = ()
     failed: tuple[tuple[Record, RHError], ...] = ()
     uncertain: tuple[Record, ...] = ()
+    lost: tuple[Record, ...] = ()

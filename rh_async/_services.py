@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
-from attrs import define, field
+from attrs import define, evolve, field
 
 from ._account import AccountDesk
 from ._admission import Admission
@@ -47,6 +47,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _CANCEL_PATIENCE = 60.0  # seconds
+_SAVE_LATER = "It is done and paid: session.resume saves it, and so does the same submission again."
 
 
 @define(eq=False, kw_only=True, repr=False)
@@ -74,6 +75,8 @@ class Services:
     _stop: anyio.Event = field(factory=anyio.Event, init=False)
     _refused: RHError | None = field(default=None, init=False)
     _crash: SessionError | None = field(default=None, init=False)
+    _wanted: dict[Job, Path] = field(factory=dict, init=False)  #: where a job's outputs go before it ends
+    _saving: set[Job] = field(factory=set, init=False)  #: whose outputs are on the way there
     settled: int = field(default=0, init=False)  #: jobs whose end the server has told
     _leaving: bool = field(default=False, init=False)
 
@@ -125,6 +128,7 @@ class Services:
             log.warning("rh_async.left_running %s", " ".join(ids), extra={"task_ids": ids})
         self._break(SessionError("the session ended while the job was running; it goes on remotely"))
         self.submissions.break_all(SessionError("the session ended"))
+        self._end_unsaved()
         await self.transport.close()
         if self.journal is not None:
             await self.journal.close()
@@ -168,14 +172,22 @@ class Services:
             key_refused=self._key_refused,
         )
         self.admission = Admission(self.in_flight)
-        self.memory = Memory(journal=self.journal, currency=self.poller.currency, wall=wall, watch=self._watch)
+        self.memory = Memory(
+            journal=self.journal, currency=self.poller.currency, wall=wall, watch=self._watch, look=self.look
+        )
         self.desk = AccountDesk(self.transport, self.poller)
         self.uploads = Uploads(transport=self.transport, tasks=self.tasks, tell=self.tell, journal=self.journal)
         self.downloads = Downloads(transport=self.transport, fresh=self._fresh, tell=self.tell)
         if self.journal is not None:
             self.downloads.session_id = self.journal.owner.name
         self.recovery = Recovery(
-            journal=self.journal, memory=self.memory, look=self.look, save=self.save, new_job=self.new_job
+            journal=self.journal,
+            memory=self.memory,
+            look=self.look,
+            ask=self.poller.look,
+            save=self.save,
+            save_at_end=self._wanted.__setitem__,
+            new_job=self.new_job,
         )
         self.submissions = Submissions(
             transport=self.transport,
@@ -200,6 +212,7 @@ class Services:
         if self._crash is not None:
             self._break(self._crash)
             self.submissions.break_all(self._crash)
+            self._end_unsaved()
 
     def _break(self, error: RHError) -> None:
         """End the wait for every job in flight, though none has settled: it may be attached to again."""
@@ -251,7 +264,27 @@ class Services:
         self.settled += 1
         await self.memory.forget(job)
         self.submissions.leave(job)
-        self._told(job, outcome)
+        folder = self._wanted.pop(job, None)
+        if folder is None or not isinstance(outcome, Result):
+            self._told(job, outcome)
+        else:
+            self.tell(Settled(task_id=job.task_id, result=outcome, error=None))
+            self._saving.add(job)
+            self.tasks.start_soon(self._save_and_end, job, outcome, folder)
+
+    async def _save_and_end(self, job: Job, result: Result, folder: Path) -> None:
+        """Save what a job made, and only then end it: whoever awaits the job has its files."""
+        try:
+            job.end(evolve(result, paths=await self.save(result, folder)))
+        except RHError as error:
+            job.end(error)
+        self._saving.discard(job)
+
+    def _end_unsaved(self) -> None:
+        """End the jobs whose outputs were still being saved: they are paid, and another session saves them."""
+        for job in self._saving:
+            why = "the session ended before the outputs were saved"
+            job.end(SessionError(why, task_id=job.task_id, key=job.key, maybe_billed=True, advice=_SAVE_LATER))
 
     @contextmanager
     def _even_unremembered(self) -> Iterator[None]:
@@ -399,7 +432,7 @@ class Services:
                 with self._told_only():
                     await self.cancel(job)
         if self.on_exit == "drain":
-            for job in jobs:
+            for job in (*jobs, *self._saving):
                 with self._told_only():
                     await job
 

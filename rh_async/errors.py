@@ -6,7 +6,7 @@
     ├── LocalRefusal (ValueError)          refused here: nothing was sent, nothing is paid
     │   ├── ConfigurationError             the session's settings or the API key
     │   ├── RequestRefused                 a field of a request
-    │   ├── KeyInUse                       a key that was submitted under another API key
+    │   ├── KeyInUse                       a key of another job, or of another API key
     │   ├── MediaRefused                   a local file
     │   └── BudgetReached                  a batch's budget
     ├── SessionError (RuntimeError)        the session is not open, or belongs to another loop
@@ -121,7 +121,10 @@ class RequestRefused(LocalRefusal):
 
 
 class KeyInUse(LocalRefusal):
-    """The key belongs to a submission made under another API key: submitting it again could buy it twice."""
+    """The key belongs to a job with other inputs, or to one that was submitted under another API key.
+
+    That job's result would be taken for this one's, or this job would be bought twice.
+    """
 
     advice = "Use the API key it was submitted with, or another key for the submission."
 

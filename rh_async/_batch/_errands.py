@@ -21,7 +21,7 @@ from rh_async.errors import (
     BudgetReached,
     JobCancelled,
     JobError,
-    RequestRefused,
+    JobLost,
     RHError,
     SessionError,
     SubmitUnknown,
@@ -41,7 +41,6 @@ _SAVED_AT_ONCE = 8
 _FIRST_WAIT, _LONGEST_WAIT = 5.0, 60.0  # seconds between two starts of what the world would not have
 _SAVING_PATIENCE = 3600.0
 """Seconds for which an output that cannot be fetched is tried again; links live for a day, and the journal knows it."""
-_OTHER_JOB = "Give this one a key of its own; nothing was sent."
 _NOT_BOUGHT = FREE | {State.CLAIMED}
 
 
@@ -131,7 +130,7 @@ class Errands:
         except RHError as error:
             self.carrier.check(asking=False)
             return self._lost(errand, error)
-        return _another(errand) if errand.past.another else None
+        return _another(errand)
 
     def count(self, entry: Entry, past: Earlier) -> None:
         """Take what an earlier run bought into account; once, however often this is called."""
@@ -154,11 +153,20 @@ class Errands:
         end = past.outcome
         if isinstance(end, Result):
             return await self._kept(errand, past, end) or await self._saved(errand, past, end)
+        if isinstance(end, JobLost):
+            return await self._sought(errand, past)
         if end is not None and self._stands(end):
             return errand.failed(end)
         if end is None and _bill(past) in self._counted:
             return await self._bought(errand, past, _bill(past))
         return self._gate(errand) or await self._bought(errand, past, errand, again=isinstance(end, JobError))
+
+    async def _sought(self, errand: Errand, past: Earlier) -> BatchOutcome:
+        """Ask the server once more about what it had lost; only if that is of no use, it may be bought again."""
+        outcome = await self._bought(errand, past, _bill(past))
+        if not self.retry_failed or not isinstance(outcome.error, JobError) or outcome.state != "failed":
+            return outcome
+        return self._gate(errand) or await self._bought(errand, past, errand, again=True)
 
     def _stands(self, end: RHError) -> bool:
         """Whether an earlier end is the end now: nobody knows it, or it is the job's own and nobody asks again."""
@@ -289,7 +297,8 @@ def _another(errand: Errand) -> BatchOutcome | None:
     What was never bought, or ended badly, may be asked for anew in other words.
     """
     past = errand.past
-    if past is None or past.record is None or past.record.state in _NOT_BOUGHT or isinstance(past.outcome, RHError):
+    if past is None or past.another is None or past.record is None or past.record.state in _NOT_BOUGHT:
         return None
-    words = f"the key {past.key} was given to another job: {past.record.endpoint} {past.record.inputs[:200]}"
-    return errand.failed(RequestRefused(words, key=past.key, advice=_OTHER_JOB), state="refused")
+    if isinstance(past.outcome, RHError):
+        return None
+    return errand.failed(past.another, state="refused")

@@ -45,7 +45,7 @@ def _failed(plan: Plan, rows: Mapping[str, Row]) -> Iterator[Entry]:
 def _is_bad(row: Row) -> bool:
     if row.record.state is State.REFUSED:  # what the account or the world refused is sent again anyway
         return reason_of(_refusal(row.record)) == "job"
-    return row.record.state is State.SETTLED and row.result() is None
+    return row.record.state is State.LOST or (row.record.state is State.SETTLED and row.result() is None)
 
 
 def _derived(entry: Entry, sha256s: dict[Path, str]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 from rich.text import Text
 
-from rh_async import AuthenticationFailed, BalanceExhausted, RHError
+from rh_async import AuthenticationFailed, BalanceExhausted, KeyInUse, RHError
 from rh_async.errors import BudgetReached
 
 from ._batch_report import amounts
@@ -46,6 +46,7 @@ class Tidings:
     counts: Counter[str] = field(factory=Counter, init=False)
     _first: dict[str, list[BatchOutcome]] = field(factory=dict, init=False)
     _own: Counter[str] = field(factory=Counter, init=False)  #: bad ends that are the job's own fault
+    _keys: int = field(default=0, init=False)  #: refused keys, which buying once more would not help
     _retried: dict[str, Decimal] = field(factory=dict, init=False)
 
     def note(self, outcome: BatchOutcome) -> None:
@@ -54,7 +55,9 @@ class Tidings:
         if outcome.state in _BAD:
             first = self._first.setdefault(outcome.state, [])
             first += [outcome] if len(first) < _SHOWN else []
-        if outcome.state in {"failed", "refused"} and outcome.cause == "job":
+        if isinstance(outcome.error, KeyInUse):
+            self._keys += 1
+        elif outcome.state in {"failed", "refused"} and outcome.cause == "job":
             self._own[outcome.state] += 1
             self._price_again(outcome)
 
@@ -93,12 +96,16 @@ class Tidings:
             yield from (Text(f"  → {printable(line)}") for line in self._remedy(state, running, connection, stopped))
 
     def _remedy(self, state: str, running: Running, connection: Connection, stopped: RHError | None) -> Iterator[str]:
+        if state == "refused" and self._keys:
+            yield "give each job whose key is in use a key of its own, then the same command again buys it"
         match state:
             case "failed" if self._own["refused"]:
                 return  # said once, below the last of them
             case "failed" | "refused" if self._own[state]:
                 price = f" ({amounts(self._retried)} by the list)" if self._retried else ""
                 yield f"the same command with --retry-failed buys them again{price}, as they are or mended"
+            case "refused" if self._keys:
+                pass
             case "uncertain":
                 yield from self._resolving(running, connection)
             case "unsaved":

@@ -22,7 +22,7 @@ from ._facts import printable, screen
 from ._rows import Row, read
 from ._wishes import Model
 
-Named = Literal["claimed", "submitting", "submitted", "settled", "saved", "refused", "uncertain", "abandoned"]
+Named = Literal["claimed", "submitting", "submitted", "settled", "saved", "lost", "refused", "uncertain", "abandoned"]
 _WIDE = 120
 _UNTOLD = frozenset({"raw", "foreign"})  #: bytes; and whether another API key made it, which needs one to be known
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60))
@@ -121,6 +121,7 @@ _OUTCOMES: Mapping[State, Callable[[Row], str]] = MappingProxyType(
         State.SUBMITTED: _carried("runs, and is watched", "nobody watches it: rh-async resume"),
         State.SETTLED: _settled,
         State.SAVED: lambda row: ", ".join(row.record.paths) or "nothing to save",
+        State.LOST: lambda _: "the server did not know it when last asked: rh-async resume asks again",
         State.REFUSED: lambda row: _error(row) or "refused",
         State.UNCERTAIN: lambda _: "nobody knows whether it was bought: rh-async resolve",
         State.ABANDONED: lambda _: "given up",

@@ -30,6 +30,9 @@ from ._tally import Tally
 
 _SILENCE = 5.0
 _STOPPING = "what runs goes on remotely"
+_RUNNING = frozenset({State.SUBMITTED, State.LOST})  #: a lost one may do so all the same
+_LEFT_ALONE = "left alone, it was bought under another API key or has just been taken up"
+_LOST = "the server still does not know it; each resume asks again, and its command with --again buys it anew"
 
 
 async def resume(
@@ -81,7 +84,7 @@ class Pickup:
     _running: dict[str, Record] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        running = [row.record for row in self.rows if row.record.state is State.SUBMITTED]
+        running = [row.record for row in self.rows if row.record.state in _RUNNING]
         self._running = {record.task_id or "": record for record in running}
         done = [row for row in self.rows if row.result() is not None]
         self.tally = Tally(clock=anyio.current_time, jobs=len(running) + len(done), files=0)
@@ -102,7 +105,7 @@ class Pickup:
         """
         if self.tally.submit.done:
             async with shown(self.console, self.tally), listening(self.hush):
-                await self._follow_all(session, await session.resume(save_to=self.folder))
+                await self._follow_all(await session.resume(save_to=self.folder))
         elif not (await session.resume(save_to=self.folder)).uncertain and not await session.uncertain():
             self._say("nothing to pick up: whatever was bought is saved, over, or in another command's hand")
         return await session.uncertain()
@@ -118,17 +121,18 @@ class Pickup:
         """What the session would not take up is named, and not waited for."""
         taken = {job.task_id for job in resumed.jobs} | {result.task_id for result in resumed.saved}
         taken |= {record.task_id for record, _ in resumed.failed}
-        wanted = [row.record for row in self.rows if row.record.state is State.SUBMITTED or row.result() is not None]
+        lost = {record.task_id for record in resumed.lost}
+        wanted = [row.record for row in self.rows if row.record.state in _RUNNING or row.result() is not None]
         for record in [record for record in wanted if record.task_id not in taken]:
-            self.failed += 1
-            named = f"key {record.key}, task {record.task_id}"
-            self._say(f"{named}: left alone, it was bought under another API key or has just been taken up", "yellow")
+            self.failed += record.task_id not in lost
+            why = _LOST if record.task_id in lost else _LEFT_ALONE
+            self._say(f"key {record.key}, task {record.task_id}: {why}", "yellow")
             self.tally.submit.done -= 1
             self.tally.running.done -= self._running.pop(record.task_id or "", None) is None
             for phase in (self.tally.submit, self.tally.running, self.tally.download):
                 phase.wanted = (phase.wanted or 1) - 1
 
-    async def _follow_all(self, session: Session, resumed: Resumed) -> None:
+    async def _follow_all(self, resumed: Resumed) -> None:
         self._leave_alone(resumed)
         for result in resumed.saved:
             self._saved(result.task_id, result.paths)
@@ -136,17 +140,16 @@ class Pickup:
             self._failed(record, error)
         async with asyncio.TaskGroup() as tasks:
             for job in resumed.jobs:
-                tasks.create_task(self._follow(session, job))
+                tasks.create_task(self._follow(job))
 
-    async def _follow(self, session: Session, job: Job) -> None:
+    async def _follow(self, job: Job) -> None:
         record = self._running.get(job.task_id or "")
-        folder = self.folder if record is None or record.folder is None else Path(record.folder)
         try:
-            paths = await session.save(await job, folder)
+            result = await job
         except RHError as error:
             self._failed(record, error)
         else:
-            self._saved(job.task_id or "", paths)
+            self._saved(result.task_id, result.paths)
         self._running.pop(job.task_id or "", None)
 
     def _saved(self, task_id: str, paths: Iterable[Path]) -> None:

@@ -24,9 +24,9 @@ from rh_async._wire import Answer
 
 from ._exits import Misuse
 
-BOUGHT = frozenset({State.SUBMITTED, State.SETTLED, State.SAVED})
+BOUGHT = frozenset({State.SUBMITTED, State.SETTLED, State.SAVED, State.LOST})
 """The server has accepted it, and its task is known."""
-UNFINISHED = frozenset({State.SUBMITTING, State.SUBMITTED, State.SETTLED})
+UNFINISHED = frozenset({State.SUBMITTING, State.SUBMITTED, State.SETTLED, State.LOST})
 """What a command that was killed may have left to be picked up."""
 
 _PATIENCE = 30.0  #: seconds that a commit of somebody else's is waited for
@@ -88,14 +88,15 @@ def at(utc: str) -> str:
     return datetime.fromisoformat(utc).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def read(path: Path, site: str | None = None) -> list[Row]:
+def read(path: Path, site: str | None = None, *, key: str | None = None) -> list[Row]:
     """Every attempt, oldest first.
 
     :param site: only those of one site.
+    :param key: only those with this key.
     :raises JournalError: it cannot be read, or is newer than this program.
     """
     with _opened(path) as db:
-        found = [] if db is None else _found(db, path)
+        found = [] if db is None else _found(db, path, key)
     owners = Owner(path.with_name(f"{path.name}.owners"))
     living = {name: _lives(owners, name) for name in {facts["owner"] for facts in found}}
     rows = [Row(site=facts["site"], record=_record(facts), carried=living[facts["owner"]]) for facts in found]
@@ -174,10 +175,11 @@ def _version(db: sqlite3.Connection, path: Path) -> int:
     return version
 
 
-def _found(db: sqlite3.Connection, path: Path) -> list[dict[str, Any]]:
+def _found(db: sqlite3.Connection, path: Path, key: str | None) -> list[dict[str, Any]]:
     version = _version(db, path)
     db.row_factory = sqlite3.Row
-    rows = db.execute("SELECT * FROM jobs ORDER BY claimed_utc, attempt") if version else []
+    chosen = "SELECT * FROM jobs WHERE ? IS NULL OR key = ? ORDER BY claimed_utc, attempt"
+    rows = db.execute(chosen, (key, key)) if version else []
     return [dict(row) for row in rows]
 
 

@@ -15,7 +15,8 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from rh_async import Request, Result, RHError, State
-from rh_async._records import derived_key
+from rh_async._contents import asked_for, refuse_another
+from rh_async._records import FREE, derived_key
 from rh_async._types import OnExit
 from rh_async.motion import Orientation
 
@@ -131,16 +132,20 @@ def _prepare(errand: Errand, request: Request, connection: Connection) -> _Known
 
 
 def _looked_up(errand: Errand, request: Request, site: str, journal: Path) -> _Known:
-    """Look before the session does, which decides: what is found here is only told."""
-    key = errand.keeping.key
-    if key is None:
-        try:
-            sha256s = {media.path: _sha256(media.path) for media in request.media()}
-        except OSError as error:
-            raise Misuse(f"a file cannot be read: {error}; nothing was sent") from error
-        key = derived_key(request.endpoint, request.named(sha256s))
-    keyed = [row for row in read(journal, site) if row.record.key == key]
-    return _Known(errand.out.absolute(), key, None if errand.keeping.again or not keyed else keyed[-1])
+    """Look before the session does, which decides: what is found here is told before anything is opened.
+
+    :raises KeyInUse: the key was given to a job with other inputs.
+    """
+    try:
+        sha256s = {media.path: _sha256(media.path) for media in request.media()}
+    except OSError as error:
+        raise Misuse(f"a file cannot be read: {error}; nothing was sent") from error
+    key = errand.keeping.key or derived_key(request.endpoint, request.named(sha256s))
+    keyed = read(journal, site, key=key)
+    earlier = None if errand.keeping.again or not keyed else keyed[-1]
+    if earlier is not None and earlier.record.state not in FREE:
+        refuse_another(earlier.record, asked_for(key, request, sha256s))
+    return _Known(errand.out.absolute(), key, earlier)
 
 
 def _sha256(path: Path) -> str:

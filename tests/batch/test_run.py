@@ -15,6 +15,8 @@ from rh_async import (
     BalanceExhausted,
     DreamActor,
     JobFailed,
+    JobLost,
+    KeyInUse,
     ModelRequest,
     Plan,
     Request,
@@ -76,9 +78,33 @@ async def test_a_key_that_was_given_to_another_job_is_refused_and_brings_nobody_
         (other,) = await run(server, tmp_path, keyed(DreamActor(heroes[0], clips[1]), "k1"))
     assert (bought.state, same.state, other.state) == ("saved", "kept", "refused")
     assert other.task_id is None
-    assert other.error is not None
-    assert "k1 was given to another job" in str(other.error)
+    assert isinstance(other.error, KeyInUse)
+    assert "clip1.mp4" in str(other.error)
     assert len(server.ledger.tasks) == 1
+
+
+@pytest.mark.parametrize("retry_failed", [False, True])
+async def test_what_the_server_had_lost_is_asked_about_again_before_anything_is_bought(
+    retry_failed: bool, tmp_path: Path
+) -> None:
+    plan = plan_of([ModelRequest("own/model", {"seed": n}) for n in range(3)])
+    async with Emulator(seed=1, run_time=200.0) as server:
+        server.faults.add(Fault("code", route="query", code="1004", times=None))
+        lost = await run(server, tmp_path, plan)
+        assert [type(outcome.error) for outcome in lost] == [JobLost] * 3
+        server.faults.clear()
+        assert states(await run(server, tmp_path, plan, retry_failed=retry_failed)) == {"saved": 3}
+    assert len(server.ledger.submissions) == 3
+
+
+async def test_what_the_server_still_does_not_know_is_bought_again_only_when_that_is_wanted(tmp_path: Path) -> None:
+    plan = plan_of([ModelRequest("own/model", {"seed": 1})])
+    async with Emulator(seed=1, run_time=20.0) as server:
+        server.faults.add(Fault("code", route="query", code="1004", times=None))
+        for bought, retry_failed in ((1, False), (1, False), (2, True), (3, True)):
+            (outcome,) = await run(server, tmp_path, plan, retry_failed=retry_failed)
+            assert (outcome.state, type(outcome.error)) == ("failed", JobLost)
+            assert len(server.ledger.submissions) == bought
 
 
 @pytest.mark.parametrize("after", [0.0, 0.01, 0.1, 1, 30, 90, 120, 200, 400])

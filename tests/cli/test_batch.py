@@ -148,6 +148,22 @@ async def test_failed_jobs_are_named_and_bought_again_only_when_that_is_asked_fo
     assert f"retry     2 failed before and will be bought again: CNY {offer[1]}\n" in retried.out
 
 
+async def test_a_key_that_names_another_job_is_refused_and_no_retry_is_offered(
+    there: Path, site: Emulator, shell: Shell
+) -> None:
+    rows = "video,key\nclips/clip{}.mp4,scene-9\n"
+    (there / "jobs.csv").write_text(rows.format(0))
+    line = "batch --manifest jobs.csv --image heroes/fox.png"
+    assert (await shell(line)).code == 0
+    (there / "jobs.csv").write_text(rows.format(1))
+    ended = await shell(line)
+    assert ended.code == 1
+    assert "clip0.mp4" in ended.out
+    assert "give each job whose key is in use a key of its own" in ended.out
+    assert "--retry-failed" not in ended.out
+    assert len(site.ledger.submissions) == 1
+
+
 async def test_what_nobody_knows_is_told_with_the_command_that_decides_it(
     there: Path, site: Emulator, shell: Shell
 ) -> None:

@@ -18,6 +18,7 @@ from rh_async._cli._exits import Misuse
 from rh_async.emulator import Emulator, Fault
 from tests.cli.conftest import Shell
 from tests.cli.test_interrupts import stopped
+from tests.media import film_video
 
 RUN = "run hero.png dance.mp4 -o out"
 
@@ -62,6 +63,21 @@ async def test_another_key_is_another_job_and_the_same_key_is_the_same_job(
     assert ["already bought" in out for out in told] == [False, False, True]
     assert "upload 0/0 · submit 1/1" in told[1]  # the files had gone up before
     assert len(site.ledger.tasks) == 2
+
+
+async def test_a_key_that_names_another_job_is_refused_and_its_old_video_is_not_given(
+    site: Emulator, desk: Path, shell: Shell
+) -> None:
+    film_video(desk / "jump.mp4", seconds=4)
+    await shell(f"{RUN} --key scene-9")
+    ended = await shell("run hero.png jump.mp4 -o out --key scene-9")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.count("\n") == 1
+    for words in ("scene-9", "'dance.mp4'", "now it is asked for", "'jump.mp4'", "Give this job another key"):
+        assert words in ended.err
+    assert (len(site.ledger.submissions), len(site.ledger.uploads)) == (1, 2)
+    assert (await shell("run hero.png jump.mp4 -o out --key scene-10")).code == 0
+    assert len(site.ledger.submissions) == 2
 
 
 async def test_without_a_journal_each_command_buys(site: Emulator, desk: Path, shell: Shell, book: Path) -> None:
@@ -228,7 +244,7 @@ async def test_what_happens_between_the_look_and_the_claim_is_said_afterwards(
     site: Emulator, desk: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await shell(RUN)
-    monkeypatch.setattr("rh_async._cli._run.read", lambda *_: [])
+    monkeypatch.setattr("rh_async._cli._run.read", lambda *_, **__: [])
     ended = await shell(RUN)
     assert ended.code == 0
     assert "already bought on" in ended.out

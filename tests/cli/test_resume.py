@@ -157,7 +157,7 @@ async def test_given_up_it_is_bought_by_the_next_command_and_not_before(
         ("resolve k --task-id latest", "is no task id"),
         ("save nobody", "nobody is no task id, and no job"),
         ("cancel nobody", "nobody is no task id, and no job"),
-        ("jobs --state lost", 'Invalid value "lost" for --state'),
+        ("jobs --state gone", 'Invalid value "gone" for --state'),
     ],
 )
 async def test_a_decision_that_cannot_be_is_told_in_one_line(

@@ -24,6 +24,7 @@ from tests.journal.killing import Assassin, Row, bury, journal_of, rows_of
 Open = Callable[[Path], Session]
 
 ALWAYS = {"→claimed", "claimed→submitting", "submitting→submitted", "submitted→settled", "settled→saved"}
+LATER = {"uncertain→submitted", "uncertain→abandoned", "submitted→lost", "lost→submitted"}
 FOR_NOW, FINAL, UNKNOWN = "submitting→claimed", "submitting→refused", "submitting→uncertain"
 
 
@@ -86,7 +87,7 @@ def open_on(server: Emulator) -> Open:
 
 
 def test_the_sweep_meets_every_move_of_the_table() -> None:
-    met = ALWAYS | {case.move for case in CASES} | {"uncertain→submitted", "uncertain→abandoned"}
+    met = ALWAYS | {case.move for case in CASES} | LATER
     assert {f"{now}→{to}" for now, moves in MOVES.items() for to in moves} <= met
 
 
@@ -161,6 +162,23 @@ async def test_a_crash_while_an_uncertain_submit_is_abandoned_leaves_it_uncertai
         assert row.state is (State.UNCERTAIN if killed and not after else State.ABANDONED)
         assert len([task for task in server.ledger.tasks if key_of(task.endpoint) == key]) == 1
     assert "uncertain→abandoned" in assassin.met
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_a_crash_while_a_task_is_lost_or_found_again_buys_nothing_twice_and_loses_nothing(
+    after: bool, assassin: Assassin, server: Emulator, open_on: Open, tmp_path: Path
+) -> None:
+    for number in count(1):
+        book, keys = tmp_path / f"{number}.db", (f"{number}-a", f"{number}-b")
+        server.faults.add(Fault("code", route="query", code="1004", times=None))
+        first = await _lives_until(open_on(book), assassin, number, keys, tmp_path, after=after)
+        server.faults.clear()
+        second = await _lives_until(open_on(book), assassin, number, keys, tmp_path, after=after)
+        ends = await _comes_back(open_on(book), keys, tmp_path)
+        _adds_up(server, book, ends, {first, second})
+        if not first and not second:
+            break
+    assert {"submitted→lost", "lost→submitted"} <= assassin.met
 
 
 # --- lives -----------------------------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ WAYS: dict[State, tuple[State, ...]] = {
     State.SUBMITTING: (State.SUBMITTING,),
     State.SUBMITTED: (State.SUBMITTING, State.SUBMITTED),
     State.SETTLED: (State.SUBMITTING, State.SUBMITTED, State.SETTLED),
+    State.LOST: (State.SUBMITTING, State.SUBMITTED, State.LOST),
     State.SAVED: (State.SUBMITTING, State.SUBMITTED, State.SETTLED, State.SAVED),
     State.REFUSED: (State.SUBMITTING, State.REFUSED),
     State.UNCERTAIN: (State.SUBMITTING, State.UNCERTAIN),
@@ -206,7 +207,9 @@ async def test_a_journal_of_the_first_version_is_brought_up_to_date(server: Emul
     async with Session(server.api_key, base_url=server.url, journal=book) as session:
         bought = await session.run(LINKED)
     connection = sqlite3.connect(book)
-    connection.executescript("ALTER TABLE jobs DROP COLUMN driving; PRAGMA user_version = 1;")
+    for column in ("driving", "contents", "status"):
+        connection.execute(f"ALTER TABLE jobs DROP COLUMN {column}")
+    connection.execute("PRAGMA user_version = 1")
     connection.close()
     async with Session(server.api_key, base_url=server.url, journal=book) as session:
         again = await session.run(LINKED)

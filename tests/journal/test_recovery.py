@@ -17,6 +17,7 @@ from rh_async import (
     JournalError,
     ModelRequest,
     NotFound,
+    SaveError,
     Session,
     SessionError,
     SubmitUnknown,
@@ -89,6 +90,54 @@ async def test_a_submitted_job_is_watched_again_and_nothing_is_submitted(
         assert (await job).outputs
         assert (resumed.saved, resumed.failed, resumed.uncertain) == ((), (), ())
     assert states(book) == [State.SETTLED]
+    assert len(server.ledger.submissions) == 1
+
+
+@pytest.mark.parametrize("wanted", [None, "wanted"])
+async def test_what_still_ran_is_saved_when_it_ends_where_it_was_wanted(
+    wanted: str | None, open_session: Open, assassin: Assassin, server: Emulator, book: Path, tmp_path: Path
+) -> None:
+    folder: dict[str, Any] = {} if wanted is None else {"save_to": tmp_path / wanted}
+    await killed_after("→submitted", open_session(), assassin, **folder)
+    async with open_session() as session:
+        (job,) = (await session.resume(save_to=tmp_path / "given")).jobs
+        result = await job
+        assert [path.parent.name for path in result.paths] == [wanted or "given"]
+        assert result.paths[0].stat().st_size
+        assert states(book) == [State.SAVED]
+    assert len(server.ledger.downloads) == len(server.ledger.submissions) == 1
+
+
+async def test_what_still_ran_and_cannot_be_saved_is_told_and_saved_later(
+    open_session: Open, assassin: Assassin, server: Emulator, book: Path, tmp_path: Path
+) -> None:
+    await killed_after("→submitted", open_session(), assassin)
+    (tmp_path / "file").touch()
+    async with open_session() as session:
+        (job,) = (await session.resume(save_to=tmp_path / "file")).jobs
+        with pytest.raises(SaveError):
+            await job
+        assert states(book) == [State.SETTLED]
+    async with open_session() as session:
+        assert (await session.resume(save_to=tmp_path / "out")).saved
+    assert len(server.ledger.submissions) == 1
+
+
+@pytest.mark.parametrize("on_exit", ["detach", "drain"])
+async def test_a_session_that_is_left_while_it_saves_ends_the_job_and_loses_nothing(
+    on_exit: str, open_session: Open, assassin: Assassin, server: Emulator, book: Path, tmp_path: Path
+) -> None:
+    await killed_after("→submitted", open_session(), assassin)
+    server.faults.add(Fault("slow", route="download", seconds=30))
+    async with open_session(on_exit=on_exit) as session:
+        (job,) = (await session.resume(save_to=tmp_path / "out")).jobs
+        while not server.ledger.faults:  # noqa: ASYNC110 - a ledger rings no bell
+            await asyncio.sleep(1)
+        assert not job.done
+    assert type(job.error) is (SessionError if on_exit == "detach" else type(None))
+    async with open_session() as session:
+        assert len((await session.resume(save_to=tmp_path / "out")).saved) == (on_exit == "detach")
+    assert states(book) == [State.SAVED]
     assert len(server.ledger.submissions) == 1
 
 

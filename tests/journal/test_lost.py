@@ -1,0 +1,205 @@
+"""A task that the server did not know is asked about again, and bought again only if it is still unknown."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from rh_async import DreamActor, JobLost, KeyInUse, NoAnswer, Retry, Session
+from rh_async._records import State
+from rh_async.emulator import Emulator, Fault
+from tests.journal.killing import rows_of
+from tests.journal.test_memory import delivery
+
+Open = Callable[..., Session]
+LINKED = DreamActor("https://example.test/hero.png", "https://example.test/dance.mp4")
+FORGOTTEN = Fault("code", route="query", code="1004", times=None)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Emulator]:
+    async with Emulator(seed=1, run_time=200.0) as server:
+        yield server
+
+
+@pytest.fixture
+def open_session(server: Emulator, book: Path) -> Open:
+    def opened(**more: Any) -> Session:
+        return Session(server.api_key, base_url=server.url, journal=book, **more)
+
+    return opened
+
+
+@pytest.fixture
+async def lost(open_session: Open, server: Emulator, book: Path) -> str:
+    """A job with the key ``clip`` whose task the server does not know; the task."""
+    server.faults.add(FORGOTTEN)
+    async with open_session() as session:
+        with pytest.raises(JobLost) as caught:
+            await session.run(LINKED, key="clip")
+    assert states(book) == [State.LOST]
+    return str(caught.value.task_id)
+
+
+def states(book: Path) -> list[State]:
+    return [row.state for row in rows_of(book)]
+
+
+async def test_the_same_submission_again_finds_what_the_server_knows_after_all(
+    lost: str, open_session: Open, server: Emulator, book: Path
+) -> None:
+    server.faults.clear()
+    async with open_session() as session:
+        assert (await session.run(LINKED, key="clip")).task_id == lost
+    assert states(book) == [State.SETTLED]
+    assert len(server.ledger.submissions) == 1
+
+
+@pytest.mark.parametrize("wait", [0.0, 40 * 3600.0])
+async def test_resume_watches_it_again_and_saves_it_however_late(
+    wait: float, lost: str, open_session: Open, server: Emulator, book: Path, tmp_path: Path
+) -> None:
+    server.faults.clear()
+    await asyncio.sleep(wait)
+    async with open_session() as session:
+        resumed = await session.resume(save_to=tmp_path / "out")
+        (job,) = resumed.jobs
+        result = await job
+    assert (result.task_id, resumed.lost) == (lost, ())
+    assert result.paths[0].stat().st_size
+    assert states(book) == [State.SAVED]
+    assert len(server.ledger.submissions) == 1
+
+
+async def test_in_the_session_that_lost_it_resume_finds_it_too(open_session: Open, server: Emulator) -> None:
+    server.faults.add(FORGOTTEN)
+    async with open_session() as session:
+        with pytest.raises(JobLost):
+            await session.run(LINKED, key="clip")
+        server.faults.clear()
+        (job,) = (await session.resume()).jobs
+        assert (await job).outputs
+    assert len(server.ledger.submissions) == 1
+
+
+async def test_what_is_still_unknown_stays_lost_and_is_named(
+    lost: str, open_session: Open, server: Emulator, book: Path
+) -> None:
+    for _ in range(2):
+        async with open_session() as session:
+            resumed = await session.resume()
+            assert ([record.task_id for record in resumed.lost], resumed.jobs) == ([lost], ())
+            with pytest.raises(JobLost):
+                await session.run(LINKED, key="clip")
+    assert states(book) == [State.LOST]
+    assert len(server.ledger.submissions) == 1
+
+
+async def test_again_buys_only_what_the_server_still_does_not_know(
+    lost: str, open_session: Open, server: Emulator, book: Path
+) -> None:
+    asked = len(server.ledger.questions)
+    buying = asyncio.ensure_future(_run_again(open_session()))
+    while len(server.ledger.submissions) < 2:  # noqa: ASYNC110 - a ledger rings no bell
+        await asyncio.sleep(0.1)
+    server.faults.clear()
+    assert server.ledger.questions[asked].task_id == lost  # before it was bought
+    assert await buying != lost
+    assert states(book) == [State.LOST, State.SETTLED]
+    assert len(server.ledger.submissions) == 2
+
+
+async def test_again_buys_nothing_where_the_server_knows_it_after_all(
+    lost: str, open_session: Open, server: Emulator, book: Path
+) -> None:
+    server.faults.clear()
+    assert await _run_again(open_session()) == lost
+    assert states(book) == [State.SETTLED]
+    assert len(server.ledger.submissions) == 1
+    assert await _run_again(open_session()) != lost  # what has its end is bought again knowingly, as ever
+
+
+async def test_again_buys_nothing_where_nothing_can_be_learnt(
+    lost: str, open_session: Open, server: Emulator, book: Path
+) -> None:
+    server.faults.clear()
+    server.faults.add(Fault("hang", route="query", times=None))
+    with pytest.raises(NoAnswer):
+        await _run_again(open_session(retry=Retry(patience=60.0)))
+    assert states(book) == [State.LOST]
+    assert len(server.ledger.submissions) == 1
+
+
+async def test_what_failed_meanwhile_is_told_as_failed(lost: str, open_session: Open, server: Emulator) -> None:
+    server.faults.clear()
+    async with open_session() as session:
+        await session.cancel(lost)
+    async with open_session() as session:
+        (job,) = (await session.resume()).jobs
+        await asyncio.wait([asyncio.ensure_future(_ended(job))])
+    assert type(job.error) is not JobLost
+    assert len(server.ledger.submissions) == 1
+
+
+async def test_a_lost_key_is_refused_to_another_job(lost: str, open_session: Open, server: Emulator) -> None:
+    async with open_session() as session:
+        with pytest.raises(KeyInUse):
+            await session.run(evolve(LINKED, image="https://example.test/villain.png"), key="clip")
+    assert len(server.ledger.submissions) == 1
+    assert lost
+
+
+async def test_two_sessions_that_come_back_at_once_share_what_was_lost(
+    lost: str, open_session: Open, server: Emulator
+) -> None:
+    server.faults.clear()
+    async with open_session() as one, open_session() as two:
+        both = await asyncio.gather(one.resume(), two.resume())
+        (job,) = [job for found in both for job in found.jobs]
+        assert (await job).task_id == lost
+    assert len(server.ledger.submissions) == 1
+
+
+async def test_a_delivery_about_a_lost_task_has_it_watched_again(open_session: Open, server: Emulator) -> None:
+    server.faults.add(FORGOTTEN)
+    hooked = evolve(LINKED, webhook_url="https://mine.test/hook")
+    async with open_session() as session:
+        with pytest.raises(JobLost) as caught:
+            await session.run(hooked, key="clip")
+        server.faults.clear()
+        nonce = server.ledger.submissions[0].body["webhookUrl"].partition("rh_nonce=")[2]
+        job = await session.deliver(delivery(str(caught.value.task_id), shape="v2"), nonce=nonce)
+        assert job is not None
+        assert (await job).outputs
+    assert len(server.ledger.submissions) == 1
+
+
+async def test_what_an_older_version_called_settled_is_found_as_well(
+    lost: str, open_session: Open, server: Emulator, book: Path
+) -> None:
+    with sqlite3.connect(book) as db:
+        db.execute("UPDATE jobs SET state = 'settled'")
+        for column in ("contents", "status"):
+            db.execute(f"ALTER TABLE jobs DROP COLUMN {column}")
+        db.execute("PRAGMA user_version = 2")
+    db.close()
+    server.faults.clear()
+    async with open_session() as session:
+        assert (await session.run(LINKED, key="clip")).task_id == lost
+    assert len(server.ledger.submissions) == 1
+
+
+async def _run_again(session: Session) -> str:
+    async with session:
+        return (await session.run(LINKED, key="clip", again=True)).task_id
+
+
+async def _ended(job: Any) -> None:
+    with pytest.raises(Exception, match="cancelled"):
+        await job
