@@ -33,6 +33,10 @@ _REFUSED_FOR_NOW = frozenset({"415", "421", "814", "1003", "1010", "1011", "1520
 _MAYBE_BOUGHT = frozenset({"500", "1000", "1005", "1006", "1012", "1015", "1504"})
 _FINAL = (errors.AuthenticationFailed, errors.BalanceExhausted, errors.ContentRefused)
 _KEY_REFUSED = frozenset({"806", "802", "1002", "1014"})
+# At the end of a job these say that the server was busy or broken: the inputs are as good as before.
+_BUSY = frozenset({"415", "421", "500", "814", "1003", "1005", "1006", "1010", "1011", "1012", "1504", "1520"})
+_BUSY_ADVICE = "The server was busy: the same request may be bought again, knowingly; each submit is paid."
+_WRONG_ADDRESS = "Check the address (base_url=): it wants scheme and host alone, and something else answers there."
 # 808 and 1013 are about carrying a file up, -1 was seen to pass the next time: the same again may work (contract 8).
 _ALSO_RETRYABLE = frozenset({"-1", "808", "1010", "1013"})
 
@@ -51,28 +55,55 @@ def api_error(
     code: str, message: str, route: Route, *, answer: Answer | None = None, task_id: TaskId | None = None
 ) -> errors.ApiError:
     """The error a code stands for; an unlisted one is never taken for harmless."""
-    kind = ERROR_CLASSES.get(code, errors.ApiError)
+    kind = _class_of(code, route)
     error = kind(
         f"{route.value} refused with code {code}: {message or 'no message'}",
         phase=route.value,
         code=code,
         task_id=task_id or None,
-        retryable=code in _REFUSED_FOR_NOW if route is Route.SUBMIT else kind.retryable or code in _ALSO_RETRYABLE,
+        retryable=_retryable(code, message, route, kind),
         maybe_billed=route is Route.SUBMIT and (code not in ERROR_CLASSES or code in _MAYBE_BOUGHT),
-        advice=_advice(kind, code),
+        advice=_advice(kind, code, route),
     )
     if isinstance(error, errors.RateLimited) and answer is not None:
         error.retry_after = answer.retry_after
     return error
 
 
+def _class_of(code: str, route: Route) -> type[errors.ApiError]:
+    if route is Route.PRICE and code == _NO_PRICE:
+        return errors.NotFound
+    return ERROR_CLASSES.get(code, errors.ApiError)
+
+
+def _retryable(code: str, message: str, route: Route, kind: type[errors.ApiError]) -> bool:
+    if route is Route.SUBMIT:
+        return code in _REFUSED_FOR_NOW
+    # One code for a key that failed to pass for once, and for none at all (addendum A1): only the words differ.
+    keyless = code == "-1" and "required" in message.lower()
+    return not keyless and (kind.retryable or code in _ALSO_RETRYABLE)
+
+
+_NO_PRICE = "1501"
+"""Of a price, PRICE_CONFIG_NOT_FOUND; anywhere else, moderation (contract 12.11)."""
+
+
+def was_busy(code: str) -> bool:
+    """Whether a job that failed with this code failed over the server's trouble, not over its inputs."""
+    return code in _BUSY
+
+
 def advice_for(code: str) -> str | None:
-    """What to do about a code; None where nothing is known of it."""
+    """What to do about a code that a job failed with; None where nothing is known of it."""
+    if was_busy(code):
+        return _BUSY_ADVICE
     kind = ERROR_CLASSES.get(code)
     return _advice(kind, code) if kind in {errors.ContentRefused, errors.InvalidRequest} else None
 
 
-def _advice(kind: type[errors.ApiError], code: str) -> str:
+def _advice(kind: type[errors.ApiError], code: str, route: Route | None = None) -> str:
+    if route is Route.PRICE and code == _NO_PRICE:
+        return "The server quotes no price for this model; the published price list may have one."
     if code in {"806", "1002"}:
         return f"Check the key; keys of {GLOBAL_SITE} and {CHINA_SITE} are not shared (base_url=)."
     if code == "1014":
@@ -96,7 +127,15 @@ def http_error(answer: Answer, route: Route, task_id: TaskId | None = None) -> e
         unreadable = errors.UnreadableAnswer(words, body=answer.body, phase=route.value, code=code)
         unreadable.task_id = task_id or None
         return unreadable
-    error = kind(words, phase=route.value, code=code, task_id=task_id or None)
+    # A real 404 of the API names a code of its own: whoever answers without one is another server.
+    foreign = answer.status == 404
+    error = kind(
+        f"{words}: nothing of the API is at this address" if foreign else words,
+        phase=route.value,
+        code=code,
+        task_id=task_id or None,
+        advice=_WRONG_ADDRESS if foreign else None,
+    )
     if isinstance(error, errors.RateLimited):
         error.retry_after = answer.retry_after
     return error

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import anyio
 from attrs import define, field
 
-from ._codes import advice_for
+from ._codes import advice_for, was_busy
 from ._request import Request
 from ._types import Result, Snapshot, TaskId
 from .errors import JobCancelled, JobError, JobFailed, RHError
@@ -229,6 +229,7 @@ def _failure(job: Job, snapshot: Snapshot) -> JobFailed:
         snapshot=snapshot,
         reason=snapshot.reason,
         code=snapshot.code,
+        may_buy_again=was_busy(snapshot.code),
         advice=advice_for(snapshot.code),
     )
     if flaw := job.flaw or snapshot.flaw:

@@ -13,7 +13,7 @@ from typing import Any
 from attrs import frozen
 
 from . import errors
-from ._codes import CHINA_SITE, GLOBAL_SITE, api_error, final, http_error, may_have_bought
+from ._codes import CHINA_SITE, ERROR_CLASSES, GLOBAL_SITE, api_error, final, http_error, may_have_bought
 from ._types import IN_FLIGHT, Account, Snapshot, TaskId
 from ._wire import Answer, Call, Route, Wire, json_object, number, structured, text
 
@@ -268,6 +268,13 @@ def _read(answer: Answer, route: Route) -> Wire:
         if body is None:
             raise errors.UnreadableAnswer("the answer is not a JSON object", body=answer.body, phase=route.value)
         return wire
-    if wire.refusal and (answer.status != 429 or final(wire.refusal)):
+    if wire.refusal and _ours(wire.refusal, answer.status):
         raise api_error(wire.refusal, wire.words, route, answer=answer, task_id=TaskId(wire.task_id))
     raise http_error(answer, route, TaskId(wire.task_id))
+
+
+def _ours(code: str, status: int) -> bool:
+    """Whether a code beside an HTTP error says more than that error: other servers write codes into a 404, too."""
+    if status == 404:
+        return code in ERROR_CLASSES and code not in {"401", "403", "500"}
+    return status != 429 or final(code)

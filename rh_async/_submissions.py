@@ -304,10 +304,10 @@ class Submissions:
         with anyio.move_on_after(_ADOPTION_PATIENCE):
             try:
                 return await self._found(task_id)
-            except NotFound:
-                await self._remembered(job, refusal)
-                raise refusal from None
             except RHError as error:
+                if _unknown_there(error):
+                    await self._remembered(job, refusal)
+                    raise refusal from None
                 why = error
         unknown = submit_unknown(refusal)
         await self._remembered(job, unknown)
@@ -318,8 +318,9 @@ class Submissions:
             await anyio.sleep(wait)
             try:
                 return await self.transport.persist(partial(self.poller.look, task_id))
-            except NotFound:
-                continue
+            except NotFound as error:
+                if not _unknown_there(error):
+                    raise
         await anyio.sleep(_ADOPTION_WAITS[-1])
         return await self.transport.persist(partial(self.poller.look, task_id))
 
@@ -362,3 +363,8 @@ class Submissions:
         self.admission.refused(now=now)
         self._freed.set()
         self.tell(Waiting(reason="capacity", seconds=(self.admission.wake_at(now=now) or now) - now))
+
+
+def _unknown_there(error: RHError) -> bool:
+    """Whether the server itself says that it does not know a task: a 404 of some other server proves nothing."""
+    return isinstance(error, NotFound) and not error.code.startswith("HTTP")

@@ -31,7 +31,8 @@ class Output:
     """One thing a job made.
 
     :param url: where it can be fetched, for about 24 h (contract 4.5); None for text.
-    :param type: the file extension the server names (``mp4``), lower case, "" if it names none.
+    :param type: what the server calls it, in lower case: an extension (``mp4``) or a word (``video``, ``3d``); "" if it
+        names none.
     :param node_id: the ComfyUI node it came from, where there is one.
     :param text: what a text model wrote.
     """

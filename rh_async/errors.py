@@ -264,6 +264,8 @@ class JobError(RHError):
 
     :ivar snapshot: the last answer about it, if there was one.
     :ivar reason: why it failed, in the server's words: ``node: what happened`` for a workflow; "" where unsaid.
+    :ivar may_buy_again: whether the server was busy, so that the same request may succeed when it is bought again.
+        That is the caller's to decide: each submit is paid, and nothing here repeats one whose task was accepted.
     """
 
     def __init__(
@@ -273,6 +275,7 @@ class JobError(RHError):
         task_id: TaskId | None = None,
         snapshot: Snapshot | None = None,
         reason: str = "",
+        may_buy_again: bool = False,
         code: str = "",
         phase: str = "query",
         maybe_billed: bool | None = None,
@@ -281,6 +284,7 @@ class JobError(RHError):
         super().__init__(message, phase=phase, code=code, task_id=task_id, maybe_billed=maybe_billed, advice=advice)
         self.snapshot = snapshot
         self.reason = reason
+        self.may_buy_again = may_buy_again
 
 
 class JobFailed(JobError):

@@ -22,7 +22,7 @@ from rh_async import (
     TaskId,
     UnreadableAnswer,
 )
-from rh_async._codes import ERROR_CLASSES, advice_for, api_error, http_error, key_refused, may_have_bought
+from rh_async._codes import ERROR_CLASSES, advice_for, api_error, http_error, key_refused, may_have_bought, was_busy
 from rh_async._wire import Route
 from tests.pure.samples import answer
 
@@ -88,6 +88,26 @@ def test_a_refusal_tells_route_code_and_the_servers_words() -> None:
     assert (error.phase, error.code, error.task_id) == ("submit", "1007", "5")
 
 
+@pytest.mark.parametrize("route", OTHER_ROUTES)
+def test_a_missing_key_is_final_and_one_that_failed_to_pass_may_pass_the_next_time(route: Route) -> None:
+    assert not api_error("-1", "apiKey is required", route).retryable
+    assert api_error("-1", "ApiKey verification failed", route).retryable
+
+
+def test_a_price_that_nobody_set_is_no_matter_of_moderation() -> None:
+    error = api_error("1501", "PRICE_CONFIG_NOT_FOUND", Route.PRICE)
+    assert type(error) is NotFound
+    assert "no price" in error.advice
+
+
+@pytest.mark.parametrize("route", list(Route))
+def test_a_404_without_a_code_of_the_api_says_that_the_address_is_wrong(route: Route) -> None:
+    error = http_error(answer(b"<html>", 404), route)
+    assert "base_url" in str(error)
+    assert "nothing of the API is at this address" in error.message
+    assert "base_url" not in str(http_error(answer(b"<html>", 400), route))
+
+
 def test_an_empty_task_id_is_none() -> None:
     assert api_error("1007", "", Route.SUBMIT, task_id=TaskId("")).task_id is None
 
@@ -119,7 +139,22 @@ def test_a_job_that_failed_by_its_parameters_is_advised_to_correct_them() -> Non
     assert advice_for("1007") == InvalidRequest.advice
 
 
-@pytest.mark.parametrize("code", ["", "1005", "806", "812", "777777"])
+@pytest.mark.parametrize(
+    "code", ["415", "421", "500", "814", "1003", "1005", "1006", "1010", "1011", "1012", "1504", "1520"]
+)
+def test_a_job_that_failed_over_a_busy_server_is_not_told_to_change_its_inputs(code: str) -> None:
+    assert was_busy(code)
+    advice = advice_for(code) or ""
+    assert "may be bought again" in advice
+    assert "hange" not in advice
+
+
+@pytest.mark.parametrize("code", ["", "806", "812", "1000", "1007", "1015", "1501", "777777"])
+def test_no_other_failure_is_laid_to_a_busy_server(code: str) -> None:
+    assert not was_busy(code)
+
+
+@pytest.mark.parametrize("code", ["", "1000", "1015", "806", "812", "777777"])
 def test_no_other_code_says_what_to_change_in_a_job_that_failed(code: str) -> None:
     assert advice_for(code) is None
 

@@ -199,6 +199,7 @@ READ: dict[str, object] = {
         file_name=f"openapi/{PIXEL}.png", url=f"https://example.test/input/openapi/{PIXEL}.png"
     ),
     "upload_v1style_key_rejected.json": Refused(kind=AuthenticationFailed, code="-1", retryable=True, phase="upload"),
+    "upload_v1style_key_missing.json": Refused(kind=AuthenticationFailed, code="-1", phase="upload"),
     # The legacy route's answer has no link, which no Standard Model field can do without.
     "upload_v1_success.json": Refused(kind=UnreadableAnswer, retryable=True, phase="upload"),
     "upload_v1_error_401.json": Refused(kind=AuthenticationFailed, code="-1", retryable=True, phase="upload"),
@@ -209,6 +210,7 @@ READ: dict[str, object] = {
     "account_status_bad_key_806.json": Refused(kind=AuthenticationFailed, code="806", phase="account"),
     "queue_status.json": Account(key_type="SHARED", limit=30, running=1, queued=2),
     "price_preview.json": Quote(Decimal("4.8"), "CNY"),
+    "price_preview_error_1501.json": Refused(kind=NotFound, code="1501", phase="price"),
     "webhook_task_end_v1.json": TaskId("1904163390028185602"),
     "webhook_task_end_v2_success.json": TaskId("2018819290219810999"),
     "v1_cancel_success.json": True,
@@ -547,6 +549,32 @@ def test_any_status_word_is_kept_as_it_came_in_capitals(sent: object, read: str)
 )
 def test_a_question_that_failed_says_whether_asking_again_is_of_use(found: Answer, expected: Refused) -> None:
     assert meaning(lambda: decode_query(found, TASK)) == expected
+
+
+NGINX = b"<html><head><title>404 Not Found</title></head><body>nginx</body></html>"
+SPRING = {"timestamp": "2026-09-01T00:00:00", "status": 404, "error": "Not Found", "path": "/v1/openapi/v2/query"}
+
+
+@pytest.mark.parametrize("body", [NGINX, b"", b"404", SPRING, {"code": 404, "msg": "no route"}, {"code": "not_found"}])
+def test_a_404_of_another_server_is_about_the_address_whatever_its_body(body: object) -> None:
+    calls: list[Callable[[Answer], object]] = [
+        decode_submit,
+        decode_upload,
+        decode_account,
+        decode_cancel,
+        decode_price,
+        lambda found: decode_query(found, TASK),
+    ]
+    for call in calls:
+        with pytest.raises(NotFound, match="base_url") as caught:
+            call(answer(body, 404))
+        assert (caught.value.code, caught.value.retryable, caught.value.maybe_billed) == ("HTTP 404", False, False)
+
+
+def test_a_404_with_a_code_of_the_api_is_about_what_the_code_says() -> None:
+    with pytest.raises(NotFound, match="1004") as caught:
+        decode_query(answer({"errorCode": "1004", "errorMessage": "m"}, 404), TASK)
+    assert "base_url" not in str(caught.value)
 
 
 @pytest.mark.parametrize("echo", [TASK, int(TASK), "", None])

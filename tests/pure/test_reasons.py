@@ -138,6 +138,21 @@ def test_the_words_of_a_failure_repeat_nothing_and_leave_nothing_out(reason: obj
     assert error_of(failed(reason, message)).message == f"the job failed with code 1000: {words}"
 
 
+@pytest.mark.parametrize("code", ["1005", "1010", "1011", "1012", "1504"])
+def test_a_job_that_failed_over_a_busy_server_says_that_it_may_be_bought_again(code: str) -> None:
+    body = {"taskId": TASK, "status": "FAILED", "errorCode": code, "errorMessage": "busy"}
+    error = error_of(decode_query(answer(body), TASK))
+    assert (error.may_buy_again, error.retryable, error.maybe_billed) == (True, False, True)
+    assert "may be bought again" in str(error)
+    assert "Change the inputs" not in str(error)
+
+
+def test_any_other_failure_advises_to_change_the_inputs_first() -> None:
+    error = error_of(failed(""))
+    assert not error.may_buy_again
+    assert "Change the inputs" in str(error)
+
+
 def test_what_was_wrong_with_the_workflow_is_noted_on_the_failure_and_on_every_copy() -> None:
     error = error_of(failed(OOM), flaw=FOUND)
     assert [FOUND in note for note in error.fresh().__notes__] == [True]

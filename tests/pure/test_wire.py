@@ -189,3 +189,8 @@ def test_data_is_kept_as_the_object_it_is() -> None:
 def test_a_snapshot_is_of_the_task_that_was_asked_about_and_keeps_the_bytes() -> None:
     body = {"taskId": "5", "status": "failed", "errorCode": 1501, "errorMessage": "no"}
     assert snapshot(body) == Snapshot(task_id=TASK, status="FAILED", code="1501", message="no", raw=b"raw")
+
+
+@pytest.mark.parametrize("word", ["video", "image", "audio", "3d", "mp4", "zip"])
+def test_an_output_is_called_what_the_server_calls_it_a_word_or_an_extension(word: str) -> None:
+    assert outputs({"url": "u", "outputType": word.upper()}) == (Output(url="u", type=word),)

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from rh_async import CharacterMotionTransfer, DreamActor, JobFailed, Session
+from rh_async import CharacterMotionTransfer, DreamActor, JobFailed, NotFound, Session, SubmitUnknown
 from rh_async.emulator import Emulator, Fault
 from rh_async.events import Event, Flawed, Submitted
 from tests.session.conftest import Media
@@ -47,3 +47,30 @@ async def test_a_flawed_workflow_is_told_at_its_submit_watched_to_its_end_and_no
     assert "LoadImage: [Errno 2]" in caught.value.reason
     assert [task.task_id for task in server.ledger.tasks] == [task_id]
     assert len(server.ledger.submissions) == 1
+
+
+async def test_a_job_that_failed_over_a_busy_server_is_never_submitted_again_by_itself(
+    server: Emulator, session: Session, media: Media
+) -> None:
+    server.faults.add(Fault("failed", code="1011"))
+    with pytest.raises(JobFailed) as caught:
+        await session.run(DreamActor(media.images[0], media.videos[0]))
+    assert (caught.value.may_buy_again, caught.value.retryable) == (True, False)
+    assert len(server.ledger.submissions) == len(server.ledger.tasks) == 1
+
+
+async def test_a_404_of_another_server_proves_nothing_about_a_task_that_a_refusal_names(
+    server: Emulator, session: Session, media: Media
+) -> None:
+    server.faults.add(Fault("refused_with_task"), Fault("gateway_502", route="query", status=404))
+    with pytest.raises(SubmitUnknown) as caught:
+        await session.run(DreamActor(media.images[0], media.videos[0]))
+    assert caught.value.task_id == server.ledger.tasks[0].task_id
+    assert len(server.ledger.submissions) == 1
+
+
+async def test_an_address_where_something_else_answers_is_named_as_the_fault(server: Emulator, media: Media) -> None:
+    server.faults.add(Fault("gateway_502", route="account", status=404))
+    async with Session(server.api_key, base_url=server.url) as session:
+        with pytest.raises(NotFound, match="base_url"):
+            await session.account()
