@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import av
 from attrs import frozen
@@ -21,6 +22,10 @@ _OTHERS = {"flv": "flv", "mpegts": "ts", "asf": "wmv"}
 _SOUNDS = frozenset({"mp3", "wav", "flac", "m4a"})
 _SLACK = 0.5  #: seconds by which a header may overstate
 _AGAIN = "Copy or export it again"
+
+# PyAV before 19 refuses a file whose title is not UTF-8 unless told otherwise; PyAV 19 takes any text and has no such
+# argument. Python 3.11 gets 18 and Python 3.12 gets 19, so both are in use.
+_ANY_TEXT: dict[str, Any] = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "ignore"}
 
 
 @frozen
@@ -44,7 +49,7 @@ def look(path: Path, kind: str | None) -> Facts:
     try:
         with (
             path.open("rb") as source,
-            av.open(source, "r", format=reader, options=only, metadata_errors="ignore") as film,
+            av.open(source, "r", format=reader, options=only, **_ANY_TEXT) as film,
         ):
             return _facts(path, kind or _OTHERS[film.format.name], film)
     except (av.FFmpegError, ValueError) as error:
