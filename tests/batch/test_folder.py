@@ -14,6 +14,8 @@ from rh_async._batch import Facts, Pair, Plan, Prober, plan_folder
 from rh_async._batch._search import natural, search
 from rh_async.errors import ConfigurationError
 
+pytestmark = pytest.mark.quick
+
 
 def kling(image: Path, clip: Path) -> Request:
     """What these tests ask for."""

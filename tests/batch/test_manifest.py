@@ -11,6 +11,8 @@ from rh_async import CharacterMotionTransfer, DreamActor, KlingMotionControl
 from rh_async._batch import Plan, plan_manifest
 from rh_async.motion import KlingModel
 
+pytestmark = pytest.mark.quick
+
 WAYS = {
     "a.csv": "image,video,model,orientation,prompt,negative_prompt,keep_original_sound,elements,webhook_url,key\n"
     "hero.png,clip1.mp4,kling-v3.0-pro,image,wave,blur,no,e1;e2,https://example.org/hook,first\n",

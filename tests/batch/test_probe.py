@@ -11,6 +11,8 @@ from rh_async import MediaRefused
 from rh_async._batch import Facts, probe
 from tests.batch.makers import cut, film, paint, record
 
+pytestmark = pytest.mark.quick
+
 
 def test_a_video_is_known_by_its_content_whatever_it_is_called(tmp_path: Path) -> None:
     facts = probe(film(tmp_path / "clip.mp4", seconds=4, rate=10, size=(400, 300)).rename(tmp_path / "clip.png"))

@@ -16,6 +16,8 @@ from rh_async.emulator import Emulator
 from tests.batch.makers import animate, cut, film, paint, record
 from tests.cli.conftest import Ended, Shell
 
+pytestmark = pytest.mark.quick
+
 LONG_NAME = "n" * 300 + ".mp4"
 CSV = "image,video,prompt\nhero.png,good.mp4,one\n"
 

@@ -16,6 +16,8 @@ from rh_async import __main__, errors
 from rh_async._cli import _app, run
 from rh_async._cli._exits import Ending, Exit, Misuse, exit_code, sentence
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture(autouse=True)
 def log_as_it_was() -> Iterator[None]:

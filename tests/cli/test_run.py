@@ -13,6 +13,8 @@ from rh_async._cli._wishes import Model, Wish
 from rh_async.emulator import Emulator, Fault
 from tests.cli.conftest import Shell, terminal, told
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.mark.parametrize("model", get_args(Model))
 async def test_each_model_is_bought_once_and_saved(model: str, site: Emulator, desk: Path, shell: Shell) -> None:

@@ -10,6 +10,8 @@ import pytest
 from rh_async.emulator import Emulator
 from tests.emulator.conftest import BODY, KLING, PNG, WAN, Caller, Json, Serve, fixture, mp4
 
+pytestmark = pytest.mark.quick
+
 KLING_26 = "kling-v2.6-std/motion-control"
 
 

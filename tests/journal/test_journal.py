@@ -23,6 +23,8 @@ from rh_async.emulator import Emulator
 from rh_async.errors import KeyInUse
 from tests.journal.killing import rows_of
 
+pytestmark = pytest.mark.quick
+
 SITE = "https://site.test"
 LINKED = DreamActor("https://example.test/hero.png", "https://example.test/dance.mp4")
 WAYS: dict[State, tuple[State, ...]] = {

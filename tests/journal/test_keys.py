@@ -13,6 +13,8 @@ from rh_async.emulator import Emulator, Fault
 from rh_async.errors import KeyInUse
 from tests.session.conftest import Media
 
+pytestmark = pytest.mark.quick
+
 Open = Callable[[], Session]
 LINKED = DreamActor("https://example.test/hero.png", "https://example.test/dance.mp4")
 

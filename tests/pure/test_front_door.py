@@ -16,6 +16,8 @@ import pytest
 
 import rh_async
 
+pytestmark = pytest.mark.quick
+
 ROOT = Path(__file__).parent.parent.parent
 HEAVY = [
     "aiohttp.web",

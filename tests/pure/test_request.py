@@ -15,6 +15,8 @@ from attrs import exceptions
 from rh_async import ModelRequest, Request, RequestRefused, Upload
 from rh_async._request import Media, brief, media_value, takes_file_name
 
+pytestmark = pytest.mark.quick
+
 MODEL = "vendor/model-v1.0"
 
 

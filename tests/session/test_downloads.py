@@ -15,6 +15,8 @@ from rh_async.events import Downloading, Event, Saved
 from tests.media import made_of
 from tests.session.conftest import Media
 
+pytestmark = pytest.mark.quick
+
 
 async def test_outputs_are_saved_under_the_tasks_name(session: Session, media: Media, tmp_path: Path) -> None:
     result = await session.run(DreamActor(media.images[0], media.videos[0]), save_to=tmp_path / "new" / "folder")

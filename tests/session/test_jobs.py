@@ -20,6 +20,8 @@ from rh_async import (
 from rh_async.emulator import Emulator
 from tests.session.conftest import Media
 
+pytestmark = pytest.mark.quick
+
 
 async def test_submit_returns_once_the_server_has_accepted(server: Emulator, session: Session, media: Media) -> None:
     job = await session.submit(KlingMotionControl(media.images[0], media.videos[0]))

@@ -13,6 +13,8 @@ from rh_async import AuthenticationFailed, BalanceExhausted, DreamActor, MediaRe
 from rh_async.emulator import Emulator
 from tests.session.conftest import Media
 
+pytestmark = pytest.mark.quick
+
 
 async def test_one_bad_clip_never_stops_the_rest(
     server: Emulator, session: Session, media: Media, tmp_path: Path

@@ -24,6 +24,8 @@ from rh_async.events import Event, Uploaded, Uploading
 from tests.media import draw_image, film_video
 from tests.session.conftest import Media
 
+pytestmark = pytest.mark.quick
+
 DAY = 24 * 3600.0
 
 
