@@ -19,7 +19,7 @@ import aiohttp
 from attrs import field, frozen
 
 from rh_async import ModelRequest, Session
-from rh_async.emulator import Emulator, Fault, QuestionRecord, SubmissionRecord, TaskRecord
+from rh_async.emulator import Emulator, Fault, QuestionRecord, RefusedCallRecord, SubmissionRecord, TaskRecord
 from tests.virtual_clock import VirtualClockLoop
 
 ENDPOINT = "bench/motion"
@@ -59,6 +59,7 @@ class World:
     :param in_flight: how many it may keep in flight; None leaves that to it.
     :param limits: what the account allows, from which second on; the first holds at once.
     :param faults: what goes wrong, and from which second on.
+    :param seed: decides every run time, in the order of creation.
     :param more: further options of the emulator.
     """
 
@@ -67,11 +68,12 @@ class World:
     run_time: Callable[[str, Random], float] = USUAL
     limits: tuple[tuple[float, int], ...] = ((0.0, 50),)
     faults: tuple[tuple[float, Fault], ...] = ()
+    seed: int = 1
     more: Mapping[str, Any] = field(factory=dict)
 
     def emulator(self) -> Emulator:
-        """A server for it; the seed decides every run time, in the order of creation."""
-        return Emulator(seed=1, limit=self.limits[0][1], run_time=self.run_time, **self.more)
+        """A server for it."""
+        return Emulator(seed=self.seed, limit=self.limits[0][1], run_time=self.run_time, **self.more)
 
     def unfold(self, server: Emulator) -> None:
         """Let everything happen at its second."""
@@ -95,6 +97,7 @@ class History:
     tasks: list[TaskRecord]
     submissions: list[SubmissionRecord]
     questions: list[QuestionRecord]
+    refused_calls: list[RefusedCallRecord]
 
     def occupied(self, start: float, end: float) -> float:
         """How many places were taken between two instants, on average."""
@@ -136,6 +139,7 @@ async def _played(world: World, client: Client) -> History:
             tasks=server.ledger.tasks,
             submissions=server.ledger.submissions,
             questions=server.ledger.questions,
+            refused_calls=server.ledger.refused_calls,
         )
 
 

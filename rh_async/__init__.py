@@ -12,11 +12,13 @@ The front door: names only. Behind it the floors, each looking down and never up
     _transport · _job · _journal                                     the only wires to the outside
     _outside                                                         links of the outside world
     _protocol · _file_body · _owners · _network_errors               what to send, what an answer means; who is alive
+    _call_queue                                                      whose turn it is under a rate limit
     _files · _flight · _observer                                     opening files, sharing work, telling the caller
     _agenda · _statistics                                            whom to ask, and when; how it stands
     _hints · _run_times · _contents                                  what counts and the past tell; what is asked for
     _records · _codes · _admission · _hunt · _pace · motion          pure: no I/O, no clock
     · _sniff · _duration · _links · _addresses
+    _rate_gate                                                       how fast calls may leave, as far as was learnt
     _wire · _request · events                                        shapes
     _reasons                                                         why a job failed, out of two loose fields
     errors on _types                                                 nouns

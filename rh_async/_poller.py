@@ -19,6 +19,7 @@ from ._agenda import COUNTS, Agenda, Question
 from ._codes import key_refused
 from ._job import Job
 from ._protocol import decode_query, decode_queue_status, encode_query, encode_queue_status
+from ._rate_gate import Urgency
 from ._transport import Transport
 from ._types import IN_FLIGHT, QUEUED, Account, Snapshot, TaskId
 from .errors import JobLost, NotFound, RHError, SessionError
@@ -147,7 +148,7 @@ class Poller:
     async def _count(self) -> None:
         self.questions["counts"] += 1
         try:
-            account = await self.transport.ask(encode_queue_status(), decode_queue_status)
+            account = await self.transport.ask(encode_queue_status(), decode_queue_status, urgency=Urgency.COUNTS)
         except RHError as error:
             log.debug("rh_async.no_counts %s", error)
             self.agenda.uncounted(now=anyio.current_time(), for_now=error.retryable)

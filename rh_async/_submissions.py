@@ -23,6 +23,7 @@ from ._job import Job
 from ._memory import Memory
 from ._poller import Poller
 from ._protocol import decode_submit, encode_submit, submit_unknown
+from ._rate_gate import Urgency
 from ._records import Wish
 from ._request import Request
 from ._transport import Transport
@@ -239,12 +240,13 @@ class Submissions:
             return True
 
     async def _post(self, job: Job, request: Request, uploads: dict[Path | Upload, Upload]) -> None:
+        turn = await self.transport.turn(Urgency.SUBMIT)  # before anything is written down: it may take minutes
         fresh = {source: await self.uploads.renewed(upload) for source, upload in uploads.items()}
         call = encode_submit(request.endpoint, request.wire(fresh.__getitem__, nonce=self.memory.webhook_nonce(job)))
         with anyio.CancelScope() as post, ExitStack() as home:
             home.callback(self._home, job)
             try:
-                snapshot = await self._asked(job, call, post)
+                snapshot = await self._asked(job, call, post, turn)
             except (ApiError, SubmitUnknown) as error:
                 if error.task_id is None or self._ours(error.task_id):
                     await self._remembered(job, error)
@@ -252,13 +254,13 @@ class Submissions:
                 snapshot = await self._adopted(job, error.task_id, error)
             await self._accept(job, request, snapshot)
 
-    async def _asked(self, job: Job, call: Call, post: anyio.CancelScope) -> Snapshot:
+    async def _asked(self, job: Job, call: Call, post: anyio.CancelScope, turn: float) -> Snapshot:
         """Send the POST: withdrawn before its headers leave, it never is; after, it is finished and accounted for."""
         post.shield = True
         await self.memory.submitting(job)
         post.shield = False
         try:
-            return await self.transport.ask(call, self._decode, on_sent=partial(self._leaves, job, post))
+            return await self.transport.ask(call, self._decode, on_sent=partial(self._leaves, job, post), turn=turn)
         except (NoAnswer, UnreadableAnswer) as error:
             raise submit_unknown(error) from error
         finally:

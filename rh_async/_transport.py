@@ -1,15 +1,16 @@
 """Carries calls out and answers back: the only room that speaks HTTP.
 
-It owns three pools (API, submits, and in `_outside` the outside world), the shared pause after rate limits, and the
-waits between attempts. The API key goes to the API host only.
+It owns three pools (API, submits, and in `_outside` the outside world), the queue of calls under a rate limit, and
+the waits between attempts. The API key goes to the API host only.
 """
 
 from __future__ import annotations
 
 import random
 import ssl as tls
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from types import MappingProxyType
 from typing import TypeVar
 
 import aiohttp
@@ -19,10 +20,12 @@ from attrs import define, field, frozen
 from attrs.validators import ge, gt
 
 from . import errors
+from ._call_queue import CallQueue
 from ._file_body import FileBody, multipart
 from ._network_errors import Sent, sent_trace, translated
 from ._outside import Download, Outside
-from ._wire import Answer, Call
+from ._rate_gate import Urgency
+from ._wire import Answer, Call, Route
 
 T = TypeVar("T")
 
@@ -30,8 +33,12 @@ __all__ = ["SSL", "Download", "FileBody", "Retry", "Timeouts", "TraceConfig", "T
 
 SSL = tls.SSLContext | bool | aiohttp.Fingerprint | None
 
-_FIRST_GAP, _LARGEST_GAP, _SMALLEST_GAP = 0.05, 2.0, 0.01  # seconds between two calls after a rate limit
+_REFUSALS = 4
+"""How often one question is refused for its rate before that is told: were a limit its route's own, it never passed."""
 _LONGEST_PAUSE = 3600.0  # seconds; whoever asks for more is asked again then
+_URGENCIES: Mapping[Route, Urgency] = MappingProxyType(
+    dict.fromkeys(Route, Urgency.WORK) | {Route.SUBMIT: Urgency.SUBMIT, Route.QUERY: Urgency.QUESTION}
+)
 _JSON = {hdrs.CONTENT_TYPE: "application/json"}
 _LARGEST_ANSWER = 4 * 1024 * 1024  # no documented answer comes near; the rest of a larger one is not read
 
@@ -93,12 +100,11 @@ class Transport:
     _api: aiohttp.ClientSession = field(init=False, repr=False)
     _submits: aiohttp.ClientSession = field(init=False, repr=False)
     _outside: Outside = field(init=False, repr=False)
-    _quiet_until: float = field(default=float("-inf"), init=False, repr=False)
-    _next_turn: float = field(default=float("-inf"), init=False, repr=False)
-    _gap: float = field(default=0.0, init=False, repr=False)
+    _queue: CallQueue = field(init=False, repr=False)
 
     def open(self) -> None:
         """Open the pools; needs a running loop, touches no network."""
+        self._queue = CallQueue()
         connect, read = self.timeouts.connect, self.timeouts.read
         self._paid = aiohttp.ClientTimeout(total=connect + read, sock_connect=connect, sock_read=read)
         self._brief = aiohttp.ClientTimeout(total=read, sock_connect=connect)  # one timer: most calls are questions
@@ -132,23 +138,39 @@ class Transport:
         *,
         file: FileBody | None = None,
         on_sent: Callable[[], None] = lambda: None,
+        turn: float | None = None,
+        urgency: Urgency | None = None,
     ) -> T:
-        """Send one call and decode its answer; a rate limit holds everything back for a while.
+        """Send one call when it may leave, and decode its answer.
+
+        A rate limit holds all calls back together, and what is harmless to repeat is repeated a few times. A submit is
+        not: whoever sends it writes down first that it leaves.
 
         :param file: sent instead of the call's body, as a multipart form.
         :param on_sent: called when the headers leave: from here on the server may act.
+        :param turn: what `turn` returned; by default it is waited for here.
+        :param urgency: how soon it is wanted, beside other calls that wait; by default as its route is.
         :raises TransportError: it never arrived, or no answer came.
         :raises RHError: whatever *decode* raises.
         """
-        await self._quiet()
-        answer = await self._exchange(call, file, on_sent)
-        try:
-            decoded = decode(answer)
-        except errors.RateLimited as error:
-            self._pause(error.retry_after)
-            raise
-        self._gap = self._gap * 0.9 if self._gap > _SMALLEST_GAP else 0.0
-        return decoded
+        urgency = _URGENCIES[call.route] if urgency is None else urgency
+        refusals = 0
+        while True:
+            departed = await self.turn(urgency) if turn is None else turn
+            answer = await self._exchange(call, file, on_sent)
+            try:
+                return self._judged(departed, answer, decode)
+            except errors.RateLimited:
+                turn, refusals = None, refusals + 1
+                if not call.repeatable or refusals == _REFUSALS:
+                    raise
+
+    async def turn(self, urgency: Urgency) -> float:
+        """Wait until a call may leave, where the server limits how many may; costs nothing where it does not.
+
+        :return: the instant, for `ask`.
+        """
+        return await self._queue.turn(urgency)
 
     async def persist(self, attempt: Callable[[], Awaitable[T]], *, but: type[errors.RHError] | tuple[()] = ()) -> T:
         """Repeat what is harmless to repeat, as `Retry` says; rate limits do not use up its patience.
@@ -169,7 +191,9 @@ class Transport:
                 if hopeless or spent:
                     raise error.after(earlier)  # noqa: B904 - the error itself, with what came before it
                 earlier = [*earlier[-7:], error]
-            await self.rest(len(earlier))
+            # Calls of the API are held back by the gate that the refusal has told; links know no gate.
+            held = isinstance(earlier[-1], errors.RateLimited) and earlier[-1].phase != "download"
+            await self.rest(1 if held else len(earlier))
 
     async def rest(self, failures: int) -> None:
         """Wait as long as `Retry` says after so many failures in a row."""
@@ -232,22 +256,33 @@ class Transport:
             trace_configs=[sent_trace(), *self.trace_configs] if watched else list(self.trace_configs),
         )
 
-    # --- the shared pause --------------------------------------------------------------------------------------------
+    # --- rate limits -------------------------------------------------------------------------------------------------
 
-    def _pause(self, asked: float | None) -> None:
-        wait = (asked or self.retry.first) + self.rng.uniform(0.0, max(1.0, self.retry.first))
-        self._quiet_until = max(self._quiet_until, anyio.current_time() + wait)
-        self._gap = min(max(self._gap * 2.0, _FIRST_GAP), _LARGEST_GAP)
-        self.on_pause(wait)
+    def _judged(self, departed: float, answer: Answer, decode: Callable[[Answer], T]) -> T:
+        """Decode an answer, and let the gate know whether its call got through."""
+        try:
+            decoded = decode(answer)
+        except errors.RateLimited as error:
+            self._refused(departed, error.retry_after)
+            raise
+        except errors.RHError:
+            self._queue.gate.passed(departed)
+            raise
+        self._queue.gate.passed(departed)
+        return decoded
 
-    async def _quiet(self) -> None:
-        """Wait while everything is held back; then calls go one by one, the further apart the more was limited."""
-        while (now := anyio.current_time()) < max(self._quiet_until, self._next_turn):
-            turn = max(now, self._quiet_until, self._next_turn)
-            self._next_turn = turn + self._gap
-            await anyio.sleep_until(turn)
-            if turn >= self._quiet_until:  # else another rate limit has prolonged the pause meanwhile
-                return
+    def _refused(self, departed: float, asked: float | None) -> None:
+        """Hold all calls back: for as long as the server asked, or longer the more refusals follow one another.
+
+        Many sessions that were refused together must not come back together: hence a little more, by chance.
+        """
+        gate = self._queue.gate
+        if asked is None:
+            pause = self.retry.wait(gate.failures + 1, self.rng)
+        else:
+            pause = asked + self.rng.uniform(0.0, min(1.0, 0.1 + 0.5 * asked))
+        if gate.refused(departed, pause=pause, now=self._queue.now()):
+            self.on_pause(pause)
 
 
 async def _whole(response: aiohttp.ClientResponse) -> Answer:

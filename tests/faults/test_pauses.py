@@ -1,15 +1,22 @@
-"""Rate limits hold back every route together, and never for ever."""
+"""Rate limits hold back every route together, cost little, and never hold for ever."""
 
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
-from rh_async import DreamActor, Session
-from rh_async.emulator import Emulator, Fault
+from rh_async import DreamActor, JobCancelled, ModelRequest, Session, State
+from rh_async.emulator import Emulator, Fault, RateLimit
 from rh_async.events import Event, Waiting
 from tests.session.conftest import Media
+
+MODEL = "bench/motion"
+
+
+def requests(count: int) -> list[ModelRequest]:
+    return [ModelRequest(MODEL, {"seed": number}) for number in range(count)]
 
 
 @pytest.mark.parametrize("route", ["submit", "query", "upload", "account"])
@@ -48,3 +55,98 @@ async def test_a_pause_can_be_left(server: Emulator, media: Media) -> None:
     assert job.error is not None
     assert not job.error.maybe_billed
     assert server.ledger.tasks == []
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        RateLimit(per_second=10),
+        RateLimit(per_second=10, retry_after=1),
+        RateLimit(per_second=10, answer="429"),
+        RateLimit(per_second=10, answer="429", retry_after=1),
+        RateLimit(per_second=4, burst=40),
+    ],
+    ids=str,
+)
+async def test_places_are_filled_and_filled_again_about_as_fast_as_a_rate_limit_allows(limit: RateLimit) -> None:
+    places = 60
+    async with Emulator(seed=1, limit=places, run_time=120.0, rate_limit=limit) as server:
+        async with Session(server.api_key, base_url=server.url) as session:
+            outcomes = [outcome async for outcome in session.map(requests(2 * places))]
+        tasks, refused = server.ledger.tasks, server.ledger.refused_calls
+    assert [outcome.error for outcome in outcomes] == [None] * 2 * places
+    assert tasks[places - 1].created_at <= 2 * places / limit.per_second
+    assert len(refused) <= 2 * places
+    ends = sorted(task.settles_at or 0.0 for task in tasks)
+    # The second half starts as the first ends: one after the other, a place each, but for the odd question between.
+    assert ends[-1] <= 1.08 * (240.0 + places / limit.per_second)
+
+
+async def test_submits_leave_before_questions_that_wait(server: Emulator) -> None:
+    server.run_time = 3600.0
+    async with Session(server.api_key, base_url=server.url, in_flight=50) as session:
+        await asyncio.gather(*(session.submit(request) for request in requests(10)))
+        server.limit_rate(2)
+        began = asyncio.get_running_loop().time()
+        questions = [asyncio.ensure_future(session.look(task.task_id)) for task in server.ledger.tasks * 3]
+        await asyncio.sleep(0)  # the questions are first
+        jobs = [session.start(request) for request in requests(10)]
+        await asyncio.gather(*(job.accepted() for job in jobs))
+        accepted = asyncio.get_running_loop().time() - began
+        await asyncio.gather(*questions)
+        asked = asyncio.get_running_loop().time() - began
+    assert len(server.ledger.tasks) == 20
+    assert accepted < asked / 2
+
+
+async def test_a_limit_that_is_gone_holds_nothing_back(server: Emulator) -> None:
+    server.run_time = 3600.0
+    clock = asyncio.get_running_loop()
+    async with Session(server.api_key, base_url=server.url, in_flight=100) as session:
+        server.limit_rate(2)
+        await asyncio.gather(*(session.submit(request) for request in requests(20)))
+        assert clock.time() > 8
+        server.limit_rate(None)
+        await asyncio.sleep(600)
+        began = clock.time()
+        await asyncio.gather(*(session.submit(request) for request in requests(40)))
+        assert clock.time() - began < 0.1
+
+
+async def test_a_limit_never_seen_costs_no_turn(server: Emulator) -> None:
+    server.limit = 300
+    async with Session(server.api_key, base_url=server.url, in_flight=300) as session:
+        await asyncio.gather(*(session.submit(request) for request in requests(300)))
+    assert {task.created_at for task in server.ledger.tasks} == {0.0}
+
+
+async def test_counts_that_are_refused_for_ever_fail_no_job_and_slow_none_down_for_ever(server: Emulator) -> None:
+    server.faults.add(Fault("code", route="queue_status", code="1003", times=None))
+    server.run_time = 100.0
+    async with Session(server.api_key, base_url=server.url, in_flight=20) as session:
+        outcomes = [outcome async for outcome in session.map(requests(60))]
+    assert [outcome.error for outcome in outcomes] == [None] * 60
+    assert max(task.settles_at or 0.0 for task in server.ledger.tasks) < 400
+
+
+async def test_a_job_that_waits_for_its_turn_is_not_written_down_as_being_sent(
+    server: Emulator, tmp_path: Path
+) -> None:
+    server.run_time = 3600.0
+    book = tmp_path / "jobs.db"
+    async with Session(server.api_key, base_url=server.url, in_flight=20, journal=book) as session:
+        server.faults.add(Fault("http_429", route="submit", retry_after=600))
+        jobs = [session.start(request, key=str(number)) for number, request in enumerate(requests(10))]
+        await asyncio.sleep(60)
+        journal = session._services.journal  # type: ignore[union-attr]
+        assert journal is not None
+        records = [await journal.find(str(number)) for number in range(10)]
+        sent = [record.state for record in records if record is not None]
+        assert sent.count(State.SUBMITTED) == 9
+        assert State.SUBMITTING not in sent
+        (waits,) = [job for job in jobs if job.task_id is None]
+        await waits.cancel()
+        with pytest.raises(JobCancelled) as caught:
+            await waits
+        assert not caught.value.maybe_billed
+    assert len(server.ledger.tasks) == 9

@@ -1,0 +1,180 @@
+"""The gate for calls: nothing before a refusal, one cut per burst, and whatever was cut comes back."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from math import inf
+from random import Random
+
+import pytest
+from attrs import define, field
+
+from rh_async import Retry
+from rh_async._rate_gate import RateGate, Urgency, rank
+
+
+@define
+class Bucket:
+    """A server's limit: so many calls a second, and as many in a burst."""
+
+    rate: float
+    tokens: float = field(init=False)
+    at: float = field(default=0.0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.tokens = max(1.0, self.rate)
+
+    def admits(self, now: float) -> bool:
+        self.tokens = min(max(1.0, self.rate), self.tokens + (now - self.at) * self.rate)
+        self.at = now
+        admitted = self.tokens >= 1.0
+        self.tokens -= admitted
+        return admitted
+
+
+def burst(gate: RateGate, *, calls: int, through: int, now: float = 0.0) -> None:
+    """Let calls leave at one instant, of which the first few pass."""
+    for _ in range(calls):
+        gate.depart(now=now)
+    for number in range(calls):
+        if number < through:
+            gate.passed(now)
+        else:
+            gate.refused(now, pause=1.0, now=now)
+
+
+def departures(gate: RateGate, *, start: float, until: float) -> list[float]:
+    """When calls leave that are always there, and always pass."""
+    left, now = [], start
+    while (now := max(now, gate.opens_at(now=now))) < until:
+        gate.depart(now=now)
+        gate.passed(now)
+        left.append(now)
+    return left
+
+
+def test_before_the_first_refusal_every_call_leaves_at_once() -> None:
+    gate = RateGate()
+    for _ in range(10_000):
+        assert gate.opens_at(now=5.0) == -inf
+        gate.depart(now=5.0)
+        gate.passed(5.0)
+    assert gate.rate(now=5.0) == inf
+
+
+def test_a_refusal_cuts_the_rate_to_a_share_of_what_got_through() -> None:
+    gate = RateGate()
+    burst(gate, calls=200, through=20)
+    assert gate.rate(now=0.0) == pytest.approx(16.0)
+    assert gate.opens_at(now=0.0) == 1.0
+
+
+def test_what_got_through_counts_in_whatever_order_the_answers_come() -> None:
+    gate = RateGate()
+    for _ in range(50):
+        gate.depart(now=0.0)
+    gate.refused(0.0, pause=1.0, now=0.1)
+    for _ in range(20):
+        gate.passed(0.0)
+    assert gate.rate(now=0.1) == pytest.approx(16.0)
+
+
+def test_one_burst_of_refusals_is_one_cut() -> None:
+    gate = RateGate()
+    gate.passed(0.0)
+    told = [gate.refused(0.0, pause=1.0, now=0.01 * number) for number in range(50)]
+    assert told == [True] + [False] * 49
+    assert gate.failures == 1
+    assert gate.refused(5.0, pause=1.0, now=5.1)
+    assert gate.failures == 2
+
+
+def test_a_longer_pause_that_a_later_refusal_asks_for_is_kept() -> None:
+    gate = RateGate()
+    gate.refused(0.0, pause=1.0, now=0.0)
+    gate.refused(0.0, pause=30.0, now=0.0)
+    gate.refused(0.0, pause=2.0, now=0.0)
+    assert gate.opens_at(now=0.0) == 30.0
+
+
+def test_calls_leave_one_by_one_after_a_cut_and_closer_and_closer() -> None:
+    gate = RateGate()
+    burst(gate, calls=200, through=20)
+    left = departures(gate, start=0.0, until=61.0)
+    assert left[0] == 1.0
+    assert 15 <= sum(at < 2.0 for at in left) <= 18
+    assert 32 <= sum(at >= 60.0 for at in left) <= 36  # 16 + 0.3 x 59.5
+
+
+def test_a_limit_that_is_gone_is_forgotten() -> None:
+    gate = RateGate()
+    burst(gate, calls=5, through=0)
+    assert gate.rate(now=599.0) < inf
+    assert gate.rate(now=600.0) == inf
+    assert gate.opens_at(now=600.0) == -inf
+    for _ in range(1000):
+        gate.depart(now=600.0)
+    assert gate.opens_at(now=600.0) == -inf
+
+
+def test_a_call_that_gets_through_ends_a_row_of_failures() -> None:
+    gate = RateGate()
+    for second in range(4):
+        gate.refused(float(second), pause=0.1, now=second + 0.1)
+    assert gate.failures == 4
+    gate.passed(10.0)
+    assert gate.failures == 0
+
+
+def test_a_timer_that_is_late_costs_no_turn() -> None:
+    gate = RateGate()
+    burst(gate, calls=200, through=20)
+    gate.depart(now=1.03)
+    assert gate.opens_at(now=1.03) <= 1.0 + 2 / 16
+
+
+@pytest.mark.parametrize("rate", [0.2, 1.0, 5.0, 20.0, 100.0])
+@pytest.mark.parametrize("latency", [0.0, 0.3, 2.0])
+def test_whatever_the_limit_is_it_is_used_and_seldom_hit(rate: float, latency: float) -> None:
+    bucket, gate, retry, rng = Bucket(rate), RateGate(), Retry(), Random(7)
+    calls = 4000 if rate > 1 else 400
+    answers: list[tuple[float, int, float, bool]] = []
+    passed = refused = sent = 0
+    now = 0.0
+    while passed < calls:
+        opens = max(now, gate.opens_at(now=now))
+        if (answers and answers[0][0] <= opens) or (sent > 10 * calls):
+            now, _, departed, fine = heapq.heappop(answers)
+            passed += fine
+            refused += not fine
+            if fine:
+                gate.passed(departed)
+            else:
+                gate.refused(departed, pause=retry.wait(gate.failures + 1, rng), now=now)
+        elif len(answers) < 300:  # as many as want something at once
+            now, sent = opens, sent + 1
+            gate.depart(now=now)
+            heapq.heappush(answers, (now + latency, sent, now, bucket.admits(now)))
+        else:
+            now = answers[0][0]
+    assert now <= 1.25 * calls / rate + 60
+    assert refused <= 0.2 * calls + 300  # the first burst is not to be helped
+
+
+def test_a_submit_goes_before_what_waits_and_nothing_waits_for_ever() -> None:
+    order: Callable[[float], list[Urgency]] = lambda since: sorted(  # noqa: E731
+        Urgency, key=lambda urgency: rank(urgency, now=0.0 if urgency is not Urgency.SUBMIT else since)
+    )
+    assert order(0.5) == [Urgency.SUBMIT, Urgency.WORK, Urgency.QUESTION, Urgency.COUNTS]
+    assert order(5.0) == [Urgency.WORK, Urgency.QUESTION, Urgency.SUBMIT, Urgency.COUNTS]
+    assert order(7.0)[-1] is Urgency.SUBMIT
+
+
+def test_waits_after_failures_differ_by_chance_so_that_many_sessions_do_not_come_back_together() -> None:
+    retry, rng = Retry(first=1.0, ceiling=30.0), Random(3)
+    for failures, nominal in ((1, 1.0), (3, 4.0), (20, 30.0)):
+        waits = [retry.wait(failures, rng) for _ in range(400)]
+        assert all(nominal / 2 <= wait <= nominal for wait in waits)
+        assert min(waits) < nominal * 0.55
+        assert max(waits) > nominal * 0.95
