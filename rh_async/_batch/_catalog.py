@@ -12,6 +12,8 @@ from attrs import evolve, field, frozen
 
 from rh_async._request import MediaLimits
 
+from ._facts import Family
+
 Type = Literal["STRING", "LIST", "BOOLEAN", "INT", "FLOAT", "IMAGE", "VIDEO", "AUDIO", "COMPLEX"]
 
 MEDIA = frozenset({"IMAGE", "VIDEO", "AUDIO"})
@@ -84,6 +86,12 @@ def data(name: str) -> Mapping[str, Any]:
     """A file of this package's data, read once. Blocks: call it off the loop."""
     text = (files(__package__) / "data" / name).read_text(encoding="utf-8")
     return cast("Mapping[str, Any]", json.loads(text))
+
+
+def family_of(kind: str) -> Family | None:
+    """Whether a kind of file is an image, a video or a sound; None where nobody says."""
+    families: dict[str, Family] = {"IMAGE": "image", "VIDEO": "video", "AUDIO": "audio"}
+    return next((families[media] for media, kinds in _ANY.items() if kind in kinds.split()), None)
 
 
 def endpoints() -> frozenset[str]:

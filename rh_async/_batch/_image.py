@@ -5,8 +5,10 @@ from __future__ import annotations
 import struct
 import zlib
 from pathlib import Path
+from typing import IO
 
 from PIL import Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 
 from ._facts import Facts
 from ._findings import Unfit
@@ -14,16 +16,22 @@ from ._findings import Unfit
 _ORIENTATION = 0x0112
 _LYING = frozenset({5, 6, 7, 8})  # the camera was held sideways
 _NOT_BUILT_IN = frozenset({"heic", "avif"})  # Pillow reads them with a plug-in, or not at all
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, struct.error, zlib.error)
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
+_READERS = {
+    "jpg": "JPEG", "png": "PNG", "gif": "GIF", "bmp": "BMP", "webp": "WEBP", "avif": "AVIF", "tiff": "TIFF",
+}  # fmt: skip
+_MOST_DECODED = 64_000_000
+"""Pixels of the largest image that is decoded: several are at once, and each takes up to four bytes a pixel."""
+_OTHERS = {
+    b"II*\0": "tiff", b"MM\0*": "tiff", b"8BPS": "psd", b"\0\0\0\x0cjP": "jp2", b"\xffO\xffQ": "jp2",
+    b"\xff\n": "jxl", b"\0\0\0\x0cJXL": "jxl", b"\0\0\1\0": "ico",
+}  # fmt: skip
+KINDS = frozenset({"heic", *_READERS, *_OTHERS.values()})
 
 
-def other_kind(path: Path) -> str | None:
-    """``tiff`` if it is one: a kind that some models take and `kind_of` does not tell."""
-    try:
-        with Image.open(path, formats=["TIFF"]):
-            return "tiff"
-    except (Image.DecompressionBombError, *_BROKEN):
-        return None
+def other_kind(head: bytes) -> str | None:
+    """Tell the kinds of image that `kind_of` does not know: some models take them, and the others can name them."""
+    return next((kind for start, kind in _OTHERS.items() if head.startswith(start)), None)
 
 
 def look(path: Path, kind: str) -> Facts:
@@ -31,33 +39,67 @@ def look(path: Path, kind: str) -> Facts:
 
     :raises Unfit: it cannot be decoded to its end.
     """
+    if kind in _OTHERS.values() and kind not in _READERS:
+        return _unread(path, kind)
     try:
-        with Image.open(path) as image:
-            image.load()
+        with path.open("rb") as source, _opened(source, kind) as image:
             return _facts(path, kind, image)
-    except Image.DecompressionBombError as error:
-        raise Unfit(path, "image too large", f"is too large to be opened safely: {error}", "Scale it down") from error
     except _BROKEN as error:
         if kind in _NOT_BUILT_IN and isinstance(error, UnidentifiedImageError):
-            return Facts(kind=kind, family="image", container=kind, codec=kind, size=path.stat().st_size)
+            return _unread(path, kind)
         cut = "image file is truncated" in str(error)
         what = "is cut short: its last rows are missing" if cut else f"begins like a {kind} but cannot be decoded"
         raise Unfit(path, "cut short" if cut else "broken image", what, "Copy or export it again") from error
 
 
-def _facts(path: Path, kind: str, image: Image.Image) -> Facts:
-    width, height = image.size
-    if image.getexif().get(_ORIENTATION) in _LYING:
-        width, height = height, width
+def _unread(path: Path, kind: str) -> Facts:
+    return Facts(kind=kind, family="image", container=kind, codec=kind, size=path.stat().st_size, decoded=False)
+
+
+def _opened(source: IO[bytes], kind: str) -> ImageFile:
+    """Read an image's header.
+
+    `Image.open` would warn of every large photograph, and refuse the largest: the reader itself does neither.
+    """
+    reader = _READERS.get(kind, "")
+    if reader not in Image.OPEN:
+        Image.init()
+    if reader not in Image.OPEN:
+        return Image.open(source)
+    factory, accepts = Image.OPEN[reader]
+    accepted = accepts is None or accepts(source.read(16))
+    source.seek(0)
+    if accepted is not True:  # or it says why not
+        raise UnidentifiedImageError(accepted or f"no {kind}")
+    return factory(source, "")
+
+
+def _facts(path: Path, kind: str, image: ImageFile) -> Facts:
+    decoded = image.width * image.height <= _MOST_DECODED
+    shown = _as_shown(image)
+    if decoded:
+        image.load()
     return Facts(
         kind=kind,
         family="image",
         container=kind,
         codec=(image.format or kind).lower(),
         size=path.stat().st_size,
-        width=width,
-        height=height,
+        width=shown[0],
+        height=shown[1],
+        stored=None if shown == image.size else image.size,
         mode=image.mode,
         alpha=image.has_transparency_data,
         animated=bool(getattr(image, "is_animated", False)) and kind != "jpg",  # cameras put a preview beside
+        decoded=decoded,
     )
+
+
+def _as_shown(image: ImageFile) -> tuple[int, int]:
+    """The sides of the upright picture; notes about the camera that nobody can read turn nothing."""
+    try:
+        orientation = image.getexif().get(_ORIENTATION)
+    except (*_BROKEN, AttributeError):
+        orientation = None
+    turned = orientation in _LYING and image.format != "TIFF"  # whose reader has turned it already
+    return (image.height, image.width) if turned else image.size

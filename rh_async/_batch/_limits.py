@@ -13,12 +13,14 @@ from attrs import field, frozen
 
 from rh_async._request import Media, MediaLimits, ModelRequest, Request, brief
 
-from ._catalog import Model, Param, model_of
+from ._catalog import Model, Param, family_of, model_of
 from ._facts import Facts
 from ._findings import Finding, shown
 
 _MB = 1024 * 1024
 _EVERYWHERE = frozenset({"webhookUrl"})
+_NAMED = {"image": "an image", "video": "a video", "audio": "a sound"}
+_SOUND_SLACK = 0.5  #: seconds; an encoder fills its last frame of sound
 
 
 def check(request: Request, seen: Mapping[Path, Facts | Finding]) -> tuple[Finding, ...]:
@@ -86,14 +88,32 @@ class _Check:
         if facts.animated and facts.kind == "png":
             yield self._finding("animated image", "is animated; its first frame may be all that is used",
                                 "Save one frame as an image", refuses=False)  # fmt: skip
+        if not facts.decoded:
+            yield self._finding("not decoded", self._not_decoded(), "Open it once to be sure", refuses=False)
+        if facts.sound is not None and facts.seconds is not None and facts.sound - facts.seconds > _SOUND_SLACK:
+            what = (
+                f"its sound lasts {facts.sound:.2f} s, its picture {facts.seconds:.2f} s;"
+                " limits and price are taken by the picture"
+            )
+            yield self._finding("sound outlasts picture", what, "Cut the sound to be sure", refuses=False)
         if not _is_utf8(self.media.path):
             what = "has a name that is not UTF-8; outputs will spell those bytes as '_'"
             yield self._finding("name not UTF-8", what, "Rename it to be sure", refuses=False)
 
+    def _not_decoded(self) -> str:
+        facts = self.facts
+        if not facts.width:
+            return f"is a {facts.kind}, which cannot be looked into here"
+        return f"has {facts.width * facts.height / 1e6:.0f} megapixels: judged by its header, not decoded to its end"
+
     def _kind(self, kinds: tuple[str, ...]) -> Finding:
-        animated = "an animated " if self.facts.animated else ""
-        what = f"is {animated}{self.facts.kind} by content; {self._takes(' or '.join(kinds))} in {self.media.field}"
-        return self._finding("kind of file", what, f"Convert it to {kinds[0]}")
+        facts, wanted = self.facts, family_of(kinds[0])
+        article = "an animated " if facts.animated else "a sound, " if facts.family == "audio" else ""
+        what = f"is {article}{facts.kind} by content; {self._takes(' or '.join(kinds))} in {self.media.field}"
+        named = _NAMED.get(wanted or "")
+        if named is None or wanted == facts.family:
+            return self._finding("kind of file", what, f"Convert it to {kinds[0]}")
+        return self._finding("kind of file", what, f"Give {named}")  # no program makes a video of a photograph
 
     def _size(self, limits: MediaLimits) -> Iterator[Finding]:
         size = self.facts.size / _MB
@@ -119,11 +139,16 @@ class _Check:
     def _why_so_short(self, most: float) -> str:
         return " with orientation 'image'" if most == 10 and "motion-control" in self.model else ""
 
+    def _sides(self) -> str:
+        facts = self.facts
+        stored = f" as shown, and is stored as {facts.stored[0]} × {facts.stored[1]}" if facts.stored else ""
+        return f"{facts.width} × {facts.height} px{stored}"
+
     def _px(self, limits: MediaLimits) -> Iterator[Finding]:
         if limits.px is None:
             return
         (least, most), (width, height) = limits.px, (self.facts.width, self.facts.height)
-        what = f"has {width} × {height} px; {self._takes(f'{least} to {most} px on each side')}"
+        what = f"has {self._sides()}; {self._takes(f'{least} to {most} px on each side')}"
         if min(width, height) < least:
             yield self._finding("too few pixels", what, "Give a larger one")
         if max(width, height) > most:
@@ -135,7 +160,7 @@ class _Check:
         (long_least, short_least), (long_most, short_most) = limits.box
         width, height = self.facts.width, self.facts.height
         allowed = f"{long_least} × {short_least} to {long_most} × {short_most} px, either way round"
-        what = f"has {width} × {height} px; {self._takes(allowed)}"
+        what = f"has {self._sides()}; {self._takes(allowed)}"
         if max(width, height) < long_least or min(width, height) < short_least:
             yield self._finding("too few pixels", what, "Give a larger one")
         if max(width, height) > long_most or min(width, height) > short_most:
@@ -146,7 +171,8 @@ class _Check:
             return
         (least, most), ratio = limits.aspect, self.facts.width / self.facts.height
         if not least <= ratio <= most:
-            what = f"is {ratio:.2f} times as wide as high; {self._takes(f'{least:g} to {most:g}')}"
+            shown = f" as shown ({self._sides()})" if self.facts.stored else ""
+            what = f"is {ratio:.2f} times as wide as high{shown}; {self._takes(f'{least:g} to {most:g}')}"
             yield self._finding("shape", what, "Crop it")
 
 

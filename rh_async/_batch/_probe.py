@@ -19,7 +19,6 @@ from ._findings import Unfit
 Identity = tuple[int, int, int, int]
 """Device, inode, size and time of the last change: while these stay, it is the same file."""
 
-_STILL = frozenset({"jpg", "png", "gif", "bmp", "webp", "heic", "avif"})
 _NOT_FILES = {stat.S_IFDIR: "a directory", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 
 
@@ -32,10 +31,10 @@ def probe(path: Path) -> Facts:
     identity_of(path)
     try:
         with path.open("rb") as source:
-            kind = kind_of(source.read(HEAD))
+            head = source.read(HEAD)
     except OSError as error:
         raise _unreadable(path, error) from error
-    return _look(path, kind)
+    return _look(path, head)
 
 
 def identity_of(path: Path) -> Identity:
@@ -65,12 +64,12 @@ def need_media() -> None:
         raise ConfigurationError(lacks, advice="Nothing was sent.")
 
 
-def _look(path: Path, kind: str | None) -> Facts:
+def _look(path: Path, head: bytes) -> Facts:
     need_media()
     from . import _image, _video  # noqa: PLC0415 - they need the media extra, the rest of this package does not
 
-    kind = kind or _image.other_kind(path)
-    return _image.look(path, kind) if kind in _STILL or kind == "tiff" else _video.look(path, kind)
+    kind = kind_of(head) or _image.other_kind(head)
+    return _image.look(path, kind) if kind in _image.KINDS else _video.look(path, kind)
 
 
 def _unreadable(path: Path, error: OSError | ValueError) -> Unfit:

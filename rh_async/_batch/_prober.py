@@ -10,6 +10,8 @@ from pathlib import Path
 import anyio
 from attrs import define, evolve, field
 
+from rh_async.errors import ConfigurationError
+
 from ._facts import Facts
 from ._findings import Finding, Unfit, shown
 from ._probe import Identity, identity_of, need_media, probe
@@ -70,6 +72,11 @@ def _probed(path: Path) -> Seen:
         return probe(path)
     except Unfit as unfit:
         return unfit.finding
+    except ConfigurationError:
+        raise
+    except Exception as error:  # noqa: BLE001 - one odd file, whatever two libraries make of it, stops no other
+        what = f"cannot be looked into ({type(error).__name__}: {shown(str(error))})"
+        return Finding(rule="unreadable media", thing=shown(path), what=what, remedy="Copy or export it again")
 
 
 def _identities(paths: Iterable[Path]) -> dict[Path, Identity | Finding]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +21,11 @@ _READERS = {
     "mp4": "mov", "mov": "mov", "m4a": "mov", "webm": "matroska", "mkv": "matroska", "avi": "avi",
     "mp3": "mp3", "wav": "wav", "flac": "flac",
 }  # fmt: skip
-_OTHERS = {"flv": "flv", "mpegts": "ts", "asf": "wmv"}
-_SOUNDS = frozenset({"mp3", "wav", "flac", "m4a"})
+_OTHERS = {
+    "flv": "flv", "mpegts": "ts", "asf": "wmv", "mpeg": "mpg", "ogg": "ogg", "mp3": "mp3", "aac": "aac", "mxf": "mxf",
+    "dv": "dv", "rm": "rm",
+}  # fmt: skip
+_SOUNDS = frozenset({"mp3", "wav", "flac", "m4a", "aac", "ogg"})
 _SLACK = 0.5  #: seconds by which a header may overstate
 _AGAIN = "Copy or export it again"
 
@@ -30,10 +36,32 @@ _ANY_TEXT: dict[str, Any] = {} if int(av.__version__.partition(".")[0]) >= 19 el
 
 @frozen
 class _Read:
-    """What is there after the last packet: the first frame, and how many seconds there were."""
+    """What is there after the last packet.
+
+    :param frame: the first of the picture.
+    :param seconds: of the picture, or of the sound where there is no picture.
+    :param sound: seconds of the longest sound; None where there is none.
+    """
 
     frame: VideoFrame | None
     seconds: float
+    sound: float | None
+
+
+@frozen
+class _Span:
+    """From when to when a track has anything, in seconds."""
+
+    begin: float = math.inf
+    end: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        return max(0.0, self.end - self.begin)
+
+    def with_(self, pts: int, duration: int, time_base: Fraction) -> _Span:
+        begin, end = float(pts * time_base), float((pts + duration) * time_base)
+        return _Span(min(self.begin, begin), max(self.end, end))
 
 
 def look(path: Path, kind: str | None) -> Facts:
@@ -51,7 +79,10 @@ def look(path: Path, kind: str | None) -> Facts:
             path.open("rb") as source,
             av.open(source, "r", format=reader, options=only, **_ANY_TEXT) as film,
         ):
-            return _facts(path, kind or _OTHERS[film.format.name], film)
+            kind = kind or _OTHERS[film.format.name]
+            return _facts(path, kind, film)
+    except Unfit:  # which is a ValueError, too
+        raise
     except (av.FFmpegError, ValueError) as error:
         raise _broken(path, kind, error) from error
 
@@ -77,7 +108,8 @@ def _facts(path: Path, kind: str, film: InputContainer) -> Facts:
         return Facts(kind=kind, family="audio", container=name, codec=codec, size=size, seconds=read.seconds)
     if read.frame is None:
         raise Unfit(path, "cut short", "holds no frame that can be decoded", _AGAIN)
-    width, height = _upright(read.frame)
+    width, height = _as_shown(read.frame, picture)
+    held = read.frame.width, read.frame.height
     rate = picture.average_rate or picture.guessed_rate
     return Facts(
         kind=kind,
@@ -87,7 +119,9 @@ def _facts(path: Path, kind: str, film: InputContainer) -> Facts:
         size=size,
         width=width,
         height=height,
+        stored=None if held == (width, height) else held,
         seconds=read.seconds,
+        sound=read.sound,
         rate=float(rate) if rate else None,
         mode=read.frame.format.name,
         alpha=any(part.is_alpha for part in read.frame.format.components),
@@ -98,21 +132,50 @@ def _is_cover(track: VideoStream) -> bool:
     return bool(track.disposition & track.disposition.attached_pic)
 
 
-def _upright(frame: VideoFrame) -> tuple[int, int]:
-    return (frame.height, frame.width) if frame.rotation % 180 else (frame.width, frame.height)
+def _as_shown(frame: VideoFrame, picture: VideoStream) -> tuple[int, int]:
+    """The sides of the upright picture with square pixels, as a player shows it."""
+    width = round(frame.width * (picture.sample_aspect_ratio or 1)) or frame.width
+    return (frame.height, width) if round(frame.rotation / 90) % 2 else (width, frame.height)
 
 
 def _read(path: Path, film: InputContainer, picture: VideoStream | None) -> _Read:
-    frame, end = None, 0.0
+    frame, spans = None, dict[int, _Span]()
     for packet in film.demux():
         if packet.is_corrupt:
-            raise Unfit(path, "cut short", f"breaks off after {end:.1f} s", _AGAIN)
+            raise _cut(path, film, spans)
         if frame is None and picture is not None and packet.stream_index == picture.index:
             frame = next((one for one in packet.decode() if isinstance(one, VideoFrame)), None)
         if packet.pts is not None and packet.time_base is not None:
-            end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-    there = end - (film.start_time or 0) / av.time_base
-    stated = film.duration / av.time_base if film.duration else there
-    if stated - there > _SLACK:
-        raise Unfit(path, "cut short", f"breaks off after {there:.1f} of {stated:.1f} s", _AGAIN)
-    return _Read(frame, stated)
+            span = spans.get(packet.stream_index, _Span())
+            spans[packet.stream_index] = span.with_(packet.pts, packet.duration or 0, packet.time_base)
+    if _stated(film, spans) - _there(film, spans) > _SLACK:
+        raise _cut(path, film, spans)
+    sound = max((spans[one.index].seconds for one in film.streams.audio if one.index in spans), default=None)
+    seconds = _stated(film, spans) if picture is None else _picture_seconds(film, picture, spans)
+    return _Read(frame, seconds, sound)
+
+
+def _there(film: InputContainer, spans: Mapping[int, _Span]) -> float:
+    """Up to which second there is anything."""
+    return max((span.end for span in spans.values()), default=0.0) - (film.start_time or 0) / av.time_base
+
+
+def _stated(film: InputContainer, spans: Mapping[int, _Span]) -> float:
+    """How long it is by its header, or by what is there if that does not say."""
+    return film.duration / av.time_base if film.duration else _there(film, spans)
+
+
+def _picture_seconds(film: InputContainer, picture: VideoStream, spans: Mapping[int, _Span]) -> float:
+    """How long the picture is: by its own header, by that of the whole if nothing else outlasts it, or by its end."""
+    span = spans.get(picture.index, _Span())
+    if picture.duration and picture.time_base:
+        stated = float(picture.duration * picture.time_base)
+    else:
+        stated = _stated(film, spans)
+    return stated if abs(stated - span.seconds) <= _SLACK else span.seconds
+
+
+def _cut(path: Path, film: InputContainer, spans: Mapping[int, _Span]) -> Unfit:
+    there, stated = _there(film, spans), _stated(film, spans)
+    of = f" of {stated:.1f}" if stated > there else ""
+    return Unfit(path, "cut short", f"breaks off after {there:.1f}{of} s", _AGAIN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from random import Random
@@ -43,6 +44,7 @@ async def planned(order: Order, console: Console) -> Plan:
 
 def _check(options: Options) -> None:
     need_media("batch", "looks into videos")
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong with a file is in the plan, in our words
     for problem in Reader(Path(), {}).read({"model": options.model}).problems:
         if problem.column == "model":
             raise Misuse(f"{_typed(problem)}; {_SENT}")

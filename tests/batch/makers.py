@@ -8,6 +8,8 @@ from typing import cast
 
 import av
 from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.video.stream import VideoStream
 from PIL import Image
 
 
@@ -18,14 +20,26 @@ def film(
     size: tuple[int, int] = (352, 352),
     rate: int = 5,
     options: dict[str, str] | None = None,
+    codec: str = "mpeg4",
+    pixel: Fraction | None = None,
+    sound: int = 0,
 ) -> Path:
-    """Write a video of one colour in a codec that is quick at any size; its container follows the suffix."""
+    """Write a video of one colour in a codec that is quick at any size; its container follows the suffix.
+
+    :param pixel: the width of a pixel over its height.
+    :param sound: seconds of silence beside the picture.
+    """
     with av.open(str(path), "w", options=options or {}) as sink:
-        track = sink.add_stream("mpeg4", rate=rate)
+        track = cast("VideoStream", sink.add_stream(codec, rate=rate))
         track.width, track.height, track.pix_fmt = *size, "yuv420p"
+        if pixel is not None:
+            track.codec_context.sample_aspect_ratio = pixel
+        voice = sink.add_stream("aac", rate=16000) if sound else None
         for _ in range(round(seconds * rate)):
             sink.mux(track.encode(av.VideoFrame(*size, "yuv420p")))
         sink.mux(track.encode())
+        if voice is not None:
+            _silence(sink, voice, sound)
     return path
 
 
@@ -33,14 +47,18 @@ def record(path: Path, *, codec: str = "aac", seconds: int = 4) -> Path:
     """Write silence."""
     with av.open(str(path), "w") as sink:
         track = cast("AudioStream", sink.add_stream(codec, rate=16000))
-        for number in range(seconds * 16):
-            frame = av.AudioFrame(format="fltp" if codec == "aac" else "s16", layout="mono", samples=1000)
-            for plane in frame.planes:
-                plane.update(bytes(plane.buffer_size))
-            frame.sample_rate, frame.pts, frame.time_base = 16000, number * 1000, Fraction(1, 16000)
-            sink.mux(track.encode(frame))
-        sink.mux(track.encode())
+        _silence(sink, track, seconds, "s16" if codec.startswith("pcm") else "fltp")
     return path
+
+
+def _silence(sink: OutputContainer, track: AudioStream, seconds: int, form: str = "fltp") -> None:
+    for number in range(seconds * 16):
+        frame = av.AudioFrame(format=form, layout="mono", samples=1000)
+        for plane in frame.planes:
+            plane.update(bytes(plane.buffer_size))
+        frame.sample_rate, frame.pts, frame.time_base = 16000, number * 1000, Fraction(1, 16000)
+        sink.mux(track.encode(frame))
+    sink.mux(track.encode())
 
 
 def cut(path: Path, source: Path, share: float) -> Path:

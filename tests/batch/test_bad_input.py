@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from PIL import Image
 
 from rh_async import CharacterMotionTransfer, DreamActor, KlingMotionControl, Request
-from rh_async._batch import Plan, Prober, plan_folder, plan_manifest
-from tests.batch.makers import film
+from rh_async._batch import Facts, Plan, Prober, _video, plan_folder, plan_manifest
+from tests.batch.makers import cut, film, record
 
 LONG_NAME = "n" * 300 + ".mp4"
 
@@ -53,7 +56,7 @@ def kling(image: Path, clip: Path) -> Request:
         ("8k.mp4", ("8k.mp4", "7680 × 4320 px", "takes 340 to 3850 px", "Scale it down")),
         ("circle.mp4", ("circle.mp4", "symbolic links", "Correct")),
         ("nowhere.mp4", ("nowhere.mp4", "does not exist", "Correct the path")),
-        ("hero.png", ("hero.png", "is png by content", "takes mp4 in videoUrl", "Convert it to mp4")),
+        ("hero.png", ("hero.png", "is png by content", "takes mp4 in videoUrl", "Give a video")),
         (LONG_NAME, ("nnn…nnn", "File name too long", "shorten its path")),
     ],
 )
@@ -93,6 +96,80 @@ async def test_what_no_document_refuses_only_warns(media: Path, image: str, word
     plan = await plan_folder(media / "clip1.mp4", media / image, make=kling)
     assert says(lines(plan, refuses=False), *words), lines(plan, refuses=False)
     assert plan.is_whole
+
+
+@pytest.mark.parametrize(
+    ("name", "how", "words"),
+    [
+        ("ps.mpg", {"codec": "mpeg2video", "rate": 25}, ("is mpg by content", "takes mp4", "Convert it to mp4")),
+        ("tape.mp4", {"size": (360, 288), "pixel": Fraction(64, 45)},
+         ("has 512 × 288 px as shown, and is stored as 360 × 288;", "takes 340 to", "Give a larger one")),
+        ("whole.mp4", {"seconds": 20, "options": {"movflags": "faststart"}}, ("breaks off after", "of 20.0 s. Copy")),
+    ],
+)  # fmt: skip
+async def test_an_odd_clip_is_refused_in_a_true_sentence_with_the_remedy_that_helps(
+    media: Path, tmp_path: Path, name: str, how: dict[str, Any], words: Sequence[str]
+) -> None:
+    clip = film(tmp_path / name, **how)
+    if name == "whole.mp4":
+        cut(clip, clip, 0.67)
+    plan = await plan_folder(clip, media / "hero.png", make=kling)
+    (line,) = lines(plan)
+    assert all(word in line for word in words), line
+    assert line.count(name) == 1
+
+
+@pytest.mark.parametrize(
+    ("clip", "image", "words"),
+    [
+        ("voice.wav", "hero.png", ("voice.wav", "is a sound, wav by content", "Give a video")),
+        ("hero.png", "hero.png", ("is png by content", "in videoUrl. Give a video")),
+        ("clip1.mp4", "clip2.mp4", ("clip2.mp4: is mp4 by content", "in imageUrl. Give an image")),
+        ("clip1.mp4", "drawing.psd", ("drawing.psd: is psd by content", "Convert it to jpg")),
+    ],
+)
+async def test_what_is_given_in_place_of_another_is_not_to_be_converted(
+    media: Path, clip: str, image: str, words: Sequence[str]
+) -> None:
+    record(media / "voice.wav", codec="pcm_s16le")
+    (media / "drawing.psd").write_bytes(b"8BPS\0\1" + bytes(100))
+    plan = await plan_folder(media / clip, media / image, make=kling)
+    assert says(lines(plan), *words), lines(plan)
+
+
+async def test_a_sound_that_outlasts_its_picture_is_said_and_the_picture_counts(media: Path, tmp_path: Path) -> None:
+    film(tmp_path / "a.mp4", seconds=5, rate=25)
+    film(tmp_path / "b.mp4", seconds=5, rate=25, sound=40)
+    plan = await plan_folder(tmp_path, media / "hero.png", make=kling)
+    assert says(lines(plan, refuses=False), "b.mp4: its sound lasts 40.", "its picture 5.00 s", "Cut the sound")
+    assert [entry.refused for entry in plan.entries] == [False, False]
+    assert plan.entries[0].price == plan.entries[1].price is not None
+
+
+async def test_a_very_large_photograph_is_taken_and_said_not_to_be_decoded(media: Path, tmp_path: Path) -> None:
+    Image.new("L", (12_000, 9_000)).save(tmp_path / "photo.jpg", quality=5)
+    plan = await plan_folder(media / "clip1.mp4", tmp_path / "photo.jpg", make=kling)
+    assert plan.is_whole
+    assert says(lines(plan, refuses=False), "photo.jpg: has 108 megapixels", "not decoded to its end")
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), struct.error("unpack"), RuntimeError("odd"), OSError(5, "I/O error"), OverflowError("x")]
+)
+async def test_a_file_that_two_libraries_stumble_over_is_named_and_the_others_go(
+    media: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    looking = _video.look
+
+    def stumble(path: Path, kind: str | None) -> Facts:
+        if path.name == "clip2.mp4":
+            raise error
+        return looking(path, kind)
+
+    monkeypatch.setattr(_video, "look", stumble)
+    plan = await plan_folder([media / "clip1.mp4", media / "clip2.mp4"], media / "hero.png", make=kling)
+    assert says(lines(plan), "clip2.mp4: cannot be looked into", type(error).__name__, "Copy or export it again")
+    assert [entry.refused for entry in plan.entries] == [False, True]
 
 
 async def test_a_tall_clip_is_taken_where_only_its_sides_are_limited(media: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -30,10 +31,28 @@ def test_a_video_is_known_by_its_content_whatever_it_is_called(tmp_path: Path) -
     )
 
 
-@pytest.mark.parametrize(("name", "kind"), [("a.mov", "mov"), ("a.mkv", "mkv"), ("a.avi", "avi"), ("a.ts", "ts")])
-def test_other_containers_are_told_apart(tmp_path: Path, name: str, kind: str) -> None:
-    facts = probe(film(tmp_path / name))
+@pytest.mark.parametrize(
+    ("name", "kind", "codec"),
+    [
+        ("a.mov", "mov", "mpeg4"),
+        ("a.mkv", "mkv", "mpeg4"),
+        ("a.avi", "avi", "mpeg4"),
+        ("a.ts", "ts", "mpeg4"),
+        ("a.mpg", "mpg", "mpeg2video"),
+        ("a.vob", "mpg", "mpeg2video"),
+    ],
+)
+def test_other_containers_are_told_apart(tmp_path: Path, name: str, kind: str, codec: str) -> None:
+    facts = probe(film(tmp_path / name, rate=25, codec=codec))
     assert (facts.kind, facts.family, round(facts.seconds or 0)) == (kind, "video", 3)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv", "a.avi", "a.ts"])
+@pytest.mark.parametrize("sound", [2, 30])
+def test_a_video_lasts_as_long_as_its_picture_however_long_its_sound_is(tmp_path: Path, name: str, sound: int) -> None:
+    facts = probe(film(tmp_path / name, seconds=5, rate=25, sound=sound))
+    assert facts.seconds == pytest.approx(5, abs=0.1)
+    assert facts.sound == pytest.approx(sound, abs=0.2)
 
 
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.6, 0.9])
@@ -55,6 +74,15 @@ def test_a_title_in_another_alphabet_does_not_matter(tmp_path: Path) -> None:
     assert probe(clip).seconds == 3.0
 
 
+@pytest.mark.parametrize(("name", "codec"), [("a.mp3", "libmp3lame"), ("a.aac", "aac"), ("a.opus", "libopus")])
+def test_a_sound_in_any_container_is_a_sound(tmp_path: Path, name: str, codec: str) -> None:
+    sound = record(tmp_path / name, codec=codec)
+    assert probe(sound).family == "audio"
+    if name == "a.mp3":
+        sound.write_bytes(sound.read_bytes()[10:])  # without a title in front
+        assert probe(sound).family == "audio"
+
+
 def test_a_sound_is_a_sound(tmp_path: Path) -> None:
     facts = probe(record(tmp_path / "voice.wav", codec="pcm_s16le"))
     assert (facts.kind, facts.family, facts.codec, facts.seconds) == ("wav", "audio", "pcm_s16le", 4.0)
@@ -71,7 +99,43 @@ def test_an_image_of_a_camera_held_sideways_is_measured_upright(tmp_path: Path) 
     turned[0x0112] = 6
     Image.new("RGB", (480, 320)).save(tmp_path / "photo.jpg", exif=turned)
     facts = probe(tmp_path / "photo.jpg")
+    assert (facts.width, facts.height, facts.stored) == (320, 480, (480, 320))
+
+
+@pytest.mark.parametrize("name", ["photo.png", "photo.webp", "photo.tiff"])
+def test_any_kind_of_image_is_measured_as_it_is_shown(tmp_path: Path, name: str) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 8
+    Image.new("RGB", (480, 320)).save(tmp_path / name, exif=turned)
+    facts = probe(tmp_path / name)
     assert (facts.width, facts.height) == (320, 480)
+
+
+def test_notes_about_the_camera_that_cannot_be_read_turn_nothing(tmp_path: Path) -> None:
+    Image.new("RGB", (480, 320)).save(tmp_path / "photo.jpg", exif=b"Exif\0\0II*\0" + b"\xff" * 40)
+    facts = probe(tmp_path / "photo.jpg")
+    assert (facts.width, facts.height) == (480, 320)
+
+
+@pytest.mark.parametrize(("size", "megapixels"), [((12_000, 9_000), 108), ((16_320, 12_240), 200)])
+def test_a_very_large_photograph_is_judged_by_its_header_and_nobody_is_warned(
+    tmp_path: Path, size: tuple[int, int], megapixels: int, recwarn: pytest.WarningsRecorder
+) -> None:
+    Image.new("L", size).save(tmp_path / "photo.jpg", quality=5)
+    facts = probe(cut(tmp_path / "photo.jpg", tmp_path / "photo.jpg", 0.5))  # were it decoded, it would be found cut
+    assert (facts.width, facts.height, facts.decoded) == (*size, False)
+    assert facts.width * facts.height // 1_000_000 in {megapixels, megapixels - 1}
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize(("pixel", "shown"), [(Fraction(64, 45), (512, 288)), (Fraction(1), (360, 288))])
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.mov"])
+def test_a_video_of_oblong_pixels_is_measured_as_it_is_shown(
+    tmp_path: Path, name: str, pixel: Fraction, shown: tuple[int, int]
+) -> None:
+    facts = probe(film(tmp_path / name, size=(360, 288), pixel=pixel))
+    assert (facts.width, facts.height) == shown
+    assert facts.stored == (None if shown == (360, 288) else (360, 288))
 
 
 def test_a_video_of_a_camera_held_sideways_is_measured_upright(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from rh_async._cli import run
 from rh_async.emulator import Emulator
@@ -309,3 +310,13 @@ def test_help_loads_neither_media_libraries_nor_the_batch() -> None:
     )
     child = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)  # noqa: S603 - ours
     assert child.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.processes
+def test_photographs_that_their_library_warns_of_leave_the_terminal_to_the_plan(there: Path, tmp_path: Path) -> None:
+    Image.new("L", (12_000, 9_000)).save(tmp_path / "large.jpg", quality=5)
+    Image.new("RGB", (480, 640)).save(tmp_path / "odd.jpg", exif=b"Exif\0\0II*\0" + b"\xff" * 40)
+    line = ["batch", "good.mp4", "--image", str(tmp_path), "--pair", "product", "--check", "--no-journal"]
+    child = subprocess.run([sys.executable, "-m", "rh_async", *line], check=False, capture_output=True, text=True)  # noqa: S603 - ours
+    assert (child.returncode, child.stderr) == (0, "")
+    assert "plan      2 jobs, 2 ready\n" in child.stdout
