@@ -22,8 +22,8 @@ from .errors import JobCancelled, JobError, JobFailed, RHError
 class Desk(Protocol):
     """What a job can ask of the session that carries it."""
 
-    def cancel(self, job: Job) -> Awaitable[None]:
-        """Stop it."""
+    def cancel(self, job: Job) -> Awaitable[Snapshot | None]:
+        """Stop it, and tell what became of it."""
 
     def eta(self, job: Job) -> float | None:
         """Say how long it will take."""
@@ -52,6 +52,7 @@ class Job:
     _desk: Desk | None = None
     _outcome: Result | RHError | None = field(default=None, init=False)
     _news: anyio.Event | None = field(default=None, init=False)  # made at the first wait: it costs 900 bytes
+    _followers: tuple[Job, ...] = field(default=(), init=False)  #: which are told what this one is
     _on_end: tuple[Callable[[Job], None], ...] = field(default=(), init=False)
 
     @property
@@ -98,13 +99,17 @@ class Job:
         assert self.task_id is not None  # noqa: S101 - for the type checker: without an id, _ended has raised
         return self.task_id
 
-    async def cancel(self) -> None:
-        """Ask that the job be stopped. What became of it is then known to whoever awaits it: it may have been over.
+    async def cancel(self) -> Snapshot | None:
+        """Ask that the job be stopped, and tell what became of it: it may have been over already.
 
+        :return: as `Session.cancel`; of a job that was over, the last answer. None where the server never had the job:
+            one whose submit has not left is taken back, and nothing is paid; one whose submit is on its way is
+            finished, and can be cancelled then.
         :raises RHError: nothing could be learnt; the job is watched as before.
         """
-        if self._desk is not None and not self.done:
-            await self._desk.cancel(self)
+        if self._desk is None or self.done:
+            return self.snapshot
+        return await self._desk.cancel(self)
 
     def changes(self) -> AsyncIterator[Snapshot]:
         """The answers that bring news, from the present one on, until the job ends."""
@@ -124,7 +129,8 @@ class Job:
             try:
                 await self._news.wait()
             except asyncio.CancelledError as error:
-                error.add_note(f"The wait was given up, not the job: {self!r} goes on.")
+                unless = "" if self.task_id is not None else " unless it is taken back"
+                error.add_note(f"The wait was given up, not the job: {self!r} goes on{unless}.")
                 raise
 
     def __repr__(self) -> str:
@@ -142,7 +148,14 @@ class Job:
         self.snapshot, self.task_id = snapshot, snapshot.task_id
         self.flaw = self.flaw or snapshot.flaw
         self._tell()
+        for follower in self._followers:
+            follower.notice(snapshot)
         return True
+
+    def bought(self, task_id: TaskId, submitted_utc: datetime | None) -> None:
+        """Know the task that was bought for it, by whatever job."""
+        self.task_id, self.submitted_utc = task_id, submitted_utc
+        self._tell()
 
     def end(self, outcome: Result | RHError) -> None:
         """Let everybody who waits know how it ended; the first end stands."""
@@ -164,9 +177,11 @@ class Job:
     async def followed_by(self, other: Job) -> None:
         """Let another job that asks for the same go the way of this one; return once that is accepted, or over."""
         await self._until(lambda: self.task_id is not None or self.done)
-        other.task_id, other.submitted_utc = self.task_id, self.submitted_utc
+        if self.task_id is not None:
+            other.bought(self.task_id, self.submitted_utc)
         if self.snapshot is not None:
             other.notice(self.snapshot)
+        self._followers = (*self._followers, other)
         self.when_ended(other.end_like)
 
     def end_like(self, other: Job) -> None:

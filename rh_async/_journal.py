@@ -216,6 +216,14 @@ class Journal:
             raise JournalError(f"{record.key}: somebody else has moved it meanwhile", key=record.key)
         return moved
 
+    async def noted(self, record: Record) -> None:
+        """Keep the server's last word on a running task, unless it has been moved meanwhile.
+
+        :raises JournalError: it could not be made durable.
+        """
+        values = (record.status, self.site, record.key, record.attempt, record.state, record.owner)
+        await self._durably(lambda: self._db.execute(f"UPDATE jobs SET status = ? WHERE {_THIS}", values))  # noqa: S608
+
     async def saved(self, task_id: TaskId, paths: tuple[str, ...]) -> None:
         """A settled task's outputs are on disk; whoever brought them there, and however often.
 

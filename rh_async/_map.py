@@ -53,7 +53,7 @@ class Feed:
 
     requests: Requests
     start: Callable[[Request], Job]
-    withdraw: Callable[[Job], None]
+    withdraw: Callable[[Job], object]
     save: Callable[[Result], Awaitable[Result]] | None
     window: Callable[[], int]
     hungry: list[Callable[[], object]]

@@ -66,6 +66,7 @@ class Memory:
     look: Callable[[TaskId], Awaitable[Snapshot]]
     _carried: dict[str, Job] = field(factory=dict, init=False)
     _records: dict[Job, Record] = field(factory=dict, init=False)
+    _following: set[Job] = field(factory=set, init=False)
     _asked: dict[Job, Record] = field(factory=dict, init=False)  #: what each job that carries a key asks for
 
     # --- claiming ----------------------------------------------------------------------------------------------------
@@ -126,18 +127,26 @@ class Memory:
             elif await self._known(journal, job, record):
                 return False
             else:
-                await self._let_go(journal, record.key)
+                await self._let_go(journal, job, record)
             record = await journal.claim(fresh, again=wish.again, after=wish.after, gone=gone)
         self._records[job] = record
         return True
 
-    async def _let_go(self, journal: Journal, key: str) -> None:
-        """Read the key's row until the live session that carries it has settled it, given it up, or died."""
-        while True:
+    async def _let_go(self, journal: Journal, job: Job, record: Record | None) -> None:
+        """Follow the key's row until the live session that carries it has settled it, given it up, or died.
+
+        Cancelled, the job still follows, as `follows` tells: it has a task that it neither bought nor watches.
+        """
+        while record is not None and record.state in _CARRIED and journal.owner.alive(record.owner):
+            self._following.add(job)
+            _show(job, record)
             await anyio.sleep(_READ_EVERY)
-            record = await journal.find(key)
-            if record is None or record.state not in _CARRIED or not journal.owner.alive(record.owner):
-                return
+            record = await journal.find(record.key)
+        self._following.discard(job)
+
+    def follows(self, job: Job) -> bool:
+        """Whether a job only goes the way of another live session's."""
+        return job in self._following
 
     def _mine(self, journal: Journal, record: Record, fresh: Record) -> bool:
         return record.state is State.CLAIMED and record.owner == journal.owner.name and record.nonce == fresh.nonce
@@ -163,9 +172,8 @@ class Memory:
         mine = await self.journal.inherit(record)
         self._records[job] = mine if mine.state is State.SUBMITTED else await self._reopened(mine)
         self._carried[record.key], self._asked[job] = job, record
-        job.key, job.task_id = record.key, record.task_id
-        job.driving = record.driving
-        job.submitted_utc = None if record.submitted_utc is None else datetime.fromisoformat(record.submitted_utc)
+        job.key, job.driving = record.key, record.driving
+        job.bought(record.task_id, _moment(record.submitted_utc))
         since = job.submitted_utc or self.wall()
         age = (self.wall() - since).total_seconds()
         await self.watch(job, record.task_id, record.endpoint, age=max(age, _OLD_ENOUGH))
@@ -190,20 +198,25 @@ class Memory:
 
     def end(self, job: Job, record: Record) -> None:
         """End a job as its settled record says; a result stays readable after its links have expired."""
-        job.key, job.task_id = record.key, record.task_id
+        job.key = record.key
+        if record.task_id is not None:
+            job.bought(record.task_id, _moment(record.submitted_utc))
+        if record.raw:
+            job.notice(self._snapshot(record))
         job.end(self.outcome(record))
+
+    def _snapshot(self, record: Record) -> Snapshot:
+        assert record.task_id is not None  # noqa: S101 - a settled record has one
+        return decode_query(Answer(status=200, body=record.raw), record.task_id, currency=self.currency)
 
     def outcome(self, record: Record) -> Result | RHError:
         """How a settled record ended."""
         if record.error is not None:
             return _error(record)
-        assert record.task_id is not None  # noqa: S101 - a settled record has one
-        snapshot = decode_query(Answer(status=200, body=record.raw), record.task_id, currency=self.currency)
         known = Job(request=None, key=record.key, task_id=record.task_id)
-        if record.submitted_utc is not None:
-            known.submitted_utc = datetime.fromisoformat(record.submitted_utc)
+        known.submitted_utc = _moment(record.submitted_utc)
         noticed = datetime.fromisoformat(record.noticed_utc or record.claimed_utc)
-        return outcome_of(known, snapshot, noticed_utc=noticed)
+        return outcome_of(known, self._snapshot(record), noticed_utc=noticed)
 
     async def run_times(self, endpoint: str, *, most: int = 200) -> list[tuple[float, float | None]]:
         """How long the last jobs of a model took from acceptance to notice, and how long their driving videos last.
@@ -228,9 +241,8 @@ class Memory:
         """The server has accepted the job."""
         try:
             accepted = (job.submitted_utc or self.wall()).isoformat()
-            await self._move(
-                job, State.SUBMITTED, task_id=snapshot.task_id, submitted_utc=accepted, driving=job.driving
-            )
+            told = {"task_id": snapshot.task_id, "status": snapshot.status, "submitted_utc": accepted}
+            await self._move(job, State.SUBMITTED, **told, driving=job.driving)
         except JournalError as error:
             error.task_id, error.maybe_billed = snapshot.task_id, True
             error.advice = "The server has accepted the task; the journal could not be told, and calls it uncertain."
@@ -240,6 +252,19 @@ class Memory:
         """The server refused the job for good, or nobody knows: then the costlier is taken for true."""
         to = State.UNCERTAIN if error.maybe_billed else State.REFUSED
         await self._move(job, to, error=_facts(error))
+
+    def notices(self, job: Job, snapshot: Snapshot) -> bool:
+        """Take the server's word on a running job; whether the journal does not have it yet."""
+        record = self._records.get(job)
+        if record is None or record.state is not State.SUBMITTED or record.status == snapshot.status:
+            return False
+        self._records[job] = evolve(record, status=snapshot.status)
+        return True
+
+    async def noted(self, job: Job) -> None:
+        """Write the server's word down, for the jobs of other sessions that follow this one."""
+        if self.journal is not None and (record := self._records.get(job)) is not None:
+            await self.journal.noted(record)
 
     async def settled(self, job: Job, snapshot: Snapshot, noticed: datetime) -> None:
         """The server has told the job's end."""
@@ -259,6 +284,7 @@ class Memory:
         if job.key is not None and self._carried.get(job.key) is job:
             del self._carried[job.key]
         self._asked.pop(job, None)
+        self._following.discard(job)
         record = self._records.pop(job, None)
         if self.journal is not None and record is not None and record.state is State.CLAIMED:
             with suppress(JournalError):  # a claim whose owner is gone is free anyway
@@ -272,6 +298,19 @@ class Memory:
     async def _move(self, job: Job, to: State, **facts: object) -> None:
         if self.journal is not None and (record := self._records.get(job)) is not None:
             self._records[job] = await self.journal.move(record, to, **facts)
+
+
+def _show(job: Job, record: Record) -> None:
+    """Show on a job that follows another session's what the journal says of that one."""
+    if record.state is State.SUBMITTED and record.task_id is not None:
+        if job.task_id is None:
+            job.bought(record.task_id, _moment(record.submitted_utc))
+        if record.status:
+            job.notice(Snapshot(task_id=record.task_id, status=record.status))
+
+
+def _moment(utc: str | None) -> datetime | None:
+    return None if utc is None else datetime.fromisoformat(utc)
 
 
 def uncertain(record: Record) -> SubmitUnknown:

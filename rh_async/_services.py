@@ -167,7 +167,7 @@ class Services:
             currency=CURRENCIES.get(self.transport.base_url),
             settled=self._settled,
             lost=self._lost,
-            changed=lambda snapshot: self.tell(Changed(snapshot=snapshot)),
+            changed=self._changed,
             counted=self._counted,
             key_refused=self._key_refused,
         )
@@ -242,6 +242,16 @@ class Services:
             with self._even_unremembered():  # it is watched, and goes on
                 for run_time, driving in await self.memory.run_times(endpoint):
                     self.poller.agenda.learn(endpoint, run_time, driving)
+
+    def _changed(self, snapshot: Snapshot) -> None:
+        self.tell(Changed(snapshot=snapshot))
+        for job in self.poller.jobs.get(snapshot.task_id, ()):
+            if self.memory.notices(job, snapshot):
+                self.tasks.start_soon(self._noted, job)
+
+    async def _noted(self, job: Job) -> None:
+        with self._even_unremembered():
+            await self.memory.noted(job)
 
     def _counted(self, account: Account) -> None:
         if account.limit is not None:
@@ -347,18 +357,19 @@ class Services:
             trust=agenda.hints.believed if self.pace.counts else 0.0,
         )
 
-    async def cancel(self, job: Job) -> None:
+    async def cancel(self, job: Job) -> Snapshot | None:
         """Stop a job: one that has not been sent is withdrawn, one that has is asked to stop.
 
+        :return: what became of it; None if the server does not have it.
         :raises RHError: nothing could be learnt.
         """
         if job.task_id is None:
             self.submissions.withdraw(job)
-            return
+            return None
         with anyio.CancelScope(shield=True), anyio.move_on_after(_CANCEL_PATIENCE):
             snapshot = await self.desk.cancel(job.task_id)
             await self.poller.told(snapshot)
-            return
+            return snapshot
         raise NoAnswer("nothing could be learnt of the cancellation", phase="cancel", task_id=job.task_id)
 
     async def save(

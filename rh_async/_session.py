@@ -372,9 +372,9 @@ class Session:
     def _withdrawn_if_given_up(self, job: Job) -> Iterator[None]:
         try:
             yield
-        except asyncio.CancelledError:
-            if self._services is not None:
-                self._services.submissions.withdraw(job)
+        except asyncio.CancelledError as error:
+            if self._services is not None and self._services.submissions.withdraw(job):
+                error.add_note("It had not been sent, and was taken back: nothing is paid.")
             raise
 
     def _open(self, *, asking: bool = True) -> Services:

@@ -38,6 +38,7 @@ from .errors import (
     NoAnswer,
     NotFound,
     RHError,
+    SessionError,
     SubmitUnknown,
     UnreadableAnswer,
 )
@@ -111,13 +112,19 @@ class Submissions:
         self._waiting[job] = wish
         self._hand_out()
 
-    def withdraw(self, job: Job) -> None:
-        """Stop a job whose POST has not left; harmless for any other."""
+    def withdraw(self, job: Job) -> bool:
+        """Stop a job whose POST has not left; harmless for any other.
+
+        :return: whether it is stopped, and nothing was sent.
+        """
         if job in self._chains:
             self._chains[job].cancel()
-        elif job in self._waiting:
+            return job not in self._left and job.task_id is None
+        if job in self._waiting:
             del self._waiting[job]
             self._withdrawn(job)
+            return True
+        return False
 
     def withdraw_all(self, why: RHError | None = None) -> None:
         """Stop every job whose POST has not left.
@@ -189,11 +196,15 @@ class Submissions:
         self._over.set()
         self._hand_out()
         if job not in self._placed:
-            if job.task_id is None or job.done:  # else it goes on: another session bought it, this one watches it
+            follows = self.memory.follows(job)
+            if job.task_id is None or job.done or follows:  # else it goes on: this session has taken it over
                 with anyio.CancelScope(shield=True):
                     await self.memory.forget(job)
             if job.task_id is None:
                 self._withdrawn(job)
+            elif follows and not job.done:
+                why = SessionError("the wait for another session's job was given up; it goes on there")
+                self.ended(job, _about(job, why if self._why is None else self._why.fresh()))
 
     def _withdrawn(self, job: Job) -> None:
         if job.done:
@@ -370,3 +381,8 @@ class Submissions:
 def _unknown_there(error: RHError) -> bool:
     """Whether the server itself says that it does not know a task: a 404 of some other server proves nothing."""
     return isinstance(error, NotFound) and not error.code.startswith("HTTP")
+
+
+def _about(job: Job, error: RHError) -> RHError:
+    error.task_id, error.key, error.maybe_billed = job.task_id, job.key, True
+    return error

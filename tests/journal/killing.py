@@ -16,7 +16,7 @@ from rh_async import Session
 from rh_async._journal import Journal
 from rh_async._records import State
 
-_CHANGES = ("claim", "move", "saved", "release", "inherit")
+_CHANGES = ("claim", "move", "noted", "saved", "release", "inherit")
 
 
 class Killed(Exception):

@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
-from rh_async import ApiError, DreamActor, JobFailed, KlingMotionControl, Pace, Session, SubmitUnknown
+from rh_async import (
+    ApiError,
+    DreamActor,
+    Job,
+    JobFailed,
+    KlingMotionControl,
+    Pace,
+    Session,
+    SessionError,
+    SubmitUnknown,
+)
 from rh_async.emulator import Emulator, Fault
 from rh_async.errors import KeyInUse
 from tests.session.conftest import Media
 
 pytestmark = pytest.mark.quick
 
-Open = Callable[[], Session]
+Open = Callable[..., Session]
 LINKED = DreamActor("https://example.test/hero.png", "https://example.test/dance.mp4")
 
 
 @pytest.fixture
 def open_session(server: Emulator, book: Path) -> Open:
-    return lambda: Session(server.api_key, base_url=server.url, journal=book)
+    return lambda **more: Session(server.api_key, base_url=server.url, journal=book, **more)
 
 
 async def test_the_same_inputs_are_bought_once_in_one_session(
@@ -84,6 +96,69 @@ async def test_two_keys_of_ones_own_are_two_jobs_whatever_they_ask_for(open_sess
         second = await session.run(LINKED, key="clip 2")
     assert first.task_id != second.task_id
     assert len(server.ledger.submissions) == 2
+
+
+async def test_a_job_that_follows_another_sessions_shows_that_ones_task_and_status_and_ends_like_it(
+    server: Emulator, open_session: Open
+) -> None:
+    server.faults.add(Fault("slow", route="submit", seconds=5))
+    async with open_session() as one, open_session() as two:
+        mine = one.start(LINKED)
+        await asyncio.sleep(1)
+        theirs = two.start(LINKED)
+        assert await theirs.accepted() == server.ledger.tasks[0].task_id
+        assert not mine.done
+        assert await _statuses(theirs) == ["RUNNING", "SUCCESS"]
+        result = await theirs
+        assert (theirs.status, theirs.submitted_utc) == ("SUCCESS", mine.submitted_utc)
+        assert evolve(result, noticed_utc=(await mine).noticed_utc) == await mine
+    assert len(server.ledger.submissions) == 1
+
+
+async def test_a_status_that_changes_is_shown_by_whoever_follows(server: Emulator, open_session: Open) -> None:
+    server.faults.add(Fault("unknown_status", word="PAUSED", answers=40))
+    async with open_session() as one, open_session() as two:
+        mine = await one.submit(LINKED)
+        jobs = [two.start(LINKED), one.start(LINKED)]
+        seen = await asyncio.gather(*(_statuses(job) for job in (mine, *jobs)))
+        assert seen[0] == seen[1] == seen[2] == ["RUNNING", "PAUSED", "SUCCESS"]
+    assert len(server.ledger.submissions) == 1
+
+
+async def _statuses(job: Job) -> list[str]:
+    return [snapshot.status async for snapshot in job.changes()]
+
+
+@pytest.mark.parametrize("how", ["given up", "closed"])
+async def test_who_follows_and_gives_up_disturbs_nobody_and_waits_for_nothing(
+    how: str, server: Emulator, open_session: Open
+) -> None:
+    async with open_session() as one:
+        mine = await one.submit(LINKED)
+        async with open_session(on_exit="cancel") as two:
+            theirs = two.start(LINKED)
+            await theirs.accepted()
+            if how == "given up":
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(two.run(LINKED), 1)
+        with pytest.raises(SessionError) as caught:
+            await theirs
+        assert caught.value.task_id == mine.task_id
+        assert (await mine).outputs
+    assert [question.kind for question in server.ledger.questions].count("cancel") == 0
+    assert len(server.ledger.submissions) == 1
+
+
+async def test_the_same_job_twice_knows_when_it_was_submitted(server: Emulator, open_session: Open) -> None:
+    async with open_session() as session:
+        first, second = session.start(LINKED), session.start(LINKED)
+        await second.accepted()
+        assert second.submitted_utc is not None
+        assert second.submitted_utc == first.submitted_utc
+        await first
+        third = session.start(LINKED)
+        assert (await third).submitted_utc == third.submitted_utc == first.submitted_utc
+    assert len(server.ledger.submissions) == 1
 
 
 async def test_again_buys_once_more_and_overwrites_nothing(open_session: Open, server: Emulator) -> None:
@@ -173,14 +248,34 @@ async def test_a_refusal_nobody_documented_is_uncertain_and_not_sent_again(
     assert len(server.ledger.submissions) == 1
 
 
-async def test_a_wait_that_is_given_up_names_the_key(open_session: Open) -> None:
+@pytest.mark.parametrize("how", ["timeout", "wait_for", "wait_for run", "wait_for task"])
+async def test_a_time_out_has_the_note_that_names_the_job_on_its_cause(how: str, open_session: Open) -> None:
     async with open_session() as session:
         job = await session.submit(LINKED, key="clip 7")
         with pytest.raises(TimeoutError) as caught:
-            async with asyncio.timeout(1):
-                await job
+            if how == "timeout":
+                async with asyncio.timeout(1):
+                    await job
+            elif how == "wait_for run":
+                await asyncio.wait_for(session.run(LINKED, key="clip 7"), 1)
+            else:
+                await asyncio.wait_for(job if how == "wait_for" else asyncio.ensure_future(job), 1)
     assert caught.value.__cause__ is not None
     assert f"task {job.task_id}, key clip 7" in "".join(caught.value.__cause__.__notes__)
+    assert "goes on." in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("sent", [False, True])
+async def test_a_time_out_says_whether_what_it_took_back_is_paid(
+    sent: bool, open_session: Open, server: Emulator, media: Media
+) -> None:
+    server.faults.add(Fault("slow", route="submit" if sent else "upload", seconds=30, times=None))
+    async with open_session() as session:
+        with pytest.raises(TimeoutError) as caught:
+            await asyncio.wait_for(session.run(DreamActor(media.images[0], media.videos[0])), 10)
+    assert caught.value.__cause__ is not None
+    assert ("nothing is paid" in "".join(caught.value.__cause__.__notes__)) is not sent
+    assert len(server.ledger.submissions) == sent
 
 
 async def test_fifty_jobs_at_once_share_their_commits(book: Path, media: Media) -> None:

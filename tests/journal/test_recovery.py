@@ -25,6 +25,7 @@ from rh_async import (
 from rh_async._records import State
 from rh_async.emulator import Emulator, Fault
 from tests.journal.killing import Assassin, bury, rows_of
+from tests.session.conftest import Media
 
 Open = Callable[..., Session]
 LINKED = DreamActor("https://example.test/hero.png", "https://example.test/dance.mp4")
@@ -359,9 +360,12 @@ async def test_a_running_job_is_cancelled_and_says_so_by_its_key_ever_after(
 ) -> None:
     async with open_session() as session:
         job = await session.submit(LINKED, key="clip")
-        await job.cancel()
+        told = await job.cancel()
         with pytest.raises(JobCancelled):
             await job
+        assert told is not None
+        assert (told.task_id, told.status) == (job.task_id, "CANCEL")
+        assert await job.cancel() == told  # it was over already: nothing is asked
     async with open_session() as session:
         with pytest.raises(JobCancelled):
             await session.run(LINKED, key="clip")
@@ -376,9 +380,23 @@ async def test_cancelling_what_is_over_delivers_its_result(open_session: Open, s
         job = await session.submit(LINKED, key="clip")
         await asyncio.sleep(25)
         server.faults.clear()
-        await job.cancel()
+        told = await job.cancel()
         assert (await job).outputs
+        assert told is not None
+        assert told.status == "SUCCESS"
     assert len(server.ledger.submissions) == 1
+
+
+async def test_cancelling_what_was_not_sent_takes_it_back_and_tells_nothing(
+    open_session: Open, server: Emulator, media: Media
+) -> None:
+    async with open_session() as session:
+        job = session.start(DreamActor(media.images[0], media.videos[0]), key="clip")
+        assert await job.cancel() is None
+        with pytest.raises(JobCancelled):
+            await job
+        assert await job.cancel() is None
+    assert server.ledger.submissions == []
 
 
 async def test_cancelling_what_nobody_knows_says_so(open_session: Open, server: Emulator) -> None:

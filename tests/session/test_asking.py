@@ -244,3 +244,15 @@ async def test_a_number_is_a_ceiling_whatever_the_account_says() -> None:
     ):
         await run_all(session, 30)
     assert server.ledger.peak_unsettled() == 7
+
+
+async def test_a_status_nobody_knows_is_logged_once_for_all_jobs_and_questions(
+    server: Emulator, session: Session, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.faults.add(Fault("unknown_status", word="PAUSED", answers=5, times=2))
+    with caplog.at_level("WARNING", logger="rh_async"):
+        for job in [await session.submit(ModelRequest("own/model", {"seed": n})) for n in range(2)]:
+            assert (await job).outputs
+    said = [record.getMessage() for record in caplog.records if "unknown_status" in record.getMessage()]
+    assert said == ["rh_async.unknown_status PAUSED: taken for still running"]
+    assert [question.kind for question in server.ledger.questions].count("query") > 2 * 5
