@@ -10,14 +10,18 @@ The front door: names only. Behind it the floors, each looking down and never up
     _memory · _account                                               bought once; what the account says, cancelling
     _uploads · _downloads · _poller · _resumed                       services; what coming back brings
     _transport · _job · _journal                                     the only wires to the outside
+    _download_stream                                                 one attempt at an output
     _outside                                                         links of the outside world
     _protocol · _file_body · _owners · _network_errors               what to send, what an answer means; who is alive
     _call_queue                                                      whose turn it is under a rate limit
     _files · _flight · _observer                                     opening files, sharing work, telling the caller
     _agenda · _statistics                                            whom to ask, and when; how it stands
     _hints · _run_times · _contents                                  what counts and the past tell; what is asked for
+    _file_structure · _extensions                                    whether a file is all there; what it is called
+    _audio_structure                                                 the same of audio
     _records · _codes · _admission · _hunt · _pace · motion          pure: no I/O, no clock
     · _sniff · _duration · _links · _addresses
+    _media_bytes · _download_policy                                  a file's bytes by place; what a download may be
     _rate_gate                                                       how fast calls may leave, as far as was learnt
     _wire · _request · events                                        shapes
     _reasons                                                         why a job failed, out of two loose fields
@@ -28,6 +32,7 @@ The front door: names only. Behind it the floors, each looking down and never up
 import typing
 
 from ._codes import CHINA_SITE, GLOBAL_SITE
+from ._download_policy import DownloadPolicy
 from ._job import Job
 from ._map import Outcome, Outcomes
 from ._pace import Pace
@@ -59,6 +64,7 @@ from .errors import (
     NeverArrived,
     NoAnswer,
     NotFound,
+    OutOfResources,
     OutputRefused,
     RateLimited,
     RequestRefused,
@@ -89,6 +95,7 @@ __all__ = [
     "CharacterMotionTransfer",
     "ConfigurationError",
     "ContentRefused",
+    "DownloadPolicy",
     "DreamActor",
     "InvalidRequest",
     "Job",
@@ -107,6 +114,7 @@ __all__ = [
     "NeverArrived",
     "NoAnswer",
     "NotFound",
+    "OutOfResources",
     "Outcome",
     "Outcomes",
     "Output",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl as tls
+import zlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -23,7 +24,7 @@ from yarl import URL
 from ._addresses import is_public, literal
 from ._links import BadLink, Link, link_of
 from ._network_errors import Sent, sent_trace, translated
-from .errors import NeverArrived, OutputRefused
+from .errors import NeverArrived, NoAnswer, OutputRefused
 
 _MOST_REDIRECTS = 10
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -158,8 +159,9 @@ class Outside:
     def _pool(self, **options: Any) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=True if self.ssl is None else self.ssl, limit=0, **options),
-            # Compressed, a file's length would say nothing of the bytes that come.
+            # Compressed, a file's length would say nothing of the bytes that come, nor they of what they become.
             headers={hdrs.USER_AGENT: "rh-async", hdrs.ACCEPT_ENCODING: "identity"},
+            auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=[sent_trace(), *self.trace_configs],
         )
@@ -180,6 +182,11 @@ class Download:
     def length(self) -> int | None:
         """How many bytes come; None if the server does not say."""
         return None if self.encoding else self._response.content_length
+
+    @property
+    def ended(self) -> bool:
+        """Whether the end of the bytes is marked, and not just where the connection ends."""
+        return self.length is not None or self._response.headers.get(hdrs.TRANSFER_ENCODING, "").lower() == "chunked"
 
     @property
     def content_type(self) -> str:
@@ -204,6 +211,37 @@ class Download:
 def _was_private(error: NeverArrived) -> bool:
     cause = error.__cause__
     return isinstance(cause, aiohttp.ClientConnectorError) and isinstance(cause.os_error, _Private)
+
+
+@define(eq=False)
+class Inflated:
+    """A compressed answer, read as what it was; a small piece may become a large one, so each is taken in pieces."""
+
+    _download: Download
+    _inflate: Any = field(factory=lambda: zlib.decompressobj(_GZIP_OR_ZLIB), init=False)
+    _waiting: bytes = field(default=b"", init=False)
+
+    async def read(self) -> bytes:
+        """The next bytes; none at the end.
+
+        :raises NoAnswer: the connection broke, or these bytes are not compressed.
+        """
+        while not self._inflate.eof:
+            self._waiting = self._waiting or await self._download.read()
+            if not self._waiting:
+                raise NoAnswer("download: the compressed bytes end too early", phase="download")
+            try:
+                piece: bytes = self._inflate.decompress(self._waiting, _PIECE)
+            except zlib.error as error:
+                raise NoAnswer(f"download: the bytes are not compressed as was said ({error})") from error
+            self._waiting = self._inflate.unconsumed_tail
+            if piece:
+                return piece
+        return b""
+
+
+_GZIP_OR_ZLIB = 47  # as zlib numbers it
+_PIECE = 1024 * 1024
 
 
 _PRIVATE = "the link leads to {}, which is no public address"

@@ -257,7 +257,14 @@ def download_refusal(status: int, content_type: str, kind: str) -> errors.RHErro
     return None
 
 
-_PAGES = {"text/html": {"html", "htm", ""}, "application/json": {"json", ""}}
+_XML = {"xml", "svg", "dae", ""}
+_PAGES = {
+    "text/html": {"html", "htm", ""},
+    "application/xhtml+xml": {"html", "htm", ""},
+    "application/json": {"json", "gltf", ""},
+    "application/xml": _XML,
+    "text/xml": _XML,
+}
 
 
 def _read(answer: Answer, route: Route) -> Wire:

@@ -22,7 +22,9 @@ from attrs import define, evolve, field
 from ._account import AccountDesk
 from ._admission import Admission
 from ._agenda import Agenda
-from ._downloads import Downloads, Naming
+from ._download_policy import DownloadPolicy
+from ._download_stream import Naming
+from ._downloads import Downloads
 from ._flight import Flight
 from ._job import Job, outcome_of
 from ._journal import Journal
@@ -60,6 +62,7 @@ class Services:
     tell: Observer
     journal: Journal | None = None
     on_exit: OnExit = "detach"
+    download_policy: DownloadPolicy = field(factory=DownloadPolicy)
     recovery: Recovery = field(init=False)
     memory: Memory = field(init=False)
     poller: Poller = field(init=False)
@@ -177,7 +180,9 @@ class Services:
         )
         self.desk = AccountDesk(self.transport, self.poller)
         self.uploads = Uploads(transport=self.transport, tasks=self.tasks, tell=self.tell, journal=self.journal)
-        self.downloads = Downloads(transport=self.transport, fresh=self._fresh, tell=self.tell)
+        self.downloads = Downloads(
+            transport=self.transport, fresh=self._fresh, tell=self.tell, policy=self.download_policy
+        )
         if self.journal is not None:
             self.downloads.session_id = self.journal.owner.name
         self.recovery = Recovery(

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from attrs import evolve
 
 from ._codes import GLOBAL_SITE
+from ._download_policy import DownloadPolicy
 from ._job import Job
 from ._map import Feed, Outcomes, Requests
 from ._observer import Observer
@@ -59,6 +60,7 @@ class Session:
     :param on_event: called with every `events.Event`; what it raises is logged and disturbs nobody.
     :param on_exit: what becomes of jobs in flight when the session is left: ``detach`` lets them go on remotely,
         ``cancel`` asks that they be stopped, ``drain`` waits for them.
+    :param downloads: how slow and how large an output may come.
     :param allow_private_links: whether an output is also fetched from a link to this machine or its network. Else only
         public addresses are, unless the API's own address is private, as an emulator's is.
     :raises ConfigurationError: a setting breaks its rule, or there is no key.
@@ -80,6 +82,7 @@ class Session:
         trace_configs: Sequence[TraceConfig] = (),
         on_event: Callable[[Event], object] | None = None,
         on_exit: OnExit = "detach",
+        downloads: DownloadPolicy | None = None,
         allow_private_links: bool = False,
     ) -> None:
         if in_flight != "auto" and (isinstance(in_flight, bool) or not isinstance(in_flight, int) or in_flight < 1):
@@ -106,6 +109,7 @@ class Session:
             in_flight=None if in_flight == "auto" else in_flight,
             tell=tell,
             on_exit=on_exit,
+            download_policy=downloads or DownloadPolicy(),
             journal=None if journal is None else Path(journal),
         )
         self._entered = False

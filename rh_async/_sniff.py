@@ -14,12 +14,16 @@ _STARTS = {
     b"PK\x03\x04": "zip",
     b"fLaC": "flac",
     b"ID3": "mp3",
+    **dict.fromkeys((b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2", b"\xff\xe3", b"\xff\xe2"), "mp3"),
+    b"OggS": "ogg",
+    b"glTF": "glb",
 }
 _RIFF = {b"WEBP": "webp", b"AVI ": "avi", b"WAVE": "wav"}
 
 
 def kind_of(head: bytes) -> str | None:
-    """The kind of file, as its usual extension; None if it is none of those RunningHub names (contract 5.1)."""
+    """The kind of file, as its usual extension; None if it is none of those RunningHub names (contract 5.1)
+    or makes."""
     if head[:4] == b"RIFF":
         return _RIFF.get(head[8:12])
     if head[4:8] == b"ftyp":

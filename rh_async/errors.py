@@ -13,6 +13,7 @@
     ├── TransportError (ConnectionError)
     │   ├── NeverArrived                   no byte of the request left: harmless to repeat
     │   └── NoAnswer (TimeoutError)        it may have arrived
+    ├── OutOfResources (OSError)           this machine lacks descriptors, threads or memory
     ├── UnreadableAnswer                   an answer nobody can read; keeps the bytes
     ├── SubmitUnknown                      a paid submit whose fate is unknown: never resent on its own
     ├── ApiError                           the server refused, with a code
@@ -38,7 +39,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 from ._types import Snapshot, TaskId
 
@@ -163,6 +164,13 @@ class NoAnswer(TransportError, TimeoutError):
     """The request may have arrived; no whole answer came back."""
 
     advice = "It may have arrived; check the network and ask again."
+
+
+class OutOfResources(RHError, OSError):
+    """This machine lacks descriptors, threads or memory for now; no file and no disk is at fault."""
+
+    retryable = True
+    advice = "Run fewer jobs or programs at once, or raise the limit on open files (ulimit -n)."
 
 
 class UnreadableAnswer(RHError):
@@ -315,10 +323,25 @@ class JournalError(RHError):
 
 
 class SaveError(RHError, OSError):
-    """An output could not be brought to disk; the job itself is done and paid."""
+    """An output could not be brought to disk; the job itself is done and paid.
+
+    :ivar why: what is wrong with the disk, without the file's name; "" where it is not the disk.
+    """
 
     maybe_billed = True
     advice = "Save it again: the outputs can be fetched for about 24 h."
+
+    def __init__(self, message: str, *, why: str = "", **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.why = why
+
+    def about(self, path: object, task_id: TaskId) -> Self:
+        """The same trouble, as it is to be told of another job's file."""
+        twin = self.fresh()
+        twin.task_id = task_id
+        if self.why:
+            twin.message = f"{path} cannot be written: {self.why}"
+        return twin
 
 
 class OutputRefused(SaveError):

@@ -81,10 +81,14 @@ class Downloading:
 
 @frozen(kw_only=True)
 class Saved:
-    """A job's outputs are on disk."""
+    """A job's outputs are on disk.
+
+    :param unproved: those of ``paths`` that came without a length and whose kind does not tell whether they are whole.
+    """
 
     task_id: TaskId
     paths: tuple[Path, ...]
+    unproved: tuple[Path, ...] = ()
 
 
 @frozen(kw_only=True)

@@ -35,21 +35,35 @@ class RawServer:
     answer: Answer
     port: int = 0
     requests: list[Request] = field(factory=list)
+    _serving: set[asyncio.Task[None]] = field(factory=set, init=False)
 
     @property
     def url(self) -> str:
         """Where it listens."""
         return f"http://127.0.0.1:{self.port}"
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one request."""
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
-            request = _read(await reader.readuntil(b"\r\n\r\n"))
-            self.requests.append(request)
-            if (answer := await self.answer(request, writer)) is not None:
-                writer.write(answer)
-                await writer.drain()
-        writer.close()
+    def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one request, in a task that ends with the server."""
+        task = asyncio.get_running_loop().create_task(self._served(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
+    async def _served(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            with suppress(ConnectionError, asyncio.IncompleteReadError):
+                request = _read(await reader.readuntil(b"\r\n\r\n"))
+                self.requests.append(request)
+                if (answer := await self.answer(request, writer)) is not None:
+                    writer.write(answer)
+                    await writer.drain()
+        finally:
+            writer.close()
+
+    async def stop(self) -> None:
+        """Let go of every connection."""
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
 
 
 def _read(head: bytes) -> Request:
@@ -79,7 +93,10 @@ async def raw_server(answer: Answer, host: str = "127.0.0.1") -> AsyncIterator[R
     server = RawServer(answer)
     async with await asyncio.start_server(server.serve, host, 0) as listening:
         server.port = listening.sockets[0].getsockname()[1]
-        yield server
+        try:
+            yield server
+        finally:
+            await server.stop()
 
 
 def always(answer: bytes) -> Answer:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from anyio.abc import TaskGroup
 
-from rh_async._downloads import Naming
+from rh_async._download_stream import Naming
 from rh_async._job import Job
 from rh_async._memory import Earlier
 from rh_async._observer import Traffic

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -14,10 +13,12 @@ from uuid import uuid4
 import anyio
 from attrs import asdict, define, field, frozen
 
+from rh_async._extensions import KNOWN, possible
+from rh_async._files import in_thread
 from rh_async._memory import Earlier
 from rh_async._request import brief
-from rh_async._types import Output, Result, TaskId, Upload
-from rh_async.errors import SaveError
+from rh_async._types import Result, TaskId, Upload
+from rh_async.errors import RHError, SaveError
 
 from ._carrier import Carrier
 from ._entries import Entry
@@ -25,7 +26,6 @@ from ._names import Names, Subject
 
 T = TypeVar("T")
 
-_MEDIA = frozenset({".mp4", ".mov", ".webm", ".mkv", ".png", ".jpg", ".jpeg", ".webp", ".gif", ".wav", ".mp3", ".txt"})
 _STEM = 100
 """Bytes that are left of a stem which another task has taken, so that the task id fits behind it."""
 
@@ -41,8 +41,8 @@ class _Label:
     many: bool
     own: str = ""
 
-    def __call__(self, _task_id: TaskId, index: int, output: Output) -> str:
-        stem, suffix = _split(self.name, output)
+    def __call__(self, _task_id: TaskId, index: int, kind: str) -> str:
+        stem, suffix = _split(self.name, kind)
         if self.own:
             stem = f"{stem.encode()[:_STEM].decode(errors='ignore')}__{self.own}"
         return f"{stem}{f'_{index + 1}' if self.many else ''}{suffix}"
@@ -110,11 +110,15 @@ async def off_loop(path: Path, act: Callable[[], T]) -> T:
     """Work on the disk in a thread.
 
     :raises SaveError: the disk refused.
+    :raises OutOfResources: the machine lacks what that takes.
     """
     try:
-        return await asyncio.to_thread(act)
+        return await in_thread(act)
+    except RHError:
+        raise
     except OSError as error:
-        raise SaveError(f"{path} cannot be written: {error.strerror or error}", phase="download") from error
+        why = error.strerror or str(error)
+        raise SaveError(f"{path} cannot be written: {why}", why=why, phase="download") from error
 
 
 def story(entry: Entry, past: Earlier, result: Result, paths: tuple[Path, ...]) -> dict[str, Any]:
@@ -154,16 +158,17 @@ def _plain(value: object) -> object:
 
 
 def _targets(label: _Label, result: Result) -> list[str]:
-    return [label(result.task_id, index, output) for index, output in enumerate(result.outputs)]
+    """Every name that an output may get: what it is may show only once it comes."""
+    outputs = enumerate(result.outputs)
+    return [label(result.task_id, index, kind) for index, output in outputs for kind in possible(output)]
 
 
-def _split(name: str, output: Output) -> tuple[str, str]:
+def _split(name: str, kind: str) -> tuple[str, str]:
     """A name's stem, and the suffix of what the output really is."""
     stem, suffix = os.path.splitext(name)  # noqa: PTH122 - a name, not a path
-    kind = "".join(sign for sign in output.type if sign.isalnum())[:8] or ("" if output.url else "txt")
-    if suffix.lower() not in _MEDIA:
+    if suffix[1:].lower() not in KNOWN:
         stem, suffix = name, ""
-    return stem, f".{kind}" if kind else suffix or ".bin"
+    return stem, suffix if suffix and kind == "bin" else f".{kind}"
 
 
 def _beside(path: Path) -> Path:

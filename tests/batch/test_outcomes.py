@@ -49,6 +49,7 @@ from rh_async._batch._forecast import time_left
 from rh_async._batch._lines import Lines
 from rh_async._batch._shelf import Shelf
 from rh_async._batch._sorting import ending_of, passes, reason_of
+from rh_async._extensions import stated
 from rh_async._memory import Earlier
 from rh_async.emulator import Emulator
 from tests.batch.running import lines, product, run
@@ -81,10 +82,10 @@ class Disk:
 
     fetched: list[str] = field(factory=list)
 
-    async def save(
-        self, result: Result, folder: Path, *, name: Callable[[TaskId, int, Output], str]
-    ) -> tuple[Path, ...]:
-        paths = tuple(folder / name(result.task_id, index, output) for index, output in enumerate(result.outputs))
+    async def save(self, result: Result, folder: Path, *, name: Callable[[TaskId, int, str], str]) -> tuple[Path, ...]:
+        paths = tuple(
+            folder / name(result.task_id, index, stated(output) or "bin") for index, output in enumerate(result.outputs)
+        )
         await asyncio.to_thread(self._write, paths, result.task_id)
         return paths
 
@@ -113,7 +114,8 @@ def shelf(folder: Path, template: str = "{clip}__{character}__{task_id}.mp4") ->
         ("{number:04}", ["mp4"], ["0007.mp4"]),
         ("{clip}.mp4", [""], ["dance.mp4"]),
         ("{clip}", [""], ["dance.bin"]),
-        ("{clip}.mp4", ["../../etc"], ["dance.etc"]),
+        ("{clip}", ["video"], ["dance.bin"]),
+        ("{clip}.mp4", ["../../etc"], ["dance.mp4"]),
     ],
 )
 async def test_an_output_is_named_by_the_template_and_by_what_it_is(

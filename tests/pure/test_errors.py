@@ -186,6 +186,7 @@ RETRYABLE = {
     "TransportError",
     "NeverArrived",
     "NoAnswer",
+    "OutOfResources",
     "UnreadableAnswer",
     "AtCapacity",
     "RateLimited",

@@ -67,7 +67,7 @@ async def test_names_never_come_from_the_server(session: Session, media: Media, 
     result = await session.run(DreamActor(media.images[0], media.videos[0]))
     hostile = evolve(result, outputs=(evolve(result.outputs[0], type="../../x/y.sh"), Output(text="said", type="")))
     paths = await session.save(hostile, tmp_path)
-    assert [path.name for path in paths] == [f"{result.task_id}_0.xysh", f"{result.task_id}_1.txt"]
+    assert [path.name for path in paths] == [f"{result.task_id}_0.mp4", f"{result.task_id}_1.txt"]
     assert paths[1].read_text() == "said"
     assert {path.parent for path in paths} == {tmp_path}
 

@@ -1,0 +1,185 @@
+"""Tells whether an MP3, FLAC or Ogg file is all there, by its frames. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attrs import frozen
+
+from ._media_bytes import STEPS, Cut, Source, Verdict
+
+# --- MP3 -------------------------------------------------------------------------------------------------------------
+
+_RATES = (44100, 48000, 32000)
+_KILOBITS = {
+    (1, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
+    (1, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (1, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (2, 1): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
+    (2, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    (2, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+"""By version (2 stands for 2.5, too) and layer."""
+_LONGEST_FRAME = 1441 * 2
+
+
+def mp3(source: Source) -> Verdict:
+    """Follow the frames to the end, or believe the count of bytes that the first one holds.
+
+    :raises Cut: the file ends before its last frame does.
+    """
+    at = _after_id3(source)
+    if (promised := _promised(source.take(at, min(_LONGEST_FRAME, max(0, source.size - at))))) is not None:
+        source.reach(at + promised, "the audio")
+        return "whole"
+    for _ in range(STEPS):
+        if at == source.size:
+            return "whole"
+        length = _frame_length(source.take(at, 4)) if at + 4 <= source.size else 0
+        if not length:  # tags, or junk
+            return "whole" if source.take(at, min(3, source.size - at)) in {b"TAG", b"APE", b"ID3"} else "unjudged"
+        source.reach(at + length, "the last frame")
+        at += length
+    return "unjudged"
+
+
+def _after_id3(source: Source) -> int:
+    if source.take(0, 3) != b"ID3":
+        return 0
+    flags, size = source.number(5, 1), source.take(6, 4)
+    length = sum((byte & 0x7F) << shift for byte, shift in zip(size, (21, 14, 7, 0), strict=True))
+    source.reach(10 + length, "the tag")
+    return 10 + length + (10 if flags & 0x10 else 0)
+
+
+def _promised(frame: bytes) -> int | None:
+    """How many bytes the encoder says that follow, from the frame on; None if it says nothing."""
+    if not _frame_length(frame[:4]):
+        return None
+    for name, flags, count in ((b"Xing", 4, 8), (b"Info", 4, 8), (b"VBRI", None, 10)):
+        at = frame.find(name, 4, 64)
+        if at < 0 or (flags is not None and not int.from_bytes(frame[at + flags : at + flags + 4], "big") & 2):
+            continue
+        # A count of frames comes before that of bytes, where there is one.
+        skip = 4 if flags is not None and int.from_bytes(frame[at + flags : at + flags + 4], "big") & 1 else 0
+        return int.from_bytes(frame[at + count + skip : at + count + skip + 4], "big") or None
+    return None
+
+
+def _frame_length(header: bytes) -> int:
+    """How long a frame is; 0 if that is no header of one."""
+    if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
+        return 0
+    version, layer = (header[1] >> 3) & 3, 4 - ((header[1] >> 1) & 3)
+    rate, bits, padding = (header[2] >> 2) & 3, header[2] >> 4, (header[2] >> 1) & 1
+    if version == 1 or layer == 4 or rate == 3 or not 0 < bits < 15:
+        return 0
+    hertz = _RATES[rate] // {3: 1, 2: 2, 0: 4}[version]
+    speed = _KILOBITS[(1 if version == 3 else 2), layer][bits - 1] * 1000
+    if layer == 1:
+        return (12 * speed // hertz + padding) * 4
+    return (144 if layer == 2 or version == 3 else 72) * speed // hertz + padding
+
+
+# --- FLAC ------------------------------------------------------------------------------------------------------------
+
+_LARGEST_FRAME = 1 << 20
+
+
+def flac(source: Source) -> Verdict:
+    """Look for the last frame: it holds the last of the samples that the header promises, and its checksum is right.
+
+    :raises Cut: there is no such frame.
+    """
+    at, last = 4, False
+    info = source.take(8, 34)
+    while not last:
+        head = source.number(at, 4)
+        last, at = bool(head >> 31), at + 4 + (head & 0xFFFFFF)
+    samples = int.from_bytes(info[13:18], "big") & 0xFFFFFFFFF
+    if not samples:
+        return "unjudged"
+    tail = source.tail((int.from_bytes(info[7:10], "big") or _LARGEST_FRAME) + 256)
+    if tail[-128:-125] == b"TAG":
+        tail = tail[:-128]
+    block = int.from_bytes(info[2:4], "big")
+    if any(frame.last(samples, block) and not _crc(tail[frame.at :], 0x8005, 16) for frame in _frames(tail)):
+        return "whole"
+    raise Cut("its last frame is missing")
+
+
+@frozen
+class _Frame:
+    """The header of a frame.
+
+    :param number: of the frame, or, in a stream of blocks of different lengths, of its first sample.
+    """
+
+    at: int
+    number: int
+    samples: int
+    by_sample: bool
+
+    def last(self, total: int, block: int) -> bool:
+        first = self.number if self.by_sample else self.number * block
+        return first + self.samples >= total
+
+
+def _frames(tail: bytes) -> Iterator[_Frame]:
+    at = tail.find(b"\xff")
+    while at >= 0:
+        if tail[at + 1 : at + 2] in {b"\xf8", b"\xf9"} and (frame := _frame(tail, at)) is not None:
+            yield frame
+        at = tail.find(b"\xff", at + 1)
+
+
+def _frame(tail: bytes, at: int) -> _Frame | None:
+    if len(tail) < at + 16:
+        return None
+    size, rate = tail[at + 2] >> 4, tail[at + 2] & 15
+    length = 8 - (tail[at + 4] ^ 0xFF).bit_length()  # leading ones, as UTF-8 has them
+    more = max(0, length - 1)
+    number = tail[at + 4] & (0x7F >> length if length else 0x7F)
+    for byte in tail[at + 5 : at + 5 + more]:
+        number = number << 6 | byte & 0x3F
+    end = at + 5 + more
+    extra = {6: 1, 7: 2}.get(size, 0)
+    samples = int.from_bytes(tail[end : end + extra], "big") + 1 if extra else _BLOCKS.get(size, 0)
+    end += extra + {12: 1, 13: 2, 14: 2}.get(rate, 0)
+    if not samples or end >= len(tail) or _crc(tail[at : end + 1], 0x07, 8):
+        return None
+    return _Frame(at, number, samples, by_sample=bool(tail[at + 1] & 1))
+
+
+_BLOCKS = {1: 192, **{code: 576 << (code - 2) for code in range(2, 6)}, **{code: 1 << code for code in range(8, 16)}}
+
+
+def _crc(data: bytes, polynomial: int, width: int) -> int:
+    """A checksum as FLAC has them; 0 over what ends with its own."""
+    rest, top, mask = 0, 1 << (width - 1), (1 << width) - 1
+    for byte in data:
+        rest ^= byte << (width - 8)
+        for _ in range(8):
+            rest = (rest << 1 ^ polynomial if rest & top else rest << 1) & mask
+    return rest
+
+
+# --- Ogg -------------------------------------------------------------------------------------------------------------
+
+
+def ogg(source: Source) -> Verdict:
+    """Follow the pages to the end; the last one of a stream says that it is.
+
+    :raises Cut: the file ends inside a page.
+    """
+    at, flags = 0, 0
+    for _ in range(STEPS):
+        if at == source.size:
+            return "whole" if flags & 4 else "unjudged"
+        head = source.take(at, 27)
+        if head[:4] != b"OggS":
+            return "unjudged"
+        flags, segments = head[5], source.take(at + 27, head[26])
+        at += 27 + len(segments) + sum(segments)
+        source.reach(at, "the last page")
+    return "unjudged"
