@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ._batch import Batch, Names, Plan, Price  # loaded only by a session that runs one
     from ._services import Services
 
+_QUOTES = "\"'`\u201c\u201d\u2018\u2019\u00ab\u00bb"
 _API_SUFFIX = "/openapi/v2"  # the vendor's own plug-in writes it into its address (contract 1.4)
 
 
@@ -419,6 +420,8 @@ def _api_key(given: str | None, environment: Mapping[str, str]) -> str:
     key = (given or environment.get("RUNNINGHUB_API_KEY") or environment.get("RH_API_KEY") or "").strip()
     if not key:
         raise ConfigurationError("there is no API key: give api_key= or set RUNNINGHUB_API_KEY")
+    if key[0] in _QUOTES or key[-1] in _QUOTES:
+        raise ConfigurationError("the API key stands in quotes: paste it without them")
     if not re.fullmatch(r"[!-~]+", key):
         raise ConfigurationError("the API key has spaces or characters no key has: check what was pasted")
     return key

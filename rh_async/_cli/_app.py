@@ -10,21 +10,23 @@ from importlib.metadata import version
 from io import TextIOWrapper
 from typing import Any
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, Parameter
 from cyclopts.config import Env
-from rich.console import Console
 from rich.text import Text
 
-from rh_async import RHError
-
 from ._batch_settings import from_file
-from ._exits import Ending, Exit, Interrupted, Misuse, exit_code, sentence
+from ._debug_log import CleanFormatter, clean_lines
+from ._exits import Exit, cause_of, exit_code, sentence
+from ._facts import screen
+from ._proxy import take_proxy
 
 _HELP = "Run many motion-transfer jobs on RunningHub at once: character image + driving video → video."
 
 _EPILOGUE = """\
 The API key comes from RUNNINGHUB_API_KEY or RH_API_KEY in the environment.
-Any command takes --debug: logs, and the traceback of whatever ended it.
+Any command takes --debug: logs, and the traceback of whatever ended it; and
+--proxy http://HOST:PORT, which stands for HTTP_PROXY and HTTPS_PROXY. Those and
+NO_PROXY in the environment are honoured.
 
 Exit codes:
     0  all good
@@ -32,6 +34,7 @@ Exit codes:
     2  bad usage or configuration
     3  account refused (key, balance)
     4  budget reached
+   70  a defect of this program
   130  interrupted; what goes on remotely is named
 """
 
@@ -78,6 +81,7 @@ _SETTINGS: dict[str, dict[str, Any]] = {"_batch:batch": {"config": [Env("RH_ASYN
 # Named, not imported: a command that needs no local server loads none.
 for _place, _words in _COMMANDS.items():
     app.command(f"rh_async._cli.{_place}", name=_place.partition(":")[2], help=_words, **_SETTINGS.get(_place, {}))
+app.register_install_completion_command(help="Install completion for the shell that runs (bash, zsh or fish).")
 
 
 def run(words: Sequence[str]) -> int:
@@ -86,8 +90,8 @@ def run(words: Sequence[str]) -> int:
     _listen(debug)
     _spell()
     try:
-        code = app([word for word in words if word != "--debug"])
-    except (CycloptsError, Misuse, Interrupted, RHError, KeyboardInterrupt) as ending:
+        code = app(take_proxy([word for word in words if word != "--debug"]))
+    except (Exception, KeyboardInterrupt) as ending:  # noqa: BLE001 - the one seam: no command ends in a traceback
         return _told(ending, debug)
     return Exit.GOOD if code is None else int(code)
 
@@ -95,7 +99,9 @@ def run(words: Sequence[str]) -> int:
 def _listen(debug: bool) -> None:
     """Keep the library's log out of the user's sight, unless it was asked for."""
     if debug:
-        logging.basicConfig(level=logging.DEBUG)
+        handler = logging.StreamHandler()
+        handler.setFormatter(CleanFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+        logging.basicConfig(level=logging.DEBUG, handlers=[handler])
     logging.getLogger("rh_async").addHandler(logging.NullHandler())
 
 
@@ -106,9 +112,9 @@ def _spell() -> None:
             stream.reconfigure(errors="replace")
 
 
-def _told(ending: Ending, debug: bool) -> Exit:
-    console = Console(stderr=True, highlight=False)
+def _told(ending: BaseException, debug: bool) -> Exit:
+    console, cause = screen(stderr=True), cause_of(ending)
     if debug:
-        traceback.print_exception(ending)
-    console.print(Text(f"rh-async: {sentence(ending)}", style="red"), soft_wrap=True)
-    return exit_code(ending)
+        console.print(Text(clean_lines("".join(traceback.format_exception(ending)))), soft_wrap=True, end="")
+    console.print(Text(f"rh-async: {sentence(cause)}", style="red"), soft_wrap=True)
+    return exit_code(cause)

@@ -98,6 +98,7 @@ class Course:
             in_flight=self.running.in_flight,
             trace_configs=[heeding(self.hush)],
             on_event=self.tell,
+            trust_env=True,
         )
 
     async def prices(self, session: Session) -> None:

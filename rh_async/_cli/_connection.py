@@ -90,7 +90,7 @@ class Connection:
 
     def _made(self, **settings: Any) -> Session:
         try:
-            return Session(base_url=self.base_url, **settings)
+            return Session(base_url=self.base_url, trust_env=True, **settings)
         except ConfigurationError as error:
             words = re.sub(r"^base_url( =)?", "the base url", error.message)
             raise Misuse(f"{words}; nothing was sent") from error

@@ -21,6 +21,7 @@ class Exit(IntEnum):
     MISUSED = 2
     ACCOUNT_REFUSED = 3
     BUDGET_REACHED = 4
+    DEFECT = 70  #: EX_SOFTWARE of sysexits.h
     INTERRUPTED = 130
 
 
@@ -32,11 +33,20 @@ class Interrupted(Exception):
     """Somebody stopped the command; the message says what goes on elsewhere."""
 
 
-Ending = CycloptsError | Misuse | Interrupted | RHError | KeyboardInterrupt
-"""What may end a command early; anything else is a defect of ours and keeps its traceback."""
+_LONGEST = 500  # characters of an exception's own text
+
+Ending = CycloptsError | Misuse | Interrupted | RHError | KeyboardInterrupt | OSError
+"""What may end a command early; any other exception is a defect of this program."""
 
 
-def exit_code(ending: Ending) -> Exit:
+def cause_of(error: BaseException) -> BaseException:
+    """Find what ended a command: the first exception that is not a group of others."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def exit_code(ending: BaseException) -> Exit:
     """Choose the code by who must act: the account's owner, whoever typed the command, or nobody yet."""
     match ending:
         case KeyboardInterrupt() | Interrupted():
@@ -45,16 +55,24 @@ def exit_code(ending: Ending) -> Exit:
             return Exit.ACCOUNT_REFUSED
         case BudgetReached():
             return Exit.BUDGET_REACHED
-        case CycloptsError() | Misuse() | LocalRefusal():
+        case CycloptsError() | Misuse() | LocalRefusal() | JournalError(maybe_billed=False):
             return Exit.MISUSED
-        case JournalError(maybe_billed=False):
-            return Exit.MISUSED
-        case _:
+        case RHError() | OSError():
             return Exit.FAILED
+        case _:
+            return Exit.DEFECT
 
 
-def sentence(ending: Ending) -> str:
+def sentence(ending: BaseException) -> str:
     """Say in one line why a command ended."""
+    if not isinstance(ending, Ending):
+        return (
+            f"a defect of this program ended the command: {printable(repr(ending))[:_LONGEST]}; what was bought stands"
+            " in the journal (rh-async jobs). Run it again with --debug for the traceback, and report that"
+        )
+    if isinstance(ending, OSError):
+        named = f" ({ending.filename})" if ending.filename is not None else ""
+        return printable((ending.strerror or repr(ending)) + named)[:_LONGEST]
     if isinstance(ending, KeyboardInterrupt):
         return "interrupted"
     if isinstance(ending, UnusedCliTokensError):

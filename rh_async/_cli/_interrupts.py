@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first ends a command in order and tells what goes on elsewhere, the second leaves at once."""
+"""Ends a command on Ctrl-C, SIGTERM and SIGHUP: in order at the first signal, at once at the second."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rich.console import Console
 
 from ._exits import Exit, Interrupted
 
-_SIGNALS = signal.SIGINT, signal.SIGTERM
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # the last comes when a terminal or an ssh connection closes
 _ECHO = 0.5  #: seconds; a program around this one passes on the Ctrl-C that the terminal has sent to both
 
 
@@ -31,7 +31,8 @@ def stoppable(console: Console, *, stopping: str, words: Callable[[], str]) -> I
     loop, main = asyncio.get_running_loop(), asyncio.current_task()
     assert main is not None  # noqa: S101 - for the type checker: a command is a task
     stop = _Stop(console, stopping, words, main)
-    for number in _SIGNALS:
+    numbers = _heeded()
+    for number in numbers:
         loop.add_signal_handler(number, stop.ask)
     try:
         yield
@@ -41,8 +42,14 @@ def stoppable(console: Console, *, stopping: str, words: Callable[[], str]) -> I
         main.uncancel()
         raise Interrupted(f"interrupted: {words()}") from None
     finally:
-        for number in _SIGNALS:
+        for number in numbers:
             loop.remove_signal_handler(number)
+
+
+def _heeded() -> list[int]:
+    """Choose the signals that stop a command: those of this system, but what nohup has switched off stays so."""
+    numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
+    return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 @define(eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import runpy
 import sys
 from collections.abc import Iterator
@@ -81,6 +82,70 @@ def test_debug_shows_the_traceback_too(capsys: pytest.CaptureFixture[str], monke
     assert err.splitlines()[-1].startswith("rh-async: Invalid value")
 
 
+@pytest.mark.parametrize(
+    ("raised", "code", "says"),
+    [
+        (TypeError("f() takes 1\n argument"), 70, r"TypeError('f() takes 1\n argument')"),
+        (ExceptionGroup("several", [ExceptionGroup("of", [KeyError("x")])]), 70, "KeyError('x')"),
+        (ExceptionGroup("one", [Misuse("--out is missing")]), 2, "--out is missing"),
+        (PermissionError(13, "Permission denied", "clips/a.mp4"), 1, "Permission denied (clips/a.mp4)"),
+        (ValueError("\x1b[2Jgone"), 70, r"\x1b[2Jgone"),
+        (RuntimeError("long" * 10_000), 70, "RuntimeError('longlong"),
+    ],
+    ids=["defect", "group of defects", "group of one misuse", "file", "escape", "long"],
+)
+def test_whatever_ends_a_command_is_told_in_one_line(
+    raised: Exception, code: int, says: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(_: object) -> NoReturn:
+        raise raised
+
+    monkeypatch.setattr(_app, "app", failing)
+    assert run(["batch", "clips"]) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("rh-async: ")
+    assert says in err
+    assert err.count("\n") == 1
+    assert len(err) < 800
+    assert ("defect" in err) == (code == Exit.DEFECT)
+
+
+def test_debug_prints_nothing_that_a_terminal_would_obey(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hostile = "\x1b]0;title\x07\u202e" + "x" * 10_000
+
+    def failing(_: object) -> NoReturn:
+        logging.getLogger("rh_async").warning("the server said %s\nforged line", hostile)
+        raise Misuse(hostile)
+
+    monkeypatch.setattr(_app, "app", failing)
+    root = logging.getLogger()
+    before, root.handlers[:] = list(root.handlers), []
+    try:
+        assert run(["status", "1", "--debug"]) == Exit.MISUSED
+    finally:
+        root.handlers[:] = before
+    err = capsys.readouterr().err
+    assert not {"\x1b", "\x07", "\u202e"} & set(err)
+    assert "Traceback" in err
+    (logged,) = [line for line in err.splitlines() if "the server said" in line]
+    assert "forged line" not in [line.strip() for line in err.splitlines()]
+    assert len(logged) < 2_100
+
+
+@pytest.mark.parametrize("key", ['"0123456789abcdef0123456789abcdef"', "'0123", "“0123”"])
+def test_a_key_in_quotes_is_named_as_such(
+    key: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNNINGHUB_API_KEY", key)
+    assert run(["account"]) == Exit.MISUSED
+    err = capsys.readouterr().err
+    assert "the API key stands in quotes: paste it without them" in err
+    assert "0123" not in err
+
+
 def test_ctrl_c_is_one_word(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_: object) -> NoReturn:
         raise KeyboardInterrupt
@@ -105,21 +170,11 @@ def test_help_lists_the_commands_with_what_they_do_and_the_exit_codes(
 ) -> None:
     assert run(line.split()) == Exit.GOOD
     out = capsys.readouterr().out
-    commands = (
-        "run          Run one job",
-        "status       Look",
-        "cancel       Ask",
-        "account      Tell",
-        "jobs         Tell",
-        "resume       Pick",
-    )
-    for words in (
-        *commands,
-        "demo         Run made-up jobs",
-        "emulator     Serve",
-        "--debug",
-        *(f"  {code}  " for code in Exit),
-    ):
+    commands = {"run": "Run one job", "status": "Look", "cancel": "Ask", "account": "Tell", "jobs": "Tell"}
+    commands |= {"resume": "Pick", "demo": "Run made-up jobs", "emulator": "Serve", "--install-completion": "Install"}
+    for name, words in commands.items():
+        assert re.search(rf"^│ {name} +{words}", out, re.MULTILINE)
+    for words in ("--debug", "--proxy", "NO_PROXY", *(f"  {code}  " for code in Exit)):
         assert words in out
     assert all(len(row) <= 80 for row in out.splitlines())
 

@@ -44,7 +44,7 @@ async def stopped(
     return await command
 
 
-@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_a_job_that_runs_is_named_with_the_command_that_picks_it_up(
     by: int, site: Emulator, desk: Path, shell: Shell
 ) -> None:
@@ -136,6 +136,17 @@ async def test_a_cancellation_that_nobody_typed_stays_one() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_a_signal_that_nohup_switched_off_stays_off() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stoppable(plain(), stopping="", words=str):
+            os.kill(os.getpid(), signal.SIGHUP)
+            await anyio.sleep(1.0)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 async def test_a_job_that_ended_while_stopping_says_how(site: Emulator) -> None:
