@@ -32,7 +32,8 @@ class Entry:
     :param key: the caller's own, None where none was given.
     :param price: by the list, None where it does not say.
     :param findings: what is wrong with it, or doubtful.
-    :param twin: the number of an earlier job that asks for the same; both are bought once.
+    :param twin: the number of the first job that asks for the same, of files that hold the same bytes; both are bought
+        once.
     """
 
     number: int
@@ -95,6 +96,16 @@ class Plan:
         """The jobs that cannot."""
         return tuple(entry for entry in self.entries if entry.refused)
 
+    @cached_property
+    def purchases(self) -> tuple[Entry, ...]:
+        """The ready jobs that are bought, as far as nothing was bought before: of those that ask for the same, one."""
+        return tuple(entry for entry in self.ready if entry.twin is None)
+
+    @cached_property
+    def duplicates(self) -> tuple[Entry, ...]:
+        """The ready jobs that share the purchase of an earlier one, and are as good as bought with it."""
+        return tuple(entry for entry in self.ready if entry.twin is not None)
+
     @property
     def is_whole(self) -> bool:
         """Whether there is something to send, and nothing is refused."""
@@ -102,17 +113,17 @@ class Plan:
 
     @cached_property
     def total(self) -> Mapping[str, Decimal]:
-        """What the ready jobs cost by the list, by currency; twins once, the unpriced not at all."""
+        """What the purchases cost by the list, by currency; the unpriced not at all."""
         sums: dict[str, Decimal] = {}
-        for price, times in Counter(entry.price for entry in self._bought()).items():
+        for price, times in Counter(entry.price for entry in self.purchases).items():
             if price is not None:
                 sums[price.currency] = sums.get(price.currency, Decimal()) + price.amount * times
         return sums
 
     @cached_property
     def unpriced(self) -> int:
-        """How many ready jobs, twins once, the total says nothing about."""
-        return sum(entry.price is None for entry in self._bought())
+        """How many purchases the total says nothing about."""
+        return sum(entry.price is None for entry in self.purchases)
 
     def refusals(self) -> tuple[Refusal, ...]:
         """What is refused, by rule, the most frequent first."""
@@ -121,9 +132,6 @@ class Plan:
     def warnings(self) -> tuple[Refusal, ...]:
         """What is doubtful, likewise."""
         return self._grouped(refuses=False)
-
-    def _bought(self) -> Iterator[Entry]:
-        return (entry for entry in self.ready if entry.twin is None)
 
     def _grouped(self, *, refuses: bool) -> tuple[Refusal, ...]:
         counts: Counter[str] = Counter()

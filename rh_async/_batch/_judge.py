@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from attrs import define, field, frozen
 
+from rh_async._records import derived_key
 from rh_async._request import MediaValue, Request
 from rh_async.motion import CharacterMotionTransfer, DreamActor, KlingMotionControl
 
@@ -51,9 +52,11 @@ async def judged(drafts: Sequence[Draft], findings: Iterable[Finding], prober: P
 
     :raises ConfigurationError: the ``media`` extra is not installed.
     """
-    files = await asyncio.to_thread(_files, drafts)
-    seen = await (prober or Prober()).look(files) if files else {}
-    return await asyncio.to_thread(_plan, drafts, tuple(findings), seen)
+    prober = prober or Prober()
+    files, hash_all = await asyncio.to_thread(lambda: (_files(drafts), _has_uploads(drafts)))
+    seen = await prober.look(files) if files else {}
+    contents = await prober.contents(files, hash_all=hash_all) if files else {}
+    return await asyncio.to_thread(_plan, drafts, tuple(findings), seen, contents)
 
 
 def _files(drafts: Sequence[Draft]) -> dict[Path, None]:
@@ -62,8 +65,19 @@ def _files(drafts: Sequence[Draft]) -> dict[Path, None]:
     return {media.path: None for request in alike for media in request.media()}
 
 
-def _plan(drafts: Sequence[Draft], findings: tuple[Finding, ...], seen: Mapping[Path, Facts | Finding]) -> Plan:
-    judge = _Judge(seen)
+def _has_uploads(drafts: Sequence[Draft]) -> bool:
+    """Whether a job names an upload by its hash, which may be that of another job's file."""
+    requests = (draft.request for draft in drafts if draft.request is not None)
+    return any(upload.sha256 for request in requests for upload in request.uploads())
+
+
+def _plan(
+    drafts: Sequence[Draft],
+    findings: tuple[Finding, ...],
+    seen: Mapping[Path, Facts | Finding],
+    contents: Mapping[Path, str],
+) -> Plan:
+    judge = _Judge(seen, contents)
     return Plan(
         entries=tuple(judge.entry(draft) for draft in drafts),
         findings=findings,
@@ -88,6 +102,7 @@ class _Opinion:
 @define
 class _Judge:
     seen: Mapping[Path, Facts | Finding]
+    contents: Mapping[Path, str]
     _opinions: dict[Hashable, _Opinion] = field(factory=dict, init=False)
     _first: dict[Hashable, Draft] = field(factory=dict, init=False)
 
@@ -97,8 +112,10 @@ class _Judge:
             return Entry(
                 number=draft.number, source=draft.source, line=draft.line, key=draft.key, findings=draft.findings
             )
-        opinion, first = self._opinion(request), self._known(draft)
-        clash = () if first is None else (_against(draft, first),)
+        opinion = self._opinion(request)
+        findings = (*draft.findings, *opinion.findings)
+        first = None if any(finding.refuses for finding in findings) else self._known(draft, request)
+        clash = None if first is None else self._against(draft, first)
         return Entry(
             number=draft.number,
             source=draft.source,
@@ -108,8 +125,8 @@ class _Judge:
             request=request,
             key=draft.key,
             price=opinion.price,
-            findings=(*draft.findings, *opinion.findings, *clash),
-            twin=first.number if first and not any(finding.refuses for finding in clash) else None,
+            findings=findings if clash is None else (*findings, clash),
+            twin=first.number if first and clash and not clash.refuses else None,
         )
 
     def _opinion(self, request: Request) -> _Opinion:
@@ -136,22 +153,27 @@ class _Judge:
         facts = self.seen.get(value) if isinstance(value, Path) else None
         return facts.family.upper() if isinstance(facts, Facts) else None
 
-    def _known(self, draft: Draft) -> Draft | None:
-        """The first job that has its key, or of those without a key, that asks for the same."""
-        first = self._first.setdefault(draft.key or _sameness(draft.request), draft)
+    def _known(self, draft: Draft, request: Request) -> Draft | None:
+        """The first job that can be sent and has its key, or of those without a key, that asks for the same."""
+        first = self._first.setdefault(draft.key or self._sameness(request), draft)
         return None if first is draft else first
 
+    def _sameness(self, request: Request) -> Hashable:
+        """Equal where a run would buy once: as a run derives keys, with the files by what they hold."""
+        return derived_key(request.endpoint, request.named(self.contents))
 
-def _against(draft: Draft, first: Draft) -> Finding:
-    if _sameness(draft.request) == _sameness(first.request):
-        what, remedy = (
-            f"asks for the same as row {_named(first)}: bought once",
-            "Give it a key of its own to buy it again",
-        )
-        return Finding(rule="duplicate", thing=_where(draft), what=what, remedy=remedy, refuses=False)
-    key = shown(draft.key or "")
-    what = f"its key {key!r} is that of row {_named(first)}, which asks for something else"
-    return Finding(rule="key used twice", thing=_where(draft), what=what, remedy="Give each its own key")
+    def _against(self, draft: Draft, first: Draft) -> Finding:
+        assert draft.request is not None  # noqa: S101 - for the type checker: jobs without a request have no twin
+        assert first.request is not None  # noqa: S101 - likewise
+        if self._sameness(draft.request) == self._sameness(first.request):
+            same_files = set(draft.request.media()) == set(first.request.media())
+            why = "" if same_files else ", in files of other names that hold the same bytes"
+            what = f"asks for the same as {_named(first)}{why}: bought once"
+            remedy = "Give it a key of its own to buy it again"
+            return Finding(rule="duplicate", thing=_where(draft), what=what, remedy=remedy, refuses=False)
+        key = shown(draft.key or "")
+        what = f"its key {key!r} is that of {_named(first)}, which asks for something else"
+        return Finding(rule="key used twice", thing=_where(draft), what=what, remedy="Give each its own key")
 
 
 def _judged_by(request: Request) -> Hashable:
@@ -163,17 +185,8 @@ def _judged_by(request: Request) -> Hashable:
     return id(request)
 
 
-def _sameness(request: Request | None) -> Hashable:
-    """Equal where requests ask for the same."""
-    try:
-        hash(request)
-    except TypeError:
-        return (request.endpoint, repr(request.parameters()), request.webhook_url) if request else None
-    return request
-
-
 def _named(draft: Draft) -> str:
-    return str(draft.number) if draft.line is None else f"{draft.number} (line {draft.line})"
+    return f"job {draft.number} ({draft.source})" if draft.line is None else f"row {draft.number} (line {draft.line})"
 
 
 def _where(draft: Draft) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from hashlib import file_digest
 from pathlib import Path
 
 import anyio
@@ -37,6 +39,7 @@ class Prober:
     width: int = field(default=_CORES + 2, kw_only=True)
     progress: Callable[[int, int], None] = field(default=_ignore, kw_only=True)
     _known: dict[Identity, Seen] = field(factory=dict, init=False)
+    _sha256s: dict[Identity, str] = field(factory=dict, init=False)
 
     async def look(self, paths: Iterable[Path]) -> Mapping[Path, Seen]:
         """Find out what each file is; a file under two names is opened once.
@@ -47,6 +50,38 @@ class Prober:
         wanted = {who: path for path, who in found.items() if not isinstance(who, Finding) and who not in self._known}
         await self._probe(wanted)
         return {path: self._seen(path, who) for path, who in found.items()}
+
+    async def contents(self, paths: Iterable[Path], *, hash_all: bool = False) -> Mapping[Path, str]:
+        """Name what each file holds: the same name means the same bytes, whatever the files are called.
+
+        Reading everything once more would take as long as uploading it, so only files of one size are hashed; a file
+        whose size no other has is named for itself.
+
+        :param hash_all: whether each is named by its hash.
+        """
+        found = await asyncio.to_thread(_identities, dict.fromkeys(paths))
+        files = dict.fromkeys(who for who in found.values() if not isinstance(who, Finding))
+        sizes = Counter(who[2] for who in files)
+        wanted = {who: path for path, who in found.items() if not isinstance(who, Finding)}
+        await self._hash({who: path for who, path in wanted.items() if hash_all or sizes[who[2]] > 1})
+        return {path: self._content(path, who) for path, who in found.items()}
+
+    def _content(self, path: Path, who: Identity | Finding) -> str:
+        if isinstance(who, Finding):
+            return f"nothing at {path}"
+        return self._sha256s.get(who) or f"file {who}"
+
+    async def _hash(self, wanted: Mapping[Identity, Path]) -> None:
+        left = iter([(who, path) for who, path in wanted.items() if who not in self._sha256s])
+
+        async def work(left: Iterator[tuple[Identity, Path]]) -> None:
+            for who, path in left:
+                sha256 = await asyncio.to_thread(_sha256, path)
+                self._sha256s[who] = sha256 or f"file {who}"
+
+        async with anyio.create_task_group() as workers:
+            for _ in range(min(self.width, len(wanted))):
+                workers.start_soon(work, left)
 
     def _seen(self, path: Path, who: Identity | Finding) -> Seen:
         seen = who if isinstance(who, Finding) else self._known[who]
@@ -77,6 +112,14 @@ def _probed(path: Path) -> Seen:
     except Exception as error:  # noqa: BLE001 - one odd file, whatever two libraries make of it, stops no other
         what = f"cannot be looked into ({type(error).__name__}: {shown(str(error))})"
         return Finding(rule="unreadable media", thing=shown(path), what=what, remedy="Copy or export it again")
+
+
+def _sha256(path: Path) -> str | None:
+    try:
+        with path.open("rb") as source:
+            return file_digest(source, "sha256").hexdigest()
+    except OSError:
+        return None  # it was there a moment ago; a run says what became of it
 
 
 def _identities(paths: Iterable[Path]) -> dict[Path, Identity | Finding]:

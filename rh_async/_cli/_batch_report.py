@@ -50,6 +50,7 @@ def as_event(plan: Plan) -> dict[str, Any]:
     return {
         "jobs": len(plan.entries),
         "ready": len(plan.ready),
+        "purchases": len(plan.purchases),
         "refused": len(plan.refused),
         "total": {currency: str(amount) for currency, amount in plan.total.items()},
         "unpriced": plan.unpriced,
@@ -60,9 +61,9 @@ def as_event(plan: Plan) -> dict[str, Any]:
 
 
 def _jobs(plan: Plan) -> str:
-    twins = sum(entry.twin is not None for entry in plan.ready)
     said = [counted(len(plan.entries), "job"), f"{len(plan.ready):,} ready"]
-    said += [f"{twins:,} of them asked for twice and bought once"] if twins else []
+    if plan.duplicates:
+        said.append(f"{counted(len(plan.purchases), 'purchase')} ({counted(len(plan.duplicates), 'duplicate')})")
     said += [f"{len(plan.refused):,} refused"] if plan.refused else []
     return ", ".join(said)
 

@@ -181,8 +181,8 @@ async def test_rows_that_ask_for_the_same_are_said_to_be_bought_once(there: Path
     ended = await shell("batch --manifest twice.csv --check --json")
     (line,) = ended.out.splitlines()
     plan = json.loads(line)
-    assert (plan["jobs"], plan["ready"], plan["warnings"][0]["rule"]) == (2, 2, "duplicate")
-    assert "2 ready, 1 of them asked for twice and bought once" in ended.err
+    assert (plan["jobs"], plan["ready"], plan["purchases"], plan["warnings"][0]["rule"]) == (2, 2, 1, "duplicate")
+    assert "2 jobs, 2 ready, 1 purchase (1 duplicate)" in ended.err
     assert nothing_was_sent(site)
 
 
