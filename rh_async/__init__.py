@@ -79,7 +79,7 @@ from .errors import (
 from .motion import CharacterMotionTransfer, DreamActor, KlingMotionControl
 
 if typing.TYPE_CHECKING:
-    from ._batch import Batch, BatchOutcome, Names, Plan, Standing, plan_folder, plan_manifest
+    from ._batch import Batch, BatchOutcome, Finding, Names, Plan, Standing, plan_folder, plan_manifest
 
 __all__ = [
     "CHINA_SITE",
@@ -97,6 +97,7 @@ __all__ = [
     "ContentRefused",
     "DownloadPolicy",
     "DreamActor",
+    "Finding",
     "InvalidRequest",
     "Job",
     "JobCancelled",
@@ -149,7 +150,9 @@ __all__ = [
     "plan_manifest",
 ]
 
-_OF_THE_BATCH = frozenset({"Batch", "BatchOutcome", "Names", "Plan", "Standing", "plan_folder", "plan_manifest"})
+_OF_THE_BATCH = frozenset(
+    {"Batch", "BatchOutcome", "Finding", "Names", "Plan", "Standing", "plan_folder", "plan_manifest"}
+)
 """Loaded when they are named: planning knows manifests and price lists, which whoever submits a job never needs."""
 
 

@@ -11,7 +11,7 @@ import json
 import os
 import secrets
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
@@ -32,6 +32,7 @@ T = TypeVar("T")
 
 VERSION = 3
 
+_PAGE = 500  # rows that are in memory at once where all are read
 _GATHERING = 0.002  # seconds in which moves gather for one commit: little beside a POST, much beside a lone fsync
 
 _SCHEMA = """
@@ -282,6 +283,24 @@ class Journal:
         """Every attempt in one of these states, oldest first."""
         wanted = list(states)
         return await self._rows(f"state IN ({', '.join('?' * len(wanted))}) ORDER BY claimed_utc", *wanted)
+
+    async def page(self, states: Collection[State], prefix: str, *, after: int) -> list[tuple[int, Record]]:
+        """The next attempts in one of some states whose key begins so, as they were made, each with its place.
+
+        :param after: the place of the last one that was read; 0 for none.
+        """
+        marks = ", ".join("?" * len(states))
+        chosen = (
+            f"SELECT rowid, fingerprint, {_COLUMNS} FROM jobs WHERE rowid > ? AND +site = ? AND state IN ({marks})"  # noqa: S608
+            " AND substr(key, 1, ?) = ? ORDER BY rowid LIMIT ?"
+        )
+        values = (after, self.site, *states, len(prefix), prefix, _PAGE)
+
+        def read() -> list[tuple[int, Record]]:
+            rows = self._db.execute(chosen, values).fetchall()
+            return [(row[0], evolve(_record(row[2:]), foreign=row[1] != self._fingerprint)) for row in rows]
+
+        return await self._in_thread(lambda: self._guarded(read))
 
     async def _rows(self, where: str, *values: object) -> list[Record]:
         def read() -> list[Record]:

@@ -5,7 +5,7 @@ Nothing is ever submitted here. An uncertain submission is adopted when somebody
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -64,6 +64,20 @@ class Recovery:
             uncertain=tuple(record for record in uncertain if record is not None),
             lost=tuple(lost),
         )
+
+    async def find(self, key: str) -> Record | None:
+        """The last attempt of a key.
+
+        :raises JournalError: there is no journal, or it cannot be used.
+        """
+        return await self._open().find(key)
+
+    def records(self, states: Collection[State], prefix: str) -> AsyncIterator[Record]:
+        """Every attempt in one of some states whose key begins so, oldest first, a page at a time.
+
+        :raises SessionError: there is no journal.
+        """
+        return _records(self._open(), states, prefix)
 
     async def uncertain(self) -> tuple[Record, ...]:
         """Every submission that nobody knows the fate of, oldest first.
@@ -188,3 +202,11 @@ class Recovery:
 
 _UNFINISHED = (State.SUBMITTING, State.SUBMITTED, State.SETTLED, State.LOST)
 _NAME_ANOTHER = "Name the task that this submission bought, not another's."
+
+
+async def _records(journal: Journal, states: Collection[State], prefix: str) -> AsyncIterator[Record]:
+    after = 0
+    while page := await journal.page(states, prefix, after=after):
+        after = page[-1][0]
+        for _, record in page:
+            yield record

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
 from functools import partial
@@ -23,7 +23,7 @@ from ._map import Feed, Outcomes, Requests
 from ._observer import Observer
 from ._pace import Pace
 from ._protocol import decode_delivery
-from ._records import Record, Wish
+from ._records import Record, State, Wish
 from ._request import Media, Request
 from ._resumed import Resumed
 from ._statistics import Statistics
@@ -33,7 +33,7 @@ from .errors import ConfigurationError, RequestRefused, SessionError
 from .events import Event, Waiting
 
 if TYPE_CHECKING:
-    from ._batch import Batch, Names, Plan, Price  # loaded only by a session that runs one
+    from ._batch import Batch, Finding, Names, Plan, Price  # loaded only by a session that runs one
     from ._services import Services
 
 _QUOTES = "\"'`\u201c\u201d\u2018\u2019\u00ab\u00bb"
@@ -263,6 +263,39 @@ class Session:
         services.poller.watch(job, known)
         return job
 
+    async def check(self, request: Request) -> tuple[Finding, ...]:
+        """Find what is wrong with a request, or doubtful, before it is submitted; nothing is sent.
+
+        Its files are looked into and held against what the model is documented to take, as a batch's are. Without the
+        ``media`` extra they are judged by kind, size and length alone, and a finding says so.
+
+        :return: every problem; those that `Finding.refuses` would be refused. Empty if there is none.
+        """
+        from ._batch import problems_of  # noqa: PLC0415 - as above
+
+        if not isinstance(request, Request):
+            raise RequestRefused(f"{request!r:.80} is no request")
+        return await problems_of(request)
+
+    async def find(self, key: str) -> Record | None:
+        """Tell what the journal has of a key: its last attempt; None if it was never submitted. Nobody is asked.
+
+        :raises RHError: there is no journal, or it cannot be used.
+        """
+        return await self._open(asking=False).recovery.find(key)
+
+    def jobs(
+        self, *, state: State | str | Iterable[State | str] | None = None, prefix: str = ""
+    ) -> AsyncIterator[Record]:
+        """Iterate over what the journal has, in the order of submission, read as it is asked for; nobody is asked.
+
+        :param state: only attempts in this state, or in one of these.
+        :param prefix: only those whose key begins so.
+        :raises RequestRefused: there is no such state.
+        :raises SessionError: there is no journal, or the session is not open here.
+        """
+        return self._open(asking=False).recovery.records(_states(state), prefix)
+
     async def look(self, task_id: str) -> Snapshot:
         """Ask about a task once, now.
 
@@ -401,6 +434,16 @@ def _folder(given: str | os.PathLike[str] | None) -> Path | None:
     if given is not None and (not isinstance(given, str | os.PathLike) or "\0" in os.fsdecode(given)):
         raise RequestRefused(f"save_to = {given!r:.80}: must be a folder's path")
     return None if given is None else Path(os.fsdecode(given))
+
+
+def _states(given: State | str | Iterable[State | str] | None) -> tuple[State, ...]:
+    """The states that are wanted; all where none is named."""
+    if given is None:
+        return tuple(State)
+    try:
+        return tuple(map(State, [given] if isinstance(given, str) else given))
+    except (ValueError, TypeError):
+        raise RequestRefused(f"state = {given!r:.80}: must be of {', '.join(State)}") from None
 
 
 def _money(given: object) -> Decimal:

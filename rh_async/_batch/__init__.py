@@ -16,6 +16,7 @@ from ._prices import Price
 from ._probe import probe
 from ._prober import Prober
 from ._run import Batch
+from ._single import problems_of
 from ._standing import Cause, Oldest, Standing
 
 __all__ = [
@@ -39,4 +40,5 @@ __all__ = [
     "plan_folder",
     "plan_manifest",
     "probe",
+    "problems_of",
 ]

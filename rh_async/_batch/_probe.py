@@ -33,7 +33,7 @@ def probe(path: Path) -> Facts:
         with path.open("rb") as source:
             head = source.read(HEAD)
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     return _look(path, head)
 
 
@@ -45,7 +45,7 @@ def identity_of(path: Path) -> Identity:
     try:
         found = path.stat()
     except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     if not stat.S_ISREG(found.st_mode):
         what = _NOT_FILES.get(stat.S_IFMT(found.st_mode), "a device")
         raise Unfit(path, "not a file", f"is {what}, not a file", "Give the media file itself")
@@ -72,7 +72,8 @@ def _look(path: Path, head: bytes) -> Facts:
     return _image.look(path, kind) if kind in _image.KINDS else _video.look(path, kind)
 
 
-def _unreadable(path: Path, error: OSError | ValueError) -> Unfit:
+def unreadable(path: Path, error: OSError | ValueError) -> Unfit:
+    """Why a file cannot be read, and what helps."""
     if isinstance(error, FileNotFoundError):
         return Unfit(path, "no such file", "does not exist", "Correct the path")
     if isinstance(error, PermissionError):

@@ -1,0 +1,71 @@
+"""Judges one request before it is sent, as a plan judges many; without the ``media`` extra, by its first bytes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from rh_async._duration import seconds_of
+from rh_async._request import Request
+from rh_async._sniff import HEAD, kind_of
+from rh_async.errors import ConfigurationError
+
+from ._facts import Facts, Family
+from ._findings import Finding, Unfit, shown
+from ._limits import check
+from ._probe import identity_of, need_media, unreadable
+from ._prober import Prober
+
+_VIDEOS = frozenset({"mp4", "mov", "webm", "mkv", "avi"})
+_SOUNDS = frozenset({"mp3", "wav", "flac", "m4a"})
+
+
+async def problems_of(request: Request) -> tuple[Finding, ...]:
+    """Find everything that is wrong with a request and its files, or doubtful; nothing is sent."""
+    paths = list(dict.fromkeys(media.path for media in request.media()))
+    whole = await asyncio.to_thread(_has_media)
+    seen = await Prober().look(paths) if whole else await asyncio.to_thread(_sketched, paths)
+    found = await asyncio.to_thread(check, request, seen)
+    return found if whole else (*found, *_unseen(seen))
+
+
+def _has_media() -> bool:
+    try:
+        need_media()
+    except ConfigurationError:
+        return False
+    return True
+
+
+def _sketched(paths: Iterable[Path]) -> Mapping[Path, Facts | Finding]:
+    return {path: _sketch(path) for path in paths}
+
+
+def _sketch(path: Path) -> Facts | Finding:
+    """Kind, size and length, which the first bytes and a video's header tell; no pixels."""
+    try:
+        size = identity_of(path)[2]
+        with path.open("rb") as source:
+            kind, seconds = kind_of(source.read(HEAD)), seconds_of(source)
+    except Unfit as unfit:
+        return unfit.finding
+    except OSError as error:
+        return unreadable(path, error).finding
+    if kind is None:
+        what = "is of no kind that its first bytes tell"
+        return Finding(rule="kind of file", thing=shown(path), what=what, remedy="Check that it is a media file",
+                       refuses=False)  # fmt: skip
+    return Facts(kind=kind, family=_family(kind), container="", codec="", size=size, seconds=seconds)
+
+
+def _family(kind: str) -> Family:
+    return "video" if kind in _VIDEOS else "audio" if kind in _SOUNDS else "image"
+
+
+def _unseen(seen: Mapping[Path, Facts | Finding]) -> Iterator[Finding]:
+    for path, facts in seen.items():
+        if isinstance(facts, Facts):
+            what = "was judged by its kind, size and length alone, without its picture"
+            remedy = "Install the media extra to have it looked into: pip install 'rh-async[media]'"
+            yield Finding(rule="not looked into", thing=shown(path), what=what, remedy=remedy, refuses=False)

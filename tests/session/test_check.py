@@ -1,0 +1,67 @@
+"""A request is judged before it is sent: by what its model is documented to take, as far as its files can be seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from rh_async import DreamActor, Finding, KlingMotionControl, ModelRequest, RequestRefused, Session
+from rh_async.emulator import Emulator
+from tests.media import draw_image, film_video
+from tests.session.conftest import Media
+
+
+def refused(findings: tuple[Finding, ...]) -> dict[str, str]:
+    """The rules that are broken, each with the file that breaks it."""
+    return {finding.rule: Path(finding.thing).name for finding in findings if finding.refuses}
+
+
+@pytest.fixture
+def without_media(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rh_async._batch._probe.find_spec", lambda _: None)
+
+
+async def test_a_request_that_breaks_no_rule_has_no_problem(server: Emulator, session: Session, media: Media) -> None:
+    assert await session.check(KlingMotionControl(media.images[0], media.videos[0])) == ()
+    assert (server.ledger.submissions, server.ledger.uploads, server.ledger.questions) == ([], [], [])
+
+
+async def test_every_problem_of_a_request_is_told_at_once_and_nothing_is_sent(
+    server: Emulator, session: Session, tmp_path: Path
+) -> None:
+    tiny, short = draw_image(tmp_path / "tiny.png", size=(90, 90)), film_video(tmp_path / "short.mp4", seconds=1)
+    findings = await session.check(KlingMotionControl(tiny, short))
+    assert refused(findings) == {"too few pixels": "tiny.png", "too short": "short.mp4"}
+    assert (server.ledger.submissions, server.ledger.uploads) == ([], [])
+
+
+async def test_files_that_are_none_and_fields_nobody_knows_are_found(session: Session, tmp_path: Path) -> None:
+    (tmp_path / "empty.png").touch()
+    request = DreamActor(tmp_path / "empty.png", tmp_path / "missing.mp4")
+    assert refused(await session.check(request)) == {"empty file": "empty.png", "no such file": "missing.mp4"}
+    (finding,) = await session.check(ModelRequest("nobody/knows", {"seed": 1}))
+    assert (finding.rule, finding.refuses) == ("unknown model", False)
+    wrong: Any = "no request"
+    with pytest.raises(RequestRefused):
+        await session.check(wrong)
+
+
+@pytest.mark.usefixtures("without_media")
+async def test_without_the_media_extra_kind_size_and_length_are_judged_and_the_rest_is_said_to_be_unseen(
+    session: Session, media: Media, tmp_path: Path
+) -> None:
+    good = KlingMotionControl(media.images[0], media.videos[0])
+    findings = await session.check(good)
+    assert {finding.rule for finding in findings} == {"not looked into"}
+    assert not any(finding.refuses for finding in findings)
+    short = film_video(tmp_path / "short.mp4", seconds=1)
+    swapped = tmp_path / "image.mp4"
+    swapped.write_bytes(media.images[0].read_bytes())
+    (tmp_path / "words.png").write_text("no picture")
+    assert refused(await session.check(evolve(good, video=short))) == {"too short": "short.mp4"}
+    assert refused(await session.check(evolve(good, video=swapped))) == {"kind of file": "image.mp4"}
+    assert refused(await session.check(evolve(good, image=tmp_path / "no.png"))) == {"no such file": "no.png"}
+    assert not refused(await session.check(evolve(good, image=tmp_path / "words.png")))
