@@ -17,11 +17,12 @@ from attrs import define, field
 
 from rh_async.emulator._app import House, build_app
 from rh_async.emulator._board import Board
+from rh_async.emulator._catalogue import Catalogue, published
 from rh_async.emulator._door import Door, bound
 from rh_async.emulator._files import FileCalls
 from rh_async.emulator._ledger import Ledger
 from rh_async.emulator._links import Signer
-from rh_async.emulator._models import Catalogue, RunTime
+from rh_async.emulator._models import RunTime
 from rh_async.emulator._plan import FaultPlan
 from rh_async.emulator._rate_limit import RateLimit, Throttle
 from rh_async.emulator._results import Results
@@ -125,6 +126,7 @@ class Emulator:
         self._crowd.settle_in(self._now())
         held = await asyncio.to_thread(bound, (self.host, self.port))
         self._folder = await asyncio.to_thread(self._make_folder)
+        await asyncio.to_thread(published)  # read once, off the loop
         self.port = held.getsockname()[1]
         self._door = Door((self.host, self.port), held)
         self._runner = web.AppRunner(

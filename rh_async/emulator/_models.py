@@ -1,4 +1,4 @@
-"""Which models there are, what each takes, what it costs and how long it runs (contract 2)."""
+"""What a model is to the server: the fields it takes, what it makes, what that costs and how long it runs."""
 
 from __future__ import annotations
 
@@ -9,33 +9,46 @@ from random import Random
 from types import MappingProxyType
 from typing import Literal
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
-Kind = Literal["image", "video", "text", "option", "flag", "list"]
+Kind = Literal["image", "video", "audio", "text", "option", "flag", "whole", "number", "list", "any"]
+OutputKind = Literal["video", "image", "audio", "3d", "text"]
 RunTime = float | Callable[[str, Random], float] | None
 """How long tasks run: None draws from each model's own log-normal, a number holds for all, a function decides."""
 
-_MB = 1024 * 1024
-_JPG_PNG = frozenset({"jpg", "jpeg", "png"})
 _SPREAD = 0.4  #: sigma of the log-normal run times
+MEDIANS: Mapping[OutputKind, float] = MappingProxyType(
+    {"video": 120.0, "image": 20.0, "audio": 30.0, "3d": 90.0, "text": 8.0}
+)
+"""Of the run times of a model of which nothing better is known, in seconds."""
 
 
 @frozen(kw_only=True)
 class Field:
     """One parameter of a model.
 
+    :param default: what the server takes where nothing is sent, which may decide the price.
     :param accept: the file extensions it takes, for media.
     :param largest: in bytes, for media; None where the contract contradicts itself.
     :param longest: in characters, for text.
+    :param least: for numbers.
+    :param most: for numbers.
+    :param many: whether it takes a list.
+    :param most_items: of that list.
     """
 
     name: str
     kind: Kind
     required: bool = False
+    default: object = None
     accept: frozenset[str] = frozenset()
     largest: int | None = None
     options: tuple[str, ...] = ()
     longest: int | None = None
+    least: float | None = None
+    most: float | None = None
+    many: bool = False
+    most_items: int | None = None
 
     @property
     def by_name(self) -> bool:
@@ -44,113 +57,51 @@ class Field:
 
 
 @frozen(kw_only=True)
+class Rule:
+    """What one unit costs where fields have certain values; an empty value stands for any."""
+
+    when: Mapping[str, str]
+    each: Decimal
+
+
+@frozen(kw_only=True)
+class Tariff:
+    """What the published list asks for a model, in CNY.
+
+    :param unit: ``call``, ``image``, ``second``, ``5 seconds``, ``1000 characters``.
+    """
+
+    unit: str
+    rules: tuple[Rule, ...]
+
+
+@frozen(kw_only=True)
 class Model:
     """One endpoint.
 
-    :param price: CNY per second of driving video, None if it is not on the list.
+    :param fields: what it takes; None where options and limits are not known, so that nothing is refused by them.
+    :param closed: whether anything else is refused; the catalogue leaves parameters out, so that few models are.
+    :param output: what kind of thing it makes.
+    :param tariff: what it costs; None if it is not on the list.
     :param median: of its run times, in seconds.
     :param limit: how many of its tasks the server runs at once; None for no limit of its own.
-    :param comfy: whether it is a workflow behind a model's face, which shows in ``promptTips``.
     """
 
     endpoint: str
     fields: tuple[Field, ...] | None = field(default=None)
-    price: Decimal | None = None
+    closed: bool = False
+    output: OutputKind = "video"
+    tariff: Tariff | None = None
     median: float = 60.0
     limit: int | None = None
-    comfy: bool = False
+
+    @property
+    def comfy(self) -> bool:
+        """Whether it is a workflow behind a model's face, which shows in ``promptTips``."""
+        return any(field.by_name for field in self.fields or ())
 
     def run_time(self, rule: RunTime, rng: Random) -> float:
         """Draw how long one task runs, in unscaled seconds."""
         if rule is None:
             return rng.lognormvariate(math.log(self.median), _SPREAD)
         return rule(self.endpoint, rng) if callable(rule) else float(rule)
-
-
-_KLING = (
-    Field(name="imageUrl", kind="image", required=True, accept=_JPG_PNG, largest=10 * _MB),
-    Field(name="videoUrl", kind="video", required=True, accept=frozenset({"mp4"}), largest=100 * _MB),
-    Field(name="characterOrientation", kind="option", required=True, options=("image", "video")),
-    Field(name="prompt", kind="text", longest=2500),
-)
-_KLING_26 = (*_KLING, Field(name="keepOriginalSound", kind="option", options=("yes", "no")))
-_KLING_30 = (
-    *_KLING,
-    Field(name="negativePrompt", kind="text", longest=2500),
-    Field(name="keepOriginalSound", kind="flag"),
-    Field(name="elementList", kind="list"),
-)
-_DREAM_ACTOR = (
-    Field(name="imageUrl", kind="image", required=True, accept=_JPG_PNG, largest=5 * _MB),
-    Field(name="videoUrl", kind="video", required=True, accept=frozenset({"mp4", "mov", "webm"}), largest=100 * _MB),
-)
-_WAN_22 = (
-    Field(name="299##image", kind="image", required=True, accept=_JPG_PNG, largest=10 * _MB),
-    Field(name="275##video", kind="video", required=True, accept=frozenset({"mp4", "mov"})),
-)
-
-
-def _kling(version: str, fields: tuple[Field, ...], price: str, median: float) -> Model:
-    endpoint = f"kling-{version}/motion-control"
-    return Model(endpoint=endpoint, fields=fields, price=Decimal(price), median=median, limit=100)
-
-
-MOTION_MODELS: Mapping[str, Model] = MappingProxyType(
-    {
-        model.endpoint: model
-        for model in (
-            _kling("v3.0-std", _KLING_30, "0.81", 180.0),
-            _kling("v3.0-pro", _KLING_30, "1.08", 240.0),
-            _kling("v2.6-std", _KLING_26, "0.35", 140.0),
-            _kling("v2.6-pro", _KLING_26, "0.56", 200.0),
-            Model(endpoint="bytedance/dreamactor-v2", fields=_DREAM_ACTOR, price=Decimal("0.32"), median=100.0),
-            Model(
-                endpoint="rhart-video/wan2.2/character-motion-transfer",
-                fields=_WAN_22,
-                price=Decimal("0.24"),
-                median=160.0,
-                limit=500,
-                comfy=True,
-            ),
-        )
-    }
-)
-# The only models of the list prices and the catalogue whose path has a single part.
-_SINGLE_PART = frozenset(
-    {
-        "cinematic-video-generator",
-        "kling-elements",
-        "kling-elements-advanced",
-        "pixverse-v5.5-effects",
-        "pixverse-v5.5-transition",
-    }
-)
-_WITHDRAWN = frozenset({"kling-v3.0-4k/motion-control"})  # an empty stub: contract 12.1
-_NOT_MODELS = frozenset(
-    {"aiapp", "api-key", "assets", "media", "price-preview", "query", "queue", "resource", "run"}  # contract 4-6
-)
-
-
-@frozen
-class Catalogue:
-    """The models of one emulator: the motion family, and every other path as a model that takes anything.
-
-    :param limits: per endpoint, in place of the documented concurrency.
-    """
-
-    limits: Mapping[str, int] = field(factory=dict)
-
-    def find(self, endpoint: str) -> Model | None:
-        """Return the model behind a path, or None when there is none."""
-        model = MOTION_MODELS.get(endpoint)
-        if model is None and _could_be(endpoint):
-            model = Model(endpoint=endpoint)
-        if model is not None and endpoint in self.limits:
-            return evolve(model, limit=self.limits[endpoint])
-        return model
-
-
-def _could_be(endpoint: str) -> bool:
-    if endpoint in _WITHDRAWN or endpoint.partition("/")[0] in _NOT_MODELS:
-        return False
-    return "/" in endpoint.strip("/") or endpoint in _SINGLE_PART

@@ -1,4 +1,4 @@
-"""What a task made: the driving video, with the character drawn into it where it can be, and the task's id at its end.
+"""What a task made: a file of its model's kind, with the task's id inside. A video shows the driving video it got.
 
 No two tasks make the same bytes. A client that buys a job again, or saves one job's output as another's, is seen so.
 """
@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import struct
 from pathlib import Path
 
 from attrs import define, field
 
 from rh_async.emulator._board import Board, Task
+from rh_async.emulator._outputs import FORMS, free_box
 from rh_async.emulator._params import Inputs
-from rh_async.emulator._tiny import TINY_MP4
 
 _HOLDS_BOXES = frozenset({"mp4", "mov"})
 
@@ -36,7 +35,7 @@ class Results:
         task = self._board.find(task_id)
         if task is None or task.status != "SUCCESS":
             return None
-        return await self._once(f"result-{task_id}.mp4", task)
+        return await self._once(f"result-{task_id}.{FORMS[task.model.output].extension}", task)
 
     async def _once(self, name: str, task: Task) -> Path:
         """Make a file on its first demand; those who ask meanwhile wait for the same one."""
@@ -45,8 +44,8 @@ class Results:
         return await asyncio.shield(self._made[name])
 
     async def _make(self, path: Path, task: Task) -> Path:
-        picture = await self._picture(task.inputs)
-        return await asyncio.to_thread(_signed, picture, path, task.task_id)
+        picture = await self._picture(task.inputs) if task.model.output == "video" else None
+        return await asyncio.to_thread(_write, picture, path, task)
 
     async def _picture(self, inputs: Inputs) -> Path | None:
         """Return the video that the file shows, drawn once for each pair of inputs; None for the smallest one."""
@@ -68,18 +67,12 @@ def _draw(image: Path, video: Path, target: Path) -> Path:
     return target
 
 
-def _signed(picture: Path | None, path: Path, task_id: str) -> Path:
-    """Write a video and, after it, the task's id in a box that every player skips."""
+def _write(picture: Path | None, path: Path, task: Task) -> Path:
+    """Write a file of the model's kind; after a given video, the task's id in a box that every player skips."""
     if picture is None:
-        path.write_bytes(TINY_MP4)
-    else:
-        shutil.copyfile(picture, path)
+        path.write_bytes(FORMS[task.model.output].make(task.task_id))
+        return path
+    shutil.copyfile(picture, path)
     with path.open("ab") as file:
-        file.write(free_box(task_id))
+        file.write(free_box(task.task_id))
     return path
-
-
-def free_box(task_id: str) -> bytes:
-    """Return the box of an MP4 that holds a task's id and means nothing (ISO 14496-12, 8.1.2)."""
-    content = f"rh_async.emulator task {task_id}".encode()
-    return struct.pack(">I4s", 8 + len(content), b"free") + content

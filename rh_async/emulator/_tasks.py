@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from decimal import Decimal
 from random import Random
+from types import MappingProxyType
 
 from aiohttp import web
 from attrs import define, field
 
 from rh_async.emulator._answers import Json, Refused, amount, counts, envelope, flat, submitted, usage
 from rh_async.emulator._board import Board, Task
+from rh_async.emulator._catalogue import Catalogue
 from rh_async.emulator._fates import fate_of
 from rh_async.emulator._ledger import Ledger, Question, QuestionRecord, SubmissionRecord
 from rh_async.emulator._links import Signer
-from rh_async.emulator._models import Catalogue, Model, RunTime
+from rh_async.emulator._models import Model, RunTime
+from rh_async.emulator._outputs import FORMS
 from rh_async.emulator._params import Inputs, check
 from rh_async.emulator._plan import FaultPlan
+from rh_async.emulator._prices import price_of
 from rh_async.emulator._store import Store
 from rh_async.emulator._wire import ASKED, FAULT, Keyring, json_object, parse_object
 
 _FIRST_ID = 2_013_508_786_110_730_241  #: where the fixtures' ids are
-_UNKNOWN_LENGTH = 5.0  #: seconds a video is taken to last when it does not say
+_UNITS: Mapping[str, str] = MappingProxyType({"call": "次", "image": "张", "second": "秒"})
 _LONG = re.compile(r"[+-]?\d{1,19}", re.ASCII)
 _REFUSED_TYPES = {"NORMAL": "1014", "EXCLUSIVE": "1014", "FREE": "801"}
 
@@ -130,15 +133,16 @@ class TaskCalls:
         body = await json_object(request)
         self._note_question("price")
         model, inputs = self._understand(self._keyring.holder(request), request.match_info["endpoint"], body)
-        if model.price is None:
+        price = price_of(model, body, inputs)
+        if price is None:
             raise Refused("1501", "PRICE_CONFIG_NOT_FOUND")
         answer = {
             "errorCode": "",
             "errorMessage": "",
-            "estimatedPrice": float(_price(model, inputs)),
+            "estimatedPrice": float(price.whole),
             "currency": "CNY",
-            "priceText": f"¥{model.price}/秒",
-            "priceTextEn": f"CNY {model.price}/second",
+            "priceText": f"¥{price.each}/{_UNITS.get(price.unit, price.unit)}",
+            "priceTextEn": f"CNY {price.each}/{price.unit}",
             "freeLimit": False,
             "freeLimitCount": "0",
             "remainingFreeLimitCount": "0",
@@ -148,8 +152,9 @@ class TaskCalls:
 
     def _create(self, holder: str, endpoint: str, body: Json) -> Task:
         model, inputs = self._understand(holder, endpoint, body)
-        price = _price(model, inputs)
-        self._board.admit(price)
+        price = price_of(model, body, inputs)
+        charged = Decimal(0) if price is None else price.whole
+        self._board.admit(charged)
         self._last_id += self._rng.randrange(1, 1 << 22)
         task_id = str(self._last_id)
         fate = fate_of(self._faults.fate(task_id))
@@ -160,7 +165,7 @@ class TaskCalls:
             key_type=holder,
             inputs=inputs,
             run_time=0.0 if fate.at_once else run_time,
-            charged=price,
+            charged=charged,
             fate=fate,
         )
         self._board.add(task)
@@ -212,8 +217,12 @@ class TaskCalls:
         if task.fate.bare_answers:
             task.fate.bare_answers -= 1
             return None
-        url = self._links.sign(f"/output/{task.task_id}/video_00001.mp4")
-        return [{"url": url, "nodeId": None, "outputType": "mp4", "text": None}]
+        kind, form = task.model.output, FORMS[task.model.output]
+        if kind == "text":
+            text = form.make(task.task_id).decode()
+            return [{"url": None, "nodeId": None, "outputType": form.extension, "text": text}]
+        url = self._links.sign(f"/output/{task.task_id}/{kind}_00001.{form.extension}")
+        return [{"url": url, "nodeId": None, "outputType": form.extension, "text": None}]
 
     def _note_submission(self, request: web.Request, body: Json, *, code: str = "", task_id: str = "") -> None:
         endpoint, fault = request.match_info["endpoint"], request.get(FAULT, "")
@@ -223,10 +232,3 @@ class TaskCalls:
 
     def _note_question(self, kind: Question, task_id: str | None = None) -> None:
         self._ledger.questions.append(QuestionRecord(at=self._clock(), kind=kind, task_id=task_id))
-
-
-def _price(model: Model, inputs: Inputs) -> Decimal:
-    """Bill by the started second of driving video (contract 2.1)."""
-    seconds = inputs.video.seconds if inputs.video else None
-    length = _UNKNOWN_LENGTH if seconds is None else seconds
-    return (model.price or Decimal(0)) * math.ceil(length)

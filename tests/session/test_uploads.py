@@ -55,7 +55,7 @@ async def test_an_upload_stands_wherever_a_path_can(server: Emulator, session: S
 
 async def test_paths_inside_any_models_fields_go_up_first(server: Emulator, session: Session, media: Media) -> None:
     fields = {"prompt": "a dance", "refImages": [media.images[0], media.images[1]], "videoUrl": media.videos[0]}
-    await session.submit(ModelRequest("kling-video-o1-std/refrence-to-video", fields))
+    await session.submit(ModelRequest("own/model", fields))
     body = server.ledger.submissions[0].body
     assert [link.split("?")[0].rsplit(".")[-1] for link in [*body["refImages"], body["videoUrl"]]] == [
         "png",

@@ -1,0 +1,262 @@
+"""Every published model: what it takes, what it makes, what it costs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+import zlib
+from decimal import Decimal
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from PIL import Image
+
+from rh_async.emulator._catalogue import Catalogue, published
+from rh_async.emulator._models import Field, Model
+from rh_async.emulator._outputs import FORMS, mark
+from rh_async.emulator._params import Inputs
+from rh_async.emulator._prices import price_of
+from tests.emulator.conftest import PNG, Caller, Json, Serve, mp4
+
+TO_VIDEO = "alibaba/happyhorse-1.0/image-to-video"
+TO_IMAGE = "alibaba/qwen-image-2.0/text-to-image"
+TO_SPEECH = "rhart-audio/text-to-audio/speech-02-hd"
+LINK = "https://example.test/hero.png"
+VIDEO_BODY: Json = {"imageUrl": LINK, "resolution": "720p", "duration": "6"}
+
+
+def value_for(field: Field) -> object:
+    """Return the plainest value that a field takes."""
+    if field.kind in {"image", "video", "audio"}:
+        return f"https://example.test/media.{field.kind}"
+    plain: dict[str, object] = {"flag": True, "whole": 1, "number": 1, "list": [{}], "any": {}, "text": "x"}
+    if field.kind == "option":
+        return field.options[0]
+    if field.kind in {"whole", "number"} and field.least is not None:
+        return field.least
+    return plain[field.kind]
+
+
+def body_for(model: Model) -> Json:
+    """Return the least that a model takes."""
+    needed = [field for field in model.fields or () if field.required]
+    return {field.name: [value_for(field)] if field.many else value_for(field) for field in needed}
+
+
+KNOWN = {endpoint: model for endpoint, model in published().items() if model is not None and model.fields is not None}
+BY_LINK = {endpoint: model for endpoint, model in KNOWN.items() if not model.comfy}
+
+
+def test_the_copy_of_the_catalogue_is_whole_and_travels_with_the_package() -> None:
+    text = (files("rh_async.emulator") / "catalogue.json").read_text(encoding="utf-8")
+    said = json.loads(text)["models"]
+    assert len(said) == len(published()) == 436
+    assert sum("price" in one for one in said.values()) == 290
+    assert len(KNOWN) == 327
+
+
+async def test_every_model_takes_the_least_it_asks_for_and_misses_each_required_field(serve: Serve) -> None:
+    caller = await serve(limit=10_000, run_time=1.0)
+    for endpoint, model in BY_LINK.items():
+        body = body_for(model)
+        assert (await caller.submit(body, endpoint=endpoint))["errorCode"] == "", endpoint
+        for name in body:
+            answer = await caller.submit({**body, name: None}, endpoint=endpoint)
+            assert answer["errorMessage"] == f"field '{name}' is required, can not be empty", endpoint
+
+
+async def test_what_the_catalogue_lists_in_part_refuses_no_value(serve: Serve) -> None:
+    caller = await serve(limit=1000, run_time=1.0)
+    partial = [endpoint for endpoint, model in published().items() if model is not None and model.fields is None]
+    assert len(partial) == 108
+    for endpoint in partial:
+        odd = {"resolution": "as you like", "duration": [7], "nobody": {"knows": True}}
+        assert (await caller.submit(odd, endpoint=endpoint))["errorCode"] == ""
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "change", "code", "message"),
+    [
+        (
+            TO_VIDEO,
+            {"resolution": "2048x2048"},
+            "1007",
+            "field 'resolution' value 2048x2048 is not in the allowed options",
+        ),
+        (TO_VIDEO, {"resolution": True}, "1007", "failed to parse request body"),
+        (TO_VIDEO, {"duration": 6}, "", ""),
+        (TO_VIDEO, {"duration": 16}, "1007", "field 'duration' value 16 is not in the allowed options"),
+        (TO_VIDEO, {"seed": -1}, "1007", "field 'seed' is invalid"),
+        (TO_VIDEO, {"seed": 2**31}, "1007", "field 'seed' is invalid"),
+        (TO_VIDEO, {"seed": "7"}, "", ""),
+        (TO_VIDEO, {"seed": "seven"}, "1007", "failed to parse request body"),
+        (TO_VIDEO, {"seed": 1.5}, "1007", "failed to parse request body"),
+        (TO_VIDEO, {"seed": True}, "1007", "failed to parse request body"),
+        (TO_VIDEO, {"seed": None}, "", ""),
+        (TO_VIDEO, {"prompt": "x" * 2501}, "1007", "field 'prompt' length must be between 0 and 2500"),
+        (TO_VIDEO, {"imageUrl": "hero.png"}, "1007", "field 'imageUrl' is invalid"),
+        (TO_VIDEO, {"appCode": "comfyui_rh_openapi", "undocumented": 1}, "", ""),
+    ],
+)
+async def test_values_are_held_to_the_catalogue(
+    caller: Caller, endpoint: str, change: Json, code: str, message: str
+) -> None:
+    answer = await caller.submit(VIDEO_BODY | change, endpoint=endpoint)
+    assert (answer["errorCode"], answer["errorMessage"]) == (code, message)
+
+
+async def test_a_list_of_media_is_a_list_and_not_longer_than_the_model_takes(caller: Caller) -> None:
+    endpoint = "alibaba/happyhorse-1.0/reference-to-video"
+    body: Json = {"prompt": "x", "resolution": "720p", "duration": "5", "imageUrls": [LINK] * 9}
+    assert (await caller.submit(body, endpoint=endpoint))["errorCode"] == ""
+    for images, message in (
+        ([LINK] * 10, "field 'imageUrls' is invalid"),
+        (LINK, "failed to parse request body"),
+        ([], "field 'imageUrls' is required, can not be empty"),
+        ([LINK, "hero.png"], "field 'imageUrls' is invalid"),
+    ):
+        assert (await caller.submit(body | {"imageUrls": images}, endpoint=endpoint))["errorMessage"] == message
+
+
+async def test_sound_is_taken_where_sound_is_asked_for(caller: Caller) -> None:
+    sound = (await caller.upload(b"ID3" + bytes(64), "media.mp3"))["data"]
+    image = (await caller.upload(PNG, "media.png"))["data"]
+    answers = [await caller.submit({"12##audio": one["fileName"]}, endpoint="any/model") for one in (sound, image)]
+    assert [answer["errorCode"] for answer in answers] == ["", "1007"]
+
+
+# --- prices -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "body", "price"),
+    [
+        (TO_VIDEO, {"resolution": "720p", "duration": "6"}, "5.4"),
+        (TO_VIDEO, {}, "8.0"),  # 1080p and 5 s where nothing is said
+        (TO_IMAGE, {"imageNum": 3}, "0.39"),
+        (TO_SPEECH, {"text": "x" * 1001}, "0.62"),
+        (TO_SPEECH, {"text": ""}, "0.31"),
+        ("kling-lip-sync/lip-sync-video", {}, "0.35"),
+        ("alibaba/wan-2.5-preview/text-to-image", {"n": 2}, "0.26"),
+        ("kling-v3.0-std/image-to-video", {"sound": True, "duration": "5"}, "3.90"),
+        ("kling-v3.0-std/image-to-video", {"sound": False, "duration": "5"}, "2.60"),
+    ],
+)
+def test_a_request_costs_what_the_published_list_asks(endpoint: str, body: Json, price: str) -> None:
+    model = Catalogue().find(endpoint)
+    assert model is not None
+    found = price_of(model, body, Inputs())
+    assert found is not None
+    assert found.whole == Decimal(price)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "body"),
+    [("any/model", {}), (TO_VIDEO, {"resolution": "4k"}), ("alibaba/wan-2.7/reference-to-video", {"prompt": "x"})],
+)
+def test_what_the_list_does_not_price_has_no_price(endpoint: str, body: Json) -> None:
+    model = Catalogue().find(endpoint)
+    assert model is not None
+    assert price_of(model, body, Inputs()) is None
+
+
+async def test_what_is_quoted_is_what_is_charged_and_reported(caller: Caller) -> None:
+    quoted = await caller.post(f"/openapi/v2/price-preview/{TO_VIDEO}", VIDEO_BODY)
+    task_id = (await caller.submit(VIDEO_BODY, endpoint=TO_VIDEO))["taskId"]
+    await asyncio.sleep(3600)
+    answer = await caller.query(task_id)
+    assert quoted["estimatedPrice"] == pytest.approx(5.4)
+    assert (quoted["priceText"], quoted["priceTextEn"]) == ("¥0.9/秒", "CNY 0.9/second")
+    assert answer["usage"]["thirdPartyConsumeMoney"] == "5.4"
+    assert caller.server.ledger.money == Decimal("5.4")
+
+
+# --- outputs ----------------------------------------------------------------------------------------------------------
+
+
+async def made(caller: Caller, endpoint: str, body: Json) -> tuple[Json, bytes]:
+    """Submit, wait, and return the result and the file behind it."""
+    task_id = (await caller.submit(body, endpoint=endpoint))["taskId"]
+    await asyncio.sleep(3600)
+    [result] = (await caller.query(task_id))["results"]
+    return result, b"" if result["url"] is None else (await caller.fetch(result["url"]))[1]
+
+
+ONE_OF_EACH: list[tuple[str, Json, str]] = [
+    (TO_VIDEO, VIDEO_BODY, "mp4"),
+    (TO_IMAGE, {"prompt": "a cat"}, "png"),
+    (TO_SPEECH, {}, "mp3"),
+    ("hunyuan3d-v3.1/text-to-3d", {}, "glb"),
+]
+
+
+def whole(endpoint: str, body: Json) -> Json:
+    model = Catalogue().find(endpoint)
+    assert model is not None
+    return body_for(model) | body
+
+
+@pytest.mark.parametrize(("endpoint", "body", "extension"), ONE_OF_EACH)
+async def test_a_model_makes_a_file_of_its_kind_with_its_tasks_id_inside(
+    caller: Caller, tmp_path: Path, endpoint: str, body: Json, extension: str
+) -> None:
+    result, content = await made(caller, endpoint, whole(endpoint, body))
+    _, other = await made(caller, endpoint, whole(endpoint, body))
+    assert (result["outputType"], result["text"]) == (extension, None)
+    assert result["url"].partition("?")[0].endswith(f"_00001.{extension}")
+    assert mark(caller.server.ledger.tasks[0].task_id).encode() in content
+    assert content != other
+    (tmp_path / f"x.{extension}").write_bytes(content)
+    await asyncio.to_thread(OPENS[extension], tmp_path / f"x.{extension}")
+
+
+def opens_media(path: Path) -> None:
+    with av.open(path) as media:
+        stream = media.streams[0]
+        assert sum(1 for _ in media.decode(stream)) >= 1
+        assert stream.type == {".mp4": "video", ".mp3": "audio"}[path.suffix]
+
+
+def opens_picture(path: Path) -> None:
+    with Image.open(path) as picture:
+        picture.load()
+        assert (picture.format, picture.size) == ("PNG", (16, 16))
+
+
+def opens_scene(path: Path) -> None:
+    content = path.read_bytes()
+    magic, version, length, size, kind = struct.unpack_from("<4sII I4s", content)
+    assert (magic, version, length, kind) == (b"glTF", 2, len(content), b"JSON")
+    scene = json.loads(content[20 : 20 + size])
+    binary, kind = struct.unpack_from("<I4s", content, 20 + size)
+    assert (kind, binary) == (b"BIN\0", scene["buffers"][0]["byteLength"])
+    assert length == 28 + size + binary
+
+
+OPENS: dict[str, Any] = {"mp4": opens_media, "mp3": opens_media, "png": opens_picture, "glb": opens_scene}
+
+
+async def test_a_text_model_writes_its_text_into_the_answer(caller: Caller) -> None:
+    endpoint = next(endpoint for endpoint, model in BY_LINK.items() if model.output == "text")
+    result, _ = await made(caller, endpoint, whole(endpoint, {}))
+    assert result.keys() == {"url", "nodeId", "outputType", "text"}
+    assert (result["url"], result["outputType"]) == (None, "txt")
+    assert mark(caller.server.ledger.tasks[0].task_id) in result["text"]
+
+
+async def test_a_video_model_that_is_no_motion_model_shows_the_video_it_was_given(caller: Caller) -> None:
+    endpoint = "alibaba/happyhorse-1.0/video-edit"
+    clip = (await caller.upload(mp4(3), "media.mp4"))["data"]["download_url"]
+    _, content = await made(caller, endpoint, whole(endpoint, {"videoUrl": clip}))
+    assert content.startswith(mp4(3))
+
+
+def test_every_kind_of_output_has_a_form_and_every_picture_a_colour_of_its_own() -> None:
+    assert {model.output for model in published().values() if model is not None} == set(FORMS)
+    pictures = {FORMS["image"].make(str(number)) for number in range(100)}
+    assert len(pictures) == 100
+    assert zlib.crc32(b"1") != zlib.crc32(b"2")
