@@ -281,6 +281,13 @@ def test_the_time_left_is_the_work_left_over_the_places() -> None:
     assert high - low < 0.3 * middle
 
 
+def test_the_upper_bound_allows_for_a_last_job_that_takes_long() -> None:
+    left = time_left({"m": 1000}, [], {"m": KNOWN}, 50)
+    assert left is not None
+    low, middle, high = left
+    assert high - middle == pytest.approx(middle - low + KNOWN.high - KNOWN.median)
+
+
 def test_it_is_no_shorter_than_the_longest_that_runs() -> None:
     left = time_left({}, [10.0, 400.0], {"m": KNOWN}, 50)
     assert left is not None
