@@ -29,6 +29,7 @@ from ._file_structure import judge
 from ._files import in_thread, is_shortage, opened, out_of_resources
 from ._media_bytes import Cut
 from ._outside import Download
+from ._owners import mark_in_use
 from ._protocol import download_refusal
 from ._transport import Transport
 from ._types import Output, Result, TaskId
@@ -177,6 +178,7 @@ class Downloads:
         try:
             await self._check_room(wish, arrival)
             async with opened(part, "wb") as sink:
+                mark_in_use(sink.fileno())  # so that nobody takes it for what a killed command left
                 await self._pour(wish, arrival, sink)
                 await sink.flush()
                 await asyncio.to_thread(os.fsync, sink.fileno())

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -25,6 +25,28 @@ else:
 
     def _lock(file: int, *, wait: bool) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+
+
+def mark_in_use(file: int) -> None:
+    """Mark an open file as in use until it is closed, or its process dies; where a disk knows no locks, do nothing."""
+    with suppress(OSError):
+        _lock(file, wait=False)
+
+
+def in_use(path: Path) -> bool:
+    """Whether a process has marked a file as in use.
+
+    :raises OSError: it cannot be opened.
+    """
+    file = os.open(path, os.O_RDWR)
+    try:
+        _lock(file, wait=False)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(file)
 
 
 @contextmanager
@@ -77,17 +99,9 @@ class Owner:
         if name == self.name:
             return self._file is not None
         try:
-            file = os.open(self._path(name), os.O_RDWR)
+            return in_use(self._path(name))
         except FileNotFoundError:
             return False
-        try:
-            _lock(file, wait=False)
-        except OSError:
-            return True
-        else:
-            return False
-        finally:
-            os.close(file)
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.alive"

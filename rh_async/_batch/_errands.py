@@ -5,9 +5,9 @@ What must not be bought twice is decided here by what the journal has of it, and
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Hashable
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -22,7 +22,9 @@ from rh_async.errors import (
     JobCancelled,
     JobError,
     JobLost,
+    NotFound,
     RHError,
+    SaveError,
     SessionError,
     SubmitUnknown,
 )
@@ -31,7 +33,7 @@ from ._carrier import Carrier
 from ._entries import Entry
 from ._money import Money
 from ._outcomes import BatchOutcome
-from ._shelf import Shelf
+from ._shelf import Shelf, off_loop, recorded_paths
 from ._sorting import ending_of, passes, reason_of
 from ._troubles import Troubles
 
@@ -115,7 +117,9 @@ class Errands:
     def withheld(self, errand: Errand) -> BatchOutcome:
         """That nothing more is started."""
         assert self.stopped is not None  # noqa: S101 - for the type checker: there is a reason
-        return errand.failed(self.stopped.fresh(), state="withheld", task_id=None)
+        why = self.stopped.fresh()
+        why.task_id = why.key = None  # it may have stopped over another job
+        return errand.failed(why, state="withheld", task_id=None)
 
     # --- what is known -----------------------------------------------------------------------------------------------
 
@@ -231,24 +235,40 @@ class Errands:
             self.stop(error)
         return self.withheld(errand) if outcome.state == "withheld" and self.stopped is not None else outcome
 
+    async def share(self, errand: Errand, lead: BatchOutcome) -> BatchOutcome:
+        """End an entry as the first one with its job ended, with outputs under names of its own."""
+        shared, past = evolve(lead, entry=errand.entry, twin=lead.entry.number), errand.past
+        if past is None or lead.result is None:
+            return shared
+        if not lead.paths:
+            return evolve(shared, error=await self._own(lead.error, errand.entry, past, lead.result))
+        names = await self._kept(errand, past, lead.result, sources=lead.paths)
+        own = names or await self._saved(errand, past, lead.result, sources=lead.paths)
+        return evolve(own, twin=lead.entry.number, state=lead.state if own.paths == lead.paths else own.state)
+
     # --- to disk -----------------------------------------------------------------------------------------------------
 
-    async def _kept(self, errand: Errand, past: Earlier, result: Result) -> BatchOutcome | None:
-        """That an earlier run has saved it, if its files are still there."""
-        if past.record is None or past.record.state is not State.SAVED:
+    async def _kept(
+        self, errand: Errand, past: Earlier, result: Result, *, sources: tuple[Path, ...] = ()
+    ) -> BatchOutcome | None:
+        """That an earlier run has saved it, if its files are still in this folder."""
+        try:
+            paths = await off_loop(self.folder, partial(self.shelf.kept, errand.entry, past, result, sources=sources))
+        except RHError:  # saving says what is wrong with the disk
             return None
-        paths = tuple(map(Path, past.record.paths))
-        if not await asyncio.to_thread(self.shelf.holds, paths):
+        if paths is None:
             return None
         return errand.ended(state="kept", task_id=result.task_id, result=result, paths=paths)
 
-    async def _saved(self, errand: Errand, past: Earlier, result: Result) -> BatchOutcome:
+    async def _saved(
+        self, errand: Errand, past: Earlier, result: Result, *, sources: tuple[Path, ...] = ()
+    ) -> BatchOutcome:
         self.under_way.discard(errand)
         self.saving.add(errand)
         self.freed()
         async with self._lanes:
             try:
-                paths = await self._brought(errand.entry, past, result)
+                paths = await self._brought(errand.entry, past, result, sources or recorded_paths(past))
             except RHError as error:
                 outcome = errand.failed(error, state="unsaved", task_id=result.task_id, result=result)
                 if outcome.cause in {"account", "disk"}:
@@ -257,20 +277,36 @@ class Errands:
         kept = evolve(result, paths=paths)
         return errand.ended(state="saved", task_id=result.task_id, result=kept, paths=paths)
 
-    async def _brought(self, entry: Entry, past: Earlier, result: Result) -> tuple[Path, ...]:
+    async def _brought(
+        self, entry: Entry, past: Earlier, result: Result, sources: tuple[Path, ...]
+    ) -> tuple[Path, ...]:
         """Save a result; while it is the network that will not have it, again."""
         wait, until = _FIRST_WAIT, anyio.current_time() + _SAVING_PATIENCE
         while True:
-            if self._disk is not None:
-                raise self._disk.fresh()
+            if own := await self._own(self._disk, entry, past, result):
+                raise own
             try:
-                return await self.shelf.save(entry, past, result)
+                return await self.shelf.save(entry, past, result, sources=sources)
             except RHError as error:
                 if not passes(error) or anyio.current_time() >= until:
-                    raise
+                    _say_where_it_was(error, past)
+                    named = error if error.task_id else await self._own(error, entry, past, result)
+                    raise named or error from error.__cause__
                 self._wait_told(error, wait)
             await anyio.sleep(wait)
             wait = min(_LONGEST_WAIT, wait * 2)
+
+    async def _own(self, error: RHError | None, entry: Entry, past: Earlier, result: Result) -> RHError | None:
+        """What kept another output from the disk, as it is told of this entry's own file."""
+        if error is None or reason_of(error) != "disk":
+            return error
+        try:
+            path = await off_loop(self.folder, partial(self.shelf.wanted, entry, past, result))
+        except RHError:
+            path = self.folder
+        if isinstance(error, SaveError):
+            return error.about(path, result.task_id)
+        return SaveError(f"{path} was not written: {error.message}", phase="download", task_id=result.task_id)
 
     def _wait_told(self, error: RHError, wait: float) -> None:
         self.troubles.note(error)
@@ -284,6 +320,13 @@ class Errands:
             self.money.settle(bill, snapshot.usage)
         elif not end.maybe_billed:
             self.money.release(bill)
+
+
+def _say_where_it_was(error: RHError, past: Earlier) -> None:
+    """Let an error over an output that is gone say where an earlier run had saved it."""
+    if isinstance(error, NotFound) and (paths := recorded_paths(past)):
+        where = ", ".join(map(str, paths))
+        error.advice = f"An earlier run saved it as {where}, which is not there any more; the link has expired."
 
 
 def _bill(past: Earlier) -> Hashable:

@@ -12,7 +12,8 @@ from attrs import define, field
 
 from ._names import stem_of
 from ._outcomes import BatchOutcome
-from ._shelf import as_json, off_loop, seconds_of
+from ._shelf import off_loop
+from ._story import as_json, seconds_of
 
 
 @define(eq=False)
@@ -80,8 +81,10 @@ def _take_back(book: int, written: int) -> None:
 
 def _sameness(line: dict[str, Any]) -> int:
     state = "saved" if line.get("state") == "kept" else line.get("state")
+    who = line.get("key") or line.get("number"), line.get("clip"), line.get("character")
+    name = os.path.basename(str(line.get("path")))  # noqa: PTH119 - the folder may have been moved since
     # As text: the file may be anybody's, and hold what has no hash.
-    return hash(repr((line.get("key") or line.get("number"), line.get("task_id"), state)))
+    return hash(repr((*who, line.get("task_id"), state, name)))
 
 
 def line_of(outcome: BatchOutcome) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import asyncio
 import weakref
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from rh_async.errors import ConfigurationError, RHError, SessionError
 from ._carrier import Carrier
 from ._entries import Entry, Plan
 from ._errands import Errand, Errands
+from ._leftovers import remove_leftovers
 from ._lines import Lines
 from ._money import Money
 from ._names import Names
@@ -35,6 +37,8 @@ _SAVING_AHEAD = 64
 _UNREAD = 256
 """How many outcomes may wait for their reader, for the same reason."""
 _LOOKED_AT_ONCE = 8
+_MAY_BE_LIVE = timedelta(seconds=10)
+"""From a file's last byte until it has its name: that long it is open nowhere, and yet not left behind."""
 
 
 @define(eq=False)
@@ -44,7 +48,7 @@ class _Lead:
     :ivar outcome: once it is known, without what takes room.
     """
 
-    followers: list[Entry] = field(factory=list)
+    followers: list[Errand] = field(factory=list)
     outcome: BatchOutcome | None = None
 
 
@@ -107,7 +111,7 @@ class _Run:
     def __init__(
         self, plan: Plan, out: Path, carrier: Carrier, *, names: Names, budget: Decimal | None, retry_failed: bool
     ) -> None:
-        self._plan, self._carrier = plan, carrier
+        self._plan, self._carrier, self._folder = plan, carrier, out
         self._money = Money(currency=_currency(plan), budget=budget)
         self._lines = Lines(out / "batch.jsonl")
         self.errands = Errands(
@@ -125,6 +129,7 @@ class _Run:
         self._news, self._room, self._gone = anyio.Event(), anyio.Event(), anyio.Event()
         self._tasks: TaskGroup | None = None
         self._begun = self._over = self._closed = False
+        self._began_utc = datetime.now(UTC)
         self._failure: RHError | None = None
 
     # --- reading -----------------------------------------------------------------------------------------------------
@@ -148,7 +153,7 @@ class _Run:
     def _begin(self) -> None:
         if not self._begun and not self._closed:
             self._carrier.check()
-            self._begun = True
+            self._begun, self._began_utc = True, datetime.now(UTC)
             self._carrier.tasks.start_soon(self._serve)
 
     def _raise(self) -> None:
@@ -182,6 +187,7 @@ class _Run:
                     failure = await self._fed(self._tasks)
             if not self._tasks.cancel_scope.cancel_called:
                 self._failure = failure
+                await self._remove_leftovers()
         finally:
             self._carrier.hungry.remove(self._look_again)
             self._over = True
@@ -192,6 +198,7 @@ class _Run:
         """Start every entry; why not, where the session or the folder cannot be used."""
         try:
             await self._lines.open()
+            await self._remove_leftovers()
             if self._money.budget is not None and self._lines.begun_before:
                 await self._count_earlier()
             for entry in self._plan.ready:
@@ -204,6 +211,11 @@ class _Run:
         except RHError as error:
             return error
         return None
+
+    async def _remove_leftovers(self) -> None:
+        """Remove what killed commands left of their downloads; what was written a moment ago may be another run's."""
+        began = min(self._began_utc, datetime.now(UTC) - _MAY_BE_LIVE).timestamp()
+        await asyncio.to_thread(remove_leftovers, self._folder, before=began)
 
     async def _count_earlier(self) -> None:
         """Know what earlier runs bought before anything is bought; each file is read, as it would be anyway."""
@@ -261,18 +273,18 @@ class _Run:
             self._leads[errand.past.key] = _Lead()
             return await self.errands.carry(errand, errand.past)
         if lead.outcome is None:
-            lead.followers.append(errand.entry)
+            lead.followers.append(errand)
             return None
-        return evolve(lead.outcome, entry=errand.entry)
+        return await self.errands.share(errand, lead.outcome)
 
     async def _tell_followers(self, outcome: BatchOutcome) -> None:
         lead = self._leads.get(outcome.key or "")
         if lead is None or lead.outcome is not None:
             return
-        shared = evolve(outcome, twin=outcome.entry.number)
-        lead.outcome = evolve(shared, result=None)
+        lead.outcome = evolve(outcome, result=None if outcome.result is None else evolve(outcome.result, raw=b""))
         while lead.followers:
-            await self._tell(evolve(shared, entry=lead.followers.pop(0)))
+            follower = lead.followers.pop(0)
+            await self._tell(await self.errands.share(follower, outcome), follower)
 
     async def _tell(self, outcome: BatchOutcome, errand: Errand | None = None) -> None:
         try:

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
-from uuid import uuid4
+from typing import TypeVar
 
 import anyio
-from attrs import asdict, define, field, frozen
+from attrs import define, field, frozen
 
-from rh_async._extensions import KNOWN, possible
+from rh_async._extensions import KNOWN, possible, stated
 from rh_async._files import in_thread
 from rh_async._memory import Earlier
-from rh_async._request import brief
-from rh_async._types import Result, TaskId, Upload
+from rh_async._types import Output, Result, TaskId
 from rh_async.errors import RHError, SaveError
 
 from ._carrier import Carrier
+from ._copies import put_all, same
 from ._entries import Entry
 from ._names import Names, Subject
+from ._story import as_json, asked_for, size_told_beside, story, tell_beside, told_beside
 
 T = TypeVar("T")
 
@@ -58,30 +58,74 @@ class Shelf:
     _taken: dict[str, TaskId] = field(factory=dict, init=False)  #: names that are being filled
     _naming: anyio.Lock = field(factory=anyio.Lock, init=False)  #: from the look at a name until it is taken
 
-    async def save(self, entry: Entry, past: Earlier, result: Result) -> tuple[Path, ...]:
-        """Bring a result to disk, and its story beside each output.
+    async def save(
+        self, entry: Entry, past: Earlier, result: Result, *, sources: tuple[Path, ...] = ()
+    ) -> tuple[Path, ...]:
+        """Bring a result to disk under the entry's own names, and its story beside each output.
 
+        :param sources: where its outputs may be already, in their order: if they are, they are linked or copied from
+            there, and nothing is fetched.
         :raises SaveError: the disk refused.
         :raises RHError: an output could not be fetched.
         """
         async with self._naming:
-            label = await off_loop(self.folder, partial(self._label, entry, past, result))
+            label = await off_loop(self.folder, partial(self._label, entry, past, result, sources))
             taken = [name.casefold() for name in _targets(label, result)]
             self._taken.update(dict.fromkeys(taken, result.task_id))
         try:
-            paths = await self.carrier.save(result, self.folder, name=label)
-            await off_loop(self.folder, partial(_tell_beside, paths, story(entry, past, result, paths)))
+            paths = self._as_sources(label, result, sources)
+            if not await off_loop(paths[0] if paths else self.folder, partial(_put, sources, paths)):
+                paths = await self.carrier.save(result, self.folder, name=label)
+            await off_loop(self.folder, partial(tell_beside, paths, story(entry, past, result, paths)))
         finally:
             for name in taken:
                 self._taken.pop(name, None)
         return paths
 
-    def holds(self, paths: tuple[Path, ...]) -> bool:
-        """Whether outputs are there, and their story beside those that lie here. Blocks: call it off the loop."""
-        told = all(_beside(path).exists() for path in paths if path.parent == self.folder)
-        return bool(paths) and told and all(path.exists() for path in paths)
+    def kept(
+        self, entry: Entry, past: Earlier, result: Result, *, sources: tuple[Path, ...] = ()
+    ) -> tuple[Path, ...] | None:
+        """Where an entry's outputs are in this folder already, each with its story beside it. Blocks.
 
-    def _label(self, entry: Entry, past: Earlier, result: Result) -> _Label:
+        :param sources: where those of another entry with the same job are: this one wants names of its own. Without
+            them, whatever an earlier run called this entry's outputs is good.
+        """
+        if not sources and self._told_of(entry, recorded := recorded_paths(past)):
+            return recorded
+        label = self._label(entry, past, result, sources)
+        named = [self._there(label, result.task_id, index, output) for index, output in enumerate(result.outputs)]
+        paths = tuple(path for path in named if path is not None)
+        return paths if paths and len(paths) == len(named) else None
+
+    def _there(self, label: _Label, task_id: TaskId, index: int, output: Output) -> Path | None:
+        """Where an output lies by its name, whatever it turned out to be, with its story beside it."""
+        paths = (self.folder / label(task_id, index, kind) for kind in possible(output))
+        return next((path for path in paths if path.is_file() and told_beside(path).get("task_id") == task_id), None)
+
+    def _as_sources(self, label: _Label, result: Result, sources: tuple[Path, ...]) -> tuple[Path, ...]:
+        """The names of outputs that are what these files are."""
+        kinds = [path.suffix[1:].lower() for path in sources]
+        outputs = list(enumerate(result.outputs))
+        if len(kinds) != len(outputs):
+            return ()
+        return tuple(
+            self.folder / label(result.task_id, index, kind if kind in possible(output) else stated(output) or "bin")
+            for (index, output), kind in zip(outputs, kinds, strict=True)
+        )
+
+    def wanted(self, entry: Entry, past: Earlier, result: Result) -> Path:
+        """Where an entry's first output would be. Blocks."""
+        label = self._label(entry, past, result)
+        names = (label(result.task_id, index, stated(output) or "bin") for index, output in enumerate(result.outputs))
+        return self.folder / next(names, "")
+
+    def _told_of(self, entry: Entry, paths: tuple[Path, ...]) -> bool:
+        """Whether these outputs lie here, and their stories say that this entry wanted them."""
+        wanted = json.loads(as_json(asked_for(entry.request)))
+        here = (path.parent == self.folder and path.is_file() for path in paths)
+        return bool(paths) and all(here) and all(told_beside(path).get("request") == wanted for path in paths)
+
+    def _label(self, entry: Entry, past: Earlier, result: Result, sources: tuple[Path, ...] = ()) -> _Label:
         """The template's names, or with the task id behind them where another task has one of them."""
         subject = Subject(
             clip=entry.clip,
@@ -92,18 +136,22 @@ class Shelf:
             key=past.key,
         )
         label = _Label(self.names.name(subject), len(result.outputs) > 1)
-        known = () if past.record is None else past.record.paths
-        mine = (name for name in _targets(label, result) if str(self.folder / name) not in known)
-        if any(self._another(name, result.task_id) for name in mine):
+        known = recorded_paths(past)
+        mine = (name for name in _targets(label, result) if self.folder / name not in known)
+        if any(self._another(name, result.task_id, sources) for name in mine):
             return _Label(label.name, label.many, result.task_id)
         return label
 
-    def _another(self, name: str, task_id: TaskId) -> bool:
+    def _another(self, name: str, task_id: TaskId, sources: tuple[Path, ...]) -> bool:
         """Whether a name is another task's, as far as the file beside it and those on their way tell."""
         if task_id in name:
             return False
         path = self.folder / name
-        return self._taken.get(name.casefold(), task_id) != task_id or (path.exists() and _owner(path) != task_id)
+        if self._taken.get(name.casefold(), task_id) != task_id:
+            return True
+        theirs = path.exists() and told_beside(path).get("task_id") != task_id
+        # A run that was killed between the link and its story left no word of whose it is; the content tells.
+        return theirs and not any(same(path, source) for source in sources)
 
 
 async def off_loop(path: Path, act: Callable[[], T]) -> T:
@@ -121,40 +169,26 @@ async def off_loop(path: Path, act: Callable[[], T]) -> T:
         raise SaveError(f"{path} cannot be written: {why}", why=why, phase="download") from error
 
 
-def story(entry: Entry, past: Earlier, result: Result, paths: tuple[Path, ...]) -> dict[str, Any]:
-    """What made these outputs: enough to make them again, and to account for them."""
-    request = entry.request
-    return {
-        "number": entry.number,
-        "origin": entry.origin,
-        "task_id": result.task_id,
-        "key": past.key,
-        "model": None if request is None else request.endpoint,
-        "request": {} if request is None else request.parameters(),
-        "sources": {str(path): sha256 for path, sha256 in past.sha256s.items()},
-        "usage": asdict(result.usage),
-        "list_price": None if entry.price is None else asdict(entry.price),
-        "submitted_utc": result.submitted_utc,
-        "noticed_utc": result.noticed_utc,
-        "seconds": seconds_of(result),
-        "outputs": [path.name for path in paths],
-    }
+def recorded_paths(past: Earlier) -> tuple[Path, ...]:
+    """Where the journal has an earlier run's outputs."""
+    return () if past.record is None else tuple(map(Path, past.record.paths))
 
 
-def seconds_of(result: Result) -> float | None:
-    """From acceptance to notice."""
-    return None if result.submitted_utc is None else (result.noticed_utc - result.submitted_utc).total_seconds()
+def _put(sources: tuple[Path, ...], targets: tuple[Path, ...]) -> bool:
+    """Link or copy outputs that are all there and whole; whether that was done."""
+    if not sources or len(sources) != len(targets) or not all(map(_whole, sources)):
+        return False
+    targets[0].parent.mkdir(parents=True, exist_ok=True)
+    put_all(sources, targets)
+    return True
 
 
-def as_json(value: Mapping[str, Any], *, indent: int | None = None) -> str:
-    """As text in ASCII, which whatever name a file has survives."""
-    return json.dumps(value, default=_plain, indent=indent)
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Upload):
-        return value.file_name or value.sha256
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+def _whole(path: Path) -> bool:
+    """Whether an output is there, with as many bytes as its story tells."""
+    if not path.is_file():
+        return False
+    size, told = path.stat().st_size, size_told_beside(path)
+    return size > 0 and told in {None, size}
 
 
 def _targets(label: _Label, result: Result) -> list[str]:
@@ -169,38 +203,3 @@ def _split(name: str, kind: str) -> tuple[str, str]:
     if suffix[1:].lower() not in KNOWN:
         stem, suffix = name, ""
     return stem, suffix if suffix and kind == "bin" else f".{kind}"
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(f"{path.name}.json")
-
-
-def _owner(path: Path) -> str | None:
-    try:
-        told = json.loads(_beside(path).read_bytes())
-    except (FileNotFoundError, ValueError):
-        return None
-    return told.get("task_id") if isinstance(told, dict) else None
-
-
-def _tell_beside(paths: tuple[Path, ...], facts: Mapping[str, Any]) -> None:
-    request = {name: _short(value) for name, value in facts["request"].items()}
-    for path in paths:
-        _write(_beside(path), as_json({**facts, "request": request}, indent=2) + "\n")
-
-
-def _short(value: object) -> object:
-    return brief(value) if isinstance(value, str) and value.startswith("data:") else value
-
-
-def _write(path: Path, text: str) -> None:
-    """Let a file appear whole or not at all."""
-    part = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
-    try:
-        with part.open("w", encoding="ascii") as sink:
-            sink.write(text)
-            sink.flush()
-            os.fsync(sink.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -81,7 +81,9 @@ class Tidings:
                 yield _fact(state, f"{self.counts[state]:<7,} {meaning}")
         yield _fact("money", _money(standing))
         yield _fact("time", clock(seconds))
-        yield _fact("folder", f"{running.out}: videos, a .json beside each, and batch.jsonl with a line per job")
+        there = self.counts["saved"] + self.counts["kept"]
+        made = "videos, a .json beside each, and batch.jsonl" if there else "no videos; batch.jsonl"
+        yield _fact("folder", f"{running.out}: {made} with a line per job")
 
     def advice(self, running: Running, connection: Connection, stopped: RHError | None) -> Iterator[Text]:
         """What went wrong, by its kind, and what to do about it."""
@@ -109,7 +111,9 @@ class Tidings:
             case "uncertain":
                 yield from self._resolving(running, connection)
             case "unsaved":
-                yield "mend the disk, then the same command again saves them; links live for about 24 h"
+                full = any(one.cause == "disk" for one in self._first[state])
+                remedy = "mend the disk, then the" if full else "the"
+                yield f"{remedy} same command again saves them; links live for about 24 h"
             case _:
                 yield f"{_withheld(stopped)}, then the same command again continues"
 

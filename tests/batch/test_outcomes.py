@@ -157,6 +157,7 @@ async def test_the_story_beside_an_output_says_what_made_it(tmp_path: Path) -> N
         "noticed_utc": "2026-01-01T12:03:00+00:00",
         "seconds": 180.0,
         "outputs": ["dance__hero__1.mp4"],
+        "bytes": [1],
     }
     assert not list(tmp_path.glob(".*"))
 
@@ -192,7 +193,8 @@ async def test_every_line_is_flat_and_has_the_same_columns(stock: Path, tmp_path
 
 async def test_a_line_that_was_cut_off_by_a_kill_spoils_no_other(tmp_path: Path) -> None:
     path = tmp_path / "batch.jsonl"
-    path.write_text('{"key": "k7", "task_id": "1", "state": "saved"}\n{"key": "k8", "ta')
+    who = '"key": "k7", "clip": "dance", "character": "hero"'
+    path.write_text(f'{{{who}, "task_id": "1", "state": "saved"}}\n{{"key": "k8", "ta')
     book = Lines(path)
     await book.open()
     for task in ("1", "2"):

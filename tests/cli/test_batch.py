@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import re
@@ -301,3 +302,38 @@ async def test_the_log_says_what_goes_wrong_most(there: Path, site: Emulator) ->
     view = plain()
     assert await perform(order(in_flight=1), Voice(plain(), view)) is Exit.FAILED
     assert re.search(r"^\d\d:\d\d:\d\d  waiting .* · 1 × .+: .+$", told(view), re.MULTILINE), told(view)
+
+
+async def test_the_last_line_speaks_of_videos_only_where_there_are_some(
+    there: Path, site: Emulator, shell: Shell
+) -> None:
+    await shell("batch clips --image heroes/fox.png -o first")
+    again = await shell("batch clips --image heroes/fox.png -o second")
+    assert again.code == 0
+    assert "folder    second: videos, a .json beside each, and batch.jsonl" in again.out
+    assert names(there / "second") == names(there / "first") == [f"clip{number}__fox" for number in range(5)]
+    assert len(site.ledger.submissions) == len(site.ledger.downloads) == 5
+    site.faults.add(Fault("failed", times=None))
+    failed = await shell("batch clips --image heroes/frog.png -o third")
+    assert failed.code == 1
+    assert "folder    third: no videos; batch.jsonl with a line per job" in failed.out
+
+
+async def test_a_full_disk_is_told_of_each_job_by_its_own_file(
+    there: Path, site: Emulator, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Path.replace
+
+    def replace(path: Path, target: Path) -> Path:
+        if path.parent.name == "out":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return whole(path, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    ended = await shell("batch clips --image heroes/fox.png")
+    told_of = re.findall(r"^  (clip\d) × fox \(task (\d+)\): (.*)$", ended.out, re.MULTILINE)
+    assert len(told_of) == len(site.ledger.tasks) == 5
+    for clip, task, words in told_of:
+        assert f"{clip}__fox__{task}.mp4" in words
+    assert "→ mend the disk, then the same command again saves them" in ended.out
+    assert "folder    out: no videos" in ended.out

@@ -1,0 +1,111 @@
+"""Writes the ``.json`` beside an output: what made it, enough to make it again and to account for it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from attrs import asdict
+
+from rh_async._memory import Earlier
+from rh_async._request import Request, brief
+from rh_async._types import Result, Upload
+
+from ._entries import Entry
+
+
+def story(entry: Entry, past: Earlier, result: Result, paths: tuple[Path, ...]) -> dict[str, Any]:
+    """What made these outputs: enough to make them again, and to account for them."""
+    request = entry.request
+    return {
+        "number": entry.number,
+        "origin": entry.origin,
+        "task_id": result.task_id,
+        "key": past.key,
+        "model": None if request is None else request.endpoint,
+        "request": asked_for(request),
+        "sources": {str(path): sha256 for path, sha256 in past.sha256s.items()},
+        "usage": asdict(result.usage),
+        "list_price": None if entry.price is None else asdict(entry.price),
+        "submitted_utc": result.submitted_utc,
+        "noticed_utc": result.noticed_utc,
+        "seconds": seconds_of(result),
+        "outputs": [path.name for path in paths],
+    }
+
+
+def seconds_of(result: Result) -> float | None:
+    """From acceptance to notice."""
+    return None if result.submitted_utc is None else (result.noticed_utc - result.submitted_utc).total_seconds()
+
+
+def as_json(value: Mapping[str, Any], *, indent: int | None = None) -> str:
+    """As text in ASCII, which whatever name a file has survives."""
+    return json.dumps(value, default=_plain, indent=indent)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Upload):
+        return value.file_name or value.sha256
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def beside(path: Path) -> Path:
+    """Where an output's story is."""
+    return path.with_name(f"{path.name}.json")
+
+
+def told_beside(path: Path) -> Mapping[str, Any]:
+    """What the story beside an output tells; nothing where there is none. Blocks."""
+    try:
+        told = json.loads(beside(path).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def size_told_beside(path: Path) -> int | None:
+    """How many bytes an output has by the story beside it; None where that does not say. Blocks."""
+    told = told_beside(path)
+    outputs, sizes = told.get("outputs"), told.get("bytes")
+    if not (isinstance(outputs, list) and isinstance(sizes, list) and path.name in outputs):
+        return None
+    size = next(iter(sizes[outputs.index(path.name) :]), None)
+    return size if isinstance(size, int) else None
+
+
+def tell_beside(paths: tuple[Path, ...], facts: Mapping[str, Any]) -> None:
+    """Write the story beside each output, with the sizes of all. Blocks.
+
+    :raises OSError: the disk refused.
+    """
+    told = {**facts, "bytes": [path.stat().st_size for path in paths]}
+    for path in paths:
+        _write(beside(path), as_json(told, indent=2) + "\n")
+
+
+def asked_for(request: Request | None) -> dict[str, Any]:
+    """What a request asks for, as a story tells it."""
+    parameters = {} if request is None else request.parameters()
+    return {name: _short(value) for name, value in parameters.items()}
+
+
+def _short(value: object) -> object:
+    return brief(value) if isinstance(value, str) and value.startswith("data:") else value
+
+
+def _write(path: Path, text: str) -> None:
+    """Let a file appear whole or not at all."""
+    part = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
+    try:
+        with part.open("w", encoding="ascii") as sink:
+            sink.write(text)
+            sink.flush()
+            os.fsync(sink.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
