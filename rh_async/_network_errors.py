@@ -11,6 +11,7 @@ from aiohttp import TraceConfig
 from attrs import define
 
 from . import errors
+from ._files import is_shortage
 
 _UNCONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, ValueError)
 
@@ -42,7 +43,9 @@ def translated(phase: str, sent: Callable[[], bool] | None = None) -> Iterator[N
     """
     try:
         yield
-    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not is_shortage(error):
+            raise
         # ValueError: what aiohttp and the resolver raise over addresses and headers that nobody could use.
         left = not isinstance(error, _UNCONNECTED) if sent is None else sent()
         raise _translation(error, phase, left) from error

@@ -431,9 +431,15 @@ def _furnished(*, transport: Transport, journal: Path | None, **settings: Any) -
 
 
 def _folder(given: str | os.PathLike[str] | None) -> Path | None:
-    if given is not None and (not isinstance(given, str | os.PathLike) or "\0" in os.fsdecode(given)):
+    if given is None:
+        return None
+    try:
+        os.fsencode(path := os.fsdecode(given))  # bytes that are no UTF-8 name a folder as well as any
+    except (TypeError, UnicodeError):
+        path = "\0"
+    if "\0" in path:
         raise RequestRefused(f"save_to = {given!r:.80}: must be a folder's path")
-    return None if given is None else Path(os.fsdecode(given))
+    return Path(path)
 
 
 def _states(given: State | str | Iterable[State | str] | None) -> tuple[State, ...]:

@@ -5,13 +5,13 @@ Nothing here is paid, so everything here is repeated freely; a file that changes
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
 import os
 import re
 import stat
 from collections.abc import Awaitable, Callable, Hashable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +20,7 @@ from anyio.abc import TaskGroup
 from attrs import define, field, frozen
 
 from ._duration import seconds_of
+from ._files import in_thread, is_shortage
 from ._flight import Flight
 from ._journal import Journal
 from ._protocol import decode_upload, encode_upload
@@ -104,7 +105,7 @@ class Uploads:
         :raises MediaRefused: it cannot be read, is not what the field takes, or changed on the way.
         :raises RHError: it could not be brought up.
         """
-        file = await asyncio.to_thread(_inspect, media)
+        file = await in_thread(partial(_inspect, media))
         content = await self._read(file)
         return (await self._store(content.sha256, file, media.limits)).upload
 
@@ -113,7 +114,7 @@ class Uploads:
 
         :raises MediaRefused: it cannot be read, or is not what the field takes.
         """
-        return await self._read(await asyncio.to_thread(_inspect, media))
+        return await self._read(await in_thread(partial(_inspect, media)))
 
     async def _read(self, file: _File) -> Content:
         return await self._shared(self._contents, file.identity, lambda: _content(file))
@@ -139,12 +140,19 @@ class Uploads:
         return stored
 
     async def _shared(self, flights: dict[K, Flight[T]], key: K, work: Callable[[], Awaitable[T]]) -> T:
-        flight = flights.get(key)
-        if flight is None or flight.error is not None:
-            _forget_oldest(flights)
-            flight = flights[key] = Flight[T]()
-            self.tasks.start_soon(flight.fly, work)
-        return await flight.value()
+        while True:
+            flight = flights.get(key)
+            mine = flight is None or flight.error is not None
+            if flight is None or mine:
+                _forget_oldest(flights)
+                flight = flights[key] = Flight[T]()
+                self.tasks.start_soon(flight.fly, work)
+            try:
+                return await flight.value()
+            except MediaRefused:
+                if mine:
+                    raise
+            # Another file with the same content changed, or went: that says nothing of this one.
 
     async def _send(self, sha256: str, file: _File, limits: MediaLimits | None) -> _Stored:
         if (kept := await self._kept(sha256, file, limits)) is not None:
@@ -175,7 +183,7 @@ class Uploads:
         return bool(kept)
 
     async def _attempt(self, sha256: str, file: _File, limits: MediaLimits | None) -> _Stored:
-        if await asyncio.to_thread(_inspect, Media(file.path, "")) != file:
+        if await in_thread(partial(_inspect, Media(file.path, ""))) != file:
             raise MediaRefused(f"{file.path} changed while it waited to go up; nothing was submitted")
         body = FileBody(path=file.path, name=f"media.{file.kind}", size=file.size, progress=self._progress(file))
         began = anyio.current_time()
@@ -214,6 +222,8 @@ def _inspect(media: Media) -> _File:
         with path.open("rb") as source:
             head = source.read(HEAD)
     except (OSError, ValueError) as error:  # ValueError: no file can have such a name
+        if is_shortage(error):
+            raise
         raise MediaRefused(f"{path!r:.300} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if not facts.st_size:
         raise MediaRefused(f"{path} is empty")
@@ -249,6 +259,8 @@ async def _content(file: _File) -> Content:
                 source.seek(0)
                 return Content(hashlib.file_digest(source, "sha256").hexdigest(), seconds)
         except OSError as error:
+            if is_shortage(error):
+                raise
             raise MediaRefused(f"{file.path} cannot be read: {error.strerror or error}") from error
 
-    return await asyncio.to_thread(read)
+    return await in_thread(read)

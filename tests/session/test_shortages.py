@@ -1,0 +1,123 @@
+"""A machine that lacks descriptors, threads or memory for a while: waited out, and never called the file's fault."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rh_async import DreamActor, MediaRefused, RequestRefused, Session
+from rh_async.emulator import Emulator
+from tests.faults.test_giving_up import until
+from tests.session.conftest import Media
+
+
+def shortage(kind: str) -> Exception:
+    codes = {"descriptors": errno.EMFILE, "files": errno.ENFILE, "memory": errno.ENOMEM}
+    return OSError(codes[kind], os.strerror(codes[kind])) if kind in codes else RuntimeError("can't start new thread")
+
+
+@pytest.mark.parametrize("kind", ["descriptors", "files", "memory", "threads"])
+@pytest.mark.parametrize("at", range(4))
+async def test_a_file_that_cannot_be_opened_for_a_while_is_waited_for(
+    at: int, kind: str, server: Emulator, session: Session, media: Media, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is opened to be looked at, to be hashed, and to go up: each of these may meet the shortage."""
+    act, opened = Path.open, list[Path]()
+
+    def lacking(path: Path, *args: Any, **options: Any) -> Any:
+        if path == media.videos[0]:
+            opened.append(path)
+            if at <= len(opened) < at + 3:
+                raise shortage(kind)
+        return act(path, *args, **options)
+
+    monkeypatch.setattr(Path, "open", lacking)
+    await session.upload(media.videos[0])
+    assert len(opened) > 3
+    assert len(server.ledger.uploads) == 1
+
+
+async def test_threads_that_cannot_be_started_for_a_name_are_waited_for(
+    server: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, refused = asyncio.get_running_loop(), list[object]()
+    resolve = loop.getaddrinfo
+
+    async def lacking(*args: Any, **options: Any) -> Any:
+        if len(refused) < 3:
+            refused.append(args)
+            raise shortage("threads")
+        return await resolve(*args, **options)
+
+    named = server.url.replace("127.0.0.1", "localhost")
+    async with Session(server.api_key, base_url=named) as session:
+        monkeypatch.setattr(loop, "getaddrinfo", lacking)
+        await session.submit(DreamActor("https://example.test/hero.png", "https://example.test/dance.mp4"))
+    assert len(refused) == 3
+    assert len(server.ledger.tasks) == 1
+
+
+async def test_a_file_is_not_refused_because_another_with_its_content_changed(
+    server: Emulator, session: Session, media: Media, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *others = (tmp_path / f"{n}.mp4" for n in range(4))
+    for path in (first, *others):
+        path.write_bytes(media.videos[0].read_bytes())
+    uploads = session._services.uploads if session._services else None
+    assert uploads is not None
+    attempt = uploads._attempt
+
+    async def changed(self: object, sha256: str, file: Any, limits: Any) -> Any:
+        await asyncio.sleep(100)  # so that all of them share one upload
+        if file.path == first:
+            raise MediaRefused(f"{first} changed while it waited to go up; nothing was submitted")
+        return await attempt(sha256, file, limits)
+
+    monkeypatch.setattr(type(uploads), "_attempt", changed)
+    leading = asyncio.create_task(session.upload(first))
+    await until(lambda: uploads._flights)
+    ends = await asyncio.gather(leading, *map(session.upload, others), return_exceptions=True)
+    assert str(first) in str(ends[0])
+    assert [type(end).__name__ for end in ends] == ["MediaRefused", "Upload", "Upload", "Upload"]
+    assert len(server.ledger.uploads) == 1
+
+
+async def test_an_error_over_files_with_one_content_names_each_waiters_own(
+    session: Session, media: Media, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [tmp_path / f"{n}.mp4" for n in range(4)]
+    for path in paths:
+        path.write_bytes(media.videos[0].read_bytes())
+    uploads = session._services.uploads if session._services else None
+    assert uploads is not None
+
+    async def changed(self: object, sha256: str, file: Any, limits: Any) -> Any:
+        await asyncio.sleep(100)  # so that all of them share one upload
+        raise MediaRefused(f"{file.path} changed while it waited to go up; nothing was submitted")
+
+    monkeypatch.setattr(type(uploads), "_attempt", changed)
+    ends = await asyncio.gather(*map(session.upload, paths), return_exceptions=True)
+    assert all(str(path) in str(end) for path, end in zip(paths, ends, strict=True))
+
+
+@pytest.mark.parametrize("name", [b"B\xfcro", "B\udcfcro", "日本語"])
+async def test_a_folder_of_any_name_takes_outputs(name: str | bytes, session: Session, tmp_path: Path) -> None:
+    folder: Any = os.fsencode(tmp_path) + b"/" + os.fsencode(name)
+    given = folder if isinstance(name, bytes) else os.fsdecode(folder)
+    request = DreamActor("https://example.test/hero.png", "https://example.test/dance.mp4")
+    result = await session.run(request, save_to=given)
+    assert [os.fsencode(path) for path in result.paths] == [folder + b"/" + f"{result.task_id}_0.mp4".encode()]
+    assert result.paths[0].stat().st_size
+
+
+async def test_a_folder_of_a_name_no_disk_can_have_is_refused_before_anything_is_sent(
+    server: Emulator, session: Session
+) -> None:
+    with pytest.raises(RequestRefused, match="save_to"):
+        await session.run(DreamActor("https://e.test/a.png", "https://e.test/b.mp4"), save_to="half \ud800")
+    assert server.ledger.submissions == []
