@@ -9,8 +9,8 @@ Address = IPv4Address | IPv6Address
 
 _TRANSLATED = IPv6Network("64:ff9b::/96")
 """IPv4 behind a NAT64 gateway: the last 32 bits are the address."""
-_METADATA = frozenset({IPv4Address("168.63.129.16")})
-"""Of Azure: the one metadata address that lies in a public range."""
+_METADATA = frozenset(map(ip_address, ("168.63.129.16", "100.100.100.200", "192.0.0.192", "fd00:ec2::254")))
+"""Where clouds tell a machine's own secrets, beside the link-local addresses; the first lies in a public range."""
 
 
 def is_public(address: str) -> bool:
@@ -21,6 +21,15 @@ def is_public(address: str) -> bool:
         return False
     reserved = meant.is_multicast or meant.is_reserved or getattr(meant, "is_site_local", False)
     return meant.is_global and not reserved and meant not in _METADATA
+
+
+def is_metadata(address: str) -> bool:
+    """Whether an address is link-local, as that of a cloud's metadata is, or another of those."""
+    try:
+        meant = _meant(ip_address(address.partition("%")[0]))
+    except ValueError:
+        return True
+    return meant.is_link_local or meant in _METADATA
 
 
 def literal(host: str) -> str | None:

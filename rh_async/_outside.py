@@ -11,7 +11,7 @@ import socket
 import ssl as tls
 import zlib
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -21,7 +21,7 @@ from aiohttp import hdrs
 from attrs import define, field, frozen
 from yarl import URL
 
-from ._addresses import is_public, literal
+from ._addresses import is_metadata, is_public, literal
 from ._links import BadLink, Link, link_of
 from ._network_errors import Sent, sent_trace, translated
 from .errors import NeverArrived, NoAnswer, OutputRefused
@@ -39,7 +39,7 @@ class Outside:
     """The pools for links of the outside world.
 
     :param api_url: where the API is; if that is a private address (an emulator, a gateway in the same network), its
-        links may be private, too.
+        links may be private, too, but for those to a cloud's metadata.
     :param connect: seconds until a connection stands.
     :param answer: seconds from there until the headers of an answer are here.
     :param stall: seconds without one chunk.
@@ -55,6 +55,7 @@ class Outside:
     trust_env: bool = False
     trace_configs: Sequence[aiohttp.TraceConfig] = ()
     private: bool = False
+    _near: bool = field(default=False, init=False)  #: whether the API's own address is known to be private
     _direct: aiohttp.ClientSession = field(init=False)
     _proxied: aiohttp.ClientSession = field(init=False)
 
@@ -101,15 +102,22 @@ class Outside:
     async def _got(self, link: Link) -> aiohttp.ClientResponse:
         proxy = await self._proxy_for(link)
         address = literal(link.host)
-        if address is not None and not is_public(address):
-            await self._check_private(link)
+        if address is not None and not self._may_be(address):
+            await self._learn_whether_near()
+            if not self._may_be(address):
+                raise _refused(_PRIVATE.format(link.place))
         try:
             return await self._asked(link, proxy)
         except NeverArrived as error:
             if not _was_private(error):
                 raise
-        await self._check_private(link)
-        return await self._asked(link, proxy)
+        await self._learn_whether_near()
+        try:
+            return await self._asked(link, proxy)
+        except NeverArrived as error:
+            if _was_private(error):
+                raise _refused(_PRIVATE.format(link.place)) from error
+            raise
 
     async def _asked(self, link: Link, proxy: str | None) -> aiohttp.ClientResponse:
         pool, sent = self._direct if proxy is None else self._proxied, Sent(lambda: None)
@@ -128,27 +136,22 @@ class Outside:
 
     def _socket(self, info: tuple[Any, ...]) -> socket.socket:
         family, kind, protocol, _, address = info
-        if not self.private and not is_public(address[0]):
+        if not self._may_be(address[0]):
             # The same text for every address: of errors with different texts aiohttp makes one of no class.
             raise _Private("not a public address")
         return socket.socket(family, kind, protocol)
 
-    async def _check_private(self, link: Link) -> None:
-        """Let links be private if the API is.
+    def _may_be(self, address: str) -> bool:
+        return self.private or is_public(address) or (self._near and not is_metadata(address))
 
-        :raises OutputRefused: it is not.
-        """
-        self.private = self.private or await self._api_is_private()
-        if not self.private:
-            raise _refused(_PRIVATE.format(link.place))
-
-    async def _api_is_private(self) -> bool:
+    async def _learn_whether_near(self) -> None:
+        """Find out whether the API's own address is private."""
+        if self._near:
+            return
         host = urlsplit(self.api_url).hostname or ""
-        try:
+        with suppress(OSError, UnicodeError):
             found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError):
-            return False
-        return bool(found) and not any(is_public(str(address[0])) for *_, address in found)
+            self._near = bool(found) and not any(is_public(str(address[0])) for *_, address in found)
 
     async def _proxy_for(self, link: Link) -> str | None:
         # Not aiohttp's trust_env: that would look passwords up in a netrc file, for whatever host a server names.

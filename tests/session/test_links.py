@@ -275,6 +275,12 @@ async def test_links_inside_are_fetched_where_the_caller_or_the_apis_own_address
     assert [request.target for request in cdn.requests] == ["/1", "/2"]
 
 
+@pytest.mark.parametrize("link", [link for link in INSIDE if "169.254" in link or "fd00" in link or "100.100" in link])
+async def test_a_private_api_opens_no_way_to_a_clouds_metadata(link: str, cdn: RawServer, tmp_path: Path) -> None:
+    async with opened(cdn.url) as session:
+        assert isinstance(await error_of(session, link, tmp_path), OutputRefused)
+
+
 async def test_a_link_gets_no_password_from_a_netrc_file(
     cdn: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
