@@ -39,7 +39,6 @@ from ._troubles import Troubles
 
 log = logging.getLogger(__name__)
 
-_SAVED_AT_ONCE = 8
 _FIRST_WAIT, _LONGEST_WAIT = 5.0, 60.0  # seconds between two starts of what the world would not have
 _SAVING_PATIENCE = 3600.0
 """Seconds for which an output that cannot be fetched is tried again; links live for a day, and the journal knows it."""
@@ -94,7 +93,6 @@ class Errands:
     troubles: Troubles = field(factory=Troubles, init=False)  #: what went wrong, also what was overcome
     _disk: RHError | None = field(default=None, init=False)  #: why nothing more is saved
     _stopping: anyio.Event = field(factory=anyio.Event, init=False)
-    _lanes: anyio.CapacityLimiter = field(factory=lambda: anyio.CapacityLimiter(_SAVED_AT_ONCE), init=False)
     _counted: set[Hashable] = field(factory=set, init=False)
 
     def stop(self, error: RHError) -> None:
@@ -266,14 +264,14 @@ class Errands:
         self.under_way.discard(errand)
         self.saving.add(errand)
         self.freed()
-        async with self._lanes:
-            try:
-                paths = await self._brought(errand.entry, past, result, sources or recorded_paths(past))
-            except RHError as error:
-                outcome = errand.failed(error, state="unsaved", task_id=result.task_id, result=result)
-                if outcome.cause in {"account", "disk"}:
-                    self.stop(error)
-                return outcome
+        try:
+            # The session bounds how many come at once; a bound here would be held by those that wait to be tried again.
+            paths = await self._brought(errand.entry, past, result, sources or recorded_paths(past))
+        except RHError as error:
+            outcome = errand.failed(error, state="unsaved", task_id=result.task_id, result=result)
+            if outcome.cause in {"account", "disk"}:
+                self.stop(error)
+            return outcome
         kept = evolve(result, paths=paths)
         return errand.ended(state="saved", task_id=result.task_id, result=kept, paths=paths)
 
