@@ -9,6 +9,7 @@ from ._facts import Facts
 from ._findings import Finding, Unfit
 from ._folder import Make, plan_folder
 from ._manifest import plan_manifest
+from ._money import Cost
 from ._names import Names, Subject
 from ._outcomes import BatchOutcome
 from ._pairs import Pair
@@ -23,6 +24,7 @@ __all__ = [
     "Batch",
     "BatchOutcome",
     "Cause",
+    "Cost",
     "Entry",
     "Facts",
     "Finding",

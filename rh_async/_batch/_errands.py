@@ -16,7 +16,7 @@ from attrs import define, evolve, field
 from rh_async._job import Job
 from rh_async._memory import Earlier
 from rh_async._records import FREE, State, Wish
-from rh_async._types import Result
+from rh_async._types import Result, Usage
 from rh_async.errors import (
     BudgetReached,
     JobCancelled,
@@ -31,7 +31,7 @@ from rh_async.errors import (
 
 from ._carrier import Carrier
 from ._entries import Entry
-from ._money import Money
+from ._money import NO_COST, Cost, Money, credible
 from ._outcomes import BatchOutcome
 from ._shelf import Shelf, off_loop, recorded_paths
 from ._sorting import ending_of, passes, reason_of
@@ -140,7 +140,7 @@ class Errands:
         if bill in self._counted or past.record is None or past.record.state in _NOT_BOUGHT:
             return
         self._counted.add(bill)
-        self.money.reserve(bill, entry.price)
+        self.money.reserve(bill, entry.price, earlier=True)
         if past.outcome is not None:
             self._settle(bill, past.outcome)
 
@@ -311,13 +311,24 @@ class Errands:
         log.warning("rh_async.batch_waits %g s: %s", wait, error, extra={"error": error})
 
     def _settle(self, bill: Hashable, end: Result | RHError) -> None:
-        snapshot = end.snapshot if isinstance(end, JobError) else None
-        if isinstance(end, Result):
-            self.money.settle(bill, end.usage)
-        elif snapshot is not None and snapshot.usage.money is not None:
-            self.money.settle(bill, snapshot.usage)
-        elif not end.maybe_billed:
+        usage = end.usage if isinstance(end, Result) else _usage(end)
+        if usage is not None:
+            self.money.settle(bill, usage)
+        elif isinstance(end, RHError) and not end.maybe_billed:
             self.money.release(bill)
+        else:
+            self.money.doubt(bill)
+
+    def costs(self, errand: Errand) -> Cost:
+        """What an entry that has ended cost, this run and earlier."""
+        cost = self.money.close(errand)
+        return self.money.close(_bill(errand.past)) if cost == NO_COST and errand.past is not None else cost
+
+
+def _usage(end: RHError) -> Usage | None:
+    """What a job that did not end well cost, if its last answer says so."""
+    snapshot = end.snapshot if isinstance(end, JobError) else None
+    return snapshot.usage if snapshot is not None and credible(snapshot.usage) is not None else None
 
 
 def _say_where_it_was(error: RHError, past: Earlier) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import define, field
 
+from ._money import credible
 from ._names import stem_of
 from ._outcomes import BatchOutcome
 from ._shelf import off_loop
@@ -122,9 +123,11 @@ def _how(outcome: BatchOutcome) -> dict[str, Any]:
 def _cost(outcome: BatchOutcome) -> dict[str, Any]:
     price = outcome.entry.price
     usage = outcome.result.usage if outcome.result is not None and outcome.twin is None else None
+    money = None if usage is None else credible(usage)
     return {
-        "money": None if usage is None or usage.money is None else float(usage.money),
+        "money": None if money is None else float(money),
         "currency": None if usage is None else usage.currency,
+        "in_doubt": None if outcome.cost.in_doubt is None else float(outcome.cost.in_doubt.amount),
         "list_price": None if price is None else float(price.amount),
         "list_currency": None if price is None else price.currency,
     }

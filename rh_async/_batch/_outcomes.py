@@ -11,6 +11,7 @@ from rh_async._types import Result, TaskId
 from rh_async.errors import RHError
 
 from ._entries import Entry
+from ._money import NO_COST, Cost
 
 Ending = Literal["saved", "kept", "failed", "refused", "uncertain", "unsaved", "withheld"]
 Reason = Literal["job", "account", "world", "disk"]
@@ -30,6 +31,7 @@ class BatchOutcome:
     :param error: why it did not, or is not on disk.
     :param cause: whose the error is.
     :param paths: where its outputs are.
+    :param cost: what it cost; nothing for one that shares another entry's job.
     :param twin: the number of the entry with the same key whose fate it shares: both were bought once.
     """
 
@@ -41,4 +43,5 @@ class BatchOutcome:
     error: RHError | None = None
     cause: Reason | None = None
     paths: tuple[Path, ...] = ()
+    cost: Cost = NO_COST
     twin: int | None = None

@@ -25,7 +25,7 @@ from ._entries import Entry, Plan
 from ._errands import Errand, Errands
 from ._leftovers import remove_leftovers
 from ._lines import Lines
-from ._money import Money
+from ._money import NO_COST, Money
 from ._names import Names
 from ._outcomes import BatchOutcome
 from ._shelf import Shelf
@@ -249,6 +249,8 @@ class _Run:
         try:
             outcome = await self._ended(errand)
             if outcome is not None:
+                if outcome.twin is None:
+                    outcome = evolve(outcome, cost=self.errands.costs(errand))
                 await self._tell(outcome, errand)
                 await self._tell_followers(outcome)
         except SessionError:
@@ -281,6 +283,7 @@ class _Run:
         lead = self._leads.get(outcome.key or "")
         if lead is None or lead.outcome is not None:
             return
+        outcome = evolve(outcome, cost=NO_COST)
         lead.outcome = evolve(outcome, result=None if outcome.result is None else evolve(outcome.result, raw=b""))
         while lead.followers:
             follower = lead.followers.pop(0)

@@ -49,8 +49,13 @@ class Standing:
     :param oldest: the longest in flight, at most eight.
     :param uploaded_bytes: of the session, so far.  :param downloaded_bytes: likewise.
     :param questions: how many the session has asked.
-    :param spent: what jobs cost for certain, in ``currency``.
-    :param reserved: what others will cost by the list, or may have cost.
+    :param spent: what jobs that this run bought cost for certain, in ``currency``.
+    :param spent_earlier: likewise, what earlier runs bought.
+    :param reserved: what jobs under way will cost, by their prices; nothing once all have ended.
+    :param in_doubt: what jobs that have ended may have cost, by their prices: the server did not say.
+    :param doubtful: how many those are.
+    :param currency: of the account.
+    :param budget: in the same.
     :param errors: by kind, the most frequent first, at most eight.
     :param time_left: seconds until all is done, as (low, middle, high): four in five end between the outer two. None
         where nothing is known of run times.
@@ -74,7 +79,10 @@ class Standing:
     downloaded_bytes: int
     questions: int
     spent: Decimal
+    spent_earlier: Decimal
     reserved: Decimal
+    in_doubt: Decimal
+    doubtful: int
     currency: str
     budget: Decimal | None
     errors: tuple[Cause, ...]

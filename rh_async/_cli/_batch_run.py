@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from attrs import define, field
@@ -154,11 +154,17 @@ class Course:
 
     def over(self, code: Exit, stopped: RHError | None = None) -> None:
         """Tell a machine that this was all."""
-        counts = self.tidings.counts
-        self.voice.event("end", exit=int(code), seconds=self._seconds(), counts=counts, stopped=stopped)
+        counts, money = self.tidings.counts, None if self._batch is None else as_event(self._batch.standing())
+        self.voice.event("end", exit=int(code), seconds=self._seconds(), counts=counts, money=money, stopped=stopped)
 
     def _seconds(self) -> float:
         return anyio.current_time() - self._began
+
+
+def as_event(standing: Standing) -> dict[str, Any]:
+    """The money of a batch for a machine."""
+    names = "currency", "spent", "spent_earlier", "reserved", "in_doubt", "doubtful", "budget"
+    return {name: getattr(standing, name) for name in names}
 
 
 def _jobs(count: int) -> str:

@@ -14,7 +14,7 @@ from rh_async import AuthenticationFailed, BalanceExhausted, KeyInUse, RHError
 from rh_async.errors import BudgetReached
 
 from ._batch_report import amounts
-from ._batch_view import clock
+from ._batch_view import clock, money_words
 from ._batch_voice import entry_name, outcome_words
 from ._connection import Connection
 from ._diary import resolve_commands
@@ -79,7 +79,7 @@ class Tidings:
         for state, meaning in _MEANING.items():
             if self.counts[state] or state == "saved":
                 yield _fact(state, f"{self.counts[state]:<7,} {meaning}")
-        yield _fact("money", _money(standing))
+        yield _fact("money", money_words(standing))
         yield _fact("time", clock(seconds))
         there = self.counts["saved"] + self.counts["kept"]
         made = "videos, a .json beside each, and batch.jsonl" if there else "no videos; batch.jsonl"
@@ -133,12 +133,6 @@ def _withheld(stopped: RHError | None) -> str:
     if isinstance(stopped, AuthenticationFailed | BalanceExhausted):
         return "mend the account"
     return "see above what holds them back"
-
-
-def _money(standing: Standing) -> str:
-    currency = f"{standing.currency} " if standing.currency else ""
-    budget = "" if standing.budget is None else f", of a budget of {standing.budget:,.2f}"
-    return f"{currency}{standing.spent:,.2f} spent, {standing.reserved:,.2f} reserved{budget}"
 
 
 def _fact(name: str, fact: str) -> Text:

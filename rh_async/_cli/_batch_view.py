@@ -64,7 +64,7 @@ def brief(standing: Standing, *, silence: float = 0.0) -> str:
     :param silence: as `picture` has it.
     """
     withheld = f"withheld {standing.withheld:,}" if standing.withheld else ""
-    parts = [_under_way(standing), _ended(standing), withheld, _money(standing), _time_left(standing)]
+    parts = [_under_way(standing), _ended(standing), withheld, money_words(standing), _time_left(standing)]
     parts += [_unheard(silence), *map(_trouble, standing.errors[:1])]
     return _BETWEEN.join(filter(None, parts))
 
@@ -100,7 +100,7 @@ def _lines(standing: Standing, meter: Meter) -> Iterator[Text]:
         "now": _under_way(standing),
         "ended": _ended(standing),
         "traffic": traffic,
-        "money": _money(standing),
+        "money": money_words(standing),
         "time": left,
     }
     for name, fact in facts.items():
@@ -143,10 +143,16 @@ def _ended(standing: Standing) -> str:
     return _BETWEEN.join(f"{end} {count:,}" for end, count in counts.items() if count or end in {"saved", "failed"})
 
 
-def _money(standing: Standing) -> str:
-    budget = "" if standing.budget is None else f" · budget {standing.budget:,.2f}"
-    currency = f"{standing.currency} " if standing.currency else ""
-    return f"{currency}{standing.spent:,.2f} spent · {standing.reserved:,.2f} reserved{budget}"
+def money_words(standing: Standing) -> str:
+    """What a batch has cost and may yet: by this run, by earlier ones, by what runs, and what is in doubt."""
+    parts = [f"{standing.spent:,.2f} spent by this run"]
+    parts += [f"{standing.spent_earlier:,.2f} by earlier runs"] if standing.spent_earlier else []
+    parts += [f"{standing.reserved:,.2f} reserved"] if standing.reserved else []
+    if standing.doubtful:
+        jobs = "1 job" if standing.doubtful == 1 else f"{standing.doubtful:,} jobs"
+        parts.append(f"{standing.in_doubt:,.2f} in doubt ({jobs})")
+    parts += [] if standing.budget is None else [f"budget {standing.budget:,.2f}"]
+    return f"{standing.currency} {_BETWEEN.join(parts)}".strip()
 
 
 def _time_left(standing: Standing) -> str:

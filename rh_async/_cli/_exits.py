@@ -70,7 +70,7 @@ def sentence(ending: BaseException) -> str:
             f"a defect of this program ended the command: {printable(repr(ending))[:_LONGEST]}; what was bought stands"
             " in the journal (rh-async jobs). Run it again with --debug for the traceback, and report that"
         )
-    if isinstance(ending, OSError):
+    if isinstance(ending, OSError) and not isinstance(ending, RHError):  # of ours, some are both
         named = f" ({ending.filename})" if ending.filename is not None else ""
         return printable((ending.strerror or repr(ending)) + named)[:_LONGEST]
     if isinstance(ending, KeyboardInterrupt):

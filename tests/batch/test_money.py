@@ -10,17 +10,26 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from rh_async import BudgetReached, ConfigurationError, ModelRequest, Plan, Usage
+from rh_async import BatchOutcome, BudgetReached, ConfigurationError, ModelRequest, Plan, Standing, Usage
 from rh_async._batch import Price
 from rh_async._batch._money import Money
 from rh_async.emulator import Emulator, Fault
-from tests.batch.running import opened, plan_of, product, run, states
+from tests.batch.running import lines, opened, plan_of, product, run, states
 
 CNY = Price(Decimal("1.50"), "CNY")
 
 
 def told(money: str | None, currency: str | None = None) -> Usage:
     return Usage(money=None if money is None else Decimal(money), currency=currency)
+
+
+def sums(it: Money | Standing) -> tuple[Any, Any, Any, Any]:
+    """Spent by this run, by earlier ones, reserved, in doubt."""
+    return it.spent, it.spent_earlier, it.reserved, it.in_doubt
+
+
+def sums_of(*amounts: str) -> tuple[Decimal, ...]:
+    return tuple(map(Decimal, amounts))
 
 
 def test_a_price_is_reserved_until_the_result_says_what_it_cost() -> None:
@@ -36,12 +45,41 @@ def test_a_price_is_reserved_until_the_result_says_what_it_cost() -> None:
     assert money.covers(CNY)
 
 
-@pytest.mark.parametrize("usage", [told(None), told("0.20", "USD")])
-def test_what_cannot_be_compared_stays_reserved(usage: Usage) -> None:
+ABSURD = ["-1", "1E-99999999", "1E400", "NaN", "Infinity", "1000001"]
+
+
+@pytest.mark.parametrize("usage", [told(None), told("0.20", "USD"), *map(told, ABSURD)], ids=repr)
+def test_what_cannot_be_compared_or_believed_is_in_doubt_by_its_price(usage: Usage) -> None:
     money = Money(currency="CNY", budget=Decimal(3))
-    money.reserve("a", CNY)
+    for name in ("a", "b"):
+        money.reserve(name, CNY)
     money.settle("a", usage)
-    assert (money.spent, money.reserved) == (Decimal(), Decimal("1.50"))
+    assert sums(money) == sums_of("0", "0", "1.50", "1.50")
+    assert money.doubtful == 1
+    assert not money.covers(CNY)
+    assert money.close("a").in_doubt == CNY
+    assert len(money.says_full(CNY)) < 200
+
+
+def test_money_of_this_run_and_of_earlier_ones_is_apart_and_both_count_against_the_budget() -> None:
+    money = Money(currency="CNY", budget=Decimal(4))
+    money.reserve("mine", CNY)
+    money.reserve("theirs", CNY, earlier=True)
+    money.settle("mine", told("1.20"))
+    money.settle("theirs", told("1.40"))
+    assert sums(money) == (Decimal("1.20"), Decimal("1.40"), 0, 0)
+    assert not money.covers(CNY)
+    assert money.close("mine").spent == Price(Decimal("1.20"), "CNY")
+    assert money.close("theirs").spent_earlier == Price(Decimal("1.40"), "CNY")
+
+
+def test_a_doubt_that_is_cleared_later_counts_once() -> None:
+    money = Money(currency="CNY")
+    money.reserve("a", CNY)
+    money.doubt("a")
+    money.settle("a", told("1.20"))
+    assert sums(money) == sums_of("1.20", "0", "0", "0")
+    assert money.doubtful == 0
 
 
 @pytest.mark.parametrize("price", [None, Price(Decimal(1), "USD")])
@@ -162,3 +200,62 @@ async def test_a_budget_that_is_no_amount_is_refused(budget: Any, tmp_path: Path
     async with Emulator(seed=1) as server, opened(server, tmp_path) as session:
         with pytest.raises(ConfigurationError, match="must be an amount of money"):
             session.batch(plan_of([]), tmp_path / "out", budget=budget)
+
+
+# --- what it came to -------------------------------------------------------------------------------------------------
+
+
+async def ended(server: Emulator, folder: Path, plan: Plan, **how: Any) -> tuple[list[BatchOutcome], Standing]:
+    """Run a plan to its end: the outcomes, and how it stands then."""
+    async with opened(server, folder) as session:
+        batch = session.batch(plan, folder / "out", **how)
+        return [outcome async for outcome in batch], batch.standing()
+
+
+async def test_what_this_run_and_earlier_ones_spent_is_told_apart(stock: Path, tmp_path: Path) -> None:
+    plan = await product(stock)
+    async with Emulator(seed=1) as server:
+        outcomes, first = await ended(server, tmp_path, evolve(plan, entries=plan.entries[:4]))
+        spent = server.ledger.money
+        assert sums(first) == (spent, 0, 0, 0)
+        assert sum(outcome.cost.spent.amount for outcome in outcomes if outcome.cost.spent) == spent
+        outcomes, second = await ended(server, tmp_path, plan)
+        assert sums(second) == (server.ledger.money - spent, spent, 0, 0)
+        assert second.doubtful == 0
+        earlier = [outcome.cost.spent_earlier for outcome in outcomes if outcome.state == "kept"]
+        assert sum(price.amount for price in earlier if price) == spent
+
+
+async def test_nothing_is_reserved_in_a_batch_that_has_ended_and_what_nobody_knows_is_in_doubt(
+    stock: Path, tmp_path: Path
+) -> None:
+    plan = await product(stock)
+    async with Emulator(seed=1) as server:
+        server.faults.add(Fault("drop_after_accept", nth=4))
+        outcomes, standing = await ended(server, tmp_path, plan)
+        (lost,) = (outcome for outcome in outcomes if outcome.state == "uncertain")
+        assert lost.entry.price is not None
+        assert lost.cost.in_doubt == lost.entry.price
+        assert sums(standing) == (server.ledger.money - lost.entry.price.amount, 0, 0, lost.entry.price.amount)
+        assert standing.doubtful == 1
+        _, again = await ended(server, tmp_path, plan)
+        assert sums(again) == (0, standing.spent, 0, lost.entry.price.amount)
+
+
+@pytest.mark.parametrize("money", ["-1", "1E-99999999", "1E400", "NaN"])
+async def test_a_cost_that_is_none_changes_no_budget_and_floods_no_line(
+    stock: Path, tmp_path: Path, money: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = await product(stock)
+    monkeypatch.setattr("rh_async.emulator._tasks.amount", lambda _: money)
+    async with Emulator(seed=1) as server:
+        outcomes, standing = await ended(server, tmp_path, plan, budget=5)
+        assert 0 < sum(task.charged for task in server.ledger.tasks) <= 5
+        assert sums(standing) == (0, 0, 0, standing.in_doubt)
+        assert 0 < standing.in_doubt <= 5
+        assert set(states(outcomes)) == {"saved", "withheld"}
+        await ended(server, tmp_path, plan, budget=5)
+        assert sum(task.charged for task in server.ledger.tasks) <= 5
+    for path in (tmp_path / "out").glob("*.json*"):
+        assert path.stat().st_size < 20_000
+    assert {line["money"] for line in lines(tmp_path)} == {None}

@@ -181,7 +181,7 @@ async def test_a_budget_is_kept_and_has_an_exit_code_of_its_own(there: Path, sit
     ended = await shell("batch clips --image heroes/fox.png --budget 5")
     assert ended.code == 4
     assert 0 < site.ledger.money <= 5
-    assert "of a budget of 5.00" in ended.out
+    assert re.search(r"money     CNY \d\.\d\d spent by this run · budget 5\.00\n", ended.out)
     assert "→ give a greater --budget, then the same command again continues" in ended.out
     assert (await shell("batch clips --image heroes/fox.png --budget 500")).code == 0
     assert len(site.ledger.tasks) == 5
@@ -207,6 +207,9 @@ async def test_events_are_one_object_per_line_and_people_are_told_elsewhere(
     assert events(ended.out, "standing")[-1]["saved"] == 5
     (end,) = events(ended.out, "end")
     assert (end["exit"], end["counts"], end["stopped"]) == (0, {"saved": 5}, None)
+    money = {name: end["money"][name] for name in ("currency", "spent", "spent_earlier", "reserved", "in_doubt")}
+    spent = str(site.ledger.money)
+    assert money == {"currency": "CNY", "spent": spent, "spent_earlier": "0", "reserved": "0.00", "in_doubt": "0"}
     assert site.ledger.peak_unsettled() <= 2
     assert "plan      5 jobs" in ended.err
 
@@ -246,7 +249,8 @@ async def test_the_live_view_says_how_it_stands_and_fits(
         "oldest in flight",
         "errors",
         "questions/s",
-        "reserved · budget 500.00",
+        "spent by this run",
+        "budget 500.00",
         " left (",
     ):
         assert words in shown
