@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from attrs import define, field, frozen
 
@@ -31,6 +32,7 @@ class Entry:
     :param request: None if what is asked for makes no request.
     :param key: the caller's own, None where none was given.
     :param price: by the list, None where it does not say.
+    :param columns: what its row of the manifest says besides, for whoever wrote it: it goes into the outcome as it is.
     :param findings: what is wrong with it, or doubtful.
     :param twin: the number of the first job that asks for the same, of files that hold the same bytes; both are bought
         once.
@@ -44,6 +46,7 @@ class Entry:
     request: Request | None = None
     key: str | None = None
     price: Price | None = None
+    columns: Mapping[str, Any] = field(factory=dict, hash=False)
     findings: tuple[Finding, ...] = ()
     twin: int | None = None
 

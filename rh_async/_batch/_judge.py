@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from random import Random
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from attrs import define, field, frozen
 
@@ -36,6 +36,7 @@ class Draft:
     line: int | None = None
     key: str | None = None
     request: Request | None = None
+    columns: Mapping[str, Any] = field(factory=dict)
     findings: tuple[Finding, ...] = ()
 
 
@@ -110,7 +111,12 @@ class _Judge:
         request = draft.request
         if request is None:
             return Entry(
-                number=draft.number, source=draft.source, line=draft.line, key=draft.key, findings=draft.findings
+                number=draft.number,
+                source=draft.source,
+                line=draft.line,
+                key=draft.key,
+                columns=draft.columns,
+                findings=draft.findings,
             )
         opinion = self._opinion(request)
         findings = (*draft.findings, *opinion.findings)
@@ -125,6 +131,7 @@ class _Judge:
             request=request,
             key=draft.key,
             price=opinion.price,
+            columns=draft.columns,
             findings=findings if clash is None else (*findings, clash),
             twin=first.number if first and clash and not clash.refuses else None,
         )

@@ -90,7 +90,9 @@ def _sameness(line: dict[str, Any]) -> int:
 
 def line_of(outcome: BatchOutcome) -> dict[str, Any]:
     """An outcome as a flat line. What a twin cost is in the line of the one that was bought."""
-    return {**_what(outcome), **_how(outcome), **_cost(outcome), **_when(outcome)}
+    told = {**_what(outcome), **_how(outcome), **_cost(outcome), **_when(outcome)}
+    # A column of the manifest that is called like one of ours must not take its place.
+    return told | {f"row_{name}" if name in told else name: value for name, value in outcome.entry.columns.items()}
 
 
 def _what(outcome: BatchOutcome) -> dict[str, Any]:

@@ -3,47 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-import json
 import os
-import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from random import Random
-from types import MappingProxyType
 from typing import Any
 
-from attrs import field, frozen
+from attrs import frozen
 
 from ._entries import Plan
 from ._findings import Finding, shown
 from ._judge import Draft, chosen, judged
 from ._prober import Prober
 from ._rows import Made, Problem, Reader
-
-_BREAK = "\n"
-
-
-@frozen
-class Row:
-    """One job as it is written.
-
-    :param line: where it begins, from 1; of a TOML manifest, which of its tables.
-    :param values: by column, what was left empty left out.
-    :param problem: why it is no row.
-    """
-
-    line: int
-    values: Mapping[str, Any] = field(factory=dict)
-    problem: Problem | None = None
-
-
-class Illegible(Exception):
-    """A manifest of which nothing can be read; the problem is its argument."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem)
-        self.problem = problem
+from ._tables import Row, read_table
+from ._text import Illegible, Text
 
 
 async def plan_manifest(
@@ -58,9 +32,11 @@ async def plan_manifest(
 
     Columns: ``model`` (as `KlingMotionControl` names it, ``dreamactor-v2``, ``wan2.2`` or any endpoint), ``key``,
     ``webhook_url``, and the fields of the model's request; of an endpoint, its wire fields. Files are relative to the
-    manifest. A row may ask for anything its model takes, and for nothing else.
+    manifest. A row may ask for anything its model takes; columns of its author's own (a note, the number of a shot) ask
+    for nothing and go with the job into its outcome. Large letters, spaces and hyphens make no other column.
 
-    :param path: a ``.csv``, ``.tsv``, ``.jsonl`` or ``.toml`` file, in UTF-8.
+    :param path: a ``.csv`` or ``.tsv`` file as spreadsheets write them (commas, semicolons or tabs; UTF-8, UTF-16 or
+        Windows-1252), a ``.jsonl`` or ``.json`` file (an object per line, or an array of them), or ``.toml``.
     :param defaults: by column, for rows that do not say and whose model takes it; a `pathlib.Path` is taken as it is.
     :param limit: the first so many rows, after shuffling.
     :param shuffle: puts the rows in an order of its own.
@@ -79,109 +55,46 @@ class _Manifest:
 
     def drafts(self, limit: int | None, shuffle: Random | None) -> tuple[list[Draft], list[Finding]]:
         try:
-            rows = chosen(enumerate(self._rows(), start=1), limit=limit, shuffle=shuffle)
-            drafts = list(self._drafts(rows))
+            table = read_table(self.path)
+            rows = chosen(enumerate(table.rows(), start=1), limit=limit, shuffle=shuffle)
+            drafts = list(self._drafts(rows, table.text))
         except Illegible as error:
             return [], [error.problem.finding(shown(self.path))]
-        except OSError as error:
-            lost = Problem("unreadable manifest", f"cannot be read ({error.strerror})", "Correct its path or allow it")
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            lost = Problem("unreadable manifest", f"cannot be read ({why})", "Correct its path or allow it")
             return [], [lost.finding(shown(self.path))]
-        empty = Problem("empty manifest", "has no rows", "Add one row per job")
-        return drafts, [] if drafts else [empty.finding(shown(self.path))]
+        problems = [*table.text.doubts, *_carried(drafts)]
+        if not drafts:
+            problems.append(Problem("empty manifest", "has no rows", "Add one row per job"))
+        return drafts, [problem.finding(shown(self.path)) for problem in problems]
 
-    def _rows(self) -> Iterator[Row]:
-        rows = _FORMATS.get(self.path.suffix.lower())
-        if rows is None:
-            raise Illegible(Problem("kind of manifest", "is no manifest by its suffix", "Give a .csv, .jsonl or .toml"))
-        yield from rows(self.path)
-
-    def _drafts(self, rows: Iterable[tuple[int, Row]]) -> Iterator[Draft]:
-        reader, source = Reader(self.path.parent, self.defaults), shown(self.path)
+    def _drafts(self, rows: Iterable[tuple[int, Row]], text: Text) -> Iterator[Draft]:
+        reader, source = Reader(self.path.parent, self.defaults, text.is_western), shown(self.path)
         for number, row in rows:
             made = reader.read(row.values) if row.problem is None else Made(problems=(row.problem,))
             findings = tuple([problem.finding(f"{source}:{row.line}") for problem in made.problems])
             yield Draft(
-                number=number, source=source, line=row.line, key=made.key, request=made.request, findings=findings
+                number=number,
+                source=source,
+                line=row.line,
+                key=made.key,
+                request=made.request,
+                columns=made.others,
+                findings=findings,
             )
 
 
-def _csv_rows(path: Path) -> Iterator[Row]:
-    # Bytes that are no UTF-8 pass as they are: they may well be a file's name.
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as source:
-        first = source.readline()
-        source.seek(0)
-        cells = csv.reader(source, delimiter=max(",;\t", key=first.count))
-        header = _header(cells)
-        while True:
-            line = cells.line_num + 1
-            try:
-                row = next(cells, None)
-            except csv.Error as error:
-                yield Row(line, problem=Problem("broken row", f"cannot be read ({error})", "Look for a lone quote"))
-                continue
-            if row is None:
-                return
-            if row:
-                yield _csv_row(line, header, row)
+def _carried(drafts: Iterable[Draft]) -> Iterator[Problem]:
+    """That some columns ask for nothing; once, however many rows have them."""
+    names = list(dict.fromkeys(name for draft in drafts for name in draft.columns))
+    if names:
+        listed = ", ".join(map(shown, names))
+        what = (
+            f"no model takes {_columns(len(names))} {listed}: carried along into batch.jsonl and the .json of outputs"
+        )
+        yield Problem("columns carried along", what, "See --manifest-columns for those that are taken", refuses=False)
 
 
-def _header(cells: Iterator[list[str]]) -> Sequence[str]:
-    try:
-        names = [cell.strip() for cell in next(cells, [])]
-    except csv.Error as error:
-        raise Illegible(
-            Problem("broken manifest", f"has a header that cannot be read ({error})", "Rewrite it")
-        ) from error
-    if not any(names):
-        raise Illegible(Problem("empty manifest", "has no header", "Begin with a line of column names"))
-    twice = sorted({name for name in names if name and names.count(name) > 1})
-    if twice:
-        raise Illegible(Problem("column twice", f"has column {shown(twice[0])} twice", "Remove one of them"))
-    return names
-
-
-def _csv_row(line: int, header: Sequence[str], cells: Sequence[str]) -> Row:
-    if len(cells) > len(header):
-        what = f"has {len(cells)} cells, the header {len(header)}"
-        return Row(line, problem=Problem("too many cells", what, "Put what holds commas in quotes"))
-    return Row(line, {name: cell for name, cell in zip(header, cells, strict=False) if cell})
-
-
-def _json_rows(path: Path) -> Iterator[Row]:
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline=_BREAK) as source:
-        for line, text in enumerate(source, start=1):
-            if text.strip():
-                yield _json_row(line, text)
-
-
-def _json_row(line: int, text: str) -> Row:
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        why = error.msg if isinstance(error, json.JSONDecodeError) else error
-        return Row(line, problem=Problem("broken row", f"is no JSON ({why})", "Write one JSON object per line"))
-    return _object(line, values)
-
-
-def _object(line: int, values: Any) -> Row:
-    if not isinstance(values, dict):
-        return Row(line, problem=Problem("broken row", "is no object of columns", "Write columns and their values"))
-    return Row(line, {name: value for name, value in values.items() if value is not None and value != ""})
-
-
-def _toml_rows(path: Path) -> Iterator[Row]:
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8-sig", errors="surrogateescape"))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise Illegible(Problem("broken manifest", f"is no TOML ({error})", "Correct it there")) from error
-    if others := sorted(tables.keys() - {"job"}):
-        raise Illegible(Problem("unknown table", f"has {shown(others[0])!r}", "Write one [[job]] table per job"))
-    jobs = tables.get("job", [])
-    if not isinstance(jobs, list):
-        raise Illegible(Problem("broken manifest", "has one [job] table", "Write [[job]], once per job"))
-    yield from (_object(place, job) for place, job in enumerate(jobs, start=1))
-
-
-_FORMATS: Mapping[str, Callable[[Path], Iterator[Row]]] = MappingProxyType(
-    {".csv": _csv_rows, ".tsv": _csv_rows, ".jsonl": _json_rows, ".ndjson": _json_rows, ".toml": _toml_rows}
-)
+def _columns(count: int) -> str:
+    return "the column" if count == 1 else "the columns"

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from attrs import define, field
 
+from ._story import told_beside
+
 IN_THE_FOLDER = "in the output folder"
 OF_A_RUN = "made by an earlier run"
 
@@ -71,11 +73,7 @@ def _real(path: Path) -> Path:
 
 
 def _has_our_file_beside(path: Path) -> bool:
-    try:
-        told = json.loads(path.with_name(f"{path.name}.json").read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(told, dict) and told.keys() >= _OURS
+    return told_beside(path).keys() >= _OURS
 
 
 def _told_of(folder: Path) -> Iterator[str]:

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import json
+import os
+import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, get_args
 
 from attrs import define, field, frozen
 
-from rh_async._request import MediaValue, ModelRequest, Request, brief, media_value, takes_file_name
+from rh_async._request import MediaValue, ModelRequest, Request, brief, media_value
 from rh_async._types import Upload
 from rh_async.errors import RequestRefused
 from rh_async.motion import CharacterMotionTransfer, DreamActor, KlingModel, KlingMotionControl
 
-from ._catalog import Param, endpoints, model_of
+from ._catalog import endpoints, model_of
+from ._cells import MOTION, Cell, Wrong, by_type, guessed
 from ._findings import Finding, shown
+from ._spelling import as_on_disk, trimmed
 
 _DEFAULT_MODEL = "kling-v3.0-std"
 _COMMON = frozenset({"model", "webhook_url"})
+_SHARED = _COMMON | {"key"}
 _PAIR = frozenset({"image", "video"})
 _KLING_2 = _PAIR | {"orientation", "prompt", "keep_original_sound"}
 _KLING_3 = _KLING_2 | {"negative_prompt", "elements"}
@@ -32,7 +36,8 @@ _KLINGS: tuple[str, ...] = get_args(KlingModel)
 _Outcome = tuple[Request | None, tuple["Problem", ...]]
 _REMEMBERED = 100_000  #: rows; a manifest that repeats itself does so within fewer
 _LONGEST_KEY = 500
-_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_ALIKE = 0.8
+"""From this likeness on, a column nobody knows is a typing error of one that somebody does."""
 
 
 @frozen
@@ -43,27 +48,30 @@ class Problem:
     what: str
     remedy: str
     column: str = ""
+    refuses: bool = True
 
     def finding(self, where: str) -> Finding:
         thing = f"{where}, column {shown(self.column)}" if self.column else where
-        return Finding(rule=self.rule, thing=thing, what=self.what, remedy=self.remedy)
+        return Finding(rule=self.rule, thing=thing, what=self.what, remedy=self.remedy, refuses=self.refuses)
 
 
 @frozen
 class Made:
-    """What a row came to."""
+    """What a row came to.
+
+    :param others: columns that ask for nothing, with their values.
+    """
 
     key: str | None = None
     request: Request | None = None
     problems: tuple[Problem, ...] = ()
+    others: Mapping[str, Any] = field(factory=dict)
 
 
-class _Wrong(Exception):
-    """A value that cannot be what its column holds; says why, and what it should be."""
-
-    def __init__(self, why: str, remedy: str) -> None:
-        super().__init__(why)
-        self.why, self.remedy = why, remedy
+@lru_cache(10_000)
+def plain(column: str) -> str:
+    """A column's name by which it is compared: large letters, spaces and hyphens make no other name."""
+    return re.sub(r"[\s-]+", "_", trimmed(column)).casefold()
 
 
 @define
@@ -72,22 +80,29 @@ class Reader:
 
     :param folder: which relative paths begin at.
     :param defaults: by column, for rows that do not say.
+    :param is_western: whether the rows were read as Windows-1252: a path may be meant byte by byte, too.
     """
 
     folder: Path
     defaults: Mapping[str, Any]
+    is_western: bool = False
     _made: dict[object, _Outcome] = field(factory=dict, init=False)
     _paths: dict[str, MediaValue] = field(factory=dict, init=False)
 
     def read(self, values: Mapping[str, Any]) -> Made:
         """Make one row's request, or say all that is wrong with it."""
-        key = values.get("key")
-        asked = {name: value for name, value in values.items() if name != "key"} if key is not None else values
-        name = _hashable(asked)
-        made = self._made.get(name) or self._remember(name, self._make(asked))
-        if key is not None and (problem := _unfit(key)):
-            return Made(None, None, (*made[1], problem))
-        return Made(key, *made)
+        model = next((value for name, value in values.items() if plain(name) == "model"), None)
+        form = _form(self.defaults.get("model", _DEFAULT_MODEL) if model is None else model)
+        if isinstance(form, Problem):
+            return Made(problems=(form,))
+        asked, others, problems = form.sorted(values)
+        key = asked.pop("key", None)
+        key = trimmed(key) if isinstance(key, str) else key
+        name = (form.model, _hashable(asked))
+        request, wrong = self._made.get(name) or self._remember(name, self._make(form, asked))
+        unfit = () if key is None else _unfit(key)
+        every = (*problems, *wrong, *unfit)
+        return Made(None if unfit else key, None if every else request, every, others)
 
     def _remember(self, name: object, made: _Outcome) -> _Outcome:
         if len(self._made) < _REMEMBERED:
@@ -98,33 +113,37 @@ class Reader:
         if isinstance(value, Path | Upload):
             return value
         if not isinstance(value, str):
-            raise _Wrong(f"{brief(value)} is no text", "Give a path or a link")
+            raise Wrong(f"{brief(value)} is no text", "Give a path or a link")
         return self._paths.get(value) or self._paths.setdefault(value, self._media(value))
 
     def _media(self, value: str) -> MediaValue:
-        found = media_value(value)
-        return self.folder / found if isinstance(found, Path) else found
+        found = media_value(trimmed(value))
+        if not isinstance(found, Path):
+            return found
+        if trimmed(value) != value and os.path.lexists(self.folder / value):
+            return self.folder / value
+        path = as_on_disk(self.folder / found)
+        if self.is_western and not os.path.lexists(path):
+            raw = self.folder / os.fsdecode(str(found).encode("cp1252", "replace"))
+            return raw if os.path.lexists(raw) else path
+        return path
 
-    def _make(self, values: Mapping[str, Any]) -> _Outcome:
-        model = values.get("model", self.defaults.get("model", _DEFAULT_MODEL))
-        form = _form(model)
-        if isinstance(form, Problem):
-            return None, (form,)
+    def _make(self, form: _Form, values: Mapping[str, Any]) -> _Outcome:
         filled = {name: value for name, value in self.defaults.items() if form.takes(name)} | dict(values)
         filled.pop("model", None)
         filled.pop("key", None)
         return form.request(filled, self)
 
 
-def _unfit(key: object) -> Problem | None:
+def _unfit(key: object) -> tuple[Problem, ...]:
     """Why the journal could not remember a job under this key."""
     if not isinstance(key, str):
-        return Problem("wrong value", f"{brief(key)} is no text", "Put it in quotes", "key")
+        return (Problem("wrong value", f"{brief(key)} is no text", "Put it in quotes", "key"),)
     if len(key) > _LONGEST_KEY:
-        return Problem("wrong value", f"has {len(key):,} characters", f"Give {_LONGEST_KEY} at most", "key")
+        return (Problem("wrong value", f"has {len(key):,} characters", f"Give {_LONGEST_KEY} at most", "key"),)
     if any("\ud800" <= sign <= "\udfff" for sign in key):
-        return Problem("wrong value", "is no UTF-8", "Write it in plain letters", "key")
-    return None
+        return (Problem("wrong value", "is no UTF-8", "Write it in plain letters", "key"),)
+    return ()
 
 
 def _hashable(values: Mapping[str, Any]) -> object:
@@ -137,7 +156,7 @@ def _hashable(values: Mapping[str, Any]) -> object:
     return name if all(type(value) is str for _, value in name) else repr(name)
 
 
-@frozen
+@define(frozen=True, slots=False)  # it remembers how its columns may be spelled
 class _Form:
     """How a model's rows are written.
 
@@ -149,7 +168,7 @@ class _Form:
     """
 
     model: str
-    columns: Mapping[str, Callable[[object, Reader], object]]
+    columns: Mapping[str, Cell]
     needed: frozenset[str]
     build: Callable[..., Request]
     is_open: bool = False
@@ -157,14 +176,54 @@ class _Form:
     def takes(self, name: str) -> bool:
         return self.is_open or name in self.columns or name in _COMMON
 
+    def sorted(self, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], tuple[Problem, ...]]:
+        """Tell what a row asks for, by the columns' own names; what it says besides; and what it must not say."""
+        asked: dict[str, Any] = {}
+        others: dict[str, Any] = {}
+        problems: list[Problem] = []
+        for name, value in values.items():
+            known = self._known(name)
+            problem = self._mistaken(name, values) if known is None else None
+            if known in asked:
+                problem = Problem("column twice", "is there twice in other letters", "Remove one of them", name)
+            if problem is not None:
+                problems.append(problem)
+            elif known is None:
+                others[name] = value
+            else:
+                asked[known] = value
+        return asked, others, tuple(problems)
+
+    def _known(self, name: str) -> str | None:
+        """The column that a name means."""
+        if name in self.columns or (self.is_open and plain(name) not in _SHARED):
+            return name
+        return self._spelled.get(plain(name))
+
+    @cached_property
+    def _spelled(self) -> Mapping[str, str]:
+        return {plain(name): name for name in (*self.columns, *_SHARED)}
+
+    def _mistaken(self, name: str, values: Mapping[str, Any]) -> Problem | None:
+        """Why a column that the model does not take must not be passed over: it was probably meant to change the job.
+
+        A column of somebody's own does not: a note, a number of a shot.
+        """
+        free = self._spelled.keys() - map(plain, values)
+        near = _nearest(plain(name), tuple(sorted(free)))
+        if near is None and plain(name) not in MOTION:
+            return None
+        taken = f"t takes {', '.join(sorted(self.columns))}"
+        remedy = f"Did you mean {self._spelled[near]}? I{taken}" if near else f"Remove it; i{taken}"
+        return Problem("unknown column", f"{self.model} takes no such column", remedy, name)
+
     def request(self, values: Mapping[str, Any], reader: Reader) -> _Outcome:
         read: dict[str, object] = {}
-        problems = [self._unknown(name) for name in values if not self.takes(name)]
-        problems += [self._missing(name) for name in sorted(self.needed - values.keys())]
+        problems = [self._missing(name) for name in sorted(self.needed - values.keys())]
         for name, value in values.items():
             try:
-                read[name] = self.columns.get(name, _guessed(name))(value, reader)
-            except _Wrong as wrong:
+                read[name] = self.columns.get(name, guessed(name))(value, reader)
+            except Wrong as wrong:
                 problems.append(Problem("wrong value", wrong.why, wrong.remedy, name))
         if problems:
             return None, tuple(problems)
@@ -173,15 +232,14 @@ class _Form:
         except RequestRefused as error:
             return None, (_refusal(error),)
 
-    def _unknown(self, name: str) -> Problem:
-        near = get_close_matches(name, self.columns, 1)
-        taken = f"t takes {', '.join(sorted(self.columns))}"
-        remedy = f"Did you mean {near[0]}? I{taken}" if near else f"Remove it; i{taken}"
-        return Problem("unknown column", f"{self.model} takes no such column", remedy, name)
-
     def _missing(self, name: str) -> Problem:
         needs = " and ".join(sorted(self.needed))
         return Problem("missing column", f"is missing or empty; {self.model} needs {needs}", "Fill it", name)
+
+
+@lru_cache(1000)
+def _nearest(name: str, columns: tuple[str, ...]) -> str | None:
+    return next(iter(get_close_matches(name, columns, 1, _ALIKE)), None)
 
 
 def _refusal(error: RequestRefused) -> Problem:
@@ -193,8 +251,9 @@ def _form(model: object) -> _Form | Problem:
     known = (*_KLINGS, *_OTHERS)
     if not isinstance(model, str):
         return Problem("unknown model", f"{brief(model)} is no text", f"Give one of {', '.join(known)}", "model")
-    if model in known:
-        return _motion_form(model)
+    model = trimmed(model)
+    if model.lower() in known:
+        return _motion_form(model.lower())
     if model in endpoints() or "/" in model:
         return _endpoint_form(model)
     near = get_close_matches(model, (*known, *endpoints()), 1, 0.5)
@@ -206,7 +265,7 @@ def _form(model: object) -> _Form | Problem:
 def _motion_form(model: str) -> _Form:
     build = _OTHERS.get(model, lambda **fields: KlingMotionControl(model=model, **fields))  # type: ignore[arg-type]
     names = _PAIR if model in _OTHERS else _KLING_3 if model.startswith("kling-v3.0") else _KLING_2
-    return _Form(model, {name: _READ[name] for name in names | {"webhook_url"}}, _PAIR, build)
+    return _Form(model, {name: MOTION[name] for name in names | {"webhook_url"}}, _PAIR, build)
 
 
 @cache
@@ -214,88 +273,10 @@ def _endpoint_form(endpoint: str) -> _Form:
     model = model_of(endpoint)
     params = model.params if model else {}
     is_whole = model is not None and not model.partial  # what is known in part refuses nothing (contract 11)
-    columns = {name: _by_type(param) for name, param in params.items()} | {"webhook_url": _READ["webhook_url"]}
+    columns = {name: by_type(param) for name, param in params.items()} | {"webhook_url": MOTION["webhook_url"]}
     needed = frozenset(name for name, one in params.items() if is_whole and one.required and one.default is None)
 
     def build(*, webhook_url: str | None = None, **fields: object) -> Request:
         return ModelRequest(endpoint, fields, webhook_url=webhook_url)
 
     return _Form(endpoint, columns, needed, build, is_open=model is None)
-
-
-def _media(value: object, reader: Reader) -> object:
-    return reader.media(value)
-
-
-def _text(value: object, _: Reader) -> object:
-    return value
-
-
-def _flag(value: object, _: Reader) -> object:
-    if isinstance(value, bool):
-        return value
-    try:
-        return _WORDS[str(value).lower()]
-    except KeyError:
-        raise _Wrong(f"{brief(value)} is neither yes nor no", "Write true or false") from None
-
-
-def _items(value: object, _: Reader) -> object:
-    if not isinstance(value, str):
-        return value
-    return (
-        _json(value)
-        if value.lstrip().startswith(("[", "{"))
-        else [one.strip() for one in value.split(";") if one.strip()]
-    )
-
-
-def _json(value: str) -> object:
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError) as error:
-        raise _Wrong(f"{brief(value)} is no JSON", "Write it as JSON") from error
-
-
-def _number(kind: type[int | float]) -> Callable[[object, Reader], object]:
-    def read(value: object, _: Reader) -> object:
-        try:
-            return kind(value) if isinstance(value, str) else value
-        except ValueError:
-            raise _Wrong(f"{brief(value)} is no number", "Write digits") from None
-
-    return read
-
-
-def _several(value: object, reader: Reader) -> object:
-    items = _items(value, reader)
-    return [reader.media(one) for one in items] if isinstance(items, list) else [reader.media(items)]
-
-
-def _by_type(param: Param) -> Callable[[object, Reader], object]:
-    if param.is_media:
-        return _several if param.multiple else _media
-    if param.type == "COMPLEX" or param.multiple:
-        return _items
-    return {"INT": _number(int), "FLOAT": _number(float), "BOOLEAN": _flag}.get(param.type, _text)
-
-
-def _guessed(name: str) -> Callable[[object, Reader], object]:
-    """How to read a column that nobody documented: as media where its name says so."""
-    if takes_file_name(name) and name.endswith(("image", "video", "audio")):
-        return _media
-    return _media if name.endswith(("Url", "_url")) else _several if name.endswith(("Urls", "_urls")) else _text
-
-
-_READ: Mapping[str, Callable[[object, Reader], object]] = MappingProxyType(
-    {
-        "image": _media,
-        "video": _media,
-        "orientation": _text,
-        "prompt": _text,
-        "negative_prompt": _text,
-        "keep_original_sound": _flag,
-        "elements": _items,
-        "webhook_url": _text,
-    }
-)

@@ -261,7 +261,6 @@ CSV = "image,video,prompt\nhero.png,clip1.mp4,one\n"
     ("name", "text", "words"),
     [
         ("near.csv", "image,video,promt\nhero.png,clip1.mp4,x\n", (":2, column promt", "no such", "mean prompt")),
-        ("other.csv", "image,video,colour\nhero.png,clip1.mp4,x\n", (":2, column colour", "Remove it; it takes")),
         ("missing.csv", "image,prompt\nhero.png,x\n", (":2, column video", "is missing or empty", "Fill it")),
         ("empty-cell.csv", "image,video\n,clip1.mp4\n", (":2, column image", "is missing or empty", "Fill it")),
         ("ragged.csv", "image,video\nhero.png,clip1.mp4,x\n", (":2", "has 3 cells, the header 2", "in quotes")),

@@ -1,0 +1,123 @@
+"""Reads one cell of a manifest: what its column holds, from text or from a value of JSON or TOML."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Protocol
+
+from rh_async._request import MediaValue, brief, takes_file_name
+
+from ._catalog import Param
+from ._spelling import trimmed
+
+_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+class Wrong(Exception):
+    """A value that cannot be what its column holds; says why, and what it should be."""
+
+    def __init__(self, why: str, remedy: str) -> None:
+        super().__init__(why)
+        self.why, self.remedy = why, remedy
+
+
+class Files(Protocol):
+    """Knows where the files of a manifest are."""
+
+    def media(self, value: object) -> MediaValue:
+        """Tell a local file from a link.
+
+        :raises Wrong: it is neither.
+        """
+
+
+Cell = Callable[[object, Files], object]
+"""Reads a value; raises `Wrong`."""
+
+
+def _media(value: object, reader: Files) -> object:
+    return reader.media(value)
+
+
+def _text(value: object, _: Files) -> object:
+    return value  # a prompt is sent as it is: a space more would be another job
+
+
+def _word(value: object, _: Files) -> object:
+    return trimmed(value) if isinstance(value, str) else value
+
+
+def _flag(value: object, _: Files) -> object:
+    if isinstance(value, bool):
+        return value
+    try:
+        return _WORDS[trimmed(str(value)).lower()]
+    except KeyError:
+        raise Wrong(f"{brief(value)} is neither yes nor no", "Write true or false") from None
+
+
+def _items(value: object, _: Files) -> object:
+    if not isinstance(value, str):
+        return value
+    return (
+        _json(value)
+        if value.lstrip().startswith(("[", "{"))
+        else [one.strip() for one in value.split(";") if one.strip()]
+    )
+
+
+def _json(value: str) -> object:
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError) as error:
+        raise Wrong(f"{brief(value)} is no JSON", "Write it as JSON") from error
+
+
+def _number(kind: type[int | float]) -> Cell:
+    def read(value: object, _: Files) -> object:
+        try:
+            return kind(value) if isinstance(value, str) else value
+        except ValueError:
+            raise Wrong(f"{brief(value)} is no number", "Write digits") from None
+
+    return read
+
+
+def _several(value: object, reader: Files) -> object:
+    items = _items(value, reader)
+    return [reader.media(one) for one in items] if isinstance(items, list) else [reader.media(items)]
+
+
+def by_type(param: Param) -> Cell:
+    """How to read a field of the catalogue."""
+    if param.is_media:
+        return _several if param.multiple else _media
+    if param.type == "COMPLEX" or param.multiple:
+        return _items
+    return {"INT": _number(int), "FLOAT": _number(float), "BOOLEAN": _flag}.get(
+        param.type, _word if param.options else _text
+    )
+
+
+def guessed(name: str) -> Cell:
+    """How to read a column that nobody documented: as media where its name says so."""
+    if takes_file_name(name) and name.endswith(("image", "video", "audio")):
+        return _media
+    return _media if name.endswith(("Url", "_url")) else _several if name.endswith(("Urls", "_urls")) else _text
+
+
+MOTION: Mapping[str, Cell] = MappingProxyType(
+    {
+        "image": _media,
+        "video": _media,
+        "orientation": _word,
+        "prompt": _text,
+        "negative_prompt": _text,
+        "keep_original_sound": _flag,
+        "elements": _items,
+        "webhook_url": _word,
+    }
+)
+"""The columns of the models that the command line knows by name."""

@@ -1,0 +1,38 @@
+"""Finds a file by a name that was typed, pasted or exported: with spaces around it, or its accents put together.
+
+Blocks: call it off the loop.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+
+_INVISIBLE = "\u200b\u200e\u200f\u2060\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff\0"
+"""What a program puts around a path that is copied, and nobody sees."""
+
+
+def composed(name: str) -> str:
+    """A name with each accent in one sign with its letter: by this, names are compared (a Mac takes them apart)."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
+def trimmed(text: str) -> str:
+    """A text without the spaces and invisible signs around it, no-break spaces too."""
+    while (shorter := text.strip().strip(_INVISIBLE)) != text:
+        text = shorter
+    return text
+
+
+def as_on_disk(path: Path) -> Path:
+    """The path under which the disk has a file; the same path where it has none."""
+    return next((one for one in _spellings(path) if os.path.lexists(one)), path)
+
+
+def _spellings(path: Path) -> Iterator[Path]:
+    text = str(path)
+    if not text.isascii():  # else there is one way to write it, and looking into the file will tell whether it is there
+        yield path
+        yield from (Path(unicodedata.normalize(form, text)) for form in ("NFC", "NFD"))
