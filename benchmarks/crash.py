@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import secrets
 import signal
 import sqlite3
 import sys
@@ -57,6 +58,7 @@ class BackDoor:
     """The emulator's own pages, which no fault strikes."""
 
     _url: str
+    _token: str = field(repr=False)
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """Ask until the door, which faults may have shut, is open."""
@@ -69,7 +71,8 @@ class BackDoor:
     def _once(self, method: str, path: str, body: object) -> Any:
         connection = http.client.HTTPConnection(urlsplit(self._url).netloc, timeout=120)
         try:
-            connection.request(method, f"/_emulator/{path}", json.dumps(body), {"Content-Type": "application/json"})
+            headers = {"Content-Type": "application/json", "X-Emulator-Token": self._token}
+            connection.request(method, f"/_emulator/{path}", json.dumps(body), headers)
             return json.loads(connection.getresponse().read())
         finally:
             connection.close()
@@ -214,8 +217,9 @@ def play(rounds: int, seed: int, folder: Path, way: Way = SESSION) -> tuple[dict
     """Play every round against one emulator, and say what it and the journals show."""
     played: list[Round] = []
     faults = [fault for fault in _FAULTS if way.hangs or fault["kind"] != "hang"]
-    with emulator_process(seed=seed, run_time=way.run_time) as (url, api_key):
-        door = BackDoor(url)
+    token = secrets.token_hex()
+    with emulator_process(seed=seed, run_time=way.run_time, control_token=token) as (url, api_key):
+        door = BackDoor(url, token)
         for one in _rounds(rounds, seed, way, Batch(url=url, api_key=api_key, journal=folder, folder=folder, keys=())):
             door.ask("DELETE", "faults")
             door.ask("POST", "faults", one.rng.sample(faults, 3))

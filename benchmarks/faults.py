@@ -13,6 +13,7 @@ import asyncio
 import importlib.util
 import logging
 import multiprocessing
+import secrets
 import sys
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
@@ -148,8 +149,9 @@ def main() -> int:
     quick = "--quick" in sys.argv
     clients = [name for name in CLIENTS if name != "sdk" or importlib.util.find_spec("runninghub_sdk")]
     rows = []
-    with emulator_process(seed=1, limit=1000, run_time=0.3) as (url, api_key):
-        door, shop = BackDoor(url), Shop(url=url, api_key=api_key, interval=_EVERY, read=_READ)
+    token = secrets.token_hex()
+    with emulator_process(seed=1, limit=1000, run_time=0.3, control_token=token) as (url, api_key):
+        door, shop = BackDoor(url, token), Shop(url=url, api_key=api_key, interval=_EVERY, read=_READ)
         for number, (name, fault) in enumerate(list(FAULTS.items())[:4] if quick else FAULTS.items()):
             for client in clients:
                 door.ask("DELETE", "faults")

@@ -64,7 +64,10 @@ async def _serving(server: Emulator) -> AsyncIterator[None]:
 
 def _introduce(console: Console, server: Emulator) -> None:
     console.print("[bold]A local RunningHub: nothing here is paid.[/] Ctrl-C ends it.\n")
-    console.print(f"  url     {server.url}\n  key     {server.api_key}\n  ledger  {server.url}/_emulator/ledger\n")
+    console.print(f"  url    {server.url}\n  key    {server.api_key}\n  token  {server.control_token}\n")
+    console.print("What it has seen, to be read with the token:\n")
+    ledger = f"curl -H 'X-Emulator-Token: {server.control_token}' {server.url}/_emulator/ledger"
+    console.print(f"  {ledger}\n", soft_wrap=True)
     console.print("In the shell that runs your program:\n")
     for name, value in (("RUNNINGHUB_BASE_URL", server.url), ("RUNNINGHUB_API_KEY", server.api_key)):
         console.print(f"  export {name}={value}", soft_wrap=True)

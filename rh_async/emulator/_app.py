@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from aiohttp import web
 from attrs import frozen
 
 from rh_async.emulator._answers import Json, Refused, envelope_refusal, flat_refusal, price_refusal, upload_refusal
+from rh_async.emulator._control import Control
 from rh_async.emulator._door import Door
 from rh_async.emulator._faults import Fault, RouteName
 from rh_async.emulator._files import FileCalls
-from rh_async.emulator._ledger import Ledger
 from rh_async.emulator._links import Signer
 from rh_async.emulator._misbehave import Scene, misbehave
 from rh_async.emulator._plan import FaultPlan
-from rh_async.emulator._rate_limit import Throttle, rate_limit_of
+from rh_async.emulator._rate_limit import Throttle
 from rh_async.emulator._tasks import TaskCalls
 from rh_async.emulator._wire import ASKED, FAULT
 
@@ -36,9 +35,9 @@ class House:
     files: FileCalls
     faults: FaultPlan
     links: Signer
-    ledger: Ledger
     door: Door
     throttle: Throttle
+    control: Control
     stopping: asyncio.Event
 
 
@@ -127,41 +126,5 @@ def build_app(house: House) -> web.Application:
     for route in routes:
         app.router.add_route("*", route.path, route.serve)
     app.on_response_prepare.append(files.note_download)
-    _add_back_door(app, house)
+    house.control.add_to(app)
     return app
-
-
-def _add_back_door(app: web.Application, house: House) -> None:
-    """Let tests in other processes read the ledger and write the script."""
-
-    async def ledger(_request: web.Request) -> web.Response:
-        return web.json_response(house.ledger.as_json())
-
-    async def add_faults(request: web.Request) -> web.Response:
-        try:
-            faults = _faults(await request.json())
-        except (TypeError, ValueError) as bad:
-            return web.json_response({"error": str(bad)}, status=400)
-        house.faults.add(*faults)
-        return web.json_response({"added": len(faults)})
-
-    async def clear_faults(_request: web.Request) -> web.Response:
-        house.faults.clear()
-        return web.json_response({})
-
-    async def set_rate_limit(request: web.Request) -> web.Response:
-        try:
-            limit = rate_limit_of(await request.json())
-        except (TypeError, ValueError) as bad:
-            return web.json_response({"error": str(bad)}, status=400)
-        house.throttle.limit = limit
-        return web.json_response({"rate_limit": None if limit is None else limit.as_json()})
-
-    app.router.add_put("/_emulator/rate_limit", set_rate_limit)
-    app.router.add_get("/_emulator/ledger", ledger)
-    app.router.add_post("/_emulator/faults", add_faults)
-    app.router.add_delete("/_emulator/faults", clear_faults)
-
-
-def _faults(script: Any) -> list[Fault]:
-    return [Fault(**fault) for fault in (script if isinstance(script, list) else [script])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from attrs import define, field
 from rh_async.emulator._app import House, build_app
 from rh_async.emulator._board import Board
 from rh_async.emulator._catalogue import Catalogue, published
+from rh_async.emulator._control import Control
 from rh_async.emulator._door import Door, bound
 from rh_async.emulator._files import FileCalls
 from rh_async.emulator._ledger import Ledger
@@ -37,6 +39,10 @@ _PATIENCE = 0.1  #: seconds that open connections get when the server stops
 
 def _as_rate_limit(given: float | RateLimit | None) -> RateLimit | None:
     return given if given is None or isinstance(given, RateLimit) else RateLimit(per_second=given)
+
+
+def _draw_token() -> str:
+    return secrets.token_urlsafe(24)  # not from the seed: whoever knows the seed must not know it
 
 
 def _draw_key(rng: Random) -> str:
@@ -63,6 +69,8 @@ class Emulator:
         number. A number means the documented refusal and one second's burst; `RateLimit` says more.
     :param balance: what is in the wallet; None for no end of money.
     :param keep_alive: seconds that an idle connection stays open.
+    :param control_token: what the pages under ``/_emulator/`` want in the header ``X-Emulator-Token``; a random one
+        unless given.
     """
 
     seed: int = 0
@@ -79,6 +87,7 @@ class Emulator:
     rate_limit: float | RateLimit | None = None
     balance: Decimal | float | None = None
     keep_alive: float = 75.0
+    control_token: str = field(factory=_draw_token, repr=False)
     ledger: Ledger = field(init=False)
     keys: Mapping[str, str] = field(init=False, repr=False)
     faults: FaultPlan = field(init=False)
@@ -190,9 +199,15 @@ class Emulator:
                 files=files,
                 faults=self.faults,
                 links=links,
-                ledger=self.ledger,
                 door=self._door,
                 throttle=self._throttle,
+                control=Control(
+                    token=self.control_token,
+                    host=self.host,
+                    ledger=self.ledger,
+                    faults=self.faults,
+                    throttle=self._throttle,
+                ),
                 stopping=self._stopping,
             )
         )

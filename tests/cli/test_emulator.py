@@ -10,6 +10,7 @@ from typing import NoReturn
 
 import anyio
 import pytest
+from aiohttp import ClientSession
 
 from rh_async import KlingMotionControl, Session
 from rh_async._cli._emulator import emulator
@@ -30,9 +31,16 @@ async def test_what_it_prints_is_all_a_client_needs_and_ctrl_c_sums_up(
         monkeypatch.setenv(name, value)
     async with Session() as session:
         await session.run(KlingMotionControl(draw_image(tmp_path / "hero.png"), film_video(tmp_path / "dance.mp4")))
+    token = next(line.split()[1] for line in printed.splitlines() if line.strip().startswith("token"))
+    page = f"{exports['RUNNINGHUB_BASE_URL']}/_emulator/ledger"
+    async with ClientSession() as http, http.get(page, headers={"X-Emulator-Token": token}) as response:
+        ledger = await response.json()
     serving.cancel()
     assert await serving == Exit.GOOD
-    assert f"ledger  {exports['RUNNINGHUB_BASE_URL']}/_emulator/ledger" in printed
+    told = next(line for line in printed.splitlines() if "curl" in line)
+    assert told.endswith(f"{exports['RUNNINGHUB_BASE_URL']}/_emulator/ledger")
+    assert f"'X-Emulator-Token: {token}'" in told
+    assert len(ledger["tasks"]) == 1
     summary = capsys.readouterr().out
     assert summary.startswith("\nTasks created: 1; ")
     assert "files taken: 2; charged: CNY 2.43, play money.\n" in summary

@@ -49,15 +49,25 @@ class Caller:
     server: Emulator
     http: aiohttp.ClientSession = field(repr=False)
 
+    @property
+    def control(self) -> dict[str, str]:
+        """The header that the emulator's own pages want."""
+        return {"X-Emulator-Token": self.server.control_token}
+
+    def headers(self, path: str, key: str | None = None) -> dict[str, str]:
+        if path.startswith("/_emulator/"):
+            return self.control
+        return {"Authorization": f"Bearer {self.server.api_key if key is None else key}"}
+
     async def post(self, path: str, body: object, *, key: str | None = None) -> Json:
-        headers = {"Authorization": f"Bearer {self.server.api_key if key is None else key}"}
+        headers = self.headers(path, key)
         async with self.http.post(self.server.url + path, json=body, headers=headers) as response:
             assert response.status == 200
             answer: Json = await response.json()
             return answer
 
     async def get(self, path: str, *, key: str | None = None) -> Json:
-        headers = {"Authorization": f"Bearer {self.server.api_key if key is None else key}"}
+        headers = self.headers(path, key)
         async with self.http.get(self.server.url + path, headers=headers) as response:
             answer: Json = await response.json()
             return answer

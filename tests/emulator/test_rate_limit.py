@@ -78,15 +78,15 @@ async def test_the_limit_can_change_while_the_server_runs(serve: Serve) -> None:
 async def test_another_process_can_set_the_limit(serve: Serve) -> None:
     caller = await serve()
     control = f"{caller.server.url}/_emulator/rate_limit"
-    async with caller.http.put(control, json={"per_second": 2, "answer": "429"}) as response:
+    async with caller.http.put(control, json={"per_second": 2, "answer": "429"}, headers=caller.control) as response:
         assert (await response.json())["rate_limit"]["per_second"] == 2
     async with caller.http.get(caller.server.url + STATUS) as first, caller.http.get(caller.server.url + STATUS):
         assert first.status == 200
     async with caller.http.get(caller.server.url + STATUS) as third:
         assert third.status == 429
-    async with caller.http.get(f"{caller.server.url}/_emulator/ledger") as response:
+    async with caller.http.get(f"{caller.server.url}/_emulator/ledger", headers=caller.control) as response:
         assert [call["route"] for call in (await response.json())["refused_calls"]] == ["queue_status"]
-    async with caller.http.put(control, data=b"null") as response:
+    async with caller.http.put(control, data=b"null", headers=caller.control) as response:
         assert (await response.json())["rate_limit"] is None
     assert Counter(await asked(caller, 8)) == {0: 8}
 
@@ -94,7 +94,8 @@ async def test_another_process_can_set_the_limit(serve: Serve) -> None:
 @pytest.mark.parametrize("bad", [{"per_second": 0}, {"per_second": 1, "burst": 0.5}, {"answer": "1003"}, {"x": 1}, 7])
 async def test_a_limit_that_is_none_is_refused(serve: Serve, bad: object) -> None:
     caller = await serve()
-    async with caller.http.put(f"{caller.server.url}/_emulator/rate_limit", json=bad) as response:
+    page = f"{caller.server.url}/_emulator/rate_limit"
+    async with caller.http.put(page, json=bad, headers=caller.control) as response:
         assert response.status == 400
         assert (await response.json())["error"]
 

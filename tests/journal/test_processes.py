@@ -22,11 +22,12 @@ pytestmark = pytest.mark.processes
 
 KEYS = tuple(f"clip-{number}" for number in range(200))
 PATIENCE = 60.0  # seconds
+TOKEN = "of the emulator in the other process"
 
 
 @pytest.fixture
 def site() -> Iterator[tuple[str, str]]:
-    with emulator_process(seed=1, run_time=0.1, limit=500) as site:
+    with emulator_process(seed=1, run_time=0.1, limit=500, control_token=TOKEN) as site:
         yield site
 
 
@@ -38,7 +39,7 @@ def batch_at(site: tuple[str, str], folder: Path) -> Batch:
 def bought(site: tuple[str, str]) -> dict[str, list[str]]:
     """Every key's tasks, as the server has them."""
     tasks: dict[str, list[str]] = {}
-    for task in crash.BackDoor(site[0]).ask("GET", "ledger")["tasks"]:
+    for task in crash.BackDoor(site[0], TOKEN).ask("GET", "ledger")["tasks"]:
         tasks.setdefault(key_of(task["endpoint"]), []).append(task["task_id"])
     return tasks
 
