@@ -34,7 +34,7 @@ import typing
 from ._codes import CHINA_SITE, GLOBAL_SITE
 from ._download_policy import DownloadPolicy
 from ._job import Job
-from ._map import Outcome, Outcomes
+from ._map import Failed, Outcome, Outcomes, Succeeded
 from ._pace import Pace
 from ._records import Record, State
 from ._request import ModelRequest, Request
@@ -97,6 +97,7 @@ __all__ = [
     "ContentRefused",
     "DownloadPolicy",
     "DreamActor",
+    "Failed",
     "Finding",
     "InvalidRequest",
     "Job",
@@ -140,6 +141,7 @@ __all__ = [
     "State",
     "Statistics",
     "SubmitUnknown",
+    "Succeeded",
     "TaskId",
     "Timeouts",
     "TransportError",

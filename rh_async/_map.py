@@ -10,6 +10,8 @@ import asyncio
 import weakref
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import Generic, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -20,26 +22,60 @@ from ._request import Request
 from ._types import Result, TaskId
 from .errors import AuthenticationFailed, BalanceExhausted, RHError, SessionError
 
-Requests = Iterable[Request] | AsyncIterable[Request]
+R = TypeVar("R", bound=Request)
+"""The type of the requests, so that an outcome's request has the fields of the caller's own class."""
+
+R_co = TypeVar("R_co", bound=Request, covariant=True)
 
 
 @frozen(kw_only=True)
-class Outcome:
-    """How one request of many ended.
+class Succeeded(Generic[R_co]):
+    """One request of many that ended with a result, which is saved where that was asked for.
 
-    :param task_id: the server's id; None if it was never accepted.
-    :param result: what it made; with an ``error`` beside it if saving that failed.
-    :param error: why there is no result, or no file.
+    :param task_id: the server's id.
+    :param result: what it made.
+    :param error: None, which tells a type checker this class from `Failed`.
     """
 
-    request: Request
-    task_id: TaskId | None = None
+    request: R_co
+    task_id: TaskId
+    result: Result
+    error: None = field(default=None, init=False)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The saved files."""
+        return self.result.paths
+
+
+@frozen(kw_only=True)
+class Failed(Generic[R_co]):
+    """One request of many that ended without a result, or whose result could not be saved.
+
+    :param task_id: the server's id; None if it was never accepted.
+    :param error: why.
+    :param result: what it made, if only saving failed.
+    """
+
+    request: R_co
+    task_id: TaskId | None
+    error: RHError
     result: Result | None = None
-    error: RHError | None = None
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The saved files: none."""
+        return ()
+
+
+Outcome = Succeeded[R] | Failed[R]
+"""How one request of many ended: ``outcome.error is None``, ``isinstance`` and ``match`` tell which."""
+
+Requests = Iterable[R] | AsyncIterable[R]
 
 
 @define(eq=False, kw_only=True, repr=False)
-class Feed:
+class Feed(Generic[R]):
     """Starts requests while there is room, and gathers how they ended.
 
     Room is what is under way and what nobody has read yet together: who stops reading stops submission.
@@ -51,7 +87,7 @@ class Feed:
     :param check: raises where the session is not to be used.
     """
 
-    requests: Requests
+    requests: Requests[R]
     start: Callable[[Request], Job]
     withdraw: Callable[[Job], object]
     save: Callable[[Result], Awaitable[Result]] | None
@@ -59,15 +95,15 @@ class Feed:
     hungry: list[Callable[[], object]]
     tasks: TaskGroup
     check: Callable[[], object]
-    _unread: deque[Outcome] = field(factory=deque, init=False)
-    _open: set[Job] = field(factory=set, init=False)
+    _unread: deque[Outcome[R]] = field(factory=deque, init=False)
+    _open: dict[Job, R] = field(factory=dict, init=False)
     _news: anyio.Event = field(factory=anyio.Event, init=False)
     _room: anyio.Event = field(factory=anyio.Event, init=False)
     _puller: asyncio.Task[None] | None = field(default=None, init=False)
     _error: BaseException | None = field(default=None, init=False)
     _over: bool = field(default=False, init=False)
 
-    async def next(self) -> Outcome:
+    async def next(self) -> Outcome[R]:
         """The next outcome.
 
         :raises StopAsyncIteration: there will be no more.
@@ -116,7 +152,7 @@ class Feed:
     async def _pull(self) -> None:
         async for request in _each(self.requests, self._roomy):
             job = self.start(request)
-            self._open.add(job)
+            self._open[job] = request
             job.when_ended(self._ended)
 
     def _look_again(self) -> None:
@@ -162,22 +198,28 @@ class Feed:
             self._tell(job, result, SessionError("the session ended before the result was saved", maybe_billed=True))
 
     def _tell(self, job: Job, result: Result | None, error: RHError | None) -> None:
-        if job in self._open and job.request is not None:
-            self._open.discard(job)
-            self._unread.append(Outcome(request=job.request, task_id=job.task_id, result=result, error=error))
+        if job in self._open:
+            self._unread.append(_outcome(self._open.pop(job), job.task_id, result, error))
             self._news.set()
 
 
+def _outcome(request: R, task_id: TaskId | None, result: Result | None, error: RHError | None) -> Outcome[R]:
+    if error is None and result is not None:
+        return Succeeded(request=request, task_id=result.task_id, result=result)
+    why = error or SessionError("the job ended without a result or an error", maybe_billed=True)
+    return Failed(request=request, task_id=task_id, error=why, result=result)
+
+
 @define(eq=False, repr=False)
-class Outcomes(AsyncIterable[Outcome]):
+class Outcomes(AsyncIterable[Outcome[R]]):
     """The outcomes of many requests, as they come; iterate it once.
 
     Leaving the loop stops starting and detaches what runs, as `aclose` does.
     """
 
-    _feed: Feed
+    _feed: Feed[R]
 
-    def __aiter__(self) -> AsyncIterator[Outcome]:
+    def __aiter__(self) -> AsyncIterator[Outcome[R]]:
         return _Cursor(self._feed)
 
     async def aclose(self) -> None:
@@ -185,23 +227,23 @@ class Outcomes(AsyncIterable[Outcome]):
         self._feed.close()
 
 
-class _Cursor(AsyncIterator[Outcome]):
+class _Cursor(AsyncIterator[Outcome[R]]):
     """A place in the outcomes: a loop that is left drops it, and that is how leaving is noticed."""
 
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, feed: Feed[R]) -> None:
         self._feed = feed
-        weakref.finalize(self, _close_soon, asyncio.get_running_loop(), feed).atexit = False
+        weakref.finalize(self, _close_soon, asyncio.get_running_loop(), feed.close).atexit = False
 
-    async def __anext__(self) -> Outcome:
+    async def __anext__(self) -> Outcome[R]:
         return await self._feed.next()
 
 
-def _close_soon(loop: asyncio.AbstractEventLoop, feed: Feed) -> None:
+def _close_soon(loop: asyncio.AbstractEventLoop, close: Callable[[], None]) -> None:
     if not loop.is_closed():
-        loop.call_soon_threadsafe(feed.close)
+        loop.call_soon_threadsafe(close)
 
 
-async def _each(requests: Requests, roomy: Callable[[], Awaitable[None]]) -> AsyncIterator[Request]:
+async def _each(requests: Requests[R], roomy: Callable[[], Awaitable[None]]) -> AsyncIterator[R]:
     """One request after another, each asked for only when there is room for it."""
     await roomy()
     if isinstance(requests, AsyncIterable):

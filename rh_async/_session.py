@@ -19,7 +19,7 @@ from attrs import evolve
 from ._codes import GLOBAL_SITE
 from ._download_policy import DownloadPolicy
 from ._job import Job
-from ._map import Feed, Outcomes, Requests
+from ._map import Feed, Outcomes, R, Requests
 from ._observer import Observer
 from ._pace import Pace
 from ._protocol import decode_delivery
@@ -187,8 +187,8 @@ class Session:
         return result if save_to is None else await self._saved(save_to, overwrite, result)
 
     def map(
-        self, requests: Requests, *, save_to: str | os.PathLike[str] | None = None, overwrite: bool = False
-    ) -> Outcomes:
+        self, requests: Requests[R], *, save_to: str | os.PathLike[str] | None = None, overwrite: bool = False
+    ) -> Outcomes[R]:
         """Run many requests, and iterate over how they ended, as they end.
 
         :param requests: any iterable, also an asynchronous one; taken from as there is room.

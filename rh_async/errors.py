@@ -57,9 +57,9 @@ class RHError(Exception):
     :ivar advice: what to do next.
     """
 
-    retryable = False
-    maybe_billed = False
-    advice = ""
+    retryable: bool = False
+    maybe_billed: bool = False
+    advice: str = ""
 
     def __init__(
         self,
@@ -184,7 +184,7 @@ class UnreadableAnswer(RHError):
 
     def __init__(self, message: str, *, body: bytes = b"", phase: str = "", code: str = "") -> None:
         super().__init__(message, phase=phase, code=code)
-        self.body = body[:65536]
+        self.body: bytes = body[:65536]
 
 
 class SubmitUnknown(RHError):

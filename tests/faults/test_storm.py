@@ -50,7 +50,7 @@ async def weather(server: Emulator, seconds: float) -> None:
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_every_job_has_an_outcome_and_none_is_bought_twice(seed: int, media: Media, tmp_path: Path) -> None:
     requests = [DreamActor(media.images[n % 3], media.videos[n // 3 % 3]) for n in range(WANTED)]
-    outcomes: list[Outcome] = []
+    outcomes: list[Outcome[DreamActor]] = []
     async with Emulator(seed=seed) as server:
         server.faults.add(*storm())
         clearing = asyncio.create_task(weather(server, HOUR))

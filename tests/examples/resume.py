@@ -1,0 +1,26 @@
+"""Keeps a journal, and picks up what an earlier run of the program left."""
+
+from __future__ import annotations
+
+import asyncio
+
+from rh_async import KlingMotionControl, Session, SubmitUnknown
+
+
+async def main() -> None:
+    async with Session(journal="jobs.db") as session:
+        resumed = await session.resume(save_to="out")
+        for job in resumed.jobs:
+            print("still running:", job.task_id)
+        try:
+            result = await session.run(KlingMotionControl("hero.png", "clips/dance.mp4"), key="scene-9", save_to="out")
+        except SubmitUnknown as error:
+            print("not sent again:", error.key, error.advice)
+        else:
+            print(result.task_id, *result.paths)
+        for record in await session.uncertain():
+            print(record.key, record.state.value)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
