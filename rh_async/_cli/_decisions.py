@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -14,14 +13,16 @@ from rich.text import Text
 
 from rh_async import Result, Session, State
 
+from ._again import run_again
 from ._book import Book, JournalPath
 from ._connection import BaseUrl, Connection
 from ._exits import Exit, Misuse
 from ._facts import about, cost, printable, screen, tell
+from ._keys import Found, find, last_of_key
 from ._questions import Name, asked
-from ._rows import Found, Row, find, made, read
+from ._rows import Row, made
 
-Key = Annotated[str, Parameter(name="KEY", help="what rh-async jobs calls the job.")]
+Key = Annotated[str, Parameter(name="KEY", help="what rh-async jobs calls the job; its beginning will do.")]
 
 
 async def resolve(
@@ -44,42 +45,48 @@ async def resolve(
         raise Misuse("say one of --task-id ID, --abandon and --again")
     connection, book = Connection(base_url), Book(journal)
     path, row = await _uncertain(key, connection, book)
+    resume = connection.command("resume", *book.words)
 
     async def decide(session: Session) -> None:
         if task_id is None:
-            await session.abandon(key)
+            await session.abandon(row.record.key)
         else:
-            _ = await session.resolve(key, task_id=task_id)  # watched by rh-async resume, not here
+            _ = await session.resolve(row.record.key, task_id=task_id)  # watched by rh-async resume, not here
 
     await asked(connection, decide, lambda: "it may have been decided already: rh-async jobs tells", journal=path)
-    for line in _decided(row, task_id, connection.command("resume", *book.words), again=again):
+    lines = _bought_again(row, run_again(row.record, connection, book)) if again else _decided(row, task_id, resume)
+    for line in lines:
         screen().print(Text(printable(line)), soft_wrap=True)
     return Exit.GOOD
 
 
 async def _uncertain(key: str, connection: Connection, book: Book) -> tuple[Path, Row]:
     path = await asyncio.to_thread(book.made)
-    rows = [row for row in await asyncio.to_thread(read, path, connection.site) if row.record.key == key]
-    if not rows:
+    row = await asyncio.to_thread(last_of_key, key, path, connection.site)
+    if row is None:
         raise Misuse(f"no job has the key {key} in the journal {path} for {connection.site}: see rh-async jobs")
-    row = rows[-1]
     if row.record.state is State.SUBMITTING:
         first = connection.command("resume", *book.words)
         words = "another command is sending it now" if row.carried else f"it was left while it was sent; first: {first}"
-        raise Misuse(f"{key} is not uncertain yet: {words}")
+        raise Misuse(f"{row.record.key} is not uncertain yet: {words}")
     return path, row
 
 
-def _decided(row: Row, task_id: str | None, resume: str, *, again: bool) -> list[str]:
-    key = row.record.key
+def _decided(row: Row, task_id: str | None, resume: str) -> list[str]:
     if task_id is not None:
-        return [f"{key} bought task {task_id}; this watches and saves it:", resume]
-    given_up = f"{key} is given up; if the server accepted it all the same, it is paid for and nobody fetches it"
-    if not again:
-        return [given_up, "The same command would buy it anew."]
-    option = "" if key.startswith("auto-") else f", with {shlex.join(['--key', key])}"
-    retype = f"Nothing was bought now. Type its rh-async run once more{option}, which buys it anew; it was given:"
-    return [given_up, retype, row.record.inputs]
+        return [f"{row.record.key} bought task {task_id}; this watches and saves it:", resume]
+    return [_given_up(row), "The same command would buy it anew."]
+
+
+def _bought_again(row: Row, command: str | None) -> list[str]:
+    if command is not None:
+        return [_given_up(row), "Nothing was bought now; this buys it anew:", command]
+    retype = "Nothing was bought now; the command that asked for it buys it anew. It was given:"
+    return [_given_up(row), retype, row.record.inputs]
+
+
+def _given_up(row: Row) -> str:
+    return f"{row.record.key} is given up; if the server accepted it all the same, it is paid for and nobody fetches it"
 
 
 async def save(

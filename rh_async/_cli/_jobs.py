@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import Annotated, Literal, get_args
+from urllib.parse import urlsplit
 
-from attrs import asdict
+from attrs import asdict, field, frozen
 from cyclopts import Parameter
 from rich.console import Console
 from rich.text import Text
 
-from rh_async import State
+from rh_async import Record, State
 
 from ._book import Book, JournalPath
 from ._exits import Exit
 from ._facts import printable, screen
-from ._rows import Row, read
+from ._rows import Row, overview, stream
 from ._wishes import Model
 
 Named = Literal["claimed", "submitting", "submitted", "settled", "saved", "lost", "refused", "uncertain", "abandoned"]
-_WIDE = 120
-_UNTOLD = frozenset({"raw", "foreign"})  #: bytes; and whether another API key made it, which needs one to be known
+_WIDE = 140
+_PAGE = 200
+_DERIVED = re.compile(r"auto-[0-9a-f]{32}")
+_CLIPS = frozenset({".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".gif"})
+_PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".heic", ".avif", ".tif", ".tiff"})
+_UNTOLD = frozenset({"raw", "foreign", "contents"})  #: bytes, digests; who made it, which needs an API key
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60))
 
 
@@ -36,18 +44,51 @@ async def jobs(
 ) -> int:
     """Tell what the journal remembers, oldest first; needs no API key and no network.
 
+    Keys that were made from a job's inputs are shown by their beginning, which every command takes in place of the key.
+
     :param state: only jobs in this state; may be given several times.
     :param json: one JSON object per line, for scripts.
     """
     book, console = Book(journal), screen()
-    rows = await asyncio.to_thread(read, book.path)
-    wanted = [row for row in rows if not state or row.record.state in state]
-    for line in _listed(wanted, console) if not json else map(as_json, wanted):
-        console.print(line, soft_wrap=True, markup=False)
-    if not wanted and not json:
+    told = await (_tell_json if json else _tell_people)(book.path, state, console)
+    if not told and not json:
         which = f" that is {' or '.join(state)}" if state else ""
         console.print(Text(printable(f"No job{which} in the journal {book.path}")), soft_wrap=True)
     return Exit.GOOD
+
+
+async def _tell_json(path: Path, states: tuple[str, ...], console: Console) -> int:
+    told = 0
+    async for rows in _by_the_page(stream(path, states=states)):
+        _put(console, map(as_json, rows))
+        told += len(rows)
+    return told
+
+
+async def _tell_people(path: Path, states: tuple[str, ...], console: Console) -> int:
+    known = await asyncio.to_thread(overview, path)
+    table, told = Table(wide=console.width >= _WIDE, shown=known.shown), 0
+    for site in known.sites:
+        begun = False
+        async for rows in _by_the_page(stream(path, site, states=states)):
+            if not begun:
+                begun = True
+                console.print(*([Text(site, style="bold")] if len(known.sites) > 1 else []), table.head(), sep="\n")
+            _put(console, (line for row in rows for line in table.lines(row)))
+            told += len(rows)
+    return told
+
+
+def _put(console: Console, lines: Iterable[str]) -> None:
+    """Print lines as they are: to have each laid out would take most of the time that a large journal takes."""
+    console.file.write("".join(f"{line}\n" for line in lines))
+    console.file.flush()
+
+
+async def _by_the_page(rows: Iterator[Row]) -> AsyncIterator[list[Row]]:
+    """A journal may hold very many rows: no more than a page of them is in memory, and the first is told at once."""
+    while page := await asyncio.to_thread(lambda: list(islice(rows, _PAGE))):
+        yield page
 
 
 def as_json(row: Row) -> str:
@@ -62,27 +103,53 @@ def model(endpoint: str) -> str:
     return next((name for name in get_args(Model) if name in endpoint), endpoint or "-")
 
 
-def _listed(rows: list[Row], console: Console) -> Iterator[Text]:
-    sites = dict.fromkeys(row.site for row in rows)
-    for site in sites:
-        if len(sites) > 1:
-            yield Text(site, style="bold")
-        yield from _table([row for row in rows if row.site == site], wide=console.width >= _WIDE)
+def subject(record: Record) -> str:
+    """Which clip meets which character, by the names of the files or links it was given; "" where there are none."""
+    names = [name for value in json.loads(record.inputs).values() for name in _file_names(value)]
+    clips = [name for name in names if PurePath(name).suffix.lower() in _CLIPS]
+    return " × ".join([*clips, *(name for name in names if name not in clips)])
 
 
-def _table(rows: list[Row], *, wide: bool) -> Iterator[Text]:
-    """Three short lines a job, or one where there is room; keys, ids and paths stay whole, to be copied."""
-    now = datetime.now(UTC)
-    last = f"  {'KEY':<37}  RESULT" if wide else ""
-    yield Text(f"{'STATE':<10} {'AGE':>4}  {'MODEL':<15} {'TASK ID':<19}{last}", style="bold")
-    for row in rows:
+def _file_names(value: object) -> Iterator[str]:
+    if isinstance(value, list):
+        for one in value:
+            yield from _file_names(one)
+    elif isinstance(value, str):
+        kept = re.match(r"Upload\(file_name='([^']*)'", value)
+        path = kept[1] if kept else urlsplit(value).path if value.lower().startswith("http") else value
+        if PurePath(path).suffix.lower() in _CLIPS | _PICTURES:
+            yield PurePath(path).name
+
+
+@frozen
+class Table:
+    """Three short lines a job, or one where there is room; ids, paths and keys of one's own stay whole, to be copied.
+
+    :param shown: how many signs of a derived key are shown.
+    """
+
+    wide: bool
+    shown: int
+    _now: datetime = field(factory=lambda: datetime.now(UTC))
+
+    def head(self) -> Text:
+        """The names of the columns."""
+        last = f"  {'KEY':<{self.shown}}  {'JOB':<28}  RESULT" if self.wide else ""
+        return Text(f"{'STATE':<10} {'AGE':>4}  {'MODEL':<15} {'TASK ID':<19}{last}", style="bold")
+
+    def lines(self, row: Row) -> Iterator[str]:
+        """One job."""
         record = row.record
-        age = _age((now - datetime.fromisoformat(record.claimed_utc)).total_seconds())
+        age = _age((self._now - datetime.fromisoformat(record.claimed_utc)).total_seconds())
         head = f"{record.state:<10} {age:>4}  {model(record.endpoint):<15} {record.task_id or '-':<19}"
-        if wide:
-            yield Text(f"{head}  {printable(record.key):<37}  {outcome(row)}")
+        key, about, end = printable(self._key(record)), printable(subject(record)), outcome(row)
+        if self.wide:
+            yield f"{head}  {key:<{self.shown}}  {about or '-':<28}  {end}"
         else:
-            yield from (Text(head), Text(f"  key {printable(record.key)}"), Text(f"  {outcome(row)}"))
+            yield from (head, f"  {about}, key {key}" if about else f"  key {key}", f"  {end}")
+
+    def _key(self, record: Record) -> str:
+        return record.key[: self.shown] if _DERIVED.fullmatch(record.key) else record.key
 
 
 def _age(seconds: float) -> str:

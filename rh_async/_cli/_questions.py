@@ -19,7 +19,7 @@ from ._exits import Exit
 from ._facts import about, amounts, known, screen, tell
 from ._hush import Hush, listening
 from ._interrupts import stoppable
-from ._rows import find
+from ._keys import find
 
 T = TypeVar("T")
 Name = Annotated[str, Parameter(name="KEY|TASK_ID", help="what rh-async jobs calls the job, or what the server does.")]

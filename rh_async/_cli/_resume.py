@@ -25,7 +25,7 @@ from ._hush import Hush, listening
 from ._interrupts import stoppable
 from ._jobs import model
 from ._progress import shown
-from ._rows import Row, at, read
+from ._rows import UNFINISHED, Row, at, read
 from ._tally import Tally
 
 _SILENCE = 5.0
@@ -47,7 +47,7 @@ async def resume(
     """
     connection, book, console = Connection(base_url), Book(journal), screen()
     path, folder = await asyncio.to_thread(lambda: (book.made(), out.absolute()))
-    rows = [row for row in await asyncio.to_thread(read, path, connection.site) if row.left]
+    rows = [row for row in await asyncio.to_thread(_unfinished, path, connection.site) if row.left]
     words = f"waiting for the network: nothing heard from {connection.address} for {_SILENCE:.0f} s; Ctrl-C gives up"
     pickup = Pickup(
         console=console,
@@ -63,6 +63,10 @@ async def resume(
         for line in _uncertain(record, resolve_commands(connection, book, record.key)):
             console.print(Text(printable(line)), soft_wrap=True)
     return Exit.FAILED if pickup.failed or uncertain else Exit.GOOD
+
+
+def _unfinished(journal: Path, site: str) -> list[Row]:
+    return read(journal, site, states=UNFINISHED)
 
 
 @define(kw_only=True, eq=False)

@@ -6,13 +6,13 @@ The columns are those of the journal's schema; a journal newer than this program
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from attrs import fields_dict, frozen
 
@@ -22,13 +22,12 @@ from rh_async._owners import Owner
 from rh_async._protocol import decode_query
 from rh_async._wire import Answer
 
-from ._exits import Misuse
-
 BOUGHT = frozenset({State.SUBMITTED, State.SETTLED, State.SAVED, State.LOST})
 """The server has accepted it, and its task is known."""
 UNFINISHED = frozenset({State.SUBMITTING, State.SUBMITTED, State.SETTLED, State.LOST})
 """What a command that was killed may have left to be picked up."""
 
+_SHORTEST = len("auto-") + 8
 _PATIENCE = 30.0  #: seconds that a commit of somebody else's is waited for
 
 
@@ -88,19 +87,99 @@ def at(utc: str) -> str:
     return datetime.fromisoformat(utc).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def read(path: Path, site: str | None = None, *, key: str | None = None) -> list[Row]:
-    """Every attempt, oldest first.
+def read(
+    path: Path,
+    site: str | None = None,
+    *,
+    key: str | None = None,
+    task_id: str | None = None,
+    states: Collection[State | str] = (),
+) -> list[Row]:
+    """Every attempt that is wanted, oldest first; see `stream`.
 
-    :param site: only those of one site.
-    :param key: only those with this key.
+    :raises JournalError: it cannot be read, or is newer than this program.
+    """
+    return list(stream(path, site, key=key, task_id=task_id, states=states))
+
+
+def stream(
+    path: Path,
+    site: str | None = None,
+    *,
+    key: str | None = None,
+    task_id: str | None = None,
+    states: Collection[State | str] = (),
+) -> Iterator[Row]:
+    """Attempts in the order they were made, read as they are asked for; any thread may ask.
+
+    :param site: only those of one site.  :param key: only those with this key.
+    :param task_id: only the one that bought this task.  :param states: only those in one of these.
+    :raises JournalError: it cannot be read, or is newer than this program.
+    """
+    owners = Owner(path.with_name(f"{path.name}.owners"))
+    living: dict[str, bool] = {}
+    chosen, values = _chosen(site, key, task_id, states)
+    with _opened(path) as db:
+        if db is None or not _version(db, path):
+            return
+        db.row_factory = sqlite3.Row
+        for facts in map(dict, db.execute(chosen, values)):
+            owner = facts["owner"]
+            if owner not in living:
+                living[owner] = _lives(owners, owner)
+            yield Row(site=facts["site"], record=_record(facts), carried=living[owner])
+
+
+def _chosen(
+    site: str | None, key: str | None, task_id: str | None, states: Collection[State | str]
+) -> tuple[str, list[str]]:
+    # A plus keeps SQLite from an index whose rows it would have to sort: all of them, before the first is told.
+    named = {"site" if key or task_id else "+site": site, "key": key, "task_id": task_id}
+    where = [f"{column} = ?" for column, value in named.items() if value is not None]
+    where += [f"+state IN ({', '.join('?' * len(states))})"] if states else []
+    values = [value for value in named.values() if value is not None] + list(map(str, states))
+    return f"SELECT * FROM jobs WHERE {' AND '.join(where) or 'TRUE'} ORDER BY rowid", values  # noqa: S608 - columns
+
+
+@frozen
+class Overview:
+    """What a journal is about.
+
+    :param sites: those it has jobs for.
+    :param shown: how many signs tell its derived keys apart.
+    """
+
+    sites: tuple[str, ...] = ()
+    shown: int = _SHORTEST
+
+
+def overview(path: Path) -> Overview:
+    """Look at a journal as a whole.
+
     :raises JournalError: it cannot be read, or is newer than this program.
     """
     with _opened(path) as db:
-        found = [] if db is None else _found(db, path, key)
-    owners = Owner(path.with_name(f"{path.name}.owners"))
-    living = {name: _lives(owners, name) for name in {facts["owner"] for facts in found}}
-    rows = [Row(site=facts["site"], record=_record(facts), carried=living[facts["owner"]]) for facts in found]
-    return [row for row in rows if site in {None, row.site}]
+        if db is None or not _version(db, path):
+            return Overview()
+        sites = tuple(site for (site,) in db.execute("SELECT DISTINCT site FROM jobs ORDER BY site"))
+        keys = [key for (key,) in db.execute("SELECT DISTINCT key FROM jobs WHERE key GLOB 'auto-*' ORDER BY key")]
+    shown = _SHORTEST
+    for one, next_one in pairwise(keys):
+        while one[:shown] == next_one[:shown]:
+            shown += 1
+    return Overview(sites, shown)
+
+
+def keys_beginning(path: Path, site: str, begin: str, *, most: int) -> list[str]:
+    """The first few keys that begin so.
+
+    :raises JournalError: it cannot be read, or is newer than this program.
+    """
+    with _opened(path) as db:
+        if db is None or not _version(db, path):
+            return []
+        chosen = "SELECT DISTINCT key FROM jobs WHERE site = ? AND substr(key, 1, ?) = ? ORDER BY key LIMIT ?"
+        return [key for (key,) in db.execute(chosen, (site, len(begin), begin, most))]
 
 
 def saved_paths(path: Path) -> frozenset[Path]:
@@ -114,46 +193,6 @@ def saved_paths(path: Path) -> frozenset[Path]:
         return frozenset(Path(name) for (paths,) in told for name in json.loads(paths))
 
 
-def named(rows: list[Row], name: str) -> Row | None:
-    """The last attempt of a key, or the one that bought a task.
-
-    :raises Misuse: it is one job's key and another's task.
-    """
-    keyed = [row for row in rows if row.record.key == name][-1:]
-    bought = [row for row in rows if row.record.task_id == name]
-    if keyed and bought and keyed != bought:
-        raise Misuse(f"{name} is the key of one job and another's task id: give the other name of the one you mean")
-    return next(iter([*keyed, *bought]), None)
-
-
-class Found(NamedTuple):
-    """A task, and what the journal has of it, if anything."""
-
-    task_id: str
-    row: Row | None
-
-
-def find(name: str, journal: Path, site: str) -> Found:
-    """Find a task by key or task id. Blocks: call it off the loop.
-
-    :raises Misuse: there is none.
-    """
-    bare = re.fullmatch(r"[0-9]{15,19}", name) is not None
-    try:
-        row = named(read(journal, site), name)
-    except JournalError:
-        if not bare:
-            raise
-        return Found(name, None)  # a task can be stopped even if the journal is broken
-    if row is None:
-        if name.isdecimal():
-            return Found(name, None)
-        raise Misuse(f"{name} is no task id, and no job for {site} in the journal {journal} has that key")
-    if row.record.task_id is None or row.record.state not in BOUGHT:
-        raise Misuse(f"{name} is {row.record.state}: it has no task")
-    return Found(row.record.task_id, row)
-
-
 @contextmanager
 def _opened(path: Path) -> Iterator[sqlite3.Connection | None]:
     """The journal, to be read; None if there is none yet."""
@@ -161,7 +200,8 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection | None]:
         if not path.exists():
             yield None
             return
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_PATIENCE)) as db:
+        where = f"{path.absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(where, uri=True, timeout=_PATIENCE, check_same_thread=False)) as db:
             yield db
     except (sqlite3.Error, OSError) as error:
         raise JournalError(f"the journal {path} cannot be read: {error}", advice="") from error
@@ -173,14 +213,6 @@ def _version(db: sqlite3.Connection, path: Path) -> int:
         words = f"{path} was made by a newer version of this program ({version}, known: {VERSION})"
         raise JournalError(words, advice="Install that, or name another file.")
     return version
-
-
-def _found(db: sqlite3.Connection, path: Path, key: str | None) -> list[dict[str, Any]]:
-    version = _version(db, path)
-    db.row_factory = sqlite3.Row
-    chosen = "SELECT * FROM jobs WHERE ? IS NULL OR key = ? ORDER BY claimed_utc, attempt"
-    rows = db.execute(chosen, (key, key)) if version else []
-    return [dict(row) for row in rows]
 
 
 def _lives(owners: Owner, name: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ from attrs import evolve
 
 from rh_async import JournalError, Record, State, TaskId
 from rh_async._cli import _jobs
-from rh_async._cli._jobs import model, outcome
-from rh_async._cli._rows import Row, read
+from rh_async._cli._jobs import model, outcome, subject
+from rh_async._cli._rows import Overview, Row, overview, read, stream
 from rh_async._journal import _SCHEMA, VERSION
 from tests.cli.conftest import Shell
 
@@ -46,6 +46,7 @@ def row(*, carried: bool = False, **facts: Any) -> Row:
         (row(state=State.REFUSED), "refused"),
         (row(state=State.UNCERTAIN), "nobody knows whether it was bought: rh-async resolve"),
         (row(state=State.ABANDONED), "given up"),
+        (row(state=State.LOST), "the server did not know it when last asked: rh-async resume asks again"),
     ],
 )
 def test_every_state_is_told_in_words(given: Row, says: str) -> None:
@@ -57,6 +58,19 @@ def test_models_are_called_as_they_are_typed() -> None:
     assert (model("vendor/other"), model("")) == ("vendor/other", "-")
 
 
+@pytest.mark.parametrize(
+    ("inputs", "says"),
+    [
+        ('{"imageUrl": "/a/hero.png", "videoUrl": "clips/dance.MP4", "prompt": "a.b"}', "dance.MP4 × hero.png"),
+        ('{"images": ["a.png", "b.jpg"], "text": "no file"}', "a.png × b.jpg"),
+        ('{"videoUrl": "Upload(file_name=\'openapi/1f.mp4\', sha256=\'...\')", "seed": 7}', "1f.mp4"),
+        ('{"image": "data:image/png;base64,AAAA", "nested": {"a": 1}}', ""),
+    ],
+)
+def test_a_job_is_called_by_its_clip_and_its_character(inputs: str, says: str) -> None:
+    assert subject(row(inputs=inputs).record) == says
+
+
 @pytest.mark.parametrize(("ago", "says"), [(-5, "0s"), (59, "59s"), (60, "1m"), (7200, "2h"), (900_000, "10d")])
 def test_ages_are_short(ago: int, says: str) -> None:
     assert _jobs._age(ago) == says
@@ -65,7 +79,16 @@ def test_ages_are_short(ago: int, says: str) -> None:
 @pytest.fixture
 def listed(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[Row]], None]:
     """Put rows in the place of a journal's."""
-    return lambda rows: monkeypatch.setattr("rh_async._cli._jobs.read", lambda _: rows)
+
+    def put(rows: list[Row]) -> None:
+        def stream(_: Path, site: str | None = None, **__: object) -> Iterator[Row]:
+            return (row for row in rows if site in {None, row.site})
+
+        sites = tuple(dict.fromkeys(row.site for row in rows))
+        monkeypatch.setattr("rh_async._cli._jobs.overview", lambda _: Overview(sites, len("auto-") + 8))
+        monkeypatch.setattr("rh_async._cli._jobs.stream", stream)
+
+    return put
 
 
 async def test_at_80_columns_each_job_takes_lines_that_fit_and_nothing_is_cut(
@@ -74,13 +97,14 @@ async def test_at_80_columns_each_job_takes_lines_that_fit_and_nothing_is_cut(
     monkeypatch.setenv("COLUMNS", "80")
     began = (datetime.now(UTC) - timedelta(hours=2, minutes=1)).isoformat()
     key = "auto-5f0c0f0c5f0c0f0c5f0c0f0c5f0c0f0c"
-    saved = row(key=key, state=State.SAVED, paths=("/out/2013508786111402977_0.mp4",))
+    inputs = '{"imageUrl": "a/hero.png", "videoUrl": "https://h.test/b/dance.mp4?sign=1", "prompt": "hop"}'
+    saved = row(key=key, inputs=inputs, state=State.SAVED, paths=("/out/2013508786111402977_0.mp4",))
     listed([evolve(saved, record=evolve(saved.record, claimed_utc=began, task_id=TaskId("2013508786111402977")))])
     ended = await shell("jobs")
     assert ended.out.splitlines() == [
         "STATE       AGE  MODEL           TASK ID            ",
         "saved        2h  kling-v3.0-std  2013508786111402977",
-        f"  key {key}",
+        "  dance.mp4 × hero.png, key auto-5f0c0f0c",
         "  /out/2013508786111402977_0.mp4",
     ]
 
@@ -91,7 +115,7 @@ async def test_at_160_columns_each_job_takes_a_line(
     monkeypatch.setenv("COLUMNS", "160")
     listed([row(state=State.UNCERTAIN, task_id=None)])
     head, line = (await shell("jobs")).out.splitlines()
-    assert head.split() == ["STATE", "AGE", "MODEL", "TASK", "ID", "KEY", "RESULT"]
+    assert head.split() == ["STATE", "AGE", "MODEL", "TASK", "ID", "KEY", "JOB", "RESULT"]
     assert line.split()[2:5] == ["kling-v3.0-std", "-", "k"]
 
 
@@ -139,3 +163,49 @@ def test_a_broken_row_is_no_traceback(book: Path) -> None:
     db.close()
     with pytest.raises(JournalError, match="cannot be read: no such table: jobs"):
         read(book)
+
+
+def filled(book: Path, keys: list[str]) -> None:
+    """Make a journal with a saved job for each key."""
+    with sqlite3.connect(book) as db:
+        db.executescript(f"{_SCHEMA} PRAGMA user_version = {VERSION};")
+        names = "site, key, attempt, fingerprint, state, owner, endpoint, inputs, nonce, paths, task_id, "
+        names += "claimed_utc, raw"
+        values = "'s', :key, 1, '', 'saved', 'o', '', '{}', '', '[]', :task, :at, x''"
+        rows = [{"key": key, "task": str(n), "at": LONG_AGO} for n, key in enumerate(keys)]
+        db.executemany(f"INSERT INTO jobs ({names}) VALUES ({values})", rows)  # noqa: S608 - all of it is written here
+    db.close()
+
+
+def test_derived_keys_are_shown_as_far_as_tells_them_apart(book: Path) -> None:
+    filled(book, ["auto-" + "0" * 32, "auto-" + "1" * 32, "mine"])
+    assert overview(book).shown == len("auto-00000000")
+    filled_on = book.with_name("more.db")
+    filled(filled_on, ["auto-" + "0" * 32, "auto-" + "0" * 12 + "1" * 20, "auto-" + "2" * 32])
+    assert overview(filled_on).shown == len("auto-") + 13
+
+
+async def test_a_large_journal_is_told_as_it_is_read(shell: Shell, book: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled(book, [f"key {n}" for n in range(1000)])
+    read_rows = 0
+
+    def counted(*args: Any, **which: Any) -> Iterator[Row]:
+        nonlocal read_rows
+        for one in stream(*args, **which):
+            read_rows += 1
+            yield one
+
+    printed: list[int] = []
+    lines = _jobs.Table.lines
+
+    def told(table: _jobs.Table, one: Row) -> Iterator[str]:
+        printed.append(read_rows)
+        return lines(table, one)
+
+    monkeypatch.setattr("rh_async._cli._jobs.stream", counted)
+    monkeypatch.setattr("rh_async._cli._jobs.Table.lines", told)
+    ended = await shell("jobs")
+    assert [line for line in ended.out.splitlines() if "key " in line] == [f"  key key {n}" for n in range(1000)]
+    assert printed[0] == _jobs._PAGE  # no more was read when the first was told
+    assert len((await shell("jobs --json")).out.splitlines()) == 1000
+    assert (await shell("jobs --state uncertain")).out == f"No job that is uncertain in the journal {book}\n"

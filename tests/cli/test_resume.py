@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from rh_async import DreamActor, Session
+from rh_async import DreamActor, KlingMotionControl, ModelRequest, Session, SubmitUnknown
 from rh_async.emulator import Emulator, Fault
 from tests.cli.conftest import Shell
 from tests.cli.test_interrupts import stopped
@@ -127,24 +127,107 @@ async def test_an_uncertain_submission_is_shown_with_the_commands_that_decide(
     assert len(site.ledger.submissions) == 1
 
 
-@pytest.mark.parametrize(
-    ("option", "says"),
-    [
-        ("--abandon", "The same command would buy it anew."),
-        ("--again", "Type its rh-async run once more, with --key k"),
-    ],
-)
 async def test_given_up_it_is_bought_by_the_next_command_and_not_before(
-    option: str, says: str, site: Emulator, desk: Path, shell: Shell
+    site: Emulator, desk: Path, shell: Shell
 ) -> None:
     site.faults.add(Fault("drop_unread"))
     await shell("run hero.png dance.mp4 --key k")
-    ended = await shell(f"resolve k {option}")
+    ended = await shell("resolve k --abandon")
     assert ended.code == 0
-    assert says in ended.out
+    assert "The same command would buy it anew." in ended.out
     assert site.ledger.tasks == []
     assert (await shell("run hero.png dance.mp4 --key k")).code == 0
     assert len(site.ledger.tasks) == 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "",
+        "--key 'my key' -o 'my out'",
+        "--model kling-v2.6-pro --orientation image --prompt 'hop, and turn' --no-sound",
+        "--model kling-v3.0-pro --negative-prompt blur",
+        "--model dreamactor-v2",
+        "--model wan2.2",
+    ],
+)
+async def test_resolve_again_names_the_whole_command_that_buys_the_same_anew(
+    options: str, site: Emulator, desk: Path, shell: Shell
+) -> None:
+    site.faults.add(Fault("gateway_502"))
+    ended = await shell(f"run hero.png dance.mp4 {options}")
+    key = re.search(r"rh-async resolve ('.+'|\S+) --task-id", ended.err)
+    assert key is not None
+    ended = await shell(f"resolve {key[1]} --again")
+    assert (ended.code, site.ledger.tasks) == (0, [])
+    *_, says, command = ended.out.splitlines()
+    assert says == "Nothing was bought now; this buys it anew:"
+    assert command.startswith("rh-async run hero.png dance.mp4 ")
+    assert "--again" in command
+    assert (await shell(command.removeprefix("rh-async "))).code == 0
+    assert len(site.ledger.tasks) == 1
+    lost, bought = site.ledger.submissions
+    assert lost.body == bought.body
+    assert [row["state"] for row in map(json.loads, (await shell("jobs --json")).out.splitlines())] == [
+        "abandoned",
+        "saved",
+    ]
+
+
+async def test_resolve_again_names_no_command_where_none_asks_for_the_same(
+    site: Emulator, desk: Path, shell: Shell, book: Path
+) -> None:
+    site.faults.add(Fault("drop_unread", times=2))
+    long = "word " * 400
+    wishes = {"own": ModelRequest("own/model", {"seed": 1}), "long": KlingMotionControl("a.png", "b.mp4", prompt=long)}
+    (desk / "a.png").write_bytes((desk / "hero.png").read_bytes())
+    (desk / "b.mp4").write_bytes((desk / "dance.mp4").read_bytes())
+    async with Session(journal=book) as session:
+        for key, wish in wishes.items():
+            with pytest.raises(SubmitUnknown):
+                await session.run(wish, key=key)
+    for key in wishes:
+        out = (await shell(f"resolve {key} --again")).out
+        assert "the command that asked for it buys it anew. It was given:\n{" in out
+
+
+async def test_a_key_may_be_named_by_its_beginning_if_no_other_begins_so(
+    site: Emulator, desk: Path, shell: Shell
+) -> None:
+    await shell("run hero.png dance.mp4")
+    for number in (1, 2):
+        await shell(f"run hero.png dance.mp4 --key scene-{number}")
+    (shown,) = re.findall(r"key (auto-\w+)$", (await shell("jobs")).out, re.MULTILINE)
+    assert len(shown) == len("auto-12345678")
+    assert (await shell(f"save {shown} -o a")).code == 0
+    assert (await shell("save scene-2 -o b")).code == 0
+    ended = await shell("save scene -o c")
+    assert (ended.code, ended.out) == (2, "")
+    assert "several keys begin with scene: scene-1, scene-2; give more of the one you mean" in ended.err
+    assert f"{site.ledger.tasks[0].task_id}_0.mp4" in {path.name for path in (desk / "a").iterdir()}
+    assert "is saved, not uncertain" in (await shell(f"resolve {shown} --abandon")).err
+    assert "it was not cancelled: it was over already" in (await shell(f"cancel {shown}")).out
+    (key,) = [one for one in map(json.loads, (await shell("jobs --json")).out.splitlines()) if "auto" in one["key"]]
+    assert key["key"].startswith(shown)
+    assert len(key["key"]) == len("auto-") + 32
+
+
+async def test_what_the_server_had_lost_is_picked_up_once_it_knows_it_again(
+    site: Emulator, desk: Path, shell: Shell, book: Path
+) -> None:
+    await left_running(book, "k")
+    site.faults.add(Fault("code", route="query", code="1004", times=None))
+    ended = await shell("resume -o out")
+    assert (ended.code, "the server does not know the task" in ended.out) == (1, True)
+    assert "the server did not know it when last asked: rh-async resume asks again\n" in (await shell("jobs")).out
+    again = await shell("resume -o out")
+    assert again.code == 0
+    assert "the server still does not know it; each resume asks again" in again.out
+    site.faults.clear()
+    ended = await shell("resume -o out")
+    assert (ended.code, "submit 1/1 · running 1/1 · download 1/1" in ended.out) == (0, True)
+    assert len(list((desk / "out").glob("*.mp4"))) == 1
+    assert len(site.ledger.submissions) == 1
 
 
 @pytest.mark.parametrize(
