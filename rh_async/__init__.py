@@ -13,7 +13,7 @@ The front door: names only. Behind it the floors, each looking down and never up
     _download_stream                                                 one attempt at an output
     _outside                                                         links of the outside world
     _protocol · _file_body · _owners · _network_errors               what to send, what an answer means; who is alive
-    _call_queue                                                      whose turn it is under a rate limit
+    _call_queue · _tasks                                             whose turn it is under a rate limit; what runs
     _files · _flight · _observer                                     opening files, sharing work, telling the caller
     _agenda · _statistics                                            whom to ask, and when; how it stands
     _hints · _run_times · _contents                                  what counts and the past tell; what is asked for

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 import anyio
-from anyio.abc import TaskGroup
 from attrs import define, field, frozen
 
 from ._job import Job
 from ._request import Request
+from ._tasks import Tasks
 from ._types import Result, TaskId
 from .errors import AuthenticationFailed, BalanceExhausted, RHError, SessionError
 
@@ -85,6 +85,7 @@ class Feed(Generic[R]):
     :param window: how many may be under way or unread, now.
     :param hungry: where to be called when it may have grown.
     :param check: raises where the session is not to be used.
+    :param cut_short: makes the error that tells that the session ended, and why it crashed if it did.
     """
 
     requests: Requests[R]
@@ -93,8 +94,9 @@ class Feed(Generic[R]):
     save: Callable[[Result], Awaitable[Result]] | None
     window: Callable[[], int]
     hungry: list[Callable[[], object]]
-    tasks: TaskGroup
+    tasks: Tasks
     check: Callable[[], object]
+    cut_short: Callable[[str], SessionError]
     _unread: deque[Outcome[R]] = field(factory=deque, init=False)
     _open: dict[Job, R] = field(factory=dict, init=False)
     _news: anyio.Event = field(factory=anyio.Event, init=False)
@@ -146,7 +148,7 @@ class Feed(Generic[R]):
             await asyncio.wait({puller})
         finally:
             if not puller.done():
-                self._error = self._error or SessionError("the session ended before every request was started")
+                self._error = self._error or self.cut_short("the session ended before every request was started")
                 puller.cancel()
 
     async def _pull(self) -> None:
@@ -195,7 +197,9 @@ class Feed(Generic[R]):
         except RHError as error:
             self._tell(job, result, error)
         finally:
-            self._tell(job, result, SessionError("the session ended before the result was saved", maybe_billed=True))
+            cut = self.cut_short("the session ended before the result was saved")
+            cut.maybe_billed = True
+            self._tell(job, result, cut)
 
     def _tell(self, job: Job, result: Result | None, error: RHError | None) -> None:
         if job in self._open:

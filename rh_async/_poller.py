@@ -50,9 +50,12 @@ class Poller:
     key_refused: Callable[[RHError], None]
     questions: Counter[str] = field(factory=Counter, init=False)
     jobs: dict[TaskId, tuple[Job, ...]] = field(factory=dict, init=False)
+    settling: set[Job] = field(factory=set, init=False)  #: nobody asks about them any more, and they have not ended yet
     _loop: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop, init=False)
     _idle: list[asyncio.Future[Question]] = field(factory=list, init=False)
-    _timer: asyncio.TimerHandle | None = field(default=None, init=False)
+    _timer: asyncio.Handle | None = field(default=None, init=False)
+    _timer_at: float = field(default=inf, init=False)  #: not asked of the handle: uvloop's may not know
+    _broken: asyncio.Future[None] = field(init=False)  #: fails with what a callback of the loop failed with
     _strange: set[str] = field(factory=set, init=False)
 
     def watch(
@@ -66,7 +69,7 @@ class Poller:
         self.jobs[task_id] = (*self.jobs.get(task_id, ()), job)
         self.agenda.watch(
             task_id,
-            now=anyio.current_time(),
+            now=self._loop.time(),
             accepted_at=accepted_at,
             endpoint=endpoint,
             driving=job.driving,
@@ -76,7 +79,7 @@ class Poller:
 
     def wake(self, task_id: TaskId) -> None:
         """Ask about a job as soon as may be."""
-        self.agenda.wake(task_id, now=anyio.current_time())
+        self.agenda.wake(task_id, now=self._loop.time())
         self._hand_out()
 
     async def serve(self) -> None:
@@ -84,10 +87,15 @@ class Poller:
 
         :raises SessionError: a part of it was cancelled, and not the whole.
         """
+        self._broken = self._loop.create_future()
         async with anyio.create_task_group() as askers:
+            askers.start_soon(self._break)
             for _ in range(self.agenda.pace.open_questions):
                 askers.start_soon(self._ask_on)
         raise SessionError("an asker was cancelled from outside")  # that ends all others, and would end them silently
+
+    async def _break(self) -> None:
+        await self._broken
 
     async def look(self, task_id: TaskId) -> Snapshot:
         """Ask about one job now, outside the timetable.
@@ -135,15 +143,19 @@ class Poller:
     def _set_timer(self, earliest: float = -inf) -> None:
         wake_at = self.agenda.wake_at() if self._idle else None
         at = None if wake_at is None else max(wake_at, earliest)
-        if self._timer is not None and (at is None or self._timer.cancelled() or self._timer.when() > at):
+        if self._timer is not None and (at is None or self._timer.cancelled() or self._timer_at > at):
             self._timer.cancel()
             self._timer = None
         if self._timer is None and at is not None:
-            self._timer = self._loop.call_at(at, self._due)
+            self._timer, self._timer_at = self._loop.call_at(at, self._due), at
 
     def _due(self) -> None:
         self._timer = None
-        self._hand_out()
+        try:
+            self._hand_out()
+        except Exception as error:  # noqa: BLE001 - the loop would only log it, and nobody would be asked any more
+            if not self._broken.done():
+                self._broken.set_exception(error)
 
     async def _count(self) -> None:
         self.questions["counts"] += 1
@@ -151,10 +163,10 @@ class Poller:
             account = await self.transport.ask(encode_queue_status(), decode_queue_status, urgency=Urgency.COUNTS)
         except RHError as error:
             log.debug("rh_async.no_counts %s", error)
-            self.agenda.uncounted(now=anyio.current_time(), for_now=error.retryable)
+            self.agenda.uncounted(now=self._loop.time(), for_now=error.retryable)
         else:
             self.counted(account)
-            self.agenda.counted(account.unsettled, now=anyio.current_time())
+            self.agenda.counted(account.unsettled, now=self._loop.time())
 
     async def _ask(self, task_id: TaskId) -> None:
         try:
@@ -165,7 +177,7 @@ class Poller:
             await self._answered(task_id, snapshot)
 
     async def _answered(self, task_id: TaskId, snapshot: Snapshot) -> None:
-        now = anyio.current_time()
+        now = self._loop.time()
         jobs = self.jobs.get(task_id, ())
         if not jobs:
             return
@@ -173,8 +185,10 @@ class Poller:
             self.agenda.ended(task_id, now=now, ran=not snapshot.cancelled)
             self.forget(task_id)
             with anyio.CancelScope(shield=True):  # nobody else knows of it any more
+                self.settling.update(jobs)
                 for job in jobs:
                     await self.settled(job, snapshot)
+                    self.settling.discard(job)
         elif self.agenda.overdue(task_id, now=now):
             await self._lose(jobs, task_id, f"the job was still {snapshot.status} after the polling horizon")
         else:
@@ -194,7 +208,7 @@ class Poller:
         return missing and self.agenda.awaits_results(snapshot.task_id, now=now)
 
     async def _unanswered(self, task_id: TaskId, error: RHError) -> None:
-        now = anyio.current_time()
+        now = self._loop.time()
         jobs = self.jobs.get(task_id, ())
         if not jobs:
             return
@@ -210,10 +224,12 @@ class Poller:
     async def _lose(self, jobs: tuple[Job, ...], task_id: TaskId, why: str, *, code: str = "") -> None:
         self.forget(task_id)
         with anyio.CancelScope(shield=True):
+            self.settling.update(jobs)
             for job in jobs:
                 await self.lost(job, JobLost(why, task_id=task_id, snapshot=job.snapshot, code=code))
+                self.settling.discard(job)
 
     def forget(self, task_id: TaskId) -> None:
         """Ask no more about a job."""
         self.jobs.pop(task_id, None)
-        self.agenda.forget(task_id, now=anyio.current_time())
+        self.agenda.forget(task_id, now=self._loop.time())

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
-from anyio.abc import TaskGroup
 from attrs import define, evolve, field
 
 from ._account import AccountDesk
@@ -38,6 +37,7 @@ from ._recovery import Recovery
 from ._request import Request
 from ._statistics import RunTime, Statistics, mean_and_p99
 from ._submissions import Submissions
+from ._tasks import Tasks
 from ._transport import Transport
 from ._types import Account, OnExit, Output, Result, Snapshot, TaskId, Upload
 from ._uploads import Uploads
@@ -71,7 +71,7 @@ class Services:
     admission: Admission = field(init=False)
     submissions: Submissions = field(init=False)
     desk: AccountDesk = field(init=False)
-    tasks: TaskGroup = field(init=False)
+    tasks: Tasks = field(init=False)
     _loop: asyncio.AbstractEventLoop = field(init=False)
     _host: asyncio.Task[None] = field(init=False)
     _ready: anyio.Event = field(factory=anyio.Event, init=False)
@@ -123,13 +123,14 @@ class Services:
         self._leaving = True
         await self._ready.wait()
         self.submissions.withdraw_all()
-        if not self._host.done():
+        if not self._host.done() and self._crash is None:
             await self._leave_as_told()
         self._stop.set()
         await asyncio.wait({self._host})
         if ids := sorted(self.poller.jobs):
             log.warning("rh_async.left_running %s", " ".join(ids), extra={"task_ids": ids})
-        self._break(SessionError("the session ended while the job was running; it goes on remotely"))
+        if self._crash is None:  # else they have ended, and the timetable may be in any state
+            self._break(SessionError("the session ended while the job was running; it goes on remotely"))
         self.submissions.break_all(SessionError("the session ended"))
         self._end_unsaved()
         await self.transport.close()
@@ -156,12 +157,13 @@ class Services:
             raise SessionError("the session belongs to another event loop")
 
     async def _serve(self) -> None:
-        async with anyio.create_task_group() as self.tasks:
+        async with anyio.create_task_group() as group:
+            self.tasks = Tasks(group, self._crashed)
             self._open_rooms()
             self.tasks.start_soon(self.poller.serve)
             self._ready.set()
             await self._stop.wait()
-            self.tasks.cancel_scope.cancel()
+            group.cancel_scope.cancel()
 
     def _open_rooms(self) -> None:
         self.poller = Poller(
@@ -211,13 +213,39 @@ class Services:
     def _host_ended(self, host: asyncio.Task[None]) -> None:
         self._ready.set()
         if not host.cancelled() and (cause := host.exception()) is not None:
-            self._crash = _services_failed(cause)
+            self._crashed(cause)
         elif not self._stop.is_set():
-            self._crash = SessionError("the session's services were cancelled from outside")
-        if self._crash is not None:
-            self._break(self._crash)
-            self.submissions.break_all(self._crash)
-            self._end_unsaved()
+            self._end_all(SessionError("the session's services were cancelled from outside"))
+
+    def _crashed(self, cause: BaseException) -> None:
+        """End every wait at once: the last task may take a while to end, with a POST to be finished."""
+        if self._crash is None:
+            self._end_all(_services_failed(cause))
+
+    def _end_all(self, crash: SessionError) -> None:
+        """End every job with the crash. It may have left anything half done, so that nothing here relies on anything.
+
+        Nor is it known to run in a task: the host's end is told by a callback of the loop.
+        """
+        self._crash = crash
+        known = ((id_, job) for id_, jobs in self.poller.jobs.items() for job in jobs)
+        for task_id, job in [*known, *((job.task_id, job) for job in (*self.poller.settling, *self._saving))]:
+            own = crash.fresh()
+            own.task_id, own.maybe_billed = task_id, True
+            self._told_whatever(job, own)
+        self.submissions.break_all(crash)
+
+    def _told_whatever(self, job: Job, error: RHError) -> None:
+        try:
+            self._told(job, error)
+        except Exception:  # the other jobs must end, too
+            log.exception("rh_async.crashing %r", job)
+
+    def cut_short(self, words: str) -> SessionError:
+        """The error that tells that the session ended, and why it crashed if it did."""
+        error = SessionError(words)
+        error.__cause__ = None if self._crash is None else self._crash.__cause__
+        return error
 
     def _break(self, error: RHError) -> None:
         """End the wait for every job in flight, though none has settled: it may be attached to again."""
@@ -239,7 +267,7 @@ class Services:
 
     async def _watch(self, job: Job, task_id: TaskId, endpoint: str, *, age: float = 0.0) -> None:
         """Ask about a job that the server accepted so many seconds ago."""
-        accepted_at, known = anyio.current_time() - age, endpoint in self.poller.agenda.learnt
+        accepted_at, known = self._loop.time() - age, endpoint in self.poller.agenda.learnt
         self.poller.watch(job, task_id, accepted_at=accepted_at, endpoint=endpoint, at_once=age > 0.0)
         if age > 0.0:
             self.submissions.adopt(job)
@@ -310,7 +338,7 @@ class Services:
             log.error("rh_async.journal_failed %s", error)  # noqa: TRY400 - one line; the error says it all
 
     def _never_accepted(self, job: Job, error: RHError) -> None:
-        self._told(job, error)
+        self._told_whatever(job, error)
 
     def _told(self, job: Job, outcome: Result | RHError) -> None:
         job.end(outcome)
@@ -332,6 +360,10 @@ class Services:
         self.tasks.start_soon(flight.fly, work)
         try:
             return await flight.value()
+        except SessionError:
+            if self._crash is not None and flight.error is None:
+                raise self._crash.fresh() from self._crash.__cause__
+            raise
         except asyncio.CancelledError:
             flight.scope.cancel()
             with anyio.CancelScope(shield=True):
@@ -344,7 +376,7 @@ class Services:
 
     def eta(self, job: Job) -> float | None:
         """How many seconds a job will probably still take; None where nothing is known."""
-        return None if job.task_id is None else self.poller.agenda.eta(job.task_id, now=anyio.current_time())
+        return None if job.task_id is None else self.poller.agenda.eta(job.task_id, now=self._loop.time())
 
     def statistics(self) -> Statistics:
         """How the session stands."""
@@ -481,7 +513,7 @@ def wall() -> datetime:
 
 
 def _services_failed(cause: BaseException) -> SessionError:
-    while isinstance(cause, BaseExceptionGroup) and len(cause.exceptions) == 1:
+    while isinstance(cause, BaseExceptionGroup):  # the same bug may have struck several tasks; one says enough
         cause = cause.exceptions[0]
     failure = SessionError(f"the session's services failed: {cause!r}")
     failure.__cause__ = cause

@@ -206,6 +206,7 @@ class Session:
                 hungry=services.submissions.hungry,
                 tasks=services.tasks,
                 check=self._open,
+                cut_short=services.cut_short,
             )
         )
 

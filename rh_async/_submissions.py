@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 
 import anyio
-from anyio.abc import TaskGroup
 from attrs import define, field
 
 from ._admission import Admission
@@ -26,6 +25,7 @@ from ._protocol import decode_submit, encode_submit, submit_unknown
 from ._rate_gate import Urgency
 from ._records import Wish
 from ._request import Request
+from ._tasks import LateScope, Tasks
 from ._transport import Transport
 from ._types import Snapshot, TaskId, Upload
 from ._uploads import Uploads
@@ -70,7 +70,7 @@ class Submissions:
     admission: Admission
     poller: Poller
     memory: Memory
-    tasks: TaskGroup
+    tasks: Tasks
     accepted: Callable[[Job, Snapshot], Awaitable[None]]
     ended: Callable[[Job, RHError], None]
     tell: Callable[[Event], None]
@@ -80,10 +80,11 @@ class Submissions:
     _left: set[Job] = field(factory=set, init=False)  #: whose POST left, and nobody has said how it ended
     _why: RHError | None = field(default=None, init=False)
     _placed: set[Job] = field(factory=set, init=False)
-    _chains: dict[Job, anyio.CancelScope] = field(factory=dict, init=False)
+    _chains: dict[Job, LateScope] = field(factory=dict, init=False)
     posts: int = field(default=0, init=False)  #: how many left
     hungry: list[Callable[[], object]] = field(factory=list, init=False)  #: called when more jobs could be carried
     _abroad: set[Job] = field(factory=set, init=False)  #: whose POST left, and is not dealt with
+    _broken: bool = field(default=False, init=False)
     _limit_told: int | None = field(default=None, init=False)
     _over: anyio.Event = field(factory=anyio.Event, init=False)
     _turn: anyio.Lock = field(factory=anyio.Lock, init=False)
@@ -139,7 +140,7 @@ class Submissions:
 
     async def finished(self) -> None:
         """Wait until every POST that has left is answered and accounted for."""
-        while self._chains:
+        while self._chains and not self._broken:
             self._over = anyio.Event()
             await self._over.wait()
 
@@ -150,7 +151,8 @@ class Submissions:
             own.maybe_billed = job in self._left
             self.ended(job, own)
         self._waiting.clear()
-        self._chains.clear()
+        self._broken = True
+        self._over.set()
 
     def adopt(self, job: Job) -> None:
         """Give a job that an earlier session submitted its place."""
@@ -167,9 +169,9 @@ class Submissions:
 
     def _hand_out(self) -> None:
         """Start carrying as many as have a ticket: as may be in flight, and a few ahead."""
-        while self._waiting and self._tickets > 0 and not self.tasks.cancel_scope.cancel_called:
+        while self._waiting and self._tickets > 0 and not self.tasks.ending:
             job = next(iter(self._waiting))
-            self._chains[job] = anyio.CancelScope()
+            self._chains[job] = LateScope()
             self.tasks.start_soon(self._carry, job, self._waiting.pop(job))
         if self._tickets > 0:
             for call in self.hungry:

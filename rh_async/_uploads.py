@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
-from anyio.abc import TaskGroup
 from attrs import define, field, frozen
 
 from ._duration import seconds_of
@@ -26,6 +25,7 @@ from ._journal import Journal
 from ._protocol import decode_upload, encode_upload
 from ._request import Media, MediaLimits
 from ._sniff import HEAD, kind_of
+from ._tasks import Tasks
 from ._transport import FileBody, Transport
 from ._types import Upload
 from .errors import MediaRefused
@@ -91,7 +91,7 @@ class Uploads:
     """
 
     transport: Transport
-    tasks: TaskGroup
+    tasks: Tasks
     tell: Callable[[Event], None]
     journal: Journal | None = None
     _contents: dict[Hashable, Flight[Content]] = field(factory=dict, init=False)

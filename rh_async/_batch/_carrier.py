@@ -6,8 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from anyio.abc import TaskGroup
-
 from rh_async._download_stream import Naming
 from rh_async._job import Job
 from rh_async._memory import Earlier
@@ -15,13 +13,15 @@ from rh_async._observer import Traffic
 from rh_async._records import Wish
 from rh_async._request import Request
 from rh_async._statistics import Statistics
+from rh_async._tasks import Tasks
 from rh_async._types import Result
+from rh_async.errors import SessionError
 
 
 class Carrier(Protocol):
     """An open session."""
 
-    tasks: TaskGroup
+    tasks: Tasks
 
     @property
     def window(self) -> int:
@@ -37,6 +37,9 @@ class Carrier(Protocol):
 
     def check(self, *, asking: bool = True) -> None:
         """Raise where the session is not to be used."""
+
+    def cut_short(self, words: str) -> SessionError:
+        """Make the error that tells that the session ended, and why it crashed if it did."""
 
     def statistics(self) -> Statistics:
         """Say how it stands."""

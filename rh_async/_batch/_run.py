@@ -179,16 +179,18 @@ class _Run:
 
     async def _serve(self) -> None:
         self._carrier.hungry.append(self._look_again)
-        self._failure = SessionError("the session ended before the batch was done; the same plan continues it")
         failure: RHError | None = None
+        done = False
         try:
             async with anyio.create_task_group() as self._tasks:
                 if not self._closed:  # else it was left before it was begun
                     failure = await self._fed(self._tasks)
             if not self._tasks.cancel_scope.cancel_called:
-                self._failure = failure
                 await self._remove_leftovers()
+                done = True
         finally:
+            words = "the session ended before the batch was done; the same plan continues it"
+            self._failure = failure if done else self._carrier.cut_short(words)
             self._carrier.hungry.remove(self._look_again)
             self._over = True
             self._gone.set()

@@ -6,7 +6,6 @@ import asyncio
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-import anyio
 from attrs import define, field
 from rich.text import Text
 
@@ -19,6 +18,7 @@ from ._batch_prices import server_prices
 from ._batch_retries import retry_words
 from ._batch_summary import Tidings
 from ._batch_voice import Voice
+from ._clock import now
 from ._connection import Connection
 from ._exits import Exit, Interrupted
 from ._hush import Hush
@@ -77,7 +77,7 @@ class Course:
     _batch: Batch | None = field(default=None, init=False)
     _left: Standing | None = field(default=None, init=False)
     _sent: int = field(default=0, init=False)  #: since it was left: what was being sent is finished
-    _began: float = field(factory=anyio.current_time, init=False)
+    _began: float = field(factory=now, init=False)
 
     @hush.default
     def _listening(self) -> Hush:
@@ -158,7 +158,7 @@ class Course:
         self.voice.event("end", exit=int(code), seconds=self._seconds(), counts=counts, money=money, stopped=stopped)
 
     def _seconds(self) -> float:
-        return anyio.current_time() - self._began
+        return now() - self._began
 
 
 def as_event(standing: Standing) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import anyio
 from attrs import asdict, field, frozen
 from rich.console import Console
 from rich.live import Live
@@ -17,6 +16,7 @@ from rich.text import Text
 from rh_async._batch._names import stem_of
 
 from ._batch_view import Meter, brief, picture
+from ._clock import now
 from ._exits import sentence
 from ._facts import printable, screen
 from ._hush import Hush
@@ -81,7 +81,7 @@ class Voice:
 
     @asynccontextmanager
     async def _drawn(self, batch: Batch, hush: Hush | None) -> AsyncIterator[None]:
-        meter = Meter(anyio.current_time)
+        meter = Meter(now)
         live = Live(
             console=self.view,
             auto_refresh=False,

@@ -12,7 +12,6 @@ from random import Random
 from threading import Event
 from typing import TYPE_CHECKING, Annotated, get_args
 
-import anyio
 from attrs import frozen
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -26,6 +25,7 @@ from rh_async.emulator import Emulator, Ledger
 
 from ._batch_report import report
 from ._batch_voice import Voice, outcome_words, who
+from ._clock import now
 from ._exits import Exit
 from ._needs import need_folder, need_media
 from ._wishes import Model
@@ -73,7 +73,7 @@ class Show:
 
 async def perform(show: Show) -> Exit:
     """Give the demonstration, and return what its end is worth to a shell."""
-    began = anyio.current_time()
+    began = now()
     stop = Event()
     try:
         manifest = await asyncio.to_thread(_prepared, show, stop)
@@ -85,7 +85,7 @@ async def perform(show: Show) -> Exit:
     async with Emulator(seed=_SEED, limit=show.in_flight, render=show.render, run_time=_run_time) as server:
         voice.say("", f"Jobs to run: {len(plan.ready)}, {show.in_flight} at a time, on {server.url}", "")
         outcomes = await _run(show, plan, server, voice)
-        _sum_up(show, outcomes, server.ledger, anyio.current_time() - began)
+        _sum_up(show, outcomes, server.ledger, now() - began)
     return Exit.GOOD if plan.is_whole and all(outcome.state == "saved" for outcome in outcomes) else Exit.FAILED
 
 

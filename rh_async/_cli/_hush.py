@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-import anyio
 from attrs import define, field
 from rich.console import Console
 from rich.text import Text
 
+from ._clock import now
 from ._progress import every
 
 
@@ -28,7 +28,7 @@ class Hush:
     after: float
     back: str = ""
     say: Callable[[str], object] = field()
-    clock: Callable[[], float] = field(default=anyio.current_time)
+    clock: Callable[[], float] = field(default=now)
     _since: float | None = field(default=None, init=False)
     _told: bool = field(default=False, init=False)
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import anyio
 from attrs import define, field
 from rich.console import Console
 
+from ._clock import now
 from ._exits import Exit, Interrupted
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # the last comes when a terminal or an ssh connection closes
@@ -67,12 +67,12 @@ class _Stop:
 
     def ask(self) -> None:
         """Stop in order the first time, at once the next."""
-        now = anyio.current_time()
+        at = now()
         if self._asked_at is not None:
-            if now - self._asked_at >= _ECHO:
+            if at - self._asked_at >= _ECHO:
                 self._leave()
             return
-        self._asked_at = now
+        self._asked_at = at
         self._console.print(f"Stopping: {self._stopping}. Ctrl-C again leaves at once.", soft_wrap=True)
         self._main.cancel()
 

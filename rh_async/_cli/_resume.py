@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
-import anyio
 from attrs import define, field
 from cyclopts import Parameter
 from rich.console import Console
@@ -17,6 +16,7 @@ from rh_async import Job, Record, Resumed, RHError, Session, State, SubmitUnknow
 from rh_async.events import Changed, Event, Settled
 
 from ._book import Book, JournalPath
+from ._clock import now
 from ._connection import BaseUrl, Connection
 from ._diary import resolve_commands
 from ._exits import Exit, sentence
@@ -91,7 +91,7 @@ class Pickup:
         running = [row.record for row in self.rows if row.record.state in _RUNNING]
         self._running = {record.task_id or "": record for record in running}
         done = [row for row in self.rows if row.result() is not None]
-        self.tally = Tally(clock=anyio.current_time, jobs=len(running) + len(done), files=0)
+        self.tally = Tally(clock=now, jobs=len(running) + len(done), files=0)
         self.tally.submit.done = len(running) + len(done)
         self.tally.running.done = len(done)
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated
 
-import anyio
 from attrs import field, frozen
 from cyclopts import Parameter
 from rich.console import Console
@@ -21,6 +20,7 @@ from rh_async._types import OnExit
 from rh_async.motion import Orientation
 
 from ._book import Keeping
+from ._clock import now
 from ._connection import BaseUrl, Connection
 from ._diary import Diary
 from ._exits import Exit, Misuse
@@ -101,11 +101,11 @@ async def perform(errand: Errand) -> Exit:
     request = errand.wish.request()
     connection = Connection(errand.base_url)
     known = await asyncio.to_thread(_prepare, errand, request, connection)
-    began = anyio.current_time()
+    began = now()
     diary = _diary(errand, request, connection, known)
     with stoppable(errand.console, stopping=_STOPPING[errand.keeping.on_exit], words=diary.whereabouts):
         result = await _done(errand, request, known, diary)
-    tell(errand.console, _summary(errand, result, anyio.current_time() - began))
+    tell(errand.console, _summary(errand, result, now() - began))
     return Exit.GOOD
 
 
@@ -188,7 +188,7 @@ def _diary(errand: Errand, request: Request, connection: Connection, known: _Kno
 def _tally(request: Request, earlier: Row | None) -> Tally:
     """What an earlier command has done already is not done again."""
     bought = earlier is not None and earlier.record.state in BOUGHT
-    tally = Tally(clock=anyio.current_time, jobs=1, files=0 if bought else len({one.path for one in request.media()}))
+    tally = Tally(clock=now, jobs=1, files=0 if bought else len({one.path for one in request.media()}))
     tally.submit.done = int(bought)
     tally.running.done = int(bought and earlier is not None and earlier.record.state is not State.SUBMITTED)
     return tally

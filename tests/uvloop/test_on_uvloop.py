@@ -1,0 +1,74 @@
+"""What is most likely to differ between loops, once more on uvloop: timers, crashes, closing, threads, sockets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rh_async import ModelRequest, Pace, Retry, Session
+from rh_async.emulator import Emulator, Fault
+from tests.journal.test_journal import (
+    opened,
+    test_a_dead_owners_open_post_becomes_uncertain_and_a_live_ones_does_not,
+    test_a_task_belongs_to_one_row_only_and_its_neighbours_in_a_commit_are_kept,
+    test_many_open_one_new_file_at_once,
+    wall,
+)
+from tests.session.test_crash import (
+    test_a_job_can_be_started_watched_asked_and_withdrawn_where_no_task_runs,
+    test_a_job_whose_end_cannot_be_told_ends_with_the_crash,
+    test_a_services_task_that_is_cancelled_from_outside_ends_every_wait,
+    test_every_wait_ends_at_once_and_names_the_cause,
+    test_leaving_a_session_that_waits_for_its_jobs_ends_when_it_crashes,
+    test_what_waits_for_another_call_ends_with_a_crash_of_its_own_work,
+)
+from tests.session.test_jobs import (
+    test_a_submit_given_up_before_its_post_leaves_buys_nothing,
+)
+
+__all__ = [
+    "opened",
+    "test_a_dead_owners_open_post_becomes_uncertain_and_a_live_ones_does_not",
+    "test_a_job_can_be_started_watched_asked_and_withdrawn_where_no_task_runs",
+    "test_a_job_whose_end_cannot_be_told_ends_with_the_crash",
+    "test_a_services_task_that_is_cancelled_from_outside_ends_every_wait",
+    "test_a_submit_given_up_before_its_post_leaves_buys_nothing",
+    "test_a_task_belongs_to_one_row_only_and_its_neighbours_in_a_commit_are_kept",
+    "test_every_wait_ends_at_once_and_names_the_cause",
+    "test_leaving_a_session_that_waits_for_its_jobs_ends_when_it_crashes",
+    "test_many_open_one_new_file_at_once",
+    "test_what_waits_for_another_call_ends_with_a_crash_of_its_own_work",
+    "wall",
+]
+
+pytestmark = pytest.mark.uvloop
+
+MODEL = "bench/motion"
+
+
+async def test_a_session_that_asks_as_often_as_may_be_survives() -> None:
+    pace = Pace(interval=1, ceiling=2, questions_per_second=200)
+    async with Emulator(seed=1, limit=100, run_time=lambda _, rng: rng.uniform(0.2, 2.0)) as server:
+        async with Session(server.api_key, base_url=server.url, in_flight=100, pace=pace) as session:
+            outcomes = [
+                outcome async for outcome in session.map(ModelRequest(MODEL, {"seed": number}) for number in range(300))
+            ]
+        assert [outcome.error for outcome in outcomes] == [None] * 300
+        assert len(server.ledger.tasks) == 300
+
+
+@pytest.mark.parametrize("durable", [False, True])
+async def test_every_passing_fault_and_a_rate_limit_cost_no_job(tmp_path: Path, durable: bool) -> None:
+    retry = Retry(first=0.01, ceiling=0.05)
+    pace = Pace(interval=0.1, ceiling=0.3, questions_per_second=100)
+    book = tmp_path / "journal.db" if durable else None
+    async with Emulator(seed=1, run_time=0.3, rate_limit=100) as server:
+        for kind in ("drop_unread", "drop_after_accept", "gateway_502", "unreadable", "empty"):
+            server.faults.add(Fault(kind, route="query", probability=0.1, times=None))
+        server.faults.add(Fault("code", route="submit", code="421", probability=0.2, times=None))
+        async with Session(server.api_key, base_url=server.url, pace=pace, retry=retry, journal=book) as session:
+            requests = [ModelRequest(MODEL, {"seed": number}) for number in range(40)]
+            outcomes = [outcome async for outcome in session.map(requests)]
+        assert [outcome.error for outcome in outcomes] == [None] * 40
+        assert len(server.ledger.tasks) == 40
