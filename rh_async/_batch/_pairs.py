@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from ._findings import Finding, shown
+from ._spelling import composed
 
 Pair = Literal["one", "name", "product", "zip"]
 Couple = tuple[Path, Path]
@@ -43,15 +44,19 @@ def _zip(images: Sequence[Path], clips: Sequence[Path]) -> tuple[Iterable[Couple
 def _name(images: Sequence[Path], clips: Sequence[Path]) -> tuple[Iterable[Couple], list[Finding]]:
     by_stem: dict[str, list[Path]] = {}
     for image in images:
-        by_stem.setdefault(image.stem, []).append(image)
-    couples = [(image, clip) for clip in clips for image in by_stem.get(clip.stem, ())]
-    used = {image.stem for image, _ in couples}
+        by_stem.setdefault(_stem(image), []).append(image)
+    couples = [(image, clip) for clip in clips for image in by_stem.get(_stem(clip), ())]
+    used = {_stem(image) for image, _ in couples}
     lonely = [*_lonely(images, used, "clip"), *_lonely(clips, used, "image")]
     return couples, [*lonely, *_several(by_stem, used)]
 
 
+def _stem(path: Path) -> str:
+    return composed(path.stem)
+
+
 def _lonely(paths: Iterable[Path], used: set[str], other: str) -> Iterator[Finding]:
-    for path in (path for path in paths if path.stem not in used):
+    for path in (path for path in paths if _stem(path) not in used):
         what = f"has no {other} of the same name"
         remedy = f"Add {'an' if other == 'image' else 'a'} {other} named {shown(path.stem)!r}"
         yield Finding(rule="no partner", thing=shown(path), what=what, remedy=remedy)

@@ -18,6 +18,7 @@ from attrs import define, field, frozen
 
 from ._findings import Finding, shown
 from ._outputs import Outputs
+from ._spelling import as_on_disk, composed
 
 What = Literal["clips", "images"]
 
@@ -58,7 +59,8 @@ def search(
 def natural(path: Path) -> tuple[list[str | int], ...]:
     """The key to sort by: digits as numbers, whatever the case."""
     return tuple(
-        [int(bit) if bit.isdecimal() else bit for bit in _DIGITS.split(part.casefold())] for part in path.parts
+        [int(bit) if bit.isdecimal() else bit for bit in _DIGITS.split(composed(part).casefold())]
+        for part in path.parts
     )
 
 
@@ -98,6 +100,7 @@ class _Search:
         """What a source names, and the folder it was found through."""
         if _PATTERN.search(str(source)) and not os.path.lexists(source):
             return self._matching(source)
+        source = as_on_disk(source)
         return (source, self._inside(source)) if _is_folder(source) else (source.parent, (source,))
 
     def _inside(self, folder: Path) -> Sequence[Path]:
@@ -109,7 +112,7 @@ class _Search:
 
     def _matching(self, pattern: Path) -> tuple[Path, Sequence[Path]]:
         fixed = next(place for place, part in enumerate(pattern.parts) if _PATTERN.search(part))
-        root, wanted = Path(*pattern.parts[:fixed]), pattern.parts[fixed:]
+        root, wanted = as_on_disk(Path(*pattern.parts[:fixed])), pattern.parts[fixed:]
         depth = None if "**" in wanted else len(wanted)
         inside = ((path, path.parts[len(root.parts) :]) for path in self._walk(root, depth))
         found = sorted((path for path, parts in inside if _fits(parts, wanted)), key=lambda path: (natural(path), path))
@@ -165,4 +168,4 @@ def _fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:
         return not parts
     if pattern[0] == "**":
         return any(_fits(parts[start:], pattern[1:]) for start in range(len(parts) + 1))
-    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and _fits(parts[1:], pattern[1:])
+    return bool(parts) and fnmatchcase(composed(parts[0]), composed(pattern[0])) and _fits(parts[1:], pattern[1:])

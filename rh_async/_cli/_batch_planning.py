@@ -18,7 +18,8 @@ from rh_async import Request
 from rh_async._batch import Make, Plan, Prober, plan_folder, plan_manifest
 from rh_async._batch._catalog import Param, model_of
 from rh_async._batch._rows import Problem, Reader
-from rh_async._request import media_value
+from rh_async._batch._spelling import as_on_disk
+from rh_async._request import MediaValue, media_value
 
 from ._batch_order import Options, Order
 from ._exits import Misuse
@@ -138,7 +139,7 @@ def _defaults(order: Order) -> dict[str, Any]:
     options = order.options
     said = {
         "model": options.model,
-        "image": media_value(order.sources.image[0]) if order.sources.image else None,
+        "image": _image(order.sources.image[0]) if order.sources.image else None,
         "orientation": options.orientation,
         "prompt": options.prompt,
         "negative_prompt": options.negative_prompt,
@@ -147,6 +148,11 @@ def _defaults(order: Order) -> dict[str, Any]:
         "webhook_url": options.webhook_url,
     }
     return {name: value for name, value in said.items() if value is not None} | _field_defaults(options)
+
+
+def _image(words: str) -> MediaValue:
+    found = media_value(words)
+    return as_on_disk(found) if isinstance(found, Path) else found
 
 
 def _field_defaults(options: Options) -> dict[str, Any]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import unicodedata
 from pathlib import Path
 from random import Random
+from typing import Literal
 
 import pytest
 
@@ -15,6 +17,9 @@ from rh_async._batch._search import natural, search
 from rh_async.errors import ConfigurationError
 
 pytestmark = pytest.mark.quick
+
+
+Form = Literal["NFC", "NFD"]
 
 
 def kling(image: Path, clip: Path) -> Request:
@@ -96,6 +101,28 @@ async def test_clips_are_paired_as_asked(
     assert couples(plan) == expected
     assert all(words in refused for words in said)
     assert plan.is_whole is not bool(said)
+
+
+@pytest.mark.parametrize("stem", ["café", "ガンダム", "Ṩ"])
+@pytest.mark.parametrize(("one", "other"), [("NFC", "NFD"), ("NFD", "NFC"), ("NFD", "NFD")])
+async def test_names_pair_however_their_accents_are_put_together(
+    studio: Path, stem: str, one: Form, other: Form
+) -> None:
+    shutil.copy(studio / "a.mp4", studio / f"{unicodedata.normalize(one, stem)}.mp4")
+    shutil.copy(studio / "a.png", studio / f"{unicodedata.normalize(other, stem)}.png")
+    images = [studio / name for name in ("a.png", "b.png", f"{unicodedata.normalize(other, stem)}.png")]
+    plan = await plan_folder([studio / "[ab].mp4", studio / f"{stem}.mp4"], images, make=kling, pair="name")
+    assert len(plan.ready) == 3
+    assert plan.is_whole
+
+
+async def test_a_folder_and_a_pattern_are_found_however_their_accents_are_put_together(studio: Path) -> None:
+    there = studio / unicodedata.normalize("NFD", "épisodé")
+    there.mkdir()
+    shutil.copy(studio / "a.mp4", there / unicodedata.normalize("NFD", "é1.mp4"))
+    for source in ("épisodé", "épisodé/é*.mp4", "épi*/é1.mp4", "épisodé/é1.mp4"):
+        plan = await plan_folder(studio / unicodedata.normalize("NFC", source), studio / "a.png", make=kling)
+        assert len(plan.ready) == 1, source
 
 
 async def test_lists_of_different_length_are_not_paired_in_order(studio: Path) -> None:

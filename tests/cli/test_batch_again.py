@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -93,6 +94,35 @@ async def test_outputs_whose_stories_were_tidied_away_are_told_by_the_lines(
     assert "plan      2 jobs, 2 ready" in again.out
     (there / "batch.jsonl").unlink()
     assert "plan      2 jobs" in (await shell("batch . --image hero.png -o . --check")).out  # the journal knows them
+
+
+async def test_names_with_signs_no_terminal_shows_are_bought_named_and_told_in_a_line_each(
+    there: Path, site: Emulator, shell: Shell
+) -> None:
+    (there / "odd").mkdir()
+    names = [
+        b"new\nline",
+        b"esc\x1b[31m",
+        b"caf\xe9",
+        "\u202ertl".encode(),
+        b" space ",
+        b"-dash",
+        b"[b]",
+        b"a*b",
+        b"\t",
+    ]
+    for number, name in enumerate(names):
+        data = (there / "clip0.mp4").read_bytes() + (9).to_bytes(4) + b"free" + bytes([number])
+        Path(os.fsdecode(os.fsencode(there / "odd") + b"/" + name + b".mp4")).write_bytes(data)
+    plan = await shell("batch odd --image hero.png --check")
+    assert r"odd/caf\xe9.mp4: has a name that is not UTF-8" in plan.out
+    ended = await shell("batch odd --image hero.png")
+    assert (ended.code, len(site.ledger.tasks)) == (0, len(names))
+    assert len(list((there / "out").glob("*.mp4"))) == len(names)
+    assert len([line for line in ended.err.splitlines() if "  saved " in line]) == len(names)
+    assert all(sign.isprintable() or sign == "\n" for sign in ended.out + ended.err)
+    again = await shell("batch odd --image hero.png")
+    assert (again.code, len(site.ledger.tasks)) == (0, len(names))
 
 
 async def test_outputs_are_taken_when_that_is_asked_for(there: Path, site: Emulator, shell: Shell) -> None:
