@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import aiohttp
 from aiohttp import TraceConfig
 from attrs import define
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from . import errors
 from ._files import is_shortage
@@ -48,6 +49,7 @@ def translated(phase: str, sent: Callable[[], bool] | None = None) -> Iterator[N
             raise
         # ValueError: what aiohttp and the resolver raise over addresses and headers that nobody could use.
         left = not isinstance(error, _UNCONNECTED) if sent is None else sent()
+        _forget_secrets(error)
         raise _translation(error, phase, left) from error
 
 
@@ -60,8 +62,19 @@ def _translation(error: Exception, phase: str, sent: bool) -> errors.TransportEr
     return errors.NeverArrived(f"{phase}: the server was not reached ({words})", phase=phase, retryable=not hopeless)
 
 
+def _forget_secrets(error: Exception) -> None:
+    """Take out of an answer's error what was sent: aiohttp keeps the API key and a link's signature in it."""
+    if isinstance(error, aiohttp.ClientResponseError):
+        sent = error.request_info
+        place = sent.real_url.origin()
+        error.request_info = aiohttp.RequestInfo(place, sent.method, CIMultiDictProxy(CIMultiDict()), place)
+        error.args = (error.request_info, error.history)
+
+
 def _words(error: Exception) -> str:
-    """What went wrong, without what an exception's own text may hold: a proxy's address holds its password."""
+    """What went wrong, without what an exception's own text may hold: a proxy's password, a link's signature."""
+    if isinstance(error, aiohttp.ConnectionTimeoutError | aiohttp.InvalidURL):
+        return type(error).__name__
     if isinstance(error, aiohttp.ClientResponseError):
         return f"{type(error).__name__}: HTTP {error.status} {error.message}"
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error

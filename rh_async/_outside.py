@@ -11,7 +11,7 @@ import socket
 import ssl as tls
 import zlib
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -149,9 +149,23 @@ class Outside:
         if self._near:
             return
         host = urlsplit(self.api_url).hostname or ""
-        with suppress(OSError, UnicodeError):
-            found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-            self._near = bool(found) and not any(is_public(str(address[0])) for *_, address in found)
+        written = literal(host)
+        found = await self._addresses(host) if written is None else [written]
+        self._near = bool(found) and not any(map(is_public, found))
+
+    async def _addresses(self, host: str) -> list[str]:
+        """What a name resolves to; nothing, if it is none here: a proxy may know it.
+
+        :raises NeverArrived: that cannot be told now.
+        """
+        with translated("download", lambda: False):
+            try:
+                found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+            except socket.gaierror as error:
+                if error.errno != socket.EAI_NONAME:
+                    raise
+                return []
+        return [str(address[0]) for *_, address in found]
 
     async def _proxy_for(self, link: Link) -> str | None:
         # Not aiohttp's trust_env: that would look passwords up in a netrc file, for whatever host a server names.

@@ -426,7 +426,9 @@ class Session:
 def _furnished(*, transport: Transport, journal: Path | None, **settings: Any) -> Services:
     """What runs while the session is open: a third of the package, loaded when the first one is, off the event loop."""
     from ._services import Services, journal_at  # noqa: PLC0415
+    from ._wire import prepare  # noqa: PLC0415
 
+    prepare()
     book = None if journal is None else journal_at(journal, transport.base_url)
     return Services(transport=transport, journal=book, **settings)
 

@@ -206,6 +206,11 @@ def _teach(wire: Converter, kind: type[K]) -> None:
     wire.register_structure_hook_func(lambda asked: asked == list[kind], several)  # type: ignore[valid-type]
 
 
+def prepare() -> None:
+    """Load what it takes to read an answer. A paid submit's may not fail because a module cannot be opened by then."""
+    _wire_converter()
+
+
 @cache
 def _wire_converter() -> Converter:
     from cattrs import Converter  # noqa: PLC0415 - a tenth of what this package costs to import, and of use later

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import errno
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rh_async import (
+    DreamActor,
     NotFound,
     Output,
     OutputRefused,
@@ -19,11 +23,17 @@ from rh_async import (
     RHError,
     Session,
     TaskId,
+    Timeouts,
     TransportError,
+    Upload,
     Usage,
     _outside,
 )
+from rh_async._protocol import decode_upload
+from rh_async._wire import Answer
+from rh_async.emulator import Emulator
 from tests.raw_server import RawServer, Request, always, http, raw_server
+from tests.session.conftest import Media
 
 KEY = "0123456789abcdef0123456789abcdef"
 PUBLIC_API = "https://8.8.8.8"  # never asked: a result is saved from its links
@@ -164,6 +174,37 @@ async def test_the_password_of_a_link_goes_to_its_host_only_and_into_no_error(tm
     assert "pa%2Fss" not in str(error)
 
 
+async def test_links_that_are_sent_back_in_a_request_stay_as_they_were_written(server: Emulator) -> None:
+    links = [f"https://cdn.example{target}" for target in TARGETS]
+    async with Session(server.api_key, base_url=server.url) as session:
+        for link in links:
+            await session.submit(DreamActor(link, Upload(url=link, file_name="openapi/x.mp4")))
+    sent = [submission.body for submission in server.ledger.submissions]
+    assert [body["imageUrl"] for body in sent] == links
+    assert [body["videoUrl"] for body in sent] == links
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_uploads_link_is_read_as_it_was_written(target: str) -> None:
+    data = {"fileName": "openapi/x.mp4", "download_url": f"https://cdn.example{target}"}
+    body = json.dumps({"code": 0, "data": data}).encode()
+    assert decode_upload(Answer(status=200, body=body)).url == data["download_url"]
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 999999 x\r\n\r\n", None])
+async def test_a_links_signature_is_in_no_error_and_no_log(
+    answer: bytes | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def silent(_request: Request, _writer: asyncio.StreamWriter) -> bytes | None:
+        if answer is None:
+            await asyncio.sleep(1000)
+        return answer
+
+    async with raw_server(silent) as server, opened(server.url) as session:
+        error = await error_of(session, f"{server.url}/b/o.mp4?signature=c0ffee", tmp_path)
+    assert "c0ffee" not in f"{error} {error!r} {error.__cause__} {error.__cause__!r} {caplog.text}"
+
+
 # --- where a server may send us --------------------------------------------------------------------------------------
 
 INSIDE = [
@@ -275,6 +316,23 @@ async def test_links_inside_are_fetched_where_the_caller_or_the_apis_own_address
     assert [request.target for request in cdn.requests] == ["/1", "/2"]
 
 
+async def test_an_api_whose_address_cannot_be_told_for_a_while_has_its_links_tried_again(
+    cdn: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: list[object] = []
+
+    async def lacking(*args: object, **_: object) -> list[Any]:
+        if len(refused) < 3:
+            refused.append(args)
+            raise OSError(errno.EMFILE, "Too many open files")
+        return [(2, 1, 6, "", ("127.0.0.1", 0))]
+
+    async with Session(KEY, base_url="http://api.test:9") as session:
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", lacking)
+        await session.save(made(f"{cdn.url}/x"), tmp_path)
+    assert len(refused) == 3
+
+
 @pytest.mark.parametrize("link", [link for link in INSIDE if "169.254" in link or "fd00" in link or "100.100" in link])
 async def test_a_private_api_opens_no_way_to_a_clouds_metadata(link: str, cdn: RawServer, tmp_path: Path) -> None:
     async with opened(cdn.url) as session:
@@ -328,15 +386,45 @@ async def test_a_link_the_cdn_does_not_take_has_expired(status: str, tmp_path: P
         assert asked == ["12"]
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [b"", b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", b"{}", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: x\r\n\r\n"],
-)
+GARBAGE = [
+    b"",
+    b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}",
+    b"{}",
+    b"HTTP/2.0 200 OK\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
+    b"HTTP/1.1 999999 x\r\n\r\n",
+    b"HTTP/1.1 302 x\r\nLocation: http://[::1/x\r\nContent-Length: 0\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("answer", GARBAGE)
 async def test_nothing_was_sent_is_not_said_of_an_answer_nobody_can_read(answer: bytes, tmp_path: Path) -> None:
     async with raw_server(always(answer)) as server, opened(server.url) as session:
         error = await error_of(session, f"{server.url}/x.mp4", tmp_path)
     assert len(server.requests) >= 1
     assert "nothing was sent" not in str(error)
+
+
+@pytest.mark.parametrize("answer", [*GARBAGE, http(b"<html>", kind="text/html"), http(b"{", kind="application/json")])
+@pytest.mark.parametrize("what", ["account", "look", "cancel", "upload", "submit"])
+async def test_no_call_says_that_nothing_was_sent_of_an_answer_nobody_can_read(
+    what: str, answer: bytes, media: Media
+) -> None:
+    async with raw_server(always(answer)) as server, opened(server.url, timeouts=Timeouts(read=5.0)) as session:
+        calls: dict[str, Callable[[], Awaitable[object]]] = {
+            "account": session.account,
+            "look": partial(session.look, "12"),
+            "cancel": partial(session.cancel, "12"),
+            "upload": partial(session.upload, media.images[0]),
+            "submit": partial(session.submit, DreamActor("https://e.test/a.png", "https://e.test/b.mp4")),
+        }
+        with pytest.raises(RHError) as caught:
+            await calls[what]()
+    assert len(server.requests) >= 1
+    assert "nothing was sent" not in str(caught.value)
+    assert "not reached" not in str(caught.value)
 
 
 async def test_headers_that_drip_are_not_waited_for_for_ever(tmp_path: Path) -> None:
