@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated
@@ -12,7 +13,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 from rich.console import Console
 
-from rh_async.emulator import Emulator, Ledger
+from rh_async.emulator import Emulator, Ledger, ids_after
 
 from ._exits import Exit, Misuse
 from ._needs import need_media
@@ -22,7 +23,7 @@ async def emulator(
     *,
     host: str = "127.0.0.1",
     port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 8080,
-    seed: int = 1,
+    seed: int | None = None,
     limit: Annotated[int, Parameter(validator=Number(gte=1))] = 50,
     scale: Annotated[float, Parameter(validator=Number(gte=0))] = 1.0,
     render: bool = False,
@@ -31,7 +32,8 @@ async def emulator(
 
     :param host: where to listen.
     :param port: 0 for any free one.
-    :param seed: decides keys, task ids and run times.
+    :param seed: decides keys, task ids and run times. Without it, keys are those of seed 1, and task ids go on where
+        an earlier start left off, so that a journal kept from then finds no other job under its ids.
     :param limit: how many jobs the account may have in flight.
     :param scale: multiplies every run time; 0.01 makes minutes seconds.
     :param render: draw the character image into the driving video; needs the media extra.
@@ -39,7 +41,15 @@ async def emulator(
     if render:
         await asyncio.to_thread(need_media, "emulator --render")
     console = Console(highlight=False)
-    server = Emulator(host=host, port=port, seed=seed, limit=limit, scale=scale, render=render)
+    server = Emulator(
+        host=host,
+        port=port,
+        seed=1 if seed is None else seed,
+        ids_after=ids_after(time.time()) if seed is None else None,
+        limit=limit,
+        scale=scale,
+        render=render,
+    )
     async with _serving(server):
         _introduce(console, server)
         try:

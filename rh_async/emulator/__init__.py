@@ -29,6 +29,7 @@ from rh_async.emulator._ledger import (
 from rh_async.emulator._plan import FaultPlan
 from rh_async.emulator._rate_limit import RateLimit
 from rh_async.emulator._strangers import Strangers
+from rh_async.emulator._task_ids import ids_after
 
 __all__ = [
     "KINDS",
@@ -49,4 +50,5 @@ __all__ = [
     "TaskRecord",
     "Trait",
     "UploadRecord",
+    "ids_after",
 ]

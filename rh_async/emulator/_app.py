@@ -117,6 +117,7 @@ def build_app(house: House) -> web.Application:
         Route("upload", "POST", f"{v2}/media/upload/binary", files.upload, upload_refusal, house),
         Route("price", "POST", f"{v2}/price-preview/{{endpoint:.+}}", tasks.price, price_refusal, house),
         Route("account", "POST", "/uc/openapi/accountStatus", tasks.account, envelope_refusal, house),
+        Route("app_demo", "GET", "/api/webapp/apiCallDemo", tasks.app_demo, envelope_refusal, house),
         Route("cancel", "POST", "/task/openapi/cancel", tasks.cancel, envelope_refusal, house),
         Route("submit", "POST", f"{v2}/{{endpoint:.+}}", tasks.submit, flat_refusal, house),
         Route("download", "GET", "/input/{name:.+}", files.uploaded, envelope_refusal, house),

@@ -28,8 +28,9 @@ from rh_async.emulator._models import RunTime
 from rh_async.emulator._plan import FaultPlan
 from rh_async.emulator._rate_limit import RateLimit, Throttle
 from rh_async.emulator._results import Results
-from rh_async.emulator._store import Store
+from rh_async.emulator._store import Naming, Store
 from rh_async.emulator._strangers import Crowd, Strangers
+from rh_async.emulator._task_ids import FIRST_ID
 from rh_async.emulator._tasks import TaskCalls
 from rh_async.emulator._wire import Keyring
 
@@ -68,6 +69,12 @@ class Emulator:
     :param rate_limit: how many calls of the API a second; more are refused, and the ledger counts them. None for any
         number. A number means the documented refusal and one second's burst; `RateLimit` says more.
     :param balance: what is in the wallet; None for no end of money.
+    :param largest_upload: in bytes; a larger file is refused with 809. None for no limit: the documents contradict
+        each other between 30 MB and 500 MB.
+    :param upload_names: whether an upload is named by the SHA-256 of its bytes, or by another hash, for nothing public
+        proves the first.
+    :param ids_after: a number that every task id is above, as `ids_after` of this package returns one; None for the
+        same in each start, so that a test repeats itself.
     :param keep_alive: seconds that an idle connection stays open.
     :param control_token: what the pages under ``/_emulator/`` want in the header ``X-Emulator-Token``; a random one
         unless given.
@@ -86,6 +93,9 @@ class Emulator:
     strangers: Strangers = field(factory=Strangers)
     rate_limit: float | RateLimit | None = None
     balance: Decimal | float | None = None
+    largest_upload: int | None = None
+    upload_names: Naming = "sha256"
+    ids_after: int | None = None
     keep_alive: float = 75.0
     control_token: str = field(factory=_draw_token, repr=False)
     ledger: Ledger = field(init=False)
@@ -177,7 +187,7 @@ class Emulator:
     def _assemble(self) -> web.Application:
         keyring = Keyring(self.keys)
         links = Signer(self.url, self._secret, self._now)
-        store = Store(self._folder, links)
+        store = Store(self._folder, links, self.upload_names, self.largest_upload)
         tasks = TaskCalls(
             clock=self._now,
             keyring=keyring,
@@ -190,6 +200,7 @@ class Emulator:
             run_time=self.run_time,
             scale=self.scale,
             rng=Random(f"{self.seed}/tasks"),
+            last_id=FIRST_ID if self.ids_after is None else self.ids_after,
         )
         results = Results(board=self._board, folder=self._folder, render=self.render)
         files = FileCalls(clock=self._now, keyring=keyring, store=store, results=results, ledger=self.ledger)

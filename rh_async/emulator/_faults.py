@@ -43,7 +43,9 @@ Kind = Literal[
     "frozen_counts",
     "random_counts",
 ]
-RouteName = Literal["submit", "query", "upload", "download", "queue_status", "account", "cancel", "price", "task"]
+RouteName = Literal[
+    "submit", "query", "upload", "download", "queue_status", "account", "cancel", "price", "app_demo", "task"
+]
 """What a fault strikes: a call of the API, or for ``task`` a task at its creation."""
 
 # Codes that leave open whether a submit was accepted (contract 8: "new submit", "retry").

@@ -10,7 +10,7 @@ from attrs import asdict, define, field, frozen
 
 from rh_async.emulator._answers import Json
 
-Question = Literal["query", "queue_status", "account", "price", "cancel"]
+Question = Literal["query", "queue_status", "account", "price", "cancel", "app_demo"]
 
 
 @frozen(kw_only=True)

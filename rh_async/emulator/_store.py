@@ -8,6 +8,7 @@ from collections.abc import AsyncIterable, Mapping
 from itertools import count
 from pathlib import Path
 from types import MappingProxyType
+from typing import Literal
 
 import aiofiles
 from attrs import define, field, frozen
@@ -16,6 +17,7 @@ from rh_async.emulator._answers import Refused
 from rh_async.emulator._links import Signer
 from rh_async.emulator._mp4 import duration_of
 
+Naming = Literal["sha256", "other"]
 KINDS: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys(("jpg", "jpeg", "png", "webp"), "image"),
@@ -48,11 +50,8 @@ class StoredFile:
     extension: str
     size: int
     path: Path
+    name: str
     seconds: float | None = None
-
-    @property
-    def name(self) -> str:
-        return f"openapi/{self.sha256}.{self.extension}"
 
     @property
     def kind(self) -> str:
@@ -61,10 +60,16 @@ class StoredFile:
 
 @define(eq=False)
 class Store:
-    """The files of one emulator, on disk; only what describes them is in memory."""
+    """The files of one emulator, on disk; only what describes them is in memory.
+
+    :param naming: which hash names them.
+    :param largest: in bytes; None for no limit.
+    """
 
     _folder: Path
     links: Signer
+    _naming: Naming = "sha256"
+    _largest: int | None = None
     _files: dict[str, StoredFile] = field(factory=dict, init=False)
     _numbers: count[int] = field(factory=count, init=False)
 
@@ -78,7 +83,11 @@ class Store:
                     if not size:
                         _check_magic(extension, block)
                     size += len(block)
+                    if self._too_large(size):
+                        continue  # read to its end all the same, so that the caller hears the answer
                     await asyncio.gather(file.write(block), asyncio.to_thread(digest.update, block))
+            if self._too_large(size):
+                raise Refused("809")
             stored = await asyncio.to_thread(self._adopt, part, digest.hexdigest(), extension, size)
         finally:
             await asyncio.to_thread(part.unlink, missing_ok=True)
@@ -109,7 +118,14 @@ class Store:
         path = self._folder / f"{sha256}.{extension}"
         part.replace(path)
         seconds = duration_of(path) if extension in {"mp4", "mov"} else None
-        return StoredFile(sha256, extension, size, path, seconds)
+        return StoredFile(sha256, extension, size, path, self._name(sha256, extension), seconds)
+
+    def _too_large(self, size: int) -> bool:
+        return self._largest is not None and size > self._largest
+
+    def _name(self, sha256: str, extension: str) -> str:
+        stem = sha256 if self._naming == "sha256" else hashlib.sha256(sha256.encode()).hexdigest()
+        return f"openapi/{stem}.{extension}"
 
 
 def _check_magic(extension: str, head: bytes) -> None:

@@ -11,7 +11,7 @@ from random import Random
 from types import MappingProxyType
 
 from aiohttp import web
-from attrs import define, field
+from attrs import define
 
 from rh_async.emulator._answers import Json, Refused, amount, counts, envelope, flat, submitted, usage
 from rh_async.emulator._board import Board, Task
@@ -27,7 +27,6 @@ from rh_async.emulator._prices import price_of
 from rh_async.emulator._store import Store
 from rh_async.emulator._wire import ASKED, FAULT, Keyring, json_object, parse_object
 
-_FIRST_ID = 2_013_508_786_110_730_241  #: where the fixtures' ids are
 _UNITS: Mapping[str, str] = MappingProxyType({"call": "次", "image": "张", "second": "秒"})
 _LONG = re.compile(r"[+-]?\d{1,19}", re.ASCII)
 _REFUSED_TYPES = {"NORMAL": "1014", "EXCLUSIVE": "1014", "FREE": "801"}
@@ -48,7 +47,7 @@ class TaskCalls:
     _run_time: RunTime
     _scale: float
     _rng: Random
-    _last_id: int = field(default=_FIRST_ID, init=False)
+    _last_id: int
 
     async def submit(self, request: web.Request) -> web.Response:
         """Create a task (contract 3)."""
@@ -127,6 +126,12 @@ class TaskCalls:
             "apiType": holder,
         }
         return web.json_response(envelope(data))
+
+    async def app_demo(self, request: web.Request) -> web.Response:
+        """Know no AI app (addendum A5); the one v1 call that names the key in its query."""
+        self._note_question("app_demo")
+        self._keyring.confirm(request, request.query.get("apiKey"))
+        raise Refused("901")
 
     async def price(self, request: web.Request) -> web.Response:
         """Quote a price without creating anything (contract 6)."""

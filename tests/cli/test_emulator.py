@@ -6,7 +6,7 @@ import asyncio
 import errno
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Self
 
 import anyio
 import pytest
@@ -15,6 +15,7 @@ from aiohttp import ClientSession
 from rh_async import KlingMotionControl, Session
 from rh_async._cli._emulator import emulator
 from rh_async._cli._exits import Exit, Misuse
+from rh_async.emulator import Emulator
 from tests.media import draw_image, film_video
 
 
@@ -59,3 +60,38 @@ async def test_rendering_without_the_media_extra_is_refused(monkeypatch: pytest.
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(Misuse, match=r"emulator --render draws videos.*pip install 'rh-async\[cli,media\]'"):
         await emulator(port=0, render=True)
+
+
+async def started(monkeypatch: pytest.MonkeyPatch, seed: int | None = None) -> Emulator:
+    """Start the command, end it, and return the emulator that it served."""
+    served, begun = list[Emulator](), anyio.Event()
+
+    class Kept(Emulator):
+        async def __aenter__(self) -> Self:
+            await super().__aenter__()
+            served.append(self)
+            begun.set()
+            return self
+
+    monkeypatch.setattr("rh_async._cli._emulator.Emulator", Kept)
+    serving = asyncio.create_task(emulator(port=0, seed=seed))
+    await begun.wait()
+    serving.cancel()
+    await serving
+    return served[0]
+
+
+async def test_a_start_without_a_seed_keeps_its_key_and_repeats_no_task_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([1_789_000_000.0, 1_789_000_060.0])
+    monkeypatch.setattr("time.time", lambda: next(clock))
+    first, second = await started(monkeypatch), await started(monkeypatch)
+    assert first.api_key == second.api_key
+    assert first.ids_after is not None
+    assert second.ids_after is not None
+    assert second.ids_after - first.ids_after > 10_000 << 22
+
+
+async def test_a_seed_that_is_given_repeats_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = await started(monkeypatch, seed=1), await started(monkeypatch, seed=1)
+    assert first.ids_after is second.ids_after is None
+    assert first.api_key == second.api_key

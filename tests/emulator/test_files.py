@@ -322,3 +322,23 @@ def bearer(caller: Caller) -> dict[str, str]:
 
 def upload_url(caller: Caller) -> str:
     return f"{caller.server.url}/openapi/v2/media/upload/binary"
+
+
+async def test_an_upload_above_the_limit_is_refused_once_it_is_read(serve: Serve, tmp_path: Path) -> None:
+    caller = await serve(largest_upload=30 << 20, data_dir=tmp_path)
+    assert (await caller.upload(mp4(3, tail=bytes((30 << 20) + 1)), "media.mp4"))["code"] == 809
+    assert await asyncio.to_thread(lambda: list(tmp_path.iterdir())) == []
+    assert (await caller.upload(mp4(3), "media.mp4"))["code"] == 0
+
+
+async def test_an_upload_may_be_named_by_another_hash_and_is_found_by_that_name(serve: Serve) -> None:
+    caller = await serve(upload_names="other")
+    image, again = [(await caller.upload(PNG, "media.png"))["data"] for _ in range(2)]
+    video = (await caller.upload(mp4(3), "media.mp4"))["data"]
+    sha256 = hashlib.sha256(PNG).hexdigest()
+    assert image["fileName"] == again["fileName"] != f"openapi/{sha256}.png"
+    assert len(image["fileName"]) == len(f"openapi/{sha256}.png")
+    body = {"299##image": image["fileName"], "275##video": video["fileName"]}
+    assert (await caller.submit(body, endpoint=WAN))["errorCode"] == ""
+    assert await caller.fetch(image["download_url"]) == (200, PNG)
+    assert caller.server.ledger.uploads[0].sha256 == sha256

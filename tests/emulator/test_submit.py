@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from rh_async.emulator import Emulator
+from rh_async.emulator import Emulator, ids_after
 from tests.emulator.conftest import BODY, KLING, PNG, WAN, Caller, Json, Serve, fixture, mp4
 
 pytestmark = pytest.mark.quick
@@ -171,6 +171,16 @@ async def test_a_seed_repeats_keys_ids_and_run_times(serve: Serve) -> None:
 
     assert facts(first.server) == facts(second.server)
     assert facts(first.server) != facts(other.server)
+
+
+async def test_a_later_start_draws_later_ids_from_the_same_seed(serve: Serve) -> None:
+    starts = [ids_after(1_789_000_000.0), ids_after(1_789_000_000.5), ids_after(1_789_086_400.0)]
+    servers = [await serve(seed=1, ids_after=start) for start in (None, *starts)]
+    tasks = [[(await caller.submit())["taskId"] for _ in range(40)] for caller in servers]
+    assert tasks[1] < tasks[2] < tasks[3]
+    assert len({task_id for several in tasks for task_id in several}) == 160
+    assert {len(task_id) for several in tasks for task_id in several} == {19}
+    assert len({caller.server.api_key for caller in servers}) == 1
 
 
 async def test_task_ids_only_grow(caller: Caller) -> None:

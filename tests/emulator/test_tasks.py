@@ -94,6 +94,44 @@ async def cancel(caller: Caller, task_id: str) -> Json:
     return await caller.post("/task/openapi/cancel", {"apiKey": caller.server.api_key, "taskId": task_id})
 
 
+V1 = [
+    ("/task/openapi/cancel", "apiKey", {"taskId": "1999999999999999999"}),
+    ("/uc/openapi/accountStatus", "apikey", {}),
+]
+
+
+@pytest.mark.parametrize(("path", "name", "more"), V1)
+async def test_a_v1_call_takes_its_key_from_the_body_alone_or_beside_the_same_in_the_header(
+    caller: Caller, path: str, name: str, more: Json
+) -> None:
+    mine, other = caller.server.api_key, caller.server.keys["NORMAL"]
+
+    async def code(body: Json, header: str | None) -> int:
+        headers = {} if header is None else {"Authorization": f"Bearer {header}"}
+        async with caller.http.post(caller.server.url + path, json=body | more, headers=headers) as response:
+            told: int = (await response.json())["code"]
+            return told
+
+    good = await code({name: mine}, mine)
+    assert good in {0, 807}
+    assert await code({name: mine}, None) == good
+    assert [await code({name: mine}, other), await code({name: mine}, "x"), await code({name: "x"}, None)] == [
+        802,
+        806,
+        806,
+    ]
+    assert [await code({}, mine), await code({}, None), await code({name: ""}, mine)] == [301] * 3
+
+
+async def test_a_v1_get_takes_its_key_from_the_query(caller: Caller) -> None:
+    path = f"{caller.server.url}/api/webapp/apiCallDemo?webappId=1&apiKey="
+    codes = []
+    for key in (caller.server.api_key, "x", ""):
+        async with caller.http.get(path + key) as response:
+            codes.append((await response.json())["code"])
+    assert codes == [901, 806, 301]
+
+
 async def test_an_unknown_task_is_not_found_and_its_id_is_echoed(caller: Caller) -> None:
     recorded = fixture("query_error_1004_not_found")
     assert await caller.query(recorded["taskId"]) == recorded
