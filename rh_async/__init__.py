@@ -9,12 +9,13 @@ The front door: names only. Behind it the floors, each looking down and never up
     _submissions · _recovery                                         upload → slot → POST → record; coming back
     _memory · _account                                               bought once; what the account says, cancelling
     _uploads · _downloads · _poller · _resumed                       services; what coming back brings
+    _job_log                                                         a job's life, for the log
     _transport · _job · _journal                                     the only wires to the outside
     _download_stream                                                 one attempt at an output
     _outside                                                         links of the outside world
     _protocol · _file_body · _owners · _network_errors               what to send, what an answer means; who is alive
     _call_queue · _tasks                                             whose turn it is under a rate limit; what runs
-    _files · _flight · _observer                                     opening files, sharing work, telling the caller
+    _files · _flight · _observer · _call_log                         opening files, sharing work, telling the caller
     _agenda · _statistics                                            whom to ask, and when; how it stands
     _hints · _run_times · _contents                                  what counts and the past tell; what is asked for
     _file_structure · _extensions                                    whether a file is all there; what it is called
@@ -25,7 +26,7 @@ The front door: names only. Behind it the floors, each looking down and never up
     _rate_gate                                                       how fast calls may leave, as far as was learnt
     _wire · _request · events                                        shapes
     _reasons                                                         why a job failed, out of two loose fields
-    errors on _types                                                 nouns
+    errors on _types · _clean                                        nouns; text that a terminal may show
     emulator                                                         stands apart, knows nothing of the rest
 """
 

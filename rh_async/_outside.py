@@ -22,6 +22,7 @@ from attrs import define, field, frozen
 from yarl import URL
 
 from ._addresses import is_metadata, is_public, literal
+from ._call_log import logged
 from ._links import BadLink, Link, link_of
 from ._network_errors import Sent, sent_trace, translated
 from .errors import NeverArrived, NoAnswer, OutputRefused
@@ -121,16 +122,18 @@ class Outside:
 
     async def _asked(self, link: Link, proxy: str | None) -> aiohttp.ClientResponse:
         pool, sent = self._direct if proxy is None else self._proxied, Sent(lambda: None)
-        with translated("download", lambda: sent.sent):
+        with logged("GET", link.place) as made, translated("download", lambda: sent.sent):
             # sock_read is deaf to headers that drip; connect covers a proxy's CONNECT too.
             async with asyncio.timeout(self.connect + self.answer):
-                return await pool.get(
+                response = await pool.get(
                     _url_of(link),
                     proxy=proxy,
                     allow_redirects=False,
                     timeout=aiohttp.ClientTimeout(total=None, connect=self.connect, sock_read=self.stall),
                     trace_request_ctx=sent,
                 )
+                made.status = response.status
+                return response
 
     # --- what may be fetched -----------------------------------------------------------------------------------------
 

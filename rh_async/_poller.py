@@ -16,6 +16,7 @@ import anyio
 from attrs import define, field
 
 from ._agenda import COUNTS, Agenda, Question
+from ._clean import one_line
 from ._codes import key_refused
 from ._job import Job
 from ._protocol import decode_query, decode_queue_status, encode_query, encode_queue_status
@@ -197,7 +198,7 @@ class Poller:
     def _goes_on(self, jobs: tuple[Job, ...], snapshot: Snapshot, now: float) -> None:
         if snapshot.status not in IN_FLIGHT and not snapshot.settled and snapshot.status not in self._strange:
             self._strange.add(snapshot.status)
-            log.warning("rh_async.unknown_status %s: taken for still running", snapshot.status)
+            log.warning("rh_async.unknown_status %s: taken for still running", one_line(snapshot.status))
         news = 0 if snapshot.settled else sum(job.notice(snapshot) for job in jobs)
         if news:
             self.changed(snapshot)

@@ -26,6 +26,7 @@ from ._download_stream import Naming
 from ._downloads import Downloads
 from ._flight import Flight
 from ._job import Job, outcome_of
+from ._job_log import log_change, log_job
 from ._journal import Journal
 from ._memory import Earlier, Memory
 from ._observer import Observer, Traffic
@@ -279,6 +280,7 @@ class Services:
     def _changed(self, snapshot: Snapshot) -> None:
         self.tell(Changed(snapshot=snapshot))
         for job in self.poller.jobs.get(snapshot.task_id, ()):
+            log_job("status", job, says=snapshot.status)
             if self.memory.notices(job, snapshot):
                 self.tasks.start_soon(self._noted, job)
 
@@ -311,6 +313,7 @@ class Services:
         if folder is None or not isinstance(outcome, Result):
             self._told(job, outcome)
         else:
+            log_job("settled", job, says=job.status)
             self.tell(Settled(task_id=job.task_id, result=outcome, error=None))
             self._saving.add(job)
             self.tasks.start_soon(self._save_and_end, job, outcome, folder)
@@ -342,6 +345,7 @@ class Services:
 
     def _told(self, job: Job, outcome: Result | RHError) -> None:
         job.end(outcome)
+        log_job("settled", job, says=job.error or job.status)
         self.tell(Settled(task_id=job.task_id, result=job.result, error=job.error))
 
     def _key_refused(self, error: RHError) -> None:
@@ -417,6 +421,7 @@ class Services:
         :raises RHError: it could not be.
         """
         paths = await self.downloads.save(result, folder, overwrite=overwrite, name=name)
+        log_change("saved", task_id=result.task_id, says=" ".join(map(str, paths)))
         await self.memory.saved(result.task_id, paths)
         return paths
 

@@ -18,7 +18,9 @@ import anyio
 from attrs import define, field
 
 from ._admission import Admission
+from ._clean import one_line
 from ._job import Job
+from ._job_log import log_job
 from ._memory import Memory
 from ._poller import Poller
 from ._protocol import decode_submit, encode_submit, submit_unknown
@@ -111,6 +113,7 @@ class Submissions:
     def start(self, job: Job, wish: Wish) -> None:
         """Take a job in; it is carried as soon as there is a ticket for it."""
         self._waiting[job] = wish
+        log_job("queued", job)
         self._hand_out()
 
     def withdraw(self, job: Job) -> bool:
@@ -349,6 +352,7 @@ class Submissions:
         job.notice(snapshot)
         if self._chains[job].cancel_called:
             log.warning("rh_async.given_up %s goes on", snapshot.task_id, extra={"task_ids": [snapshot.task_id]})
+        log_job("accepted", job, says=snapshot.status)
         self.tell(Submitted(task_id=snapshot.task_id, endpoint=request.endpoint))
         self._tell_flaw(snapshot.task_id, snapshot.flaw)
         await self.accepted(job, snapshot)
@@ -356,7 +360,7 @@ class Submissions:
     def _tell_flaw(self, task_id: TaskId, flaw: str) -> None:
         """Say what the server found wrong with a workflow it accepted: the task is there and paid, so it is watched."""
         if flaw:
-            log.warning("rh_async.flawed %s: %s", task_id, flaw, extra={"task_ids": [task_id]})
+            log.warning("rh_async.flawed %s: %s", task_id, one_line(flaw), extra={"task_ids": [task_id]})
             self.tell(Flawed(task_id=task_id, flaw=flaw))
 
     # --- places ------------------------------------------------------------------------------------------------------

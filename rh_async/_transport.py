@@ -20,6 +20,7 @@ from attrs import define, field, frozen
 from attrs.validators import ge, gt
 
 from . import errors
+from ._call_log import logged
 from ._call_queue import CallQueue
 from ._file_body import FileBody, multipart
 from ._network_errors import Sent, sent_trace, translated
@@ -220,7 +221,8 @@ class Transport:
     async def _once(self, call: Call, file: FileBody | None, on_sent: Callable[[], None]) -> Answer:
         pool = self._api if call.repeatable else self._submits
         trace = Sent(on_sent)
-        with translated(call.route.value, (lambda: trace.sent) if pool is self._submits else None):
+        proof = (lambda: trace.sent) if pool is self._submits else None
+        with logged(call.method, call.path) as made, translated(call.route.value, proof):
             async with pool.request(
                 call.method,
                 self.base_url + call.path,
@@ -231,6 +233,7 @@ class Transport:
                 allow_redirects=False,
                 trace_request_ctx=trace,
             ) as response:
+                made.status = response.status
                 return await _whole(response)
 
     def _timeout(self, call: Call, file: FileBody | None) -> aiohttp.ClientTimeout:

@@ -41,6 +41,7 @@ import copy
 from collections.abc import Sequence
 from typing import Any, Self
 
+from ._clean import one_line
 from ._types import Snapshot, TaskId
 
 
@@ -73,6 +74,7 @@ class RHError(Exception):
         key: str | None = None,
         advice: str | None = None,
     ) -> None:
+        message = one_line(message)  # it may quote the server, and ends in logs and on terminals
         super().__init__(message)
         self.message = message
         self.phase = phase

@@ -14,8 +14,10 @@ from rich.console import Console
 from rich.text import Text
 
 from rh_async import Snapshot, Usage
+from rh_async._clean import one_line
 
 _UNKNOWN = "not told"
+_LONGEST = 20_000  # characters: a link is shown whole
 
 
 def screen(*, stderr: bool = False) -> Console:
@@ -52,7 +54,7 @@ class _Unbreakable:
 
 def printable(words: str) -> str:
     """Words in one line, without what moves a cursor, turns the writing round or cannot be written at all."""
-    return "".join(sign if sign.isprintable() else "\ufffd" for sign in " ".join(words.split()))
+    return one_line(words, longest=_LONGEST)
 
 
 def tell(console: Console, facts: Iterable[tuple[str, str]]) -> None:

@@ -1,0 +1,17 @@
+"""Cleans text that a server or a file name brought: logs and terminals get one line of it, and obey none of it."""
+
+from __future__ import annotations
+
+_LONGEST = 2000  # characters
+
+
+def one_line(text: str, *, longest: int = _LONGEST) -> str:
+    """Make one line of a text, without what moves a cursor, turns the writing round or cannot be encoded.
+
+    White space becomes single spaces: a forged line break would look like another log record.
+
+    :param longest: in characters; the rest is cut.
+    """
+    line = " ".join(text[: 4 * longest].split())
+    cleaned = "".join(sign if sign.isprintable() else "\ufffd" for sign in line)
+    return cleaned if len(cleaned) <= longest else f"{cleaned[:longest]}…"
