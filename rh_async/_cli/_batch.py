@@ -9,12 +9,13 @@ from cyclopts import Parameter
 
 from rh_async._batch import Plan
 
+from ._batch_journal import refuse_new_journal, with_used_keys
 from ._batch_order import Options, Order, Running, Sources
 from ._batch_planning import planned
 from ._batch_report import as_event, report
 from ._batch_run import run_through
 from ._batch_voice import Voice
-from ._connection import Connection
+from ._connection import Connection, site_of
 from ._exits import Exit, Misuse
 from ._needs import need_folder
 
@@ -42,14 +43,27 @@ async def perform(order: Order, voice: Voice) -> Exit:
     :raises RHError: it could not be begun.
     """
     connection = None if order.running.check else Connection(order.running.base_url)
-    plan = await planned(order, voice.view)
+    plan = await _checked(await planned(order, voice.view), order.running)
     voice.say(*report(plan))
     voice.event("plan", **as_event(plan))
     if connection is None:
         return Exit.GOOD if plan.is_whole else Exit.MISUSED
     _admit(plan, skip_refused=order.running.skip_refused)
     await asyncio.to_thread(need_folder, order.running.out)
+    await _need_its_journal(order.running, connection.site)
     return await run_through(plan, order.running, connection, voice)
+
+
+async def _checked(plan: Plan, running: Running) -> Plan:
+    """What is only checked is held against the journal, too: a run looks its jobs up anyway, and reads each file."""
+    if not running.check or running.book is None:
+        return plan
+    return await asyncio.to_thread(with_used_keys, plan, running.book.path, site_of(running.base_url))
+
+
+async def _need_its_journal(running: Running, site: str) -> None:
+    if running.book is not None and not running.new_journal:
+        await asyncio.to_thread(refuse_new_journal, running.out, running.book.path, site)
 
 
 def _admit(plan: Plan, *, skip_refused: bool) -> None:

@@ -218,6 +218,9 @@ class Running:
     ] = False
     json: Annotated[_Flag, Parameter(help="one JSON object per line on stdout: plan, outcome, standing, end.")] = False
     journal: JournalPath = None
+    new_journal: Annotated[
+        _Flag, Parameter(help="the journal is meant to be new: go on though it knows none of the folder's jobs.")
+    ] = False
     no_journal: Annotated[_Flag, Parameter(help="remember nothing: the same command buys everything again.")] = False
     base_url: BaseUrl = None
     config: Annotated[

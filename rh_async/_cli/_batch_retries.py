@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from hashlib import file_digest
 from pathlib import Path
 
 from rh_async import State
@@ -14,7 +13,7 @@ from rh_async._memory import _refusal
 from rh_async._records import derived_key
 
 from ._batch_report import amounts
-from ._exits import Misuse
+from ._needs import sha256_of
 from ._rows import Row, read
 
 
@@ -25,21 +24,24 @@ def retry_words(plan: Plan, journal: Path, site: str) -> str:
     :raises JournalError: the journal cannot.
     """
     rows = {row.record.key: row for row in read(journal, site)}  # the last attempt of each
-    again = list(_failed(plan, rows)) if rows else []
+    failed = list(_failed(plan, rows)) if rows else []
+    again = [entry for entry, _ in failed]
+    lost = sum(row.record.state is State.LOST for _, row in failed)
     prices = [entry.price for entry in again if entry.price is not None]
     sums: dict[str, Decimal] = {}
     for price in prices:
         sums[price.currency] = sums.get(price.currency, Decimal()) + price.amount
     unpriced = f", {len(again) - len(prices):,} of them without a price" if len(prices) < len(again) else ""
-    return f"{len(again):,} failed before and will be bought again: {amounts(sums) or 'nothing'}{unpriced}"
+    unless = f"; {lost:,} of them only if the server, asked first, still does not know them" if lost else ""
+    return f"{len(again):,} failed before and will be bought again: {amounts(sums) or 'nothing'}{unpriced}{unless}"
 
 
-def _failed(plan: Plan, rows: Mapping[str, Row]) -> Iterator[Entry]:
+def _failed(plan: Plan, rows: Mapping[str, Row]) -> Iterator[tuple[Entry, Row]]:
     sha256s: dict[Path, str] = {}
     for entry in plan.ready:
         row = rows.get(entry.key or _derived(entry, sha256s)) if entry.twin is None else None
         if row is not None and _is_bad(row):
-            yield entry
+            yield entry, row
 
 
 def _is_bad(row: Row) -> bool:
@@ -52,13 +54,5 @@ def _derived(entry: Entry, sha256s: dict[Path, str]) -> str:
     request = entry.request
     assert request is not None  # noqa: S101 - for the type checker: what is ready has one
     for path in {media.path for media in request.media()} - sha256s.keys():
-        sha256s[path] = _sha256(path)
+        sha256s[path] = sha256_of(path)
     return derived_key(request.endpoint, request.named(sha256s))
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as source:
-            return file_digest(source, "sha256").hexdigest()
-    except OSError as error:
-        raise Misuse(f"a file cannot be read: {error}; nothing was sent") from error

@@ -62,7 +62,7 @@ class Connection:
     @property
     def site(self) -> str:
         """Where it leads, as a journal has it."""
-        return _base_url(self.base_url, os.environ)
+        return site_of(self.base_url)
 
     def session(
         self,
@@ -94,3 +94,11 @@ class Connection:
         except ConfigurationError as error:
             words = re.sub(r"^base_url( =)?", "the base url", error.message)
             raise Misuse(f"{words}; nothing was sent") from error
+
+
+def site_of(base_url: str | None) -> str:
+    """Where an address leads, as a journal has it; that needs no API key.
+
+    :raises ConfigurationError: it is no address.
+    """
+    return _base_url(base_url, os.environ)

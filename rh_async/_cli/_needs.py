@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import file_digest
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -35,3 +36,15 @@ def need_folder(out: Path, afterwards: str = "; nothing was sent") -> None:
             pass
     except OSError as error:
         raise Misuse(f"--out {out} cannot be written: {error.strerror or error}{afterwards}") from error
+
+
+def sha256_of(path: Path) -> str:
+    """Tell a file's content from every other. Blocks: call it off the loop.
+
+    :raises Misuse: it cannot be read.
+    """
+    try:
+        with path.open("rb") as source:
+            return file_digest(source, "sha256").hexdigest()
+    except OSError as error:
+        raise Misuse(f"a file cannot be read: {error}; nothing was sent") from error

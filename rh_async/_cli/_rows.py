@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
 from itertools import pairwise
@@ -27,6 +27,7 @@ BOUGHT = frozenset({State.SUBMITTED, State.SETTLED, State.SAVED, State.LOST})
 UNFINISHED = frozenset({State.SUBMITTING, State.SUBMITTED, State.SETTLED, State.LOST})
 """What a command that was killed may have left to be picked up."""
 
+_KEYS = "SELECT key FROM jobs WHERE site = ?"
 _SHORTEST = len("auto-") + 8
 _PATIENCE = 30.0  #: seconds that a commit of somebody else's is waited for
 
@@ -180,6 +181,28 @@ def keys_beginning(path: Path, site: str, begin: str, *, most: int) -> list[str]
             return []
         chosen = "SELECT DISTINCT key FROM jobs WHERE site = ? AND substr(key, 1, ?) = ? ORDER BY key LIMIT ?"
         return [key for (key,) in db.execute(chosen, (site, len(begin), begin, most))]
+
+
+def last_attempts(path: Path, site: str, keys: Iterable[str]) -> Iterator[Row]:
+    """The last attempt of each key that has one.
+
+    :raises JournalError: it cannot be read, or is newer than this program.
+    """
+    with _opened(path) as db:
+        known = set() if db is None or not _version(db, path) else {key for (key,) in db.execute(_KEYS, (site,))}
+    for key in known.intersection(keys):
+        yield from read(path, site, key=key)[-1:]
+
+
+def task_ids(path: Path, site: str) -> set[str]:
+    """Every task of a site that the journal knows.
+
+    :raises JournalError: it cannot be read, or is newer than this program.
+    """
+    with _opened(path) as db:
+        known = db is not None and _version(db, path) > 0
+        chosen = "SELECT task_id FROM jobs WHERE site = ? AND task_id IS NOT NULL"
+        return {task for (task,) in db.execute(chosen, (site,))} if db is not None and known else set()
 
 
 def saved_paths(path: Path) -> frozenset[Path]:

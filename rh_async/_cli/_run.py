@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from hashlib import file_digest
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated
@@ -23,11 +22,11 @@ from ._book import Keeping
 from ._clock import now
 from ._connection import BaseUrl, Connection
 from ._diary import Diary
-from ._exits import Exit, Misuse
+from ._exits import Exit
 from ._facts import cost, screen, tell
 from ._hush import Hush, listening
 from ._interrupts import stoppable
-from ._needs import need_folder
+from ._needs import need_folder, sha256_of
 from ._progress import shown
 from ._rows import BOUGHT, Row, read
 from ._tally import Tally
@@ -136,21 +135,13 @@ def _looked_up(errand: Errand, request: Request, site: str, journal: Path) -> _K
 
     :raises KeyInUse: the key was given to a job with other inputs.
     """
-    try:
-        sha256s = {media.path: _sha256(media.path) for media in request.media()}
-    except OSError as error:
-        raise Misuse(f"a file cannot be read: {error}; nothing was sent") from error
+    sha256s = {media.path: sha256_of(media.path) for media in request.media()}
     key = errand.keeping.key or derived_key(request.endpoint, request.named(sha256s))
     keyed = read(journal, site, key=key)
     earlier = None if errand.keeping.again or not keyed else keyed[-1]
     if earlier is not None and earlier.record.state not in FREE:
         refuse_another(earlier.record, asked_for(key, request, sha256s))
     return _Known(errand.out.absolute(), key, earlier)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as source:
-        return file_digest(source, "sha256").hexdigest()
 
 
 async def _done(errand: Errand, request: Request, known: _Known, diary: Diary) -> Result:

@@ -165,6 +165,54 @@ async def test_a_key_that_names_another_job_is_refused_and_no_retry_is_offered(
     assert len(site.ledger.submissions) == 1
 
 
+async def test_check_sees_a_key_that_names_another_job_before_anything_is_sent(
+    there: Path, site: Emulator, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = "video,key\nclips/clip{}.mp4,scene-9\nclips/clip2.mp4,scene-2\nclips/clip3.mp4,\n"
+    (there / "jobs.csv").write_text(table.format(0))
+    line = "batch --manifest jobs.csv --image heroes/fox.png"
+    assert (await shell(f"{line} --check")).code == 0  # there is no journal yet
+    assert (await shell(line)).code == 0
+    monkeypatch.delenv("RUNNINGHUB_API_KEY")
+    assert (await shell(f"{line} --check")).code == 0
+    (there / "jobs.csv").write_text(table.format(1))
+    ended = await shell(f"{line} --check")
+    assert ended.code == 2
+    assert "jobs.csv:2: its key 'scene-9' was submitted as task" in ended.out
+    assert ended.out.count("clip0.mp4'; now it is asked for with") == 1
+    assert (await shell(f"{line} --check --no-journal")).code == 0
+    assert len(site.ledger.submissions) == 3
+
+
+async def test_a_journal_that_knows_none_of_the_folders_jobs_buys_nothing_unless_it_is_meant_to_be_new(
+    there: Path, site: Emulator, shell: Shell
+) -> None:
+    line = "batch clips/clip0.mp4 --image heroes/fox.png -o out"
+    assert (await shell(line)).code == 0
+    ended = await shell(f"{line} --journal other.db")
+    assert ended.code == 2
+    assert "out/batch.jsonl tells of a job that the journal other.db does not know, and would buy again" in ended.err
+    assert len(site.ledger.submissions) == 1
+    assert (await shell(f"{line} --journal other.db --new-journal")).code == 0
+    assert len(site.ledger.submissions) == 2
+    more = "batch clips/clip0.mp4 clips/clip1.mp4 --image heroes/fox.png -o out"
+    for journal in ("", "--journal other.db"):  # each knows some
+        assert (await shell(f"{more} {journal}")).code == 0
+    assert len(site.ledger.submissions) == 4
+
+
+async def test_what_the_server_had_lost_is_said_to_be_asked_about_before_it_is_bought_again(
+    there: Path, site: Emulator, shell: Shell
+) -> None:
+    site.faults.add(Fault("code", route="query", code="1004", times=None))
+    assert (await shell("batch clips/clip0.mp4 --image heroes/fox.png")).code == 1
+    site.faults.clear()
+    ended = await shell("batch clips/clip0.mp4 --image heroes/fox.png --retry-failed")
+    assert ended.code == 0
+    assert "; 1 of them only if the server, asked first, still does not know them\n" in ended.out
+    assert len(site.ledger.submissions) == 1
+
+
 async def test_what_nobody_knows_is_told_with_the_command_that_decides_it(
     there: Path, site: Emulator, shell: Shell
 ) -> None:
