@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 from benchmarks._report import Row, tabulate
 from benchmarks._rivals import ENDPOINT
@@ -24,16 +23,6 @@ from rh_async._types import TaskId
 
 BARS = {"commits_per_move": 0.25}
 _AT_ONCE = 50
-
-
-class Alone(Journal):
-    """One commit for each move."""
-
-    async def _durably(self, change: Any) -> Any:
-        ((value, error),) = await self._in_thread(lambda: self._commit([change]))
-        if error is not None:
-            raise error
-        return value
 
 
 def wish(number: int) -> Record:
@@ -60,9 +49,9 @@ async def buy(journal: Journal, numbers: Iterator[int]) -> None:
         )
 
 
-async def measure(kind: type[Journal], path: Path, jobs: int) -> dict[str, float]:
+async def measure(path: Path, jobs: int, most: int | None) -> dict[str, float]:
     """Carry jobs, many at a time."""
-    journal = kind(path=path, site="http://127.0.0.1", wall=lambda: datetime.now(UTC))
+    journal = Journal(path=path, site="http://127.0.0.1", wall=lambda: datetime.now(UTC), most=most)
     await journal.open("f" * 32)
     began, numbers = perf_counter(), iter(range(jobs))
     await asyncio.gather(*(buy(journal, numbers) for _ in range(_AT_ONCE)))
@@ -85,8 +74,8 @@ def main() -> int:
     jobs = 200 if quick else 5000
     with tempfile.TemporaryDirectory() as folder:
         rows = [
-            Row(client=client, figures=asyncio.run(measure(kind, Path(folder, client), jobs)), bars=bars)
-            for client, kind, bars in (("rh_async", Journal, BARS), ("alone", Alone, {}))
+            Row(client=client, figures=asyncio.run(measure(Path(folder, client), jobs, most)), bars=bars)
+            for client, most, bars in (("rh_async", None, BARS), ("alone", 1, {}))
         ]
     return tabulate("journal", rows, keep=not quick)
 

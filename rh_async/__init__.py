@@ -12,10 +12,11 @@ The front door: names only. Behind it the floors, each looking down and never up
     _job_log                                                         a job's life, for the log
     _transport · _job · _journal                                     the only wires to the outside
     _download_stream                                                 one attempt at an output
-    _outside                                                         links of the outside world
-    _protocol · _file_body · _owners · _network_errors               what to send, what an answer means; who is alive
+    _outside · _group_commit                                         the outside's links; many changes in one commit
+    _protocol · _file_body · _journal_file · _network_errors         what to send, what an answer means; SQLite's file
     _call_queue · _tasks                                             whose turn it is under a rate limit; what runs
-    _files · _flight · _observer · _call_log                         opening files, sharing work, telling the caller
+    _files · _flight · _observer · _owners · _call_log               opening files, sharing work, telling; who is alive
+    _defects                                                         what nobody foresaw
     _agenda · _statistics                                            whom to ask, and when; how it stands
     _hints · _run_times · _contents                                  what counts and the past tell; what is asked for
     _file_structure · _extensions                                    whether a file is all there; what it is called
@@ -75,6 +76,7 @@ from .errors import (
     SessionError,
     SubmitUnknown,
     TransportError,
+    UnexpectedError,
     UnreadableAnswer,
 )
 from .motion import CharacterMotionTransfer, DreamActor, KlingMotionControl
@@ -146,6 +148,7 @@ __all__ = [
     "TaskId",
     "Timeouts",
     "TransportError",
+    "UnexpectedError",
     "UnreadableAnswer",
     "Upload",
     "Usage",

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 import anyio
 from attrs import define, field
 
+from ._defects import unexpected
 from .errors import RHError, SessionError
 
 T = TypeVar("T")
@@ -29,6 +30,8 @@ class Flight(Generic[T]):
                 self.values.append(await work())
         except RHError as error:
             self.error = error
+        except Exception as defect:  # noqa: BLE001 - who waits for it is told; the session goes on
+            self.error = unexpected(defect)
         finally:
             self.landed.set()
 

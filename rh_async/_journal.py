@@ -1,4 +1,4 @@
-"""Remembers, durably before it answers: sqlite3 on one thread of its own, moves committed in groups.
+"""Remembers, durably before it answers: what one session writes down of its submissions and uploads.
 
 What it keeps of the API key is a salted fingerprint, so that a row made under another key is recognised, never the key.
 """
@@ -8,63 +8,26 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import os
-import secrets
-from collections import deque
+import sqlite3
 from collections.abc import Callable, Collection, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from attrs import define, evolve, field
 
-from ._owners import Owner, locked
-from ._records import FREE, Record, State, may_move
+from ._group_commit import GroupCommit
+from ._journal_file import JournalFile, backup, named
+from ._owners import Owner
+from ._records import FREE, Record, State, may_move, read_folder, stored_folder
 from ._types import TaskId, Upload
-from .errors import JournalError, KeyInUse, RHError
+from .errors import JournalError, KeyInUse
 
-if TYPE_CHECKING:
-    import sqlite3  # loaded only by a session that has a journal
+__all__ = ["Journal", "TaskHeld", "backup"]
 
 T = TypeVar("T")
 
-VERSION = 3
-
 _PAGE = 500  # rows that are in memory at once where all are read
-_GATHERING = 0.002  # seconds in which moves gather for one commit: little beside a POST, much beside a lone fsync
-
-_SCHEMA = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
-CREATE TABLE jobs (
-    site TEXT NOT NULL, key TEXT NOT NULL, attempt INTEGER NOT NULL, fingerprint TEXT NOT NULL,
-    state TEXT NOT NULL, owner TEXT NOT NULL, endpoint TEXT NOT NULL, inputs TEXT NOT NULL, nonce TEXT NOT NULL,
-    task_id TEXT, claimed_utc TEXT NOT NULL, submitted_utc TEXT, noticed_utc TEXT, raw BLOB NOT NULL,
-    error TEXT, folder TEXT, paths TEXT NOT NULL, driving REAL,
-    contents TEXT NOT NULL DEFAULT '', status TEXT NOT NULL DEFAULT '',
-    PRIMARY KEY (site, key, attempt), UNIQUE (site, task_id)
-) STRICT;
-CREATE INDEX jobs_by_state ON jobs (site, state);
-CREATE INDEX jobs_by_nonce ON jobs (site, nonce);
-CREATE TABLE uploads (
-    site TEXT NOT NULL, fingerprint TEXT NOT NULL, sha256 TEXT NOT NULL, size INTEGER NOT NULL,
-    file_name TEXT NOT NULL, url TEXT NOT NULL, until REAL NOT NULL,
-    PRIMARY KEY (site, fingerprint, sha256, size)
-) STRICT;
-"""
-
-_FROM_1 = "ALTER TABLE jobs ADD COLUMN driving REAL;"
-"""What a journal of version 1 lacks."""
-
-_FROM_2 = """
-ALTER TABLE jobs ADD COLUMN contents TEXT NOT NULL DEFAULT '';
-ALTER TABLE jobs ADD COLUMN status TEXT NOT NULL DEFAULT '';
-UPDATE jobs SET state = 'lost' WHERE state = 'settled' AND error LIKE '["JobLost"%';
-"""
-"""What a journal of version 2 lacks; what was lost counted as settled there, and was never asked about again."""
-
-_STEPS = (_FROM_1, _FROM_2)
 
 _COLUMNS = (
     "key, attempt, state, owner, endpoint, inputs, nonce, task_id, claimed_utc, submitted_utc, noticed_utc, raw, error,"
@@ -75,26 +38,32 @@ _THIS = "site = ? AND key = ? AND attempt = ? AND state = ? AND owner = ?"
 """A row as its reader knew it: whoever else has moved it meanwhile is found out by there being none."""
 
 
+_MINE = "site = ? AND nonce = ? AND state = ? AND owner = ?"
+
+
+class TaskHeld(JournalError):
+    """A task that the server names for one submission is another's already."""
+
+
 @define(eq=False, kw_only=True, repr=False)
 class Journal:
     """One site's rows in one file, as one session sees them.
 
     :param path: the SQLite file; made if missing, readable by its owner alone.
     :param wall: tells the time of day.
-    :ivar commits: how many transactions were made durable.  :ivar moves: how many moves they held.
+    :param most: how many moves go into one commit, at most; None for all that wait.
+    :param on_held: told once when the file cannot be written for now, with the seconds until the next attempt.
     """
 
     path: Path
     site: str
     wall: Callable[[], datetime]
+    most: int | None = None
+    on_held: Callable[[float], None] = lambda _: None
     owner: Owner = field(init=False)
-    commits: int = field(default=0, init=False)
-    moves: int = field(default=0, init=False)
+    _file: JournalFile = field(init=False)
+    _writer: GroupCommit = field(init=False)
     _fingerprint: str = field(default="", init=False)
-    _db: sqlite3.Connection = field(init=False)
-    _thread: ThreadPoolExecutor = field(init=False)
-    _queue: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = field(factory=deque, init=False)
-    _draining: asyncio.Task[None] | None = field(default=None, init=False)
 
     # --- one lifetime ------------------------------------------------------------------------------------------------
 
@@ -103,53 +72,36 @@ class Journal:
 
         :raises JournalError: it is no journal, newer than this program, corrupt, or cannot be written.
         """
-        self._thread = ThreadPoolExecutor(1, "rh_async journal")
         self.owner = Owner(self.path.with_name(self.path.name + ".owners"))
+        self._file = JournalFile(self.path, self.owner)
+        self._writer = GroupCommit(file=self._file, most=self.most, on_held=self.on_held)
+        self._writer.open()
         try:
-            await self._in_thread(lambda: self._guarded(lambda: self._open(api_key)))
+            await self._writer.in_thread(self._file.open)
         except JournalError:
-            self._thread.shutdown(wait=False)
+            self._writer.thread.shutdown(wait=False)
             raise
+        self._fingerprint = hashlib.blake2b(api_key.encode(), salt=self._file.salt, digest_size=16).hexdigest()
 
     async def close(self) -> None:
-        """Finish what is queued, and be gone."""
-        while self._draining is not None:
-            await asyncio.wait({self._draining})
-        await self._in_thread(self._close)
-        self._thread.shutdown(wait=False)
+        """Write what is still to be written, and be gone."""
+        await self._writer.finish()
+        await self._writer.in_thread(self._file.close)
+        self._writer.thread.shutdown(wait=False)
 
-    def _open(self, api_key: str) -> None:
-        import sqlite3  # noqa: PLC0415 - a session without a journal loads no database
+    @property
+    def commits(self) -> int:
+        """How many transactions were made durable."""
+        return self._writer.commits
 
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
-        self._db = sqlite3.connect(self.path, timeout=30.0, isolation_level=None, check_same_thread=False)
-        try:
-            with locked(self.path.with_name(self.path.name + ".lock")):  # six at once met "database is locked"
-                self._prepare()
-        except (sqlite3.Error, OSError, JournalError):
-            self._db.close()
-            raise
-        salt = self._db.execute("SELECT value FROM meta WHERE name = 'salt'").fetchone()[0]
-        self._fingerprint = hashlib.blake2b(api_key.encode(), salt=salt, digest_size=16).hexdigest()
-        self.owner.begin()
+    @property
+    def moves(self) -> int:
+        """How many moves they held."""
+        return self._writer.moves
 
-    def _prepare(self) -> None:
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version > VERSION:
-            raise JournalError(f"{self.path} was made by a newer version of this program ({version}, known: {VERSION})")
-        if self._db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-            self._db.execute("PRAGMA journal_mode = WAL").fetchone()
-        self._db.execute("PRAGMA synchronous = FULL")
-        if version == 0:
-            self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
-            self._db.execute("INSERT INTO meta VALUES ('salt', ?)", (secrets.token_bytes(16),))
-        elif version < VERSION:
-            steps = " ".join(_STEPS[version - 1 :])
-            self._db.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {VERSION}; COMMIT;")
-
-    def _close(self) -> None:
-        self.owner.end()
-        self._db.close()
+    @property
+    def _db(self) -> sqlite3.Connection:
+        return self._file.db
 
     # --- moves -------------------------------------------------------------------------------------------------------
 
@@ -165,8 +117,13 @@ class Journal:
         :return: the claimed record, owned by this session; or the last one, owned by whoever has it.
         :raises KeyInUse: the key's last row was made under another API key: submitting it anew could buy it twice.
         :raises JournalError: it could not be made durable.
+        :raises asyncio.CancelledError: it is not claimed.
         """
-        return await self._durably(lambda: self._claim(fresh, again, after, gone))
+        try:
+            return await self._writer.intend(lambda: self._claim(fresh, again, after, gone))
+        except asyncio.CancelledError:
+            self._take_back(f"DELETE FROM jobs WHERE {_MINE}", State.CLAIMED, fresh.nonce)  # noqa: S608
+            raise
 
     def _claim(self, fresh: Record, again: bool, after: int | None, gone: int | None) -> Record:
         row = self._db.execute(
@@ -196,17 +153,45 @@ class Journal:
         return mine
 
     async def move(self, record: Record, to: State, **facts: Any) -> Record:
-        """Make one move durable.
+        """Make one move durable before it is acted upon.
 
         :param facts: fields of the record that it changes.
         :return: the record as it stands now.
         :raises JournalError: the table has no such move, somebody else moved it, or it could not be made durable.
         """
-        return await self._durably(lambda: self._update(record, to, **facts))
+        return await self._writer.intend(lambda: self._update(record, to, **facts))
+
+    async def submitting(self, record: Record) -> Record:
+        """Make durable that a claimed record's POST is about to leave.
+
+        :raises JournalError: as for `move`.
+        :raises asyncio.CancelledError: it is still claimed, and may not leave.
+        """
+        try:
+            return await self.move(record, State.SUBMITTING)
+        except asyncio.CancelledError:
+            change = f"UPDATE jobs SET state = '{State.CLAIMED}' WHERE {_MINE}"  # noqa: S608
+            self._take_back(change, State.SUBMITTING, record.nonce)
+            raise
+
+    async def moved(self, record: Record, to: State, **facts: Any) -> None:
+        """Write down a move that has happened; return before it is durable where the file cannot be written for now.
+
+        :param facts: as for `move`.
+        :raises TaskHeld: another record has the task that this one is said to have bought.
+        :raises JournalError: the table has no such move, or somebody else moved it.
+        """
+        await self._writer.note(lambda: self._update(record, to, **facts))
+
+    def _take_back(self, change: str, state: State, nonce: str) -> None:
+        """Undo, if it was made, what its caller gave up while it was being made."""
+        values = (self.site, nonce, state, self.owner.name)
+        self._writer.note_soon(lambda: self._db.execute(change, values))
 
     def _update(self, record: Record, to: State, **facts: Any) -> Record:
         if not may_move(record.state, to):
             raise JournalError(f"{record.key}: nothing moves from {record.state} to {to}", key=record.key)
+        self._refuse_a_held_task(record, facts.get("task_id"))
         moved = evolve(record, state=to, **facts)
         names = [f"{name.strip()} = ?" for name in _COLUMNS.split(",")]
         changed = self._db.execute(
@@ -217,38 +202,36 @@ class Journal:
             raise JournalError(f"{record.key}: somebody else has moved it meanwhile", key=record.key)
         return moved
 
-    async def noted(self, record: Record) -> None:
-        """Keep the server's last word on a running task, unless it has been moved meanwhile.
+    def _refuse_a_held_task(self, record: Record, task_id: TaskId | None) -> None:
+        holder = self._db.execute(
+            "SELECT key, attempt FROM jobs WHERE site = ? AND task_id = ?", (self.site, task_id)
+        ).fetchone()
+        if holder is not None and holder != (record.key, record.attempt):
+            raise TaskHeld(f"the task belongs to the submission {holder[0]}", key=record.key, task_id=task_id)
 
-        :raises JournalError: it could not be made durable.
-        """
+    async def noted(self, record: Record) -> None:
+        """Keep the server's last word on a running task, unless it has been moved meanwhile."""
         values = (record.status, self.site, record.key, record.attempt, record.state, record.owner)
-        await self._durably(lambda: self._db.execute(f"UPDATE jobs SET status = ? WHERE {_THIS}", values))  # noqa: S608
+        await self._writer.note(lambda: self._db.execute(f"UPDATE jobs SET status = ? WHERE {_THIS}", values))  # noqa: S608
 
     async def saved(self, task_id: TaskId, paths: tuple[str, ...]) -> None:
-        """A settled task's outputs are on disk; whoever brought them there, and however often.
-
-        :raises JournalError: it could not be made durable.
-        """
+        """A settled task's outputs are on disk; whoever brought them there, and however often."""
         where = "site = ? AND task_id = ? AND state = ?"
         values = (State.SAVED, json.dumps(paths), self.site, task_id, State.SETTLED)
         change = f"UPDATE jobs SET state = ?, paths = ? WHERE {where}"  # noqa: S608
-        await self._durably(lambda: self._db.execute(change, values))
+        await self._writer.note(lambda: self._db.execute(change, values))
 
     async def release(self, record: Record) -> None:
-        """Give a claim up that was never sent.
-
-        :raises JournalError: it could not be made durable.
-        """
+        """Give a claim up that was never sent."""
         values = (self.site, record.key, record.attempt, State.CLAIMED, self.owner.name)
-        await self._durably(lambda: self._db.execute(f"DELETE FROM jobs WHERE {_THIS}", values))  # noqa: S608
+        await self._writer.note(lambda: self._db.execute(f"DELETE FROM jobs WHERE {_THIS}", values))  # noqa: S608
 
     async def inherit(self, record: Record) -> Record:
         """Take over what a dead owner left, or what is nobody's any more.
 
         :raises JournalError: its owner lives, somebody else took it, or it could not be made durable.
         """
-        return await self._durably(lambda: self._inherit(record))
+        return await self._writer.intend(lambda: self._inherit(record))
 
     def _inherit(self, record: Record) -> Record:
         carried = record.state in {State.CLAIMED, State.SUBMITTING, State.SUBMITTED}
@@ -300,7 +283,7 @@ class Journal:
             rows = self._db.execute(chosen, values).fetchall()
             return [(row[0], evolve(_record(row[2:]), foreign=row[1] != self._fingerprint)) for row in rows]
 
-        return await self._in_thread(lambda: self._guarded(read))
+        return await self._read(read)
 
     async def _rows(self, where: str, *values: object) -> list[Record]:
         def read() -> list[Record]:
@@ -308,7 +291,7 @@ class Journal:
             rows = self._db.execute(chosen, (self.site, *values))
             return [evolve(_record(row[:-1]), foreign=row[-1] != self._fingerprint) for row in rows]
 
-        return await self._in_thread(lambda: self._guarded(read))
+        return await self._read(read)
 
     async def last_ends(self, endpoint: str, *, most: int) -> list[Record]:
         """The last attempts at a model whose end is known: how long they ran teaches the timetable."""
@@ -334,7 +317,7 @@ class Journal:
                 None if row is None else (Upload(file_name=row[0], url=row[1], sha256=sha256, size=size), row[2] - now)
             )
 
-        return await self._in_thread(lambda: self._guarded(read))
+        return await self._read(read)
 
     async def keep_upload(self, upload: Upload, *, life: float) -> None:
         """Keep what an upload was answered.
@@ -344,82 +327,23 @@ class Journal:
         until = self.wall().timestamp() + life
         values = (self.site, self._fingerprint, upload.sha256, upload.size, upload.file_name, upload.url, until)
         keep = "INSERT OR REPLACE INTO uploads VALUES (?, ?, ?, ?, ?, ?, ?)"
-        await self._durably(lambda: self._db.execute(keep, values))
+        await self._writer.note(lambda: self._db.execute(keep, values))
 
     async def forget_upload(self, sha256: str) -> None:
         """The server no longer knows this content."""
         values = (self.site, self._fingerprint, sha256)
-        await self._durably(
+        await self._writer.note(
             lambda: self._db.execute("DELETE FROM uploads WHERE site = ? AND fingerprint = ? AND sha256 = ?", values)
         )
 
-    # --- one thread, few commits -------------------------------------------------------------------------------------
+    async def _read(self, act: Callable[[], T]) -> T:
+        def read() -> T:
+            try:
+                return act()
+            except (sqlite3.Error, OSError) as error:
+                raise named(error, self.path) from error
 
-    async def _durably(self, change: Callable[[], T]) -> T:
-        """Make a change and its commit, together with whoever else waits for one."""
-        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._queue.append((change, done))
-        if self._draining is None:
-            self._draining = asyncio.create_task(self._drain())
-        return await asyncio.shield(done)
-
-    async def _drain(self) -> None:
-        try:
-            while self._queue:
-                await asyncio.sleep(_GATHERING)
-                batch = list(self._queue)
-                self._queue.clear()
-                await self._answer(batch)
-        finally:
-            self._draining = None
-
-    async def _answer(self, batch: list[tuple[Callable[[], Any], asyncio.Future[Any]]]) -> None:
-        try:
-            ends = await self._in_thread(partial(self._commit, [change for change, _ in batch]))
-            for (_, done), (value, error) in zip(batch, ends, strict=True):
-                if error is None:
-                    done.set_result(value)
-                else:
-                    done.set_exception(error)
-        finally:
-            for _, done in batch:
-                done.cancel()  # only after a defect of ours: nobody may wait for ever
-
-    def _commit(self, changes: list[Callable[[], Any]]) -> list[tuple[Any, RHError | None]]:
-        try:
-            self._guarded(lambda: self._db.execute("BEGIN IMMEDIATE"))
-            ends = [self._one(change) for change in changes]
-            self._guarded(lambda: self._db.execute("COMMIT"))
-        except JournalError as error:
-            if self._db.in_transaction:
-                self._db.rollback()
-            return [(None, error.fresh()) for _ in changes]
-        self.commits += 1
-        self.moves += len(changes)
-        return ends
-
-    def _one(self, change: Callable[[], Any]) -> tuple[Any, RHError | None]:
-        self._guarded(lambda: self._db.execute("SAVEPOINT one"))
-        try:
-            end: tuple[Any, RHError | None] = self._guarded(change), None
-        except RHError as error:
-            if not self._db.in_transaction:  # a full disk takes the whole transaction back, and everybody's change
-                raise
-            self._db.execute("ROLLBACK TO one")
-            end = None, error
-        self._guarded(lambda: self._db.execute("RELEASE one"))
-        return end
-
-    def _guarded(self, act: Callable[[], T]) -> T:
-        import sqlite3  # noqa: PLC0415 - as above
-
-        try:
-            return act()
-        except (sqlite3.Error, OSError) as error:
-            raise JournalError(f"the journal {self.path} cannot be used: {error}") from error
-
-    async def _in_thread(self, act: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, act)
+        return await self._writer.in_thread(read)
 
 
 def _values(record: Record) -> tuple[Any, ...]:
@@ -427,7 +351,8 @@ def _values(record: Record) -> tuple[Any, ...]:
     return (
         *(record.key, record.attempt, record.state, record.owner, record.endpoint, record.inputs, record.nonce),
         *(record.task_id, record.claimed_utc, record.submitted_utc, record.noticed_utc, record.raw),
-        *(error, record.folder, json.dumps(record.paths), record.driving, record.contents, record.status),
+        *(error, stored_folder(record.folder), json.dumps(record.paths), record.driving),
+        *(record.contents, record.status),
     )
 
 
@@ -436,5 +361,6 @@ def _record(row: tuple[Any, ...]) -> Record:
     facts = dict(zip(names, row, strict=True))
     facts["state"] = State(facts["state"])
     facts["error"] = None if facts["error"] is None else tuple(json.loads(facts["error"]))
+    facts["folder"] = read_folder(facts["folder"])
     facts["paths"] = tuple(json.loads(facts["paths"]))
     return Record(**facts)

@@ -6,10 +6,12 @@ Each move is durable before its consequence: *submitting* before the POST leaves
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import anyio
@@ -18,13 +20,15 @@ from attrs import define, evolve, field, frozen
 from . import errors
 from ._contents import asked_for, refuse_another
 from ._job import Job, outcome_of
-from ._journal import Journal
+from ._journal import Journal, TaskHeld
 from ._protocol import decode_query
 from ._records import Record, State, Wish, derived_key
 from ._request import Request
 from ._types import Result, Snapshot, TaskId
 from ._wire import Answer
 from .errors import JobError, JobLost, JournalError, KeyInUse, NotFound, RHError, SubmitUnknown
+
+log = logging.getLogger(__name__)
 
 _CARRIED = frozenset({State.CLAIMED, State.SUBMITTING, State.SUBMITTED})
 _OLD_ENOUGH = 1e-6
@@ -223,35 +227,38 @@ class Memory:
 
         In seconds, oldest first; what the server did not end itself is left out.
         """
-        rows = [] if self.journal is None else await self.journal.last_ends(endpoint, most=most)
+        rows: list[Record] = []
+        try:
+            rows = [] if self.journal is None else await self.journal.last_ends(endpoint, most=most)
+        except JournalError as error:
+            log.error("rh_async.journal_failed %s", error)  # noqa: TRY400 - what is watched goes on without
         return [(_run_time(row), row.driving) for row in reversed(rows)]
 
     # --- moving ------------------------------------------------------------------------------------------------------
 
     async def submitting(self, job: Job) -> None:
         """The POST is about to leave."""
-        await self._move(job, State.SUBMITTING)
+        if self.journal is not None and (record := self._records.get(job)) is not None:
+            self._records[job] = await self.journal.submitting(record)
 
     async def unsent(self, job: Job) -> None:
         """The POST never left, or was refused for now: it may be repeated."""
         if (record := self._records.get(job)) is not None and record.state is State.SUBMITTING:
-            await self._move(job, State.CLAIMED)
+            await self._moved(job, State.CLAIMED)
 
     async def submitted(self, job: Job, snapshot: Snapshot) -> None:
-        """The server has accepted the job."""
-        try:
-            accepted = (job.submitted_utc or self.wall()).isoformat()
-            told = {"task_id": snapshot.task_id, "status": snapshot.status, "submitted_utc": accepted}
-            await self._move(job, State.SUBMITTED, **told, driving=job.driving)
-        except JournalError as error:
-            error.task_id, error.maybe_billed = snapshot.task_id, True
-            error.advice = "The server has accepted the task; the journal could not be told, and calls it uncertain."
-            raise
+        """The server has accepted the job.
+
+        :raises TaskHeld: another submission has this very task.
+        """
+        accepted = (job.submitted_utc or self.wall()).isoformat()
+        told = {"task_id": snapshot.task_id, "status": snapshot.status, "submitted_utc": accepted}
+        await self._written(job, State.SUBMITTED, **told, driving=job.driving)
 
     async def not_submitted(self, job: Job, error: RHError) -> None:
         """The server refused the job for good, or nobody knows: then the costlier is taken for true."""
         to = State.UNCERTAIN if error.maybe_billed else State.REFUSED
-        await self._move(job, to, error=_facts(error))
+        await self._written(job, to, error=_facts(error))
 
     def notices(self, job: Job, snapshot: Snapshot) -> bool:
         """Take the server's word on a running job; whether the journal does not have it yet."""
@@ -268,11 +275,11 @@ class Memory:
 
     async def settled(self, job: Job, snapshot: Snapshot, noticed: datetime) -> None:
         """The server has told the job's end."""
-        await self._move(job, State.SETTLED, raw=snapshot.raw, noticed_utc=noticed.isoformat())
+        await self._written(job, State.SETTLED, raw=snapshot.raw, noticed_utc=noticed.isoformat())
 
     async def lost(self, job: Job, error: RHError) -> None:
         """The server does not tell the job's end; it is asked again before the job is bought again."""
-        await self._move(job, State.LOST, error=_facts(error), noticed_utc=self.wall().isoformat())
+        await self._written(job, State.LOST, error=_facts(error), noticed_utc=self.wall().isoformat())
 
     async def saved(self, task_id: TaskId, paths: tuple[Path, ...]) -> None:
         """A job's outputs are on disk."""
@@ -295,9 +302,29 @@ class Memory:
         record = self._records.get(job)
         return "" if record is None else record.nonce
 
-    async def _move(self, job: Job, to: State, **facts: object) -> None:
+    async def holds(self, task_id: TaskId) -> bool:
+        """Whether some submission is known to have bought the task."""
+        with suppress(JournalError):  # then the write that would give one task to two refuses it
+            return self.journal is not None and await self.journal.of_task(task_id) is not None
+        return False
+
+    async def _written(self, job: Job, to: State, **facts: object) -> None:
+        """Write down what has happened; the job goes on though that fails, and the next session asks the server."""
+        try:
+            await self._moved(job, to, **facts)
+        except TaskHeld:
+            raise
+        except JournalError as error:
+            log.error("rh_async.journal_failed %s", error)  # noqa: TRY400 - one line; the error says it all
+
+    async def _moved(self, job: Job, to: State, **facts: Any) -> None:
         if self.journal is not None and (record := self._records.get(job)) is not None:
-            self._records[job] = await self.journal.move(record, to, **facts)
+            self._records[job] = evolve(record, state=to, **facts)  # at once: what follows is written after it
+            try:
+                await self.journal.moved(record, to, **facts)
+            except JournalError:
+                self._records[job] = record
+                raise
 
 
 def _show(job: Job, record: Record) -> None:

@@ -18,6 +18,7 @@ from attrs import define, field
 from ._agenda import COUNTS, Agenda, Question
 from ._clean import one_line
 from ._codes import key_refused
+from ._defects import unexpected
 from ._job import Job
 from ._protocol import decode_query, decode_queue_status, encode_query, encode_queue_status
 from ._rate_gate import Urgency
@@ -35,6 +36,7 @@ class Poller:
     :param currency: of the site, for what the server says a job cost.
     :param settled: takes a job whose end the server has told.
     :param lost: takes a job that the server will not settle any more, and why.
+    :param failed: takes a job that a defect keeps from being watched any further.
     :param changed: takes an answer that brings news of a job.
     :param counted: takes what the account says of itself.
     :param key_refused: takes the error after which nothing more is asked.
@@ -46,6 +48,7 @@ class Poller:
     currency: str | None
     settled: Callable[[Job, Snapshot], Awaitable[None]]
     lost: Callable[[Job, RHError], Awaitable[None]]
+    failed: Callable[[Job, RHError], None]
     changed: Callable[[Snapshot], None]
     counted: Callable[[Account], None]
     key_refused: Callable[[RHError], None]
@@ -116,10 +119,19 @@ class Poller:
     async def _ask_on(self) -> None:
         while True:
             question = await self._next()
-            if question is COUNTS:
-                await self._count()
-            else:
-                await self._ask(question)
+            jobs = () if question is COUNTS else self.jobs.get(question, ())
+            try:
+                await (self._count() if question is COUNTS else self._ask(question))
+            except Exception as defect:  # noqa: BLE001 - the seam: a defect about one task ends its jobs, and no other
+                self._failed(question, jobs, unexpected(defect))
+
+    def _failed(self, question: Question, jobs: tuple[Job, ...], error: RHError) -> None:
+        if question is COUNTS:
+            self.agenda.uncounted(now=anyio.current_time(), for_now=True)
+            return
+        self.forget(question)
+        for job in jobs:
+            self.failed(job, error)
 
     async def _next(self) -> Question:
         question = self.agenda.ask(now=self._loop.time())

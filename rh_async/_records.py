@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 from hashlib import sha256
-from json import dumps
+from json import dumps, loads
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +98,20 @@ class Wish:
     again: bool = False
     after: int | None = None
     folder: Path | None = None
+
+
+def stored_folder(folder: str | None) -> str | None:
+    """A folder as text that a database takes: a name that is not UTF-8 as JSON, which no absolute path looks like."""
+    try:
+        (folder or "").encode()
+    except UnicodeEncodeError:
+        return dumps(folder)
+    return folder
+
+
+def read_folder(stored: str | None) -> str | None:
+    """The folder that was stored so."""
+    return str(loads(stored)) if stored is not None and stored.startswith('"') else stored
 
 
 def may_move(now: State, to: State) -> bool:

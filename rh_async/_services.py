@@ -21,6 +21,7 @@ from attrs import define, evolve, field
 from ._account import AccountDesk
 from ._admission import Admission
 from ._agenda import Agenda
+from ._defects import unexpected
 from ._download_policy import DownloadPolicy
 from ._download_stream import Naming
 from ._downloads import Downloads
@@ -43,7 +44,7 @@ from ._transport import Transport
 from ._types import Account, OnExit, Output, Result, Snapshot, TaskId, Upload
 from ._uploads import Uploads
 from .errors import JournalError, NoAnswer, RHError, SessionError
-from .events import Changed, Settled
+from .events import Changed, Settled, Waiting
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +94,7 @@ class Services:
         """
         self._loop = asyncio.get_running_loop()
         if self.journal is not None:
+            self.journal.on_held = lambda seconds: self.tell(Waiting(reason="journal", seconds=seconds))
             await self.journal.open(self.transport.api_key)
         self.transport.open()
         self._host = asyncio.create_task(self._serve(), name="rh_async services")
@@ -173,6 +175,7 @@ class Services:
             currency=CURRENCIES.get(self.transport.base_url),
             settled=self._settled,
             lost=self._lost,
+            failed=self._failed,
             changed=self._changed,
             counted=self._counted,
             key_refused=self._key_refused,
@@ -273,9 +276,8 @@ class Services:
         if age > 0.0:
             self.submissions.adopt(job)
         if not known:
-            with self._even_unremembered():  # it is watched, and goes on
-                for run_time, driving in await self.memory.run_times(endpoint):
-                    self.poller.agenda.learn(endpoint, run_time, driving)
+            for run_time, driving in await self.memory.run_times(endpoint):
+                self.poller.agenda.learn(endpoint, run_time, driving)
 
     def _changed(self, snapshot: Snapshot) -> None:
         self.tell(Changed(snapshot=snapshot))
@@ -285,8 +287,10 @@ class Services:
                 self.tasks.start_soon(self._noted, job)
 
     async def _noted(self, job: Job) -> None:
-        with self._even_unremembered():
+        try:
             await self.memory.noted(job)
+        except JournalError as error:
+            log.error("rh_async.journal_failed %s", error)  # noqa: TRY400 - one line; the error says it all
 
     def _counted(self, account: Account) -> None:
         if account.limit is not None:
@@ -294,16 +298,21 @@ class Services:
 
     async def _settled(self, job: Job, snapshot: Snapshot) -> None:
         noticed = wall()
-        with self._even_unremembered():
-            await self.memory.settled(job, snapshot, noticed)
+        await self.memory.settled(job, snapshot, noticed)
         if job.notice(snapshot):
             self.tell(Changed(snapshot=snapshot))
         await self._end(job, outcome_of(job, snapshot, noticed_utc=noticed))
 
     async def _lost(self, job: Job, error: RHError) -> None:
-        with self._even_unremembered():
-            await self.memory.lost(job, error)
+        await self.memory.lost(job, error)
         await self._end(job, error)
+
+    def _failed(self, job: Job, error: RHError) -> None:
+        """End the wait for a job that goes on remotely: its record stays, and the next session asks about it."""
+        own = error.fresh()
+        own.task_id, own.key, own.maybe_billed, own.phase = job.task_id, job.key, True, "query"
+        self.submissions.leave(job)
+        self._told(job, own)
 
     async def _end(self, job: Job, outcome: Result | RHError) -> None:
         self.settled += 1
@@ -324,6 +333,8 @@ class Services:
             job.end(evolve(result, paths=await self.save(result, folder)))
         except RHError as error:
             job.end(error)
+        except Exception as defect:  # noqa: BLE001 - the seam: what one save meets ends that job, and no other
+            job.end(unexpected(defect))
         self._saving.discard(job)
 
     def _end_unsaved(self) -> None:
@@ -331,14 +342,6 @@ class Services:
         for job in self._saving:
             why = "the session ended before the outputs were saved"
             job.end(SessionError(why, task_id=job.task_id, key=job.key, maybe_billed=True, advice=_SAVE_LATER))
-
-    @contextmanager
-    def _even_unremembered(self) -> Iterator[None]:
-        """Go on though the journal fails: an end is told all the same, and the next session asks the server again."""
-        try:
-            yield
-        except JournalError as error:
-            log.error("rh_async.journal_failed %s", error)  # noqa: TRY400 - one line; the error says it all
 
     def _never_accepted(self, job: Job, error: RHError) -> None:
         self._told_whatever(job, error)

@@ -19,8 +19,10 @@ from attrs import define, field
 
 from ._admission import Admission
 from ._clean import one_line
+from ._defects import unexpected
 from ._job import Job
 from ._job_log import log_job
+from ._journal import TaskHeld
 from ._memory import Memory
 from ._poller import Poller
 from ._protocol import decode_submit, encode_submit, submit_unknown
@@ -42,6 +44,7 @@ from .errors import (
     RHError,
     SessionError,
     SubmitUnknown,
+    UnexpectedError,
     UnreadableAnswer,
 )
 from .events import Event, Flawed, Submitted, Waiting
@@ -50,6 +53,9 @@ log = logging.getLogger(__name__)
 
 _AHEAD = 8
 """How many jobs may be uploaded before there is a place for them, so that a freed one is filled at once."""
+
+_REMEMBERED = 10_000
+"""How many tasks are remembered, so that none is taken for the purchase of two jobs."""
 
 _ADOPTION_PATIENCE = 60.0  # seconds: a session that is being left waits for this too
 _ADOPTION_WAITS = (0.0, 5.0, 15.0)
@@ -87,6 +93,7 @@ class Submissions:
     hungry: list[Callable[[], object]] = field(factory=list, init=False)  #: called when more jobs could be carried
     _abroad: set[Job] = field(factory=set, init=False)  #: whose POST left, and is not dealt with
     _broken: bool = field(default=False, init=False)
+    _bought: dict[TaskId, None] = field(factory=dict, init=False)  #: the tasks of the last jobs, in order
     _limit_told: int | None = field(default=None, init=False)
     _over: anyio.Event = field(factory=anyio.Event, init=False)
     _turn: anyio.Lock = field(factory=anyio.Lock, init=False)
@@ -193,7 +200,27 @@ class Submissions:
             if self.leaving():  # else the services are crashing, and say so themselves
                 await self._carried(job)
             raise
+        except Exception as defect:  # noqa: BLE001 - the seam: a defect in one job's chain ends that job, and no other
+            await self._failed(job, unexpected(defect))
         await self._carried(job)
+
+    async def _failed(self, job: Job, error: UnexpectedError) -> None:
+        """End a job that met a defect, and say whether it may have been bought."""
+        error.phase = "submit"
+        if job.task_id is not None:
+            if job.task_id not in self.poller.jobs:  # else it goes on, and its end will be told
+                error.task_id, error.maybe_billed = job.task_id, True
+                self.leave(job)
+                self.ended(job, error)
+        elif job in self._left:
+            words = f"the submit left, and its answer was not dealt with: {error.message}"
+            unknown = SubmitUnknown(words, phase="submit")
+            unknown.__cause__ = error.__cause__
+            with anyio.CancelScope(shield=True):
+                await self._remembered(job, unknown)
+            self.ended(job, unknown)
+        else:
+            self.ended(job, error)
 
     async def _carried(self, job: Job) -> None:
         """The chain is over, unless it crashed; what it did not buy gives its ticket and its claim back."""
@@ -264,7 +291,7 @@ class Submissions:
             try:
                 snapshot = await self._asked(job, call, post, turn)
             except (ApiError, SubmitUnknown) as error:
-                if error.task_id is None or self._ours(error.task_id):
+                if error.task_id is None or await self._ours(error.task_id):
                     await self._remembered(job, error)
                     raise
                 snapshot = await self._adopted(job, error.task_id, error)
@@ -272,9 +299,7 @@ class Submissions:
 
     async def _asked(self, job: Job, call: Call, post: anyio.CancelScope, turn: float) -> Snapshot:
         """Send the POST: withdrawn before its headers leave, it never is; after, it is finished and accounted for."""
-        post.shield = True
-        await self.memory.submitting(job)
-        post.shield = False
+        await self.memory.submitting(job)  # cancelled here, it is taken back
         try:
             return await self.transport.ask(call, self._decode, on_sent=partial(self._leaves, job, post), turn=turn)
         except (NoAnswer, UnreadableAnswer) as error:
@@ -302,9 +327,9 @@ class Submissions:
             self._abroad.remove(job)
             self.poller.agenda.submitting(-1)
 
-    def _ours(self, task_id: TaskId) -> bool:
-        """Whether another submission of this session has bought the task, so that a refusal names it in vain."""
-        return any(job in self._placed for job in self.poller.jobs.get(task_id, ()))
+    async def _ours(self, task_id: TaskId) -> bool:
+        """Whether another submission has bought the task, so that a refusal names it in vain."""
+        return task_id in self._bought or await self.memory.holds(task_id)
 
     def _decode(self, answer: Answer) -> Snapshot:
         return decode_submit(answer, currency=self.poller.currency)
@@ -343,8 +368,7 @@ class Submissions:
         return await self.transport.persist(partial(self.poller.look, task_id))
 
     async def _accept(self, job: Job, request: Request, snapshot: Snapshot) -> None:
-        job.submitted_utc = self.wall()
-        await self.memory.submitted(job, snapshot)
+        await self._note_purchase(job, snapshot)
         self.admission.accepted(now=anyio.current_time())  # now: whatever fails before gives the place back
         self._freed.set()  # there may be room for more than was thought
         self._left.discard(job)
@@ -362,6 +386,26 @@ class Submissions:
         if flaw:
             log.warning("rh_async.flawed %s: %s", task_id, one_line(flaw), extra={"task_ids": [task_id]})
             self.tell(Flawed(task_id=task_id, flaw=flaw))
+
+    async def _note_purchase(self, job: Job, snapshot: Snapshot) -> None:
+        """Write the task down as this job's; one task for two submits is nobody's word for a second purchase."""
+        try:
+            self._refuse_a_second(snapshot.task_id)
+            job.submitted_utc = self.wall()
+            await self.memory.submitted(job, snapshot)
+        except TaskHeld as held:
+            job.submitted_utc = None
+            words = f"the submit was answered with task {snapshot.task_id}, which another submit has bought"
+            unknown = SubmitUnknown(f"{words}: nobody knows whether this one bought a task, too", phase="submit")
+            await self._remembered(job, unknown)
+            raise unknown from held
+        if len(self._bought) >= _REMEMBERED:
+            del self._bought[next(iter(self._bought))]
+        self._bought[snapshot.task_id] = None
+
+    def _refuse_a_second(self, task_id: TaskId) -> None:
+        if task_id in self._bought:
+            raise TaskHeld("another job of this session holds the task", task_id=task_id)
 
     # --- places ------------------------------------------------------------------------------------------------------
 

@@ -31,6 +31,7 @@
     │   ├── JobCancelled
     │   └── JobLost                        the server no longer answers for it
     ├── JournalError                       the journal cannot be used, or does not allow a move
+    ├── UnexpectedError                    a defect; it ends one job, not the session
     └── SaveError (OSError)                an output could not be brought to disk
         └── OutputRefused                  its link, size or bytes break a rule; the disk is not at fault
 """
@@ -322,6 +323,15 @@ class JournalError(RHError):
     """The journal cannot be used, or does not allow a move; unless a task id is named, nothing was submitted."""
 
     advice = "Nothing is submitted without a working journal: mend it, or name another file."
+
+
+class UnexpectedError(RHError):
+    """A defect that nobody foresaw, in this package or below it; its cause is the original exception.
+
+    It ends one job, or one call, and nothing else.
+    """
+
+    advice = "Please report it with the traceback that was logged."
 
 
 class SaveError(RHError, OSError):

@@ -95,8 +95,9 @@ class Saved:
 class Waiting:
     """Something holds the session back.
 
-    :param reason: ``capacity`` (the account admits no more jobs) or ``rate`` (too many requests).
-    :param seconds: for how long, at most.
+    :param reason: ``capacity`` (the account admits no more jobs), ``rate`` (too many requests) or ``journal`` (its
+        file cannot be written for now, as while a backup holds its lock; what runs goes on, nothing new is submitted).
+    :param seconds: for how long, at most; with ``journal``, until it is tried again.
     """
 
     reason: str

@@ -91,7 +91,11 @@ def _held_back(tally: Tally) -> Iterator[str]:
         yield f"waiting: {_REASONS.get(tally.waiting.reason, '')}"
 
 
-_REASONS = {"capacity": "the account admits no more jobs for now", "rate": "the server asks for fewer requests"}
+_REASONS = {
+    "capacity": "the account admits no more jobs for now",
+    "rate": "the server asks for fewer requests",
+    "journal": "another process holds the journal, perhaps a backup; nothing new is submitted until it can be written",
+}
 
 
 def _bar(phase: Phase) -> ProgressBar:

@@ -92,7 +92,7 @@ async def asked(
     hush = Hush(console=console, words=words, after=_SILENCE)
 
     def heard(event: Event) -> None:
-        if isinstance(event, Waiting):
+        if isinstance(event, Waiting) and event.reason == "rate":
             hush.rest()
             console.print(f"the server asks for fewer requests; waiting {event.seconds:.0f} s", style="yellow")
 

@@ -17,9 +17,10 @@ from typing import Any
 from attrs import fields_dict, frozen
 
 from rh_async import JournalError, Record, Result, RHError, Snapshot, State
-from rh_async._journal import VERSION
+from rh_async._journal_file import VERSION
 from rh_async._owners import Owner
 from rh_async._protocol import decode_query
+from rh_async._records import read_folder
 from rh_async._wire import Answer
 
 BOUGHT = frozenset({State.SUBMITTED, State.SETTLED, State.SAVED, State.LOST})
@@ -249,5 +250,11 @@ def _record(facts: dict[str, Any]) -> Record:
     known = {name: facts[name] for name in fields_dict(Record) if name in facts}  # the others are no columns
     error = None if facts["error"] is None else tuple(json.loads(facts["error"]))
     return Record(
-        **known | {"state": State(facts["state"]), "error": error, "paths": tuple(json.loads(facts["paths"]))}
+        **known
+        | {
+            "state": State(facts["state"]),
+            "error": error,
+            "folder": read_folder(facts["folder"]),
+            "paths": tuple(json.loads(facts["paths"])),
+        }
     )

@@ -15,7 +15,7 @@ from rh_async import JournalError, Record, State, TaskId
 from rh_async._cli import _jobs
 from rh_async._cli._jobs import model, outcome, subject
 from rh_async._cli._rows import Overview, Row, overview, read, stream
-from rh_async._journal import _SCHEMA, VERSION
+from rh_async._journal_file import SCHEMA, VERSION
 from tests.cli.conftest import Shell
 
 LONG_AGO = "2026-01-02T03:04:05+00:00"
@@ -146,7 +146,7 @@ def test_an_owner_who_cannot_be_asked_is_not_declared_dead(book: Path, monkeypat
         raise PermissionError
 
     with sqlite3.connect(book) as db:
-        db.executescript(f"{_SCHEMA} PRAGMA user_version = {VERSION};")
+        db.executescript(f"{SCHEMA} PRAGMA user_version = {VERSION};")
         values = "'s', 'k', 1, '', 'submitted', 'o', '', '{}', '', '1', '', NULL, NULL, x'', NULL, NULL, '[]'"
         names = "site, key, attempt, fingerprint, state, owner, endpoint, inputs, nonce, task_id, claimed_utc"
         rest = "submitted_utc, noticed_utc, raw, error, folder, paths"
@@ -168,7 +168,7 @@ def test_a_broken_row_is_no_traceback(book: Path) -> None:
 def filled(book: Path, keys: list[str]) -> None:
     """Make a journal with a saved job for each key."""
     with sqlite3.connect(book) as db:
-        db.executescript(f"{_SCHEMA} PRAGMA user_version = {VERSION};")
+        db.executescript(f"{SCHEMA} PRAGMA user_version = {VERSION};")
         names = "site, key, attempt, fingerprint, state, owner, endpoint, inputs, nonce, paths, task_id, "
         names += "claimed_utc, raw"
         values = "'s', :key, 1, '', 'saved', 'o', '', '{}', '', '[]', :task, :at, x''"

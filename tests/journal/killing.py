@@ -16,7 +16,7 @@ from rh_async import Session
 from rh_async._journal import Journal
 from rh_async._records import State
 
-_CHANGES = ("claim", "move", "noted", "saved", "release", "inherit")
+_CHANGES = ("claim", "move", "moved", "noted", "saved", "release", "inherit")
 
 
 class Killed(Exception):
@@ -48,10 +48,11 @@ class Assassin:
     def kill(self, journal: Journal) -> None:
         """Let nothing more through, and drop the lock; its file stays, since nobody is left to remove it."""
         self._dead.add(journal)
-        for _, done in journal._queue:
-            done.set_exception(Killed())
-            done.exception()  # it may be that nobody waits any more
-        journal._queue.clear()
+        for change in journal._writer.queue:
+            if not change.end.done():
+                change.end.set_exception(Killed())
+                change.end.exception()  # it may be that nobody waits any more
+        journal._writer.queue.clear()
         assert journal.owner._file is not None
         os.close(journal.owner._file)
         journal.owner._file = None
@@ -112,14 +113,15 @@ async def bury(session: Session) -> None:
     services._host.cancel()
     await services.transport.close()
     await asyncio.wait({services._host})
-    while journal._draining is not None:
-        await asyncio.wait({journal._draining})
-    await journal._in_thread(journal._db.close)
-    journal._thread.shutdown(wait=False)
+    while journal._writer.draining is not None:
+        await asyncio.wait({journal._writer.draining})
+    journal._writer._rest()
+    await journal._writer.in_thread(journal._db.close)
+    journal._writer.thread.shutdown(wait=False)
 
 
 def _label(name: str, args: tuple[Any, ...]) -> str:
-    if name == "move":
+    if name in {"move", "moved"}:
         return f"{args[0].state}→{args[1]}"
     return {"claim": "→claimed", "saved": "settled→saved", "release": "claimed→"}.get(name, name)
 

@@ -95,8 +95,9 @@ async def die(journal: Journal) -> None:
     assert journal.owner._file is not None
     os.close(journal.owner._file)
     journal.owner._file = None
-    await journal._in_thread(journal._db.close)
-    journal._thread.shutdown(wait=False)
+    journal._writer._rest()
+    await journal._writer.in_thread(journal._db.close)
+    journal._writer.thread.shutdown(wait=False)
 
 
 # --- moves -----------------------------------------------------------------------------------------------------------
@@ -250,7 +251,7 @@ async def test_a_file_that_may_not_be_opened_is_refused(
             raise PermissionError(13, "Permission denied", str(path))
         return opened(path, *options, **more)
 
-    monkeypatch.setattr("rh_async._journal.os.open", forbidden)
+    monkeypatch.setattr("rh_async._journal_file.os.open", forbidden)
     await refused_on_opening(server, book, "Permission denied")
 
 
@@ -264,7 +265,7 @@ async def test_a_disk_that_turns_read_only_or_full_submits_nothing(
         assert session._services is not None
         journal = session._services.journal
         assert journal is not None
-        await journal._in_thread(lambda: journal._db.execute(f"PRAGMA {pragma}").fetchall())
+        await journal._writer.in_thread(lambda: journal._db.execute(f"PRAGMA {pragma}").fetchall())
         with pytest.raises(JournalError, match=says) as caught:
             for number in range(200):  # what is left of a page takes some rows
                 await session.submit(LINKED, key=f"{number} {'x' * 400}")
