@@ -52,9 +52,14 @@ class Wanted:
 
 @define
 class Demand:
-    """How fast the attempts of one output must be: a slow line gets its file in the end."""
+    """What the attempts at one output are held to.
+
+    :ivar rate: how fast the next must be: a slow line gets its file in the end.
+    :ivar queued: how many seconds they have waited for a lane, all together.
+    """
 
     rate: float
+    queued: float = 0.0
 
 
 @define(eq=False)

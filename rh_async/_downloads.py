@@ -135,7 +135,8 @@ class Downloads:
     async def _streamed(self, wish: Wanted, url: str, part: Path) -> tuple[str, bool]:
         demand = Demand(self.policy.least_rate)
         try:
-            return await self.transport.persist(partial(self._attempt, wish, url, part, demand))
+            attempt = partial(self._attempt, wish, url, part, demand)
+            return await self.transport.persist(attempt, idle=lambda: demand.queued)
         except RHError as error:
             error.task_id = wish.task_id
             raise
@@ -149,9 +150,12 @@ class Downloads:
     # --- one attempt -------------------------------------------------------------------------------------------------
 
     async def _attempt(self, wish: Wanted, url: str, part: Path, demand: Demand) -> tuple[str, bool]:
+        began = anyio.current_time()
         try:
-            async with self._lanes, self.transport.fetch(url) as download:
-                return await self._stream(wish, download, part, demand)
+            async with self._lanes:
+                demand.queued += anyio.current_time() - began
+                async with self.transport.fetch(url) as download:
+                    return await self._stream(wish, download, part, demand)
         except RHError:
             raise
         except (OSError, MemoryError, RuntimeError) as error:

@@ -173,10 +173,17 @@ class Transport:
         """
         return await self._queue.turn(urgency)
 
-    async def persist(self, attempt: Callable[[], Awaitable[T]], *, but: type[errors.RHError] | tuple[()] = ()) -> T:
+    async def persist(
+        self,
+        attempt: Callable[[], Awaitable[T]],
+        *,
+        but: type[errors.RHError] | tuple[()] = (),
+        idle: Callable[[], float] = lambda: 0.0,
+    ) -> T:
         """Repeat what is harmless to repeat, as `Retry` says; rate limits do not use up its patience.
 
         :param but: raised at once.
+        :param idle: how many seconds the attempts have waited for their turn so far; these use up no patience either.
         :raises RHError: the last failure, with the earlier ones, once patience ran out or a repeat is of no use.
         """
         earlier: list[errors.RHError] = []
@@ -185,7 +192,7 @@ class Transport:
             try:
                 return await attempt()
             except errors.RHError as error:
-                now = anyio.current_time()
+                now = anyio.current_time() - idle()
                 failing_since = now if failing_since is None or isinstance(error, errors.RateLimited) else failing_since
                 hopeless = not error.retryable or isinstance(error, but)
                 spent = now - failing_since >= self.retry.patience and not isinstance(error, errors.RateLimited)

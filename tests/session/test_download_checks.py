@@ -7,12 +7,14 @@ import errno
 import gzip
 import logging
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from attrs import evolve
 
 from rh_async import (
     DownloadPolicy,
@@ -23,6 +25,7 @@ from rh_async import (
     Retry,
     SaveError,
     Session,
+    TaskId,
     UnreadableAnswer,
 )
 from rh_async.emulator import Emulator
@@ -253,6 +256,41 @@ async def test_eight_dripping_downloads_do_not_keep_others_from_being_saved(
     assert asyncio.get_running_loop().time() - began < 90
     assert not any(task.done() for task in tasks)  # they are tried again
     assert len(list(tmp_path.glob("fast*/*.mp4"))) == 20
+
+
+async def test_waiting_for_a_lane_uses_up_no_patience(video: bytes, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    async def answer(request: Request, writer: asyncio.StreamWriter) -> bytes | None:
+        asked.append(request.target)
+        if not request.target.startswith("/long"):
+            return http(video) if asked.count("/short") == 3 else None  # two attempts meet a closed connection
+        writer.write(http(bytes(10_000_000))[:-10_000_000])
+        for _ in range(100):  # 100 kB a second, and so no slower than it may be
+            await asyncio.sleep(1)
+            writer.write(bytes(100_000))
+            await writer.drain()
+        return None
+
+    async with raw_server(answer) as server, opened(server.url, patience=50.0) as session:
+        first = asyncio.create_task(session.save(made(f"{server.url}/short"), tmp_path / "short"))
+        while not asked:  # noqa: ASYNC110 - the server tells nobody
+            await asyncio.sleep(0.01)
+        long = [session.save(made(f"{server.url}/long{n}"), tmp_path / f"{n}") for n in range(16)]
+        others = [asyncio.create_task(save) for save in long]
+        assert await first
+        for other in others:
+            await other
+    assert asyncio.get_running_loop().time() > 100
+
+
+@pytest.mark.parametrize("task_id", ["..\x1b[31m/\u202e\x00\n", "7" * 4096, "a/../../b"])
+async def test_a_task_id_becomes_a_name_that_every_disk_takes(task_id: str, video: bytes, tmp_path: Path) -> None:
+    async with raw_server(always(http(video))) as server, opened(server.url) as session:
+        result = evolve(made(f"{server.url}/x"), task_id=TaskId(task_id))
+        (path,) = await session.save(result, tmp_path)
+    assert path.parent == tmp_path
+    assert re.fullmatch(r"[0-9A-Za-z-]{1,64}_0\.mp4", path.name)
 
 
 async def test_a_download_that_only_drips_ends_with_what_to_change(tmp_path: Path) -> None:
