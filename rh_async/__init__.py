@@ -82,7 +82,7 @@ from .errors import (
 from .motion import CharacterMotionTransfer, DreamActor, KlingMotionControl
 
 if typing.TYPE_CHECKING:
-    from ._batch import Batch, BatchOutcome, Finding, Names, Plan, Standing, plan_folder, plan_manifest
+    from ._batch import Batch, BatchOutcome, Cost, Estimate, Finding, Names, Plan, Standing, plan_folder, plan_manifest
 
 __all__ = [
     "CHINA_SITE",
@@ -98,8 +98,10 @@ __all__ = [
     "CharacterMotionTransfer",
     "ConfigurationError",
     "ContentRefused",
+    "Cost",
     "DownloadPolicy",
     "DreamActor",
+    "Estimate",
     "Failed",
     "Finding",
     "InvalidRequest",
@@ -157,7 +159,18 @@ __all__ = [
 ]
 
 _OF_THE_BATCH = frozenset(
-    {"Batch", "BatchOutcome", "Finding", "Names", "Plan", "Standing", "plan_folder", "plan_manifest"}
+    {
+        "Batch",
+        "BatchOutcome",
+        "Cost",
+        "Estimate",
+        "Finding",
+        "Names",
+        "Plan",
+        "Standing",
+        "plan_folder",
+        "plan_manifest",
+    }
 )
 """Loaded when they are named: planning knows manifests and price lists, which whoever submits a job never needs."""
 

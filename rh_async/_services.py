@@ -428,6 +428,18 @@ class Services:
         await self.memory.saved(result.task_id, paths)
         return paths
 
+    @property
+    def currency(self) -> str | None:
+        """What the site bills in; None for a host that is neither site."""
+        return self.poller.currency
+
+    async def account(self) -> Account:
+        """What the account says of itself.
+
+        :raises RHError: nothing could be learnt.
+        """
+        return await self.desk.account()
+
     async def price(self, request: Request) -> Quote:
         """What the server says that a request would cost; what it needs uploaded goes up.
 

@@ -227,9 +227,10 @@ class Session:
 
         :param out: the folder for outputs; ``batch.jsonl`` in it gets a line per outcome.
         :param names: names them.
-        :param budget: what the batch may cost, with what earlier runs into ``out`` bought of it, in the price list's
-            currency. A job without a known price is not started then. What a result cost in another currency cannot be
-            compared: its list price counts.
+        :param budget: what the batch may cost, with what earlier runs into ``out`` bought of it, in the account's
+            currency: USD on the global site, CNY on the China site. The server is asked for the price of one job of
+            each kind, and the others follow in proportion to the list; where it tells none, the list's price counts,
+            if that is in the same currency. A job without a price in the account's currency is not started then.
         :param retry_failed: whether what failed or was refused before is submitted, and paid, once more.
         :raises ConfigurationError: the budget is no amount.
         :raises SessionError: the session is not open here.

@@ -5,6 +5,7 @@ A run reaches the session through `Carrier` alone.
 """
 
 from ._entries import Entry, Plan, Refusal
+from ._estimate import Estimate
 from ._facts import Facts
 from ._findings import Finding, Unfit
 from ._folder import Make, plan_folder
@@ -26,6 +27,7 @@ __all__ = [
     "Cause",
     "Cost",
     "Entry",
+    "Estimate",
     "Facts",
     "Finding",
     "Make",

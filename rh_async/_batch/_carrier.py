@@ -10,11 +10,12 @@ from rh_async._download_stream import Naming
 from rh_async._job import Job
 from rh_async._memory import Earlier
 from rh_async._observer import Traffic
+from rh_async._protocol import Quote
 from rh_async._records import Wish
 from rh_async._request import Request
 from rh_async._statistics import Statistics
 from rh_async._tasks import Tasks
-from rh_async._types import Result
+from rh_async._types import Account, Result
 from rh_async.errors import SessionError
 
 
@@ -34,6 +35,16 @@ class Carrier(Protocol):
     @property
     def traffic(self) -> Traffic:
         """How many bytes of media have moved."""
+
+    @property
+    def currency(self) -> str | None:
+        """What the site bills in; None for a host that is neither site."""
+
+    async def account(self) -> Account:
+        """Ask the account about itself."""
+
+    async def price(self, request: Request) -> Quote:
+        """Ask what a request would cost; what it needs uploaded goes up."""
 
     def check(self, *, asking: bool = True) -> None:
         """Raise where the session is not to be used."""

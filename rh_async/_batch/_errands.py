@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -33,6 +34,8 @@ from ._carrier import Carrier
 from ._entries import Entry
 from ._money import NO_COST, Cost, Money, credible
 from ._outcomes import BatchOutcome
+from ._prices import Price
+from ._quotes import Quotes
 from ._shelf import Shelf, off_loop, recorded_paths
 from ._sorting import ending_of, passes, reason_of
 from ._troubles import Troubles
@@ -84,6 +87,7 @@ class Errands:
     carrier: Carrier
     shelf: Shelf
     money: Money
+    quotes: Quotes
     folder: Path
     retry_failed: bool
     freed: Callable[[], object]
@@ -134,15 +138,32 @@ class Errands:
             return self._lost(errand, error)
         return _another(errand)
 
-    def count(self, entry: Entry, past: Earlier) -> None:
+    async def count(self, entry: Entry, past: Earlier) -> None:
         """Take what an earlier run bought into account; once, however often this is called."""
         bill = _bill(past)
         if bill in self._counted or past.record is None or past.record.state in _NOT_BOUGHT:
             return
         self._counted.add(bill)
-        self.money.reserve(bill, entry.price, earlier=True)
+        told = None if past.outcome is None else _told(past.outcome)
+        if told is None and not self.money.knows(self.price_of(entry)):
+            with suppress(RHError):  # then it has no price, as before
+                await self.quotes.price(entry)
+        self.money.reserve(bill, self.price_of(entry), earlier=True)
         if past.outcome is not None:
             self._settle(bill, past.outcome)
+
+    def would_buy(self, past: Earlier) -> bool:
+        """Whether an entry of which this is known would be bought."""
+        end = past.outcome
+        if past.another is not None or isinstance(end, Result):
+            return False
+        if end is None:
+            return past.record is None or past.record.state in _NOT_BOUGHT
+        return not self._stands(end)
+
+    def price_of(self, entry: Entry) -> Price | None:
+        """What an entry costs: by the server where it was asked, else by the list."""
+        return self.quotes.known(entry) or entry.price
 
     # --- its way -----------------------------------------------------------------------------------------------------
 
@@ -151,7 +172,7 @@ class Errands:
 
         :raises SessionError: the session ended.
         """
-        self.count(errand.entry, past)
+        await self.count(errand.entry, past)
         end = past.outcome
         if isinstance(end, Result):
             return await self._kept(errand, past, end) or await self._saved(errand, past, end)
@@ -161,30 +182,54 @@ class Errands:
             return errand.failed(end)
         if end is None and _bill(past) in self._counted:
             return await self._bought(errand, past, _bill(past))
-        return self._gate(errand) or await self._bought(errand, past, errand, again=isinstance(end, JobError))
+        return await self._gate(errand) or await self._bought(errand, past, errand, again=isinstance(end, JobError))
 
     async def _sought(self, errand: Errand, past: Earlier) -> BatchOutcome:
         """Ask the server once more about what it had lost; only if that is of no use, it may be bought again."""
         outcome = await self._bought(errand, past, _bill(past))
         if not self.retry_failed or not isinstance(outcome.error, JobError) or outcome.state != "failed":
             return outcome
-        return self._gate(errand) or await self._bought(errand, past, errand, again=True)
+        return await self._gate(errand) or await self._bought(errand, past, errand, again=True)
 
     def _stands(self, end: RHError) -> bool:
         """Whether an earlier end is the end now: nobody knows it, or it is the job's own and nobody asks again."""
         return isinstance(end, SubmitUnknown) or (reason_of(end) == "job" and not self.retry_failed)
 
-    def _gate(self, errand: Errand) -> BatchOutcome | None:
+    async def _gate(self, errand: Errand) -> BatchOutcome | None:
         """Let an entry be bought, and reserve its price; or say why not."""
-        price = errand.entry.price
+        if self.stopped is None and self.money.budget is not None and (refused := await self._asked(errand)):
+            return refused
+        price = self.price_of(errand.entry)
         if self.stopped is None and not self.money.knows(price):
-            unknown = BudgetReached("its price is unknown, and there is a budget", advice="Run it without a budget.")
-            return errand.failed(unknown, state="withheld")
+            return errand.failed(_unknown(price, self.money.currency), state="withheld")
         if self.stopped is None and not self.money.covers(price):
             self.stop(BudgetReached(self.money.says_full(price)))
         if self.stopped is not None:
             return self.withheld(errand)
         self.money.reserve(errand, price)
+        return None
+
+    async def _asked(self, errand: Errand) -> BatchOutcome | None:
+        """Ask the server for a price, until there is a network; how the entry ended, if the account is refused.
+
+        :raises SessionError: the session ended.
+        """
+        wait = _FIRST_WAIT
+        while self.stopped is None:
+            try:
+                price = await self.quotes.price(errand.entry)
+            except RHError as error:
+                self.carrier.check(asking=False)
+                if not passes(error):
+                    return self._lost(errand, error)
+                self._wait_told(error, wait)
+            else:
+                if price is not None and self.carrier.currency is None:
+                    self.money.bill_in(price.currency)  # where the account did not tell
+                return None
+            with anyio.move_on_after(wait):
+                await self._stopping.wait()
+            wait = min(_LONGEST_WAIT, wait * 2)
         return None
 
     async def _bought(self, errand: Errand, past: Earlier, bill: Hashable, *, again: bool = False) -> BatchOutcome:
@@ -311,7 +356,7 @@ class Errands:
         log.warning("rh_async.batch_waits %g s: %s", wait, error, extra={"error": error})
 
     def _settle(self, bill: Hashable, end: Result | RHError) -> None:
-        usage = end.usage if isinstance(end, Result) else _usage(end)
+        usage = _told(end)
         if usage is not None:
             self.money.settle(bill, usage)
         elif isinstance(end, RHError) and not end.maybe_billed:
@@ -325,10 +370,21 @@ class Errands:
         return self.money.close(_bill(errand.past)) if cost == NO_COST and errand.past is not None else cost
 
 
-def _usage(end: RHError) -> Usage | None:
-    """What a job that did not end well cost, if its last answer says so."""
-    snapshot = end.snapshot if isinstance(end, JobError) else None
-    return snapshot.usage if snapshot is not None and credible(snapshot.usage) is not None else None
+def _told(end: Result | RHError) -> Usage | None:
+    """What a job cost, if its last answer says so credibly."""
+    if isinstance(end, Result):
+        usage = end.usage
+    else:
+        usage = end.snapshot.usage if isinstance(end, JobError) and end.snapshot is not None else Usage()
+    return None if credible(usage) is None else usage
+
+
+def _unknown(price: Price | None, currency: str) -> BudgetReached:
+    """That an entry cannot be held against the budget."""
+    if price is None:
+        return BudgetReached("its price is unknown, and there is a budget", advice="Run it without a budget.")
+    words = f"its price is known in {price.currency} alone, and the budget is in {currency}: they cannot be compared"
+    return BudgetReached(words, advice="Run it without a budget.")
 
 
 def _say_where_it_was(error: RHError, past: Earlier) -> None:

@@ -73,6 +73,11 @@ class Money:
         """All that is spent or may be."""
         return self.spent + self.spent_earlier + self.reserved + self.in_doubt
 
+    def bill_in(self, currency: str) -> None:
+        """Count in another currency, as long as nothing has been counted."""
+        if not self._bills and not self.committed:
+            self.currency = currency
+
     def knows(self, price: Price | None) -> bool:
         """Whether a price is known in this currency, or need not be, because there is no budget."""
         return self.budget is None or (price is not None and price.currency == self.currency)

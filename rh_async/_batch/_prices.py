@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from rh_async._request import Request
 
@@ -21,10 +21,14 @@ _COUNTS = frozenset({"imageNum", "n", "maxImages"})
 
 @frozen
 class Price:
-    """Money, and which."""
+    """Money, and which.
+
+    :param each: what one unit costs, of a price that is made of several; None where that is unknown.
+    """
 
     amount: Decimal
     currency: str
+    each: Decimal | None = field(default=None, eq=False, repr=False)
 
 
 def dated() -> str:
@@ -43,7 +47,7 @@ def list_price(request: Request, seen: Mapping[Path, Facts | Finding]) -> Price 
     model = model_of(request.endpoint)
     fields = _written(request, model)
     each, times = _each(said, fields), _times(said["unit"], request, fields, seen, model)
-    return None if each is None or times is None else Price(each * times, said["currency"])
+    return None if each is None or times is None else Price(each * times, said["currency"], each)
 
 
 def _written(request: Request, model: Model | None) -> dict[str, str]:

@@ -7,6 +7,7 @@ its loop is left with ``break``.
 from __future__ import annotations
 
 import asyncio
+import math
 import weakref
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterator
@@ -18,16 +19,19 @@ import anyio
 from anyio.abc import TaskGroup
 from attrs import define, evolve, field
 
+from rh_async._types import Account
 from rh_async.errors import ConfigurationError, RHError, SessionError
 
 from ._carrier import Carrier
 from ._entries import Entry, Plan
 from ._errands import Errand, Errands
+from ._estimate import Estimate, account_of, asked, estimate_of, to_buy
 from ._leftovers import remove_leftovers
 from ._lines import Lines
 from ._money import NO_COST, Money
 from ._names import Names
 from ._outcomes import BatchOutcome
+from ._quotes import Quotes
 from ._shelf import Shelf
 from ._standing import Standing
 from ._tally import Tally
@@ -77,6 +81,16 @@ class Batch:
         """Why nothing more is started: the account was refused, the budget is reached, the disk gave out."""
         return self._run.errands.stopped
 
+    async def estimate(self) -> Estimate:
+        """What a run would buy now, and what that costs; nothing is bought.
+
+        What earlier runs bought is left out. The server is asked for the price of one entry of each kind, whose files
+        go up for that; what it tells no price for counts by the list.
+
+        :raises SessionError: the session ended.
+        """
+        return await self._run.estimate()
+
     def standing(self) -> Standing:
         """How it stands now; cheap."""
         return self._run.tally.standing()
@@ -112,12 +126,14 @@ class _Run:
         self, plan: Plan, out: Path, carrier: Carrier, *, names: Names, budget: Decimal | None, retry_failed: bool
     ) -> None:
         self._plan, self._carrier, self._folder = plan, carrier, out
-        self._money = Money(currency=_currency(plan), budget=budget)
+        self._money = Money(currency=carrier.currency or _currency(plan), budget=budget)
+        self._quotes = Quotes(carrier)
         self._lines = Lines(out / "batch.jsonl")
         self.errands = Errands(
             carrier=carrier,
             shelf=Shelf(carrier=carrier, folder=out, names=names),
             money=self._money,
+            quotes=self._quotes,
             folder=out,
             retry_failed=retry_failed,
             freed=self._look_again,
@@ -175,6 +191,25 @@ class _Run:
         if self._begun:
             await self._gone.wait()
 
+    # --- pricing -----------------------------------------------------------------------------------------------------
+
+    async def estimate(self) -> Estimate:
+        """What would be bought now, and what that costs.
+
+        :raises SessionError: the session ended.
+        """
+        self._carrier.check()
+        left = await to_buy(self._plan.ready, self._carrier, self.errands)
+        account = await account_of(self._carrier) if left else None
+        self._bill_in(account)
+        untold = await asked(left, self._quotes) if account is not None else "the account does not answer"
+        return estimate_of(left, self._quotes, currency=self._money.currency, untold=untold, account=account)
+
+    def _bill_in(self, account: Account | None) -> None:
+        """Count in what the account is billed in, where the site does not tell: the list's currency may be another."""
+        if self._carrier.currency is None and account is not None and account.currency:
+            self._money.bill_in(account.currency)
+
     # --- running -----------------------------------------------------------------------------------------------------
 
     async def _serve(self) -> None:
@@ -201,8 +236,11 @@ class _Run:
         try:
             await self._lines.open()
             await self._remove_leftovers()
-            if self._money.budget is not None and self._lines.begun_before:
-                await self._count_earlier()
+            if self._money.budget is not None:
+                if self._carrier.currency is None:
+                    self._bill_in(await account_of(self._carrier, patience=math.inf))
+                if self._lines.begun_before:
+                    await self._count_earlier()
             for entry in self._plan.ready:
                 await self._roomy()
                 self._carrier.check(asking=False)
@@ -227,7 +265,7 @@ class _Run:
             for entry in left:
                 errand = Errand(entry)
                 if await self.errands.look(errand) is None and errand.past is not None and errand.past.record:
-                    self.errands.count(entry, errand.past)
+                    await self.errands.count(entry, errand.past)
                     self._known.add(entry.number)
 
         async with anyio.create_task_group() as lookers:

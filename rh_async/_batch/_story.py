@@ -16,6 +16,7 @@ from rh_async._request import Request, brief
 from rh_async._types import Result, Upload
 
 from ._entries import Entry
+from ._prices import Price
 
 
 def story(entry: Entry, past: Earlier, result: Result, paths: tuple[Path, ...]) -> dict[str, Any]:
@@ -30,13 +31,17 @@ def story(entry: Entry, past: Earlier, result: Result, paths: tuple[Path, ...]) 
         "request": asked_for(request),
         "sources": {str(path): sha256 for path, sha256 in past.sha256s.items()},
         "usage": asdict(result.usage),
-        "list_price": None if entry.price is None else asdict(entry.price),
+        "list_price": None if entry.price is None else _price(entry.price),
         "submitted_utc": result.submitted_utc,
         "noticed_utc": result.noticed_utc,
         "seconds": seconds_of(result),
         "outputs": [path.name for path in paths],
         "row": dict(entry.columns),
     }
+
+
+def _price(price: Price) -> dict[str, Any]:
+    return {"amount": price.amount, "currency": price.currency}
 
 
 def seconds_of(result: Result) -> float | None:

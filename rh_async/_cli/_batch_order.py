@@ -209,8 +209,14 @@ class Running:
     ] = "auto"
     budget: Annotated[
         Decimal | None,
-        Parameter(converter=_money, help="in the list's currency: start nothing that could pass it; exit code 4."),
-    ] = None
+        Parameter(converter=_money, help="in the account's currency (USD on the global site, CNY on the China site):"
+                  " start nothing that could pass it; exit code 4."),
+    ] = None  # fmt: skip
+    yes: Annotated[
+        bool,
+        Parameter(name=["--yes", "-y"], show_default=False,
+                  help="run without asking; where standard input is no terminal, nothing is asked anyway."),
+    ] = False  # fmt: skip
     check: Annotated[_Flag, Parameter(help="plan, and stop: nothing is sent, no key is needed.")] = False
     skip_refused: Annotated[_Flag, Parameter(help="go on without the jobs that the plan refuses.")] = False
     retry_failed: Annotated[

@@ -1,55 +1,85 @@
-"""What the server itself would ask, on a sample, held against the price list. Nothing is bought."""
+"""What a run would buy, said before it is paid: the server's own price, the balance, the budget; and the question."""
 
 from __future__ import annotations
 
-from itertools import islice
+from collections.abc import Iterator
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
-import anyio
 from rich.text import Text
 
-from rh_async import RHError, Session
-from rh_async._batch import Entry, Plan
+from rh_async import Account
 
-from ._batch_voice import Voice, entry_name
-from ._exits import sentence
+from ._batch_report import amounts, counted
+from ._batch_voice import Voice
+from ._exits import Interrupted
+from ._facts import amounts as wallet
 from ._facts import printable
 
 if TYPE_CHECKING:
-    from rh_async._batch import Price
+    from rh_async._batch import Batch, Estimate
 
-_SAMPLES = 3
-_PATIENCE = 20.0  #: seconds; a price is worth a wait, and not the night
-
-
-async def server_prices(session: Session, plan: Plan, voice: Voice) -> None:
-    """Ask for the price of one job of each model, of a few models, and say where it differs from the list."""
-    by_model = {entry.request.endpoint: entry for entry in reversed(plan.ready) if entry.request is not None}
-    for entry in islice(reversed(by_model.values()), _SAMPLES):
-        voice.say(Text(f"          {printable(await _asked(session, entry))}"))
+    from ._batch_order import Running
 
 
-async def _asked(session: Session, entry: Entry) -> str:
-    assert entry.request is not None  # noqa: S101 - for the type checker: what is ready has one
-    name = f"{entry_name(entry)}, {entry.request.endpoint}"
-    said = None
-    try:
-        with anyio.move_on_after(_PATIENCE):
-            said = await session.price(entry.request)
-    except RHError as error:
-        return f"{name}: the server tells no price ({sentence(error)})"
-    if said is None:
-        return f"{name}: the server has told no price within {_PATIENCE:.0f} s; going on without"
-    return f"{name}: {_money(said)} by the server, {_compared(said, entry.price)}"
+async def offer(batch: Batch, running: Running, voice: Voice) -> None:
+    """Say what is left to buy, what it costs and what the account has; at a terminal, ask whether to run.
+
+    Where nobody sits at a terminal, nobody is asked: a script says what it wants by running the command.
+
+    :raises Interrupted: the answer was no; nothing was bought.
+    """
+    with voice.busy("Asking the server for its prices …"):
+        estimate = await batch.estimate()
+    voice.say(*(_fact(name, fact) for name, fact in _facts(estimate, running.budget)))
+    voice.event("estimate", **_event(estimate))
+    if estimate.jobs and not running.yes and not await voice.agreed("Run? [y/N] "):
+        raise Interrupted("not run, as answered; nothing was bought")
 
 
-def _compared(said: Price, listed: Price | None) -> str:
-    if listed is None:
-        return "and the list has none"
-    if listed.currency != said.currency:
-        return f"{_money(listed)} by the list, in another currency"
-    return "as by the list" if listed.amount == said.amount else f"but {_money(listed)} by the list"
+def _facts(estimate: Estimate, budget: Decimal | None) -> Iterator[tuple[str, str]]:
+    if not estimate.jobs:
+        yield "to buy", "nothing: every job was bought before"
+        return
+    yield "to buy", f"{counted(estimate.jobs, 'job')} for {_price(estimate)}"
+    if estimate.untold and estimate.by_list + estimate.unpriced:
+        yield "", f"the server does not tell every price: {estimate.untold}"
+    if budget is not None:
+        yield "budget", f"{estimate.currency} {budget:,.2f}".strip()
+    yield "balance", "not told" if estimate.account is None else _balance(estimate, estimate.account)
 
 
-def _money(price: Price) -> str:
-    return f"{price.currency} {price.amount:,.2f}"
+def _price(estimate: Estimate) -> str:
+    """The price, and whose it is."""
+    total = amounts(estimate.total) or "a price nobody tells"
+    if estimate.by_list + estimate.unpriced == 0:
+        return f"{total} by the server"
+    said = [f"{counted(estimate.by_list, 'job')} by the list alone"] if estimate.by_list else []
+    said += [f"{counted(estimate.unpriced, 'job')} without a price"] if estimate.unpriced else []
+    return f"{total}, {', '.join(said)}"
+
+
+def _balance(estimate: Estimate, account: Account) -> str:
+    """What the account has, and whether that is less than the price."""
+    told = wallet(account.money, account.currency, account.coins or None)
+    price = estimate.total.get(account.currency or "")
+    if account.money is None or price is None or account.money >= price:
+        return told
+    return f"{told}: below the price by {price - account.money:,.2f}; what it does not cover is not started"
+
+
+def _event(estimate: Estimate) -> dict[str, object]:
+    account = estimate.account or Account()
+    return {
+        "jobs": estimate.jobs,
+        "total": {currency: str(amount) for currency, amount in estimate.total.items()},
+        "by_list": estimate.by_list,
+        "unpriced": estimate.unpriced,
+        "currency": estimate.currency,
+        "balance": account.money,
+        "balance_currency": account.currency,
+    }
+
+
+def _fact(name: str, fact: str) -> Text:
+    return Text.assemble((f"{name:<10}", "bold"), printable(fact))

@@ -32,7 +32,7 @@ def price(plan: Plan) -> str:
     said = [amounts(plan.total)] if plan.total else []
     if plan.unpriced:
         said.append(f"{counted(plan.unpriced, 'job')} the list has no price for")
-    return f"{' + '.join(said) or 'nothing'}, by the price list of {plan.prices}"
+    return f"{' + '.join(said) or 'nothing'}, by the price list of {plan.prices} (the China site's)"
 
 
 def amounts(sums: Mapping[str, Decimal]) -> str:

@@ -14,7 +14,7 @@ from rh_async._batch import Names, Plan
 from rh_async.events import Downloading, Event, Submitted, Uploading
 
 from ._batch_network import heeding
-from ._batch_prices import server_prices
+from ._batch_prices import offer
 from ._batch_retries import retry_words
 from ._batch_summary import Tidings
 from ._batch_voice import Voice
@@ -52,7 +52,7 @@ async def run_through(plan: Plan, running: Running, connection: Connection, voic
     try:
         with stoppable(voice.view, stopping=_STOPPING, words=course.whereabouts):
             async with course.session(journal) as session, every(_LOOKED_EVERY, course.hush.look):
-                await course.prices(session)
+                await course.offer(session)
                 await course.follow(session)
     except Interrupted:
         course.over(Exit.INTERRUPTED)
@@ -75,6 +75,7 @@ class Course:
     tidings: Tidings = field(factory=Tidings, init=False)
     hush: Hush = field(init=False)
     _batch: Batch | None = field(default=None, init=False)
+    _followed: bool = field(default=False, init=False)
     _left: Standing | None = field(default=None, init=False)
     _sent: int = field(default=0, init=False)  #: since it was left: what was being sent is finished
     _began: float = field(factory=now, init=False)
@@ -101,20 +102,24 @@ class Course:
             trust_env=True,
         )
 
-    async def prices(self, session: Session) -> None:
-        """Say what the server would ask, unless an earlier run has begun already: then most of it is bought."""
-        if not await asyncio.to_thread((self.folder / "batch.jsonl").exists):
-            await server_prices(session, self.plan, self.voice)
+    async def offer(self, session: Session) -> None:
+        """Say what is left to buy and what it costs; at a terminal, ask whether to run.
+
+        :raises Interrupted: the answer was no.
+        """
+        running = self.running
+        self._batch = session.batch(
+            self.plan, self.folder, names=Names(running.name), budget=running.budget, retry_failed=running.retry_failed
+        )
+        await offer(self._batch, running, self.voice)
 
     async def follow(self, session: Session) -> None:
         """Run the batch, and tell each end.
 
         :raises RHError: it could not be begun.
         """
-        running = self.running
-        self._batch = session.batch(
-            self.plan, self.folder, names=Names(running.name), budget=running.budget, retry_failed=running.retry_failed
-        )
+        assert self._batch is not None  # noqa: S101 - for the type checker: it has been offered
+        self._followed = True
         async with aclosing(self._batch), self.voice.showing(self._batch, self.hush):
             try:
                 async for outcome in self._batch:
@@ -133,7 +138,7 @@ class Course:
 
     def whereabouts(self) -> str:
         """What goes on remotely, for whoever stops it."""
-        if self._batch is None:
+        if self._batch is None or not self._followed:
             return "nothing was started"
         standing, sent = (self._batch.standing(), 0) if self._left is None else (self._left, self._sent)
         unstarted = standing.waiting + standing.uploading + standing.withheld - sent

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from attrs import asdict, field, frozen
 from rich.console import Console
 from rich.live import Live
+from rich.status import Status
 from rich.text import Text
 
 from rh_async._batch._names import stem_of
@@ -21,6 +22,7 @@ from ._exits import sentence
 from ._facts import printable, screen
 from ._hush import Hush
 from ._progress import every
+from ._terminal_question import can_be_asked, line_typed
 
 if TYPE_CHECKING:
     from rh_async._batch import Batch, BatchOutcome, Entry
@@ -60,6 +62,22 @@ class Voice:
         if self.machine is not None:
             line = json.dumps({"event": kind, **facts}, default=_plain, ensure_ascii=True)
             self.machine.print(line, soft_wrap=True, markup=False)
+
+    @contextmanager
+    def busy(self, words: str) -> Iterator[None]:
+        """Say what takes a moment while the body runs, where there is a terminal."""
+        if not self.view.is_terminal:
+            yield
+            return
+        with Status(words, console=self.view):
+            yield
+
+    async def agreed(self, question: str) -> bool:
+        """Ask, where a person can answer; where none can, nobody is asked and it is agreed."""
+        if self.machine is not None or not self.view.is_terminal or not can_be_asked():
+            return True
+        self.view.print(Text(question, style="bold"), end="")
+        return (await line_typed()).strip().lower() in {"y", "yes"}
 
     def ended(self, outcome: BatchOutcome) -> None:
         """Tell how one job ended."""

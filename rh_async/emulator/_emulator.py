@@ -75,6 +75,8 @@ class Emulator:
         proves the first.
     :param ids_after: a number that every task id is above, as `ids_after` of this package returns one; None for the
         same in each start, so that a test repeats itself.
+    :param currency: of the account: the global site bills in USD, the China site in CNY.
+    :param exchange: what the account is charged, in its currency, for one CNY of the price list.
     :param keep_alive: seconds that an idle connection stays open.
     :param control_token: what the pages under ``/_emulator/`` want in the header ``X-Emulator-Token``; a random one
         unless given.
@@ -96,6 +98,8 @@ class Emulator:
     largest_upload: int | None = None
     upload_names: Naming = "sha256"
     ids_after: int | None = None
+    currency: str = "CNY"
+    exchange: Decimal | float = 1
     keep_alive: float = 75.0
     control_token: str = field(factory=_draw_token, repr=False)
     ledger: Ledger = field(init=False)
@@ -199,6 +203,8 @@ class Emulator:
             faults=self.faults,
             run_time=self.run_time,
             scale=self.scale,
+            currency=self.currency,
+            exchange=Decimal(str(self.exchange)),
             rng=Random(f"{self.seed}/tasks"),
             last_id=FIRST_ID if self.ids_after is None else self.ids_after,
         )

@@ -11,7 +11,7 @@ from random import Random
 from types import MappingProxyType
 
 from aiohttp import web
-from attrs import define
+from attrs import define, evolve
 
 from rh_async.emulator._answers import Json, Refused, amount, counts, envelope, flat, submitted, usage
 from rh_async.emulator._board import Board, Task
@@ -23,10 +23,11 @@ from rh_async.emulator._models import Model, RunTime
 from rh_async.emulator._outputs import FORMS
 from rh_async.emulator._params import Inputs, check
 from rh_async.emulator._plan import FaultPlan
-from rh_async.emulator._prices import price_of
+from rh_async.emulator._prices import Price, price_of
 from rh_async.emulator._store import Store
 from rh_async.emulator._wire import ASKED, FAULT, Keyring, json_object, parse_object
 
+_SIGNS = {"CNY": "¥", "USD": "$"}
 _UNITS: Mapping[str, str] = MappingProxyType({"call": "次", "image": "张", "second": "秒"})
 _LONG = re.compile(r"[+-]?\d{1,19}", re.ASCII)
 _REFUSED_TYPES = {"NORMAL": "1014", "EXCLUSIVE": "1014", "FREE": "801"}
@@ -46,6 +47,8 @@ class TaskCalls:
     _faults: FaultPlan
     _run_time: RunTime
     _scale: float
+    _currency: str
+    _exchange: Decimal
     _rng: Random
     _last_id: int
 
@@ -122,7 +125,7 @@ class TaskCalls:
             "remainCoins": "0" if shared else "1100",
             "currentTaskCounts": str(there.running + there.queued) if shared else "0",
             "remainMoney": amount(Decimal(999) if balance is None else balance) if shared else None,
-            "currency": "CNY" if shared else None,
+            "currency": self._currency if shared else None,
             "apiType": holder,
         }
         return web.json_response(envelope(data))
@@ -138,16 +141,17 @@ class TaskCalls:
         body = await json_object(request)
         self._note_question("price")
         model, inputs = self._understand(self._keyring.holder(request), request.match_info["endpoint"], body)
-        price = price_of(model, body, inputs)
+        price = self._price(model, body, inputs)
         if price is None:
             raise Refused("1501", "PRICE_CONFIG_NOT_FOUND")
+        sign, unit = _SIGNS.get(self._currency, self._currency), _UNITS.get(price.unit, price.unit)
         answer = {
             "errorCode": "",
             "errorMessage": "",
             "estimatedPrice": float(price.whole),
-            "currency": "CNY",
-            "priceText": f"¥{price.each}/{_UNITS.get(price.unit, price.unit)}",
-            "priceTextEn": f"CNY {price.each}/{price.unit}",
+            "currency": self._currency,
+            "priceText": f"{sign}{price.each}/{unit}",
+            "priceTextEn": f"{self._currency} {price.each}/{price.unit}",
             "freeLimit": False,
             "freeLimitCount": "0",
             "remainingFreeLimitCount": "0",
@@ -155,9 +159,14 @@ class TaskCalls:
         }
         return web.json_response(answer)
 
+    def _price(self, model: Model, body: Json, inputs: Inputs) -> Price | None:
+        """What a request costs in the account's currency."""
+        listed = price_of(model, body, inputs)
+        return None if listed is None else evolve(listed, each=listed.each * self._exchange)
+
     def _create(self, holder: str, endpoint: str, body: Json) -> Task:
         model, inputs = self._understand(holder, endpoint, body)
-        price = price_of(model, body, inputs)
+        price = self._price(model, body, inputs)
         charged = Decimal(0) if price is None else price.whole
         self._board.admit(charged)
         self._last_id += self._rng.randrange(1, 1 << 22)

@@ -10,8 +10,17 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from rh_async import BatchOutcome, BudgetReached, ConfigurationError, ModelRequest, Plan, Standing, Usage
-from rh_async._batch import Price
+from rh_async import (
+    BatchOutcome,
+    BudgetReached,
+    ConfigurationError,
+    KlingMotionControl,
+    ModelRequest,
+    Plan,
+    Standing,
+    Usage,
+)
+from rh_async._batch import Entry, Price
 from rh_async._batch._money import Money
 from rh_async.emulator import Emulator, Fault
 from tests.batch.running import lines, opened, plan_of, product, run, states
@@ -259,3 +268,79 @@ async def test_a_cost_that_is_none_changes_no_budget_and_floods_no_line(
     for path in (tmp_path / "out").glob("*.json*"):
         assert path.stat().st_size < 20_000
     assert {line["money"] for line in lines(tmp_path)} == {None}
+
+
+# --- the server's own price, in the account's currency ---------------------------------------------------------------
+
+
+def overseas() -> Emulator:
+    """A site that bills in dollars."""
+    return Emulator(seed=1, currency="USD", exchange=Decimal("0.14"))
+
+
+async def test_a_budget_is_in_the_accounts_currency_and_one_price_of_each_kind_is_asked(
+    stock: Path, tmp_path: Path
+) -> None:
+    plan = await product(stock)
+    dear = [evolve(entry, request=KlingMotionControl(*_files(entry)), price=None) for entry in plan.entries[:1]]
+    async with overseas() as server:
+        outcomes, standing = await ended(server, tmp_path, plan, budget=Decimal("0.70"))
+        assert 0 < server.ledger.money <= Decimal("0.70")
+        assert standing.currency == "USD"
+        assert standing.spent == server.ledger.money
+        assert set(states(outcomes)) == {"saved", "withheld"}
+        assert [question.kind for question in server.ledger.questions].count("price") == 1
+        whole_price = plan.total["CNY"] * Decimal("0.14")
+        outcomes, standing = await ended(server, tmp_path, plan, budget=whole_price)
+        assert server.ledger.money == whole_price
+        assert standing.spent + standing.spent_earlier == whole_price
+        assert len(server.ledger.tasks) == 9
+        await ended(server, tmp_path, Plan(entries=tuple(dear)), budget=100)
+        assert len(server.ledger.tasks) == 10
+        assert [question.kind for question in server.ledger.questions].count("price") == 3
+
+
+def _files(entry: Entry) -> tuple[Any, Any]:
+    return entry.characters[0], entry.clip
+
+
+async def test_an_estimate_asks_few_prices_uploads_few_files_and_leaves_out_what_was_bought(
+    stock: Path, tmp_path: Path
+) -> None:
+    plan = await product(stock)
+    async with overseas() as server:
+        async with opened(server, tmp_path) as session:
+            told_before = await session.batch(plan, tmp_path / "out").estimate()
+            assert (told_before.jobs, told_before.currency, told_before.untold) == (9, "USD", "")
+            assert told_before.total == {"USD": plan.total["CNY"] * Decimal("0.14")}
+            assert [question.kind for question in server.ledger.questions].count("price") == 1
+            assert len(server.ledger.uploads) == 2
+            assert server.ledger.submissions == []
+        await run(server, tmp_path, evolve(plan, entries=plan.entries[:4]))
+        async with opened(server, tmp_path) as session:
+            batch = session.batch(plan, tmp_path / "out")
+            left = await batch.estimate()
+            before = server.ledger.money
+            assert states([outcome async for outcome in batch]) == {"kept": 4, "saved": 5}
+            assert left.jobs == 5
+            assert left.total == {"USD": server.ledger.money - before}
+
+
+async def test_prices_of_two_currencies_are_never_compared(stock: Path, tmp_path: Path) -> None:
+    plan = await product(stock)
+    async with overseas() as server:
+        server.faults.add(Fault("code", route="price", code="1501", times=None))
+        outcomes, _ = await ended(server, tmp_path, plan, budget=1000)
+        assert states(outcomes) == {"withheld": 9}
+        assert all("CNY alone, and the budget is in USD" in str(outcome.error) for outcome in outcomes)
+        assert server.ledger.submissions == []
+        assert server.ledger.uploads  # the files of the one that was asked about
+
+
+async def test_a_network_that_is_gone_when_a_price_is_asked_is_waited_for(stock: Path, tmp_path: Path) -> None:
+    plan = await product(stock)
+    async with overseas() as server:
+        server.faults.add(Fault("refuse", route="price", seconds=600.0))
+        outcomes, standing = await ended(server, tmp_path, plan, budget=100)
+        assert states(outcomes) == {"saved": 9}
+        assert standing.spent == server.ledger.money

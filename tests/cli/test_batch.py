@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -61,8 +62,9 @@ async def test_a_folder_of_clips_becomes_a_folder_of_videos(there: Path, site: E
     assert len(list((there / "out").glob("*.json"))) == 5
     assert len((there / "out" / "batch.jsonl").read_text().splitlines()) == 5
     assert "plan      5 jobs, 5 ready\n" in ended.out
-    assert re.search(r"price +CNY [\d.]+, by the price list of \S+\n", ended.out)
-    assert "by the server, as by the list\n" in ended.out
+    assert re.search(r"price +CNY [\d.]+, by the price list of \S+ \(the China site's\)\n", ended.out)
+    assert f"to buy    5 jobs for CNY {site.ledger.money:.2f} by the server\n" in ended.out
+    assert "balance   CNY 100\n" in ended.out
     assert ended.out.index("price  ") < ended.out.index("saved     5")
     assert len(re.findall(r"^\d\d:\d\d:\d\d  saved clip\d × fox \(task \d+\): ", ended.err, re.MULTILINE)) == 5
     assert re.search(r"^\d\d:\d\d:\d\d  waiting \d+ · uploading .* in flight \d", ended.err, re.MULTILINE)
@@ -260,6 +262,124 @@ async def test_events_are_one_object_per_line_and_people_are_told_elsewhere(
     assert money == {"currency": "CNY", "spent": spent, "spent_earlier": "0", "reserved": "0.00", "in_doubt": "0"}
     assert site.ledger.peak_unsettled() <= 2
     assert "plan      5 jobs" in ended.err
+
+
+# --- before it is paid ------------------------------------------------------------------------------------------------
+
+
+class Desk:
+    """Whoever sits at the terminal."""
+
+    def __init__(self, answer: str) -> None:
+        self.answer, self.asked = answer, 0
+
+    async def line_typed(self) -> str:
+        self.asked += 1
+        return self.answer
+
+
+@pytest.fixture
+def at_desk(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Desk]:
+    """Let somebody sit at the terminal who answers so."""
+
+    def seat(answer: str) -> Desk:
+        desk = Desk(answer)
+        monkeypatch.setattr("rh_async._cli._batch_voice.can_be_asked", lambda: True)
+        monkeypatch.setattr("rh_async._cli._batch_voice.line_typed", desk.line_typed)
+        return desk
+
+    return seat
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\n", "", "no\n", "yesterday\n"])
+async def test_at_a_terminal_nothing_is_bought_before_somebody_agrees(
+    answer: str, there: Path, site: Emulator, at_desk: Callable[[str], Desk]
+) -> None:
+    desk, words, view = at_desk(answer), plain(), terminal(80)
+    with pytest.raises(Interrupted, match="not run, as answered; nothing was bought"):
+        await perform(order(), Voice(words, view))
+    assert desk.asked == 1
+    assert site.ledger.submissions == []
+    assert told(view).rstrip().endswith("Run? [y/N]")
+    facts = told(words)
+    assert (
+        facts.index("plan  ") < facts.index("to buy    5 jobs for CNY 12.96 by the server") < facts.index("balance  ")
+    )
+
+
+async def test_who_agrees_gets_the_run_and_is_not_asked_when_nothing_is_left_to_buy(
+    there: Path, site: Emulator, at_desk: Callable[[str], Desk]
+) -> None:
+    desk, words = at_desk("Y\n"), plain()
+    assert await perform(order(), Voice(plain(), terminal(80))) is Exit.GOOD
+    assert (desk.asked, len(site.ledger.tasks)) == (1, 5)
+    assert await perform(order(), Voice(words, terminal(80))) is Exit.GOOD
+    assert (desk.asked, len(site.ledger.tasks)) == (1, 5)
+    assert "to buy    nothing: every job was bought before" in told(words)
+
+
+async def test_yes_is_an_answer_that_can_be_given_beforehand(
+    there: Path, site: Emulator, at_desk: Callable[[str], Desk]
+) -> None:
+    desk = at_desk("n\n")
+    assert await perform(order(yes=True), Voice(plain(), terminal(80))) is Exit.GOOD
+    assert (desk.asked, len(site.ledger.tasks)) == (0, 5)
+
+
+@pytest.mark.parametrize("make", [lambda: Voice(plain(), plain()), lambda: Voice(plain(), terminal(80), plain())])
+async def test_a_script_is_never_asked(
+    make: Callable[[], Voice], there: Path, site: Emulator, at_desk: Callable[[str], Desk]
+) -> None:
+    desk = at_desk("n\n")
+    assert await perform(order(), make()) is Exit.GOOD
+    assert (desk.asked, len(site.ledger.tasks)) == (0, 5)
+
+
+async def test_a_balance_below_the_price_is_said_in_one_line(
+    there: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Emulator(seed=1, balance=5) as poor:
+        monkeypatch.setenv("RUNNINGHUB_BASE_URL", poor.url)
+        monkeypatch.setenv("RUNNINGHUB_API_KEY", poor.api_key)
+        ended = await shell("batch clips --image heroes/fox.png --in-flight 1")
+    assert "balance   CNY 5: below the price by 7.96; what it does not cover is not started\n" in ended.out
+    assert ended.code == 3
+
+
+async def test_prices_and_budget_are_in_what_the_account_is_billed_in(
+    there: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Emulator(seed=1, balance=50, currency="USD", exchange=0.14) as overseas:
+        monkeypatch.setenv("RUNNINGHUB_BASE_URL", overseas.url)
+        monkeypatch.setenv("RUNNINGHUB_API_KEY", overseas.api_key)
+        ended = await shell("batch clips --image heroes/fox.png --budget 1")
+        assert ended.code == 4
+        assert 0 < overseas.ledger.money <= 1
+        assert "price     CNY 12.96, by the price list" in ended.out
+        assert "to buy    5 jobs for USD 1.81 by the server\nbudget    USD 1.00\nbalance   USD 50\n" in ended.out
+        assert re.search(r"money     USD 0\.\d\d spent by this run · budget 1\.00\n", ended.out)
+        assert [question.kind for question in overseas.ledger.questions].count("price") == 1
+        assert (await shell("batch clips --image heroes/fox.png --budget 2")).code == 0
+        assert len(overseas.ledger.tasks) == 5
+
+
+async def test_where_the_server_tells_no_price_the_list_is_named_and_never_held_against_another_currency(
+    there: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Emulator(seed=1, currency="USD", exchange=0.14) as overseas:
+        overseas.faults.add(Fault("code", route="price", code="1501", times=None))
+        monkeypatch.setenv("RUNNINGHUB_BASE_URL", overseas.url)
+        monkeypatch.setenv("RUNNINGHUB_API_KEY", overseas.api_key)
+        ended = await shell("batch clips --image heroes/fox.png --budget 200")
+        assert overseas.ledger.submissions == []
+        assert "to buy    5 jobs for CNY 12.96, 5 jobs by the list alone\n" in ended.out
+        assert "the server does not tell every price: price refused with code 1501" in ended.out
+        assert (
+            "known in CNY alone, and the budget is in USD: they cannot be compared"
+            in (there / "out" / "batch.jsonl").read_text()
+        )
+        assert (await shell("batch clips --image heroes/fox.png")).code == 0
+        assert len(overseas.ledger.tasks) == 5
 
 
 def order(**running: Any) -> Order:
