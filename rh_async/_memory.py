@@ -71,7 +71,7 @@ class Memory:
     _carried: dict[str, Job] = field(factory=dict, init=False)
     _records: dict[Job, Record] = field(factory=dict, init=False)
     _following: set[Job] = field(factory=set, init=False)
-    _asked: dict[Job, Record] = field(factory=dict, init=False)  #: what each job that carries a key asks for
+    _asked: dict[Job, Record] = field(factory=dict, init=False)  #: what carries a key and has no record is for
 
     # --- claiming ----------------------------------------------------------------------------------------------------
 
@@ -90,8 +90,8 @@ class Memory:
         fresh = _fresh(job.key, request, wish, sha256s)
         while (carrier := self._carried.get(job.key)) is not None and carrier is not job:
             if not wish.again or carrier.task_id is None:
-                if carrier in self._asked:
-                    refuse_another(self._asked[carrier], fresh)
+                if (known := self._records.get(carrier) or self._asked.get(carrier)) is not None:
+                    refuse_another(known, fresh)
                 await carrier.followed_by(job)
                 return False
             del self._carried[job.key]
@@ -134,6 +134,7 @@ class Memory:
                 await self._let_go(journal, job, record)
             record = await journal.claim(fresh, again=wish.again, after=wish.after, gone=gone)
         self._records[job] = record
+        del self._asked[job]  # the record says it, too
         return True
 
     async def _let_go(self, journal: Journal, job: Job, record: Record | None) -> None:
@@ -175,7 +176,8 @@ class Memory:
         assert record.task_id is not None  # noqa: S101 - a submitted record has one
         mine = await self.journal.inherit(record)
         self._records[job] = mine if mine.state is State.SUBMITTED else await self._reopened(mine)
-        self._carried[record.key], self._asked[job] = job, record
+        self._carried[record.key] = job
+        self._asked.pop(job, None)
         job.key, job.driving = record.key, record.driving
         job.bought(record.task_id, _moment(record.submitted_utc))
         since = job.submitted_utc or self.wall()

@@ -137,9 +137,12 @@ class Session:
         """Take a job in and return at once; `Job.accepted` tells when the server has it.
 
         :param key: the caller's name for the submission, stable over restarts. With a journal, a key that is live or
-            settled returns that job: nothing is uploaded, nothing is bought; without one, while the job lives. By
-            default, with a journal, it is derived from the inputs; signed links differ each time, so give a key then.
-        :param again: buy it once more, knowingly, as the key's next attempt.
+            settled returns that job: nothing is uploaded, nothing is bought; without one, while the job lives. A key
+            that was given to a job with other inputs ends this one with `KeyInUse`; files count by their content, links
+            without their query. By default, with a journal, the key is derived from the inputs; signed links differ
+            each time, so give a key then.
+        :param again: buy it once more, knowingly, as the key's next attempt; what the server had lost, only if it still
+            does not know it.
         :raises SessionError: the session is not open here.
         """
         return self._start(request, Wish(key=key, again=again))
@@ -337,7 +340,8 @@ class Session:
     async def resume(self, *, save_to: str | os.PathLike[str] | None = None) -> Resumed:
         """Take over what dead sessions left in the journal: watch what runs, save what is done, show what is uncertain.
 
-        Nothing is submitted.
+        What runs is saved when it ends, where its submission or ``save_to`` names a folder: awaiting the job then gives
+        a result with paths. Tasks that the server had lost are asked about once more. Nothing is submitted.
 
         :param save_to: a folder for outputs whose submission named none.
         :raises RHError: there is no journal, or it cannot be used.

@@ -313,7 +313,10 @@ class JobCancelled(JobError):
 
 
 class JobLost(JobError):
-    """The server no longer answers for the job, or never settled it."""
+    """The server does not answer for the job any more, or never settled it.
+
+    It may do so again: with a journal, the same submission and `Session.resume` ask it once more.
+    """
 
     maybe_billed = True
     advice = "Look for the task in the console's call record."

@@ -8,7 +8,7 @@ from attrs import define, field
 from rich.console import Console
 from rich.text import Text
 
-from rh_async import JobError, Result, RHError, SessionError, State, SubmitUnknown, TaskId
+from rh_async import JobError, JobLost, Result, RHError, SessionError, State, SubmitUnknown, TaskId
 from rh_async.events import Changed, Event, Flawed, Saved, Settled, Submitted
 
 from ._book import Book
@@ -18,6 +18,8 @@ from ._facts import printable
 from ._hush import Hush
 from ._rows import BOUGHT, Row, at
 from ._tally import Tally
+
+_LOST = "The same command asks the server again; with --again it buys anew what the server still does not know."
 
 
 @define(kw_only=True, eq=False)
@@ -103,6 +105,8 @@ class Diary:
         elif self.book is not None and isinstance(error, JobError):
             sent = "Nothing was sent; to" if self._told else "To"
             error.advice = f"{error.advice} {sent} buy it once more, knowingly, add --again.".strip()
+        if self.book is not None and isinstance(error, JobLost):
+            error.advice = f"{JobLost.advice} {_LOST}"
         return error
 
     @property

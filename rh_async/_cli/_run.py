@@ -181,7 +181,7 @@ def _tally(request: Request, earlier: Row | None) -> Tally:
     bought = earlier is not None and earlier.record.state in BOUGHT
     tally = Tally(clock=now, jobs=1, files=0 if bought else len({one.path for one in request.media()}))
     tally.submit.done = int(bought)
-    tally.running.done = int(bought and earlier is not None and earlier.record.state is not State.SUBMITTED)
+    tally.running.done = int(earlier is not None and earlier.record.state in {State.SETTLED, State.SAVED})
     return tally
 
 

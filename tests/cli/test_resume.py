@@ -212,6 +212,23 @@ async def test_a_key_may_be_named_by_its_beginning_if_no_other_begins_so(
     assert len(key["key"]) == len("auto-") + 32
 
 
+async def test_the_same_command_asks_again_about_a_lost_task_and_again_buys_what_is_still_unknown(
+    site: Emulator, desk: Path, shell: Shell
+) -> None:
+    site.faults.add(Fault("code", route="query", code="1004", times=None))
+    for _ in range(2):
+        ended = await shell("run hero.png dance.mp4 --key k -o out")
+        assert ended.code == 1
+        assert "The same command asks the server again; with --again it buys anew" in ended.err
+    assert len(site.ledger.submissions) == 1
+    await shell("run hero.png dance.mp4 --key k -o out --again")
+    assert len(site.ledger.submissions) == 2
+    site.faults.clear()
+    ended = await shell("run hero.png dance.mp4 --key k -o out --again")
+    assert (ended.code, "already bought on" in ended.out) == (0, True)
+    assert len(site.ledger.submissions) == 2
+
+
 async def test_what_the_server_had_lost_is_picked_up_once_it_knows_it_again(
     site: Emulator, desk: Path, shell: Shell, book: Path
 ) -> None:
