@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +68,13 @@ class Refusal:
 
     :param count: of jobs, or of inputs that became none.
     :param examples: the first few, as whole lines.
+    :param things: how many different things there are to tell: one file that many jobs use is one.
     """
 
     rule: str
     count: int
     examples: tuple[str, ...]
+    things: int
 
 
 @define(frozen=True, kw_only=True, slots=False)  # it remembers what it has added up
@@ -138,22 +141,22 @@ class Plan:
 
     def _grouped(self, *, refuses: bool) -> tuple[Refusal, ...]:
         counts: Counter[str] = Counter()
-        examples: dict[str, dict[str, str]] = {}
-        for finding, origin in self._every_finding():
+        things: dict[str, dict[str, str]] = {}
+        for finding, entry in self.every_finding():
             if finding.refuses is refuses:
                 counts[finding.rule] += 1
-                first = examples.setdefault(finding.rule, {})
-                if len(first) < _EXAMPLES:
-                    first.setdefault(str(finding), origin)
-        return tuple(Refusal(rule, count, _lines(examples[rule])) for rule, count in counts.most_common())
+                things.setdefault(finding.rule, {}).setdefault(str(finding), _line(finding, entry))
+        return tuple(
+            Refusal(rule, count, tuple(islice(things[rule].values(), _EXAMPLES)), len(things[rule]))
+            for rule, count in counts.most_common()
+        )
 
-    def _every_finding(self) -> Iterator[tuple[Finding, str]]:
-        yield from ((finding, "") for finding in self.findings)
+    def every_finding(self) -> Iterator[tuple[Finding, Entry | None]]:
+        """All that is wrong or doubtful, with the job it was found for; None where it is about the whole."""
+        yield from ((finding, None) for finding in self.findings)
         for entry in self.entries:
-            origin = "" if entry.line is None else entry.origin
-            yield from ((finding, origin) for finding in entry.findings)
+            yield from ((finding, entry) for finding in entry.findings)
 
 
-def _lines(examples: Mapping[str, str]) -> tuple[str, ...]:
-    """Each as a line, which names the row even where the finding is about its file."""
-    return tuple(line if line.startswith(origin) else f"{origin}: {line}" for line, origin in examples.items())
+def _line(finding: Finding, entry: Entry | None) -> str:
+    return finding.line("" if entry is None or entry.line is None else entry.origin)

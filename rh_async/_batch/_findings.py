@@ -32,6 +32,14 @@ class Finding:
     def __str__(self) -> str:
         return f"{self.thing}: {self.what}. {self.remedy}."
 
+    def line(self, origin: str) -> str:
+        """The same, naming the row it was found for, too.
+
+        :param origin: manifest and line; "" where no row is the cause.
+        """
+        line = str(self)
+        return line if line.startswith(origin) else f"{origin}: {line}"
+
 
 class Unfit(MediaRefused):
     """A local file that no model can take.

@@ -33,6 +33,8 @@ _OTHERS: Mapping[str, Callable[..., Request]] = MappingProxyType(
     {"dreamactor-v2": DreamActor, "wan2.2": CharacterMotionTransfer}
 )
 _KLINGS: tuple[str, ...] = get_args(KlingModel)
+MODELS = (*_KLINGS, *_OTHERS)
+"""The models that have a name of their own."""
 _Outcome = tuple[Request | None, tuple["Problem", ...]]
 _REMEMBERED = 100_000  #: rows; a manifest that repeats itself does so within fewer
 _LONGEST_KEY = 500
@@ -248,17 +250,21 @@ def _refusal(error: RequestRefused) -> Problem:
 
 
 def _form(model: object) -> _Form | Problem:
-    known = (*_KLINGS, *_OTHERS)
     if not isinstance(model, str):
-        return Problem("unknown model", f"{brief(model)} is no text", f"Give one of {', '.join(known)}", "model")
+        return Problem("unknown model", f"{brief(model)} is no text", f"Give one of {', '.join(MODELS)}", "model")
     model = trimmed(model)
-    if model.lower() in known:
+    if model.lower() in MODELS:
         return _motion_form(model.lower())
     if model in endpoints() or "/" in model:
         return _endpoint_form(model)
-    near = get_close_matches(model, (*known, *endpoints()), 1, 0.5)
-    remedy = f"{f'Did you mean {near[0]}? ' if near else ''}Give one of {', '.join(known)}, or an endpoint"
+    near = get_close_matches(model, (*MODELS, *endpoints()), 1, 0.5)
+    remedy = f"{f'Did you mean {near[0]}? ' if near else ''}Give one of {', '.join(MODELS)}, or an endpoint"
     return Problem("unknown model", f"{brief(model)} is no model", remedy, "model")
+
+
+def columns_of(model: str) -> frozenset[str]:
+    """The columns that one of `MODELS` takes, beside ``model`` and ``key``."""
+    return frozenset(_motion_form(model).columns)
 
 
 @cache

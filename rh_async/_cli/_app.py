@@ -31,7 +31,7 @@ NO_PROXY in the environment are honoured.
 Exit codes:
     0  all good
     1  some job failed
-    2  bad usage or configuration
+    2  bad usage, input or configuration
     3  account refused (key, balance)
     4  budget reached
    70  a defect of this program
@@ -56,6 +56,8 @@ _COMMANDS = {
     "The journal remembers it: the same command again buys nothing, and saves what is not saved yet.\n\n"
     "Interrupted, it lets the job go on remotely and names the command that picks it up.",
     "_batch:batch": "Make a video of every clip of a folder, or of every row of a manifest.\n\n"
+    "rh-async batch clips/ --image hero.png -o out\n\n"
+    "rh-async batch --manifest jobs.csv --check\n\n"
     "Everything is looked into and priced first; --check stops there. Stopped in any way, the same command continues:"
     " nothing is bought twice.\n\n"
     "Every option can also stand in the environment (RH_ASYNC_BATCH_IN_FLIGHT=20) and in the table [batch] of"

@@ -6,9 +6,11 @@ import asyncio
 from typing import Annotated
 
 from cyclopts import Parameter
+from rich.text import Text
 
 from rh_async._batch import Plan
 
+from ._batch_columns import column_words
 from ._batch_journal import refuse_new_journal, with_used_keys
 from ._batch_order import Options, Order, Running, Sources
 from ._batch_planning import planned
@@ -17,7 +19,9 @@ from ._batch_run import run_through
 from ._batch_voice import Voice
 from ._connection import Connection, site_of
 from ._exits import Exit, Misuse
+from ._facts import printable
 from ._needs import need_folder
+from ._plan_file import write_report
 
 
 async def batch(
@@ -31,6 +35,9 @@ async def batch(
 
     :param clips: driving videos: files, folders, patterns.
     """
+    if sources is not None and sources.manifest_columns:
+        Voice.of(json=False).say(*await asyncio.to_thread(column_words, (options or Options()).model))
+        return Exit.GOOD
     order = Order(clips, sources or Sources(), options or Options(), running or Running())
     return await perform(order, Voice.of(json=order.running.json))
 
@@ -46,6 +53,9 @@ async def perform(order: Order, voice: Voice) -> Exit:
     plan = await _checked(await planned(order, voice.view), order.running)
     voice.say(*report(plan))
     voice.event("plan", **as_event(plan))
+    if order.running.report is not None:
+        told = await asyncio.to_thread(write_report, plan, order.running.report)
+        voice.say(Text.assemble(("report    ", "bold"), printable(told)))
     if connection is None:
         return Exit.GOOD if plan.is_whole else Exit.MISUSED
     _admit(plan, skip_refused=order.running.skip_refused)

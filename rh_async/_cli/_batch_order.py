@@ -16,6 +16,7 @@ from cyclopts import Group, Parameter, Token
 from cyclopts.validators import Number
 
 from rh_async._batch import Names, Pair
+from rh_async._batch._columns import explained
 from rh_async._request import MediaLimits, media_value
 from rh_async.motion import CharacterMotionTransfer, DreamActor, KlingMotionControl, Orientation
 
@@ -78,9 +79,14 @@ class Sources:
     ] = False  # fmt: skip
     manifest: Annotated[
         Path | None,
-        Parameter(help="in place of CLIPS: a .csv, .jsonl or .toml file with one row per job and a column per option"
-                  " (image, video, model, prompt, key…); paths in it begin at its own folder."),
+        Parameter(help="in place of CLIPS: one row per job, in a .csv or .txt file as Excel writes it, a .jsonl, .json"
+                  f" or .toml file. Columns: {', '.join(column.name for column in explained())}; paths begin at the"
+                  " manifest's own folder. Other columns are carried into batch.jsonl."),
     ] = None  # fmt: skip
+    manifest_columns: Annotated[
+        _Flag,
+        Parameter(help="explain the columns of a manifest, with --model ENDPOINT those of that model, and stop."),
+    ] = False  # fmt: skip
     limit: Annotated[int | None, Parameter(validator=_LEAST_ONE, help="only the first so many jobs.")] = None
     shuffle: Annotated[
         int | None,
@@ -217,12 +223,25 @@ class Running:
         Parameter(name=["--yes", "-y"], show_default=False,
                   help="run without asking; where standard input is no terminal, nothing is asked anyway."),
     ] = False  # fmt: skip
-    check: Annotated[_Flag, Parameter(help="plan, and stop: nothing is sent, no key is needed.")] = False
+    check: Annotated[
+        _Flag,
+        Parameter(help="plan, and stop: nothing is sent, no key is needed. Exit code 0 if all of it can be sent, else"
+                  " 2."),
+    ] = False  # fmt: skip
+    report: Annotated[
+        Path | None,
+        Parameter(help="write all that the plan refuses or doubts into this file: .txt for people, .csv for a"
+                  " spreadsheet, .json for a program."),
+    ] = None  # fmt: skip
     skip_refused: Annotated[_Flag, Parameter(help="go on without the jobs that the plan refuses.")] = False
     retry_failed: Annotated[
         _Flag, Parameter(help="buy again what an earlier run was told had failed; what that costs is said first.")
     ] = False
-    json: Annotated[_Flag, Parameter(help="one JSON object per line on stdout: plan, outcome, standing, end.")] = False
+    json: Annotated[
+        _Flag,
+        Parameter(help="one JSON object per line on stdout: plan (with every finding), outcome, standing, end; with"
+                  " --check the plan alone."),
+    ] = False  # fmt: skip
     journal: JournalPath = None
     new_journal: Annotated[
         _Flag, Parameter(help="the journal is meant to be new: go on though it knows none of the folder's jobs.")

@@ -11,7 +11,8 @@ from attrs import asdict
 from rich.filesize import decimal
 from rich.text import Text
 
-from rh_async._batch import Plan, Refusal
+from rh_async._batch import Entry, Finding, Plan, Refusal
+from rh_async._batch._findings import shown
 
 from ._facts import printable
 
@@ -21,8 +22,11 @@ def report(plan: Plan) -> Iterator[Text]:
     yield Text.assemble(("plan      ", "bold"), _jobs(plan))
     if plan.facts:
         yield Text.assemble(("files     ", "bold"), _files(plan))
-    yield from _groups("refused", plan.refusals(), "red")
-    yield from _groups("doubtful", plan.warnings(), "yellow")
+    refusals, warnings = plan.refusals(), plan.warnings()
+    yield from _groups("refused", refusals, "red")
+    yield from _groups("doubtful", warnings, "yellow")
+    if any(group.things > len(group.examples) for group in (*refusals, *warnings)):
+        yield Text("          all of them: --report FILE.txt (or .csv, .json), or --check --json")
     if plan.ready:
         yield Text.assemble(("price     ", "bold"), price(plan))
 
@@ -57,6 +61,22 @@ def as_event(plan: Plan) -> dict[str, Any]:
         "prices": plan.prices,
         "refusals": [asdict(group) for group in plan.refusals()],
         "warnings": [asdict(group) for group in plan.warnings()],
+        "findings": [_finding_event(finding, entry) for finding, entry in plan.every_finding()],
+    }
+
+
+def _finding_event(finding: Finding, entry: Entry | None) -> dict[str, Any]:
+    """One thing that is wrong or doubtful, and the job it was found for, if it is one's."""
+    return {
+        "refused": finding.refuses,
+        "rule": finding.rule,
+        "thing": finding.thing,
+        "what": finding.what,
+        "remedy": finding.remedy,
+        "number": None if entry is None else entry.number,
+        "line": None if entry is None else entry.line,
+        "key": None if entry is None else entry.key,
+        "clip": None if entry is None or entry.clip is None else shown(str(entry.clip)),
     }
 
 
@@ -83,5 +103,5 @@ def _groups(title: str, groups: Iterable[Refusal], style: str) -> Iterator[Text]
         yield Text.assemble((f"{head:<10}", "bold"), (f"{group.rule}: {group.count:,}", style))
         for example in group.examples:
             yield Text(f"            {printable(example)}")
-        if group.count > len(group.examples):
-            yield Text(f"            and {group.count - len(group.examples):,} more")
+        if group.things > len(group.examples):
+            yield Text(f"            and {group.things - len(group.examples):,} more")
