@@ -192,8 +192,12 @@ class Errands:
         return await self._gate(errand) or await self._bought(errand, past, errand, again=True)
 
     def _stands(self, end: RHError) -> bool:
-        """Whether an earlier end is the end now: nobody knows it, or it is the job's own and nobody asks again."""
-        return isinstance(end, SubmitUnknown) or (reason_of(end) == "job" and not self.retry_failed)
+        """Whether an earlier end is the end now: nobody knows it, or it is over and nobody asks to buy again.
+
+        A server that was busy may take the same another time; but each submit is paid, so that is asked for, too.
+        """
+        over = isinstance(end, JobError) or reason_of(end) == "job"
+        return isinstance(end, SubmitUnknown) or (over and not self.retry_failed)
 
     async def _gate(self, errand: Errand) -> BatchOutcome | None:
         """Let an entry be bought, and reserve its price; or say why not."""

@@ -1,4 +1,4 @@
-"""``batch.jsonl``: one line per outcome, appended as they come, flat, so that a table is made of it in one call."""
+"""``batch.jsonl``: one line per outcome, appended as they come: flat but for a manifest's own columns (``notes``)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from attrs import define, field
+
+from rh_async.errors import JobError
 
 from ._money import credible
 from ._names import stem_of
@@ -105,6 +107,7 @@ def _what(outcome: BatchOutcome) -> dict[str, Any]:
         "model": None if entry.request is None else entry.request.endpoint,
         "key": outcome.key or entry.key,
         "twin": outcome.twin,
+        "notes": dict(entry.columns),
     }
 
 
@@ -117,6 +120,7 @@ def _how(outcome: BatchOutcome) -> dict[str, Any]:
         "error": None if error is None else type(error).__name__,
         "code": None if error is None else error.code,
         "message": None if error is None else error.message,
+        "reason": error.reason if isinstance(error, JobError) else "",
         "outputs": len(outcome.paths),
         "path": str(outcome.paths[0]) if outcome.paths else None,
     }

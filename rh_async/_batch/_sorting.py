@@ -36,13 +36,15 @@ def reason_of(error: RHError) -> Reason:
         return "account"
     if isinstance(error, _DISK) and not isinstance(error, OutputRefused):
         return "disk"
-    # An answer that says "later" is the world's, whatever its class; a job that ended badly is the job's.
-    return "world" if isinstance(error, _WORLD) or (error.retryable and not isinstance(error, JobError)) else "job"
+    if isinstance(error, JobError):  # a job that ended badly is the job's, unless the server was only busy
+        return "world" if error.may_buy_again else "job"
+    # An answer that says "later" is the world's, whatever its class.
+    return "world" if isinstance(error, _WORLD) or error.retryable else "job"
 
 
 def passes(error: RHError) -> bool:
     """Whether it provably bought nothing, and is over with time: then the same may be started again."""
-    free = not error.maybe_billed and not isinstance(error, SubmitUnknown | SessionError)
+    free = not error.maybe_billed and not isinstance(error, SubmitUnknown | SessionError | JobError)
     return free and reason_of(error) == "world"
 
 
@@ -61,5 +63,6 @@ def ending_of(error: RHError) -> Ending:
 
 def kind_of(error: RHError) -> str:
     """The kind of trouble, in a few words; the server's code tells kinds apart."""
-    words = _WORD.sub(" ", type(error).__name__).lower()
+    busy = isinstance(error, JobError) and error.may_buy_again
+    words = "server busy" if busy else _WORD.sub(" ", type(error).__name__).lower()
     return f"{words} ({error.code})" if error.code else words

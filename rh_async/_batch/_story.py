@@ -27,6 +27,7 @@ def story(entry: Entry, past: Earlier, result: Result, paths: tuple[Path, ...]) 
         "origin": entry.origin,
         "task_id": result.task_id,
         "key": past.key,
+        "notes": dict(entry.columns),
         "model": None if request is None else request.endpoint,
         "request": asked_for(request),
         "sources": {str(path): sha256 for path, sha256 in past.sha256s.items()},

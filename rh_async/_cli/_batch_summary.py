@@ -11,9 +11,9 @@ from attrs import define, field
 from rich.text import Text
 
 from rh_async import AuthenticationFailed, BalanceExhausted, KeyInUse, RHError
-from rh_async.errors import BudgetReached
+from rh_async.errors import BudgetReached, JobError
 
-from ._batch_report import amounts
+from ._batch_report import amounts, counted
 from ._batch_view import clock, money_words
 from ._batch_voice import entry_name, outcome_words
 from ._connection import Connection
@@ -45,8 +45,9 @@ class Tidings:
 
     counts: Counter[str] = field(factory=Counter, init=False)
     _first: dict[str, list[BatchOutcome]] = field(factory=dict, init=False)
-    _own: Counter[str] = field(factory=Counter, init=False)  #: bad ends that are the job's own fault
+    _own: Counter[str] = field(factory=Counter, init=False)  #: bad ends that buying again may mend
     _keys: int = field(default=0, init=False)  #: refused keys, which buying once more would not help
+    _busy: int = field(default=0, init=False)  #: failed jobs whose inputs are as good as before
     _retried: dict[str, Decimal] = field(factory=dict, init=False)
 
     def note(self, outcome: BatchOutcome) -> None:
@@ -57,7 +58,8 @@ class Tidings:
             first += [outcome] if len(first) < _SHOWN else []
         if isinstance(outcome.error, KeyInUse):
             self._keys += 1
-        elif outcome.state in {"failed", "refused"} and outcome.cause == "job":
+        elif outcome.state in {"failed", "refused"} and (outcome.cause == "job" or isinstance(outcome.error, JobError)):
+            self._busy += isinstance(outcome.error, JobError) and outcome.error.may_buy_again
             self._own[outcome.state] += 1
             self._price_again(outcome)
 
@@ -91,7 +93,7 @@ class Tidings:
             yield Text(printable(f"stopped: {sentence(stopped)}"), style="red")
         for state, first in ((state, self._first[state]) for state in _MEANING if state in self._first):
             yield Text(f"{state}:", style="bold")
-            if state != "withheld":
+            if state != "withheld" or stopped is None:
                 yield from (Text(f"  {printable(outcome_words(one))}") for one in first)
                 if self.counts[state] > len(first):
                     yield Text(f"  and {self.counts[state] - len(first):,} more; see batch.jsonl")
@@ -100,6 +102,8 @@ class Tidings:
     def _remedy(self, state: str, running: Running, connection: Connection, stopped: RHError | None) -> Iterator[str]:
         if state == "refused" and self._keys:
             yield "give each job whose key is in use a key of its own, then the same command again buys it"
+        if state == "failed" and self._busy:
+            yield f"{counted(self._busy, 'job')} failed because the server was busy: the inputs need no change"
         match state:
             case "failed" if self._own["refused"]:
                 return  # said once, below the last of them

@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.status import Status
 from rich.text import Text
 
+from rh_async import JobError
 from rh_async._batch._names import stem_of
 
 from ._batch_view import Meter, brief, picture
@@ -154,10 +155,12 @@ def outcome_event(outcome: BatchOutcome) -> dict[str, Any]:
         "number": outcome.entry.number,
         "name": entry_name(outcome.entry),
         "key": outcome.key,
+        "notes": dict(outcome.entry.columns),
         "state": outcome.state,
         "task_id": outcome.task_id,
         "cause": outcome.cause,
         "code": None if error is None else error.code or None,
+        "reason": error.reason if isinstance(error, JobError) else "",
         "error": None if error is None else sentence(error),
         "paths": outcome.paths,
     }

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field
 
 from rh_async import (
     ApiError,
@@ -51,7 +51,7 @@ from rh_async._batch._shelf import Shelf
 from rh_async._batch._sorting import ending_of, passes, reason_of
 from rh_async._extensions import stated
 from rh_async._memory import Earlier
-from rh_async.emulator import Emulator
+from rh_async.emulator import Emulator, Fault
 from tests.batch.running import lines, product, run
 
 REQUEST = DreamActor("hero.png", "dance.mp4")
@@ -148,6 +148,7 @@ async def test_the_story_beside_an_output_says_what_made_it(tmp_path: Path) -> N
         "origin": "clips",
         "task_id": "1",
         "key": "k7",
+        "notes": {},
         "model": "bytedance/dreamactor-v2",
         "request": {"imageUrl": "hero.png", "videoUrl": "dance.mp4"},
         "sources": {"dance.mp4": "ab" * 32},
@@ -183,13 +184,44 @@ async def test_every_line_is_flat_and_has_the_same_columns(stock: Path, tmp_path
     told = lines(tmp_path)
     assert len(told) == len(outcomes) == 9
     assert len({tuple(line) for line in told}) == 1
-    assert all(isinstance(value, str | int | float | None) for line in told for value in line.values())
+    flat = (value for line in told for name, value in line.items() if name != "notes")
+    assert all(isinstance(value, str | int | float | None) for value in flat)
     saved = next(line for line in told if line["state"] == "saved")
     assert saved["money"] == saved["list_price"]
     assert saved["seconds"] > 0
     assert Path(saved["path"]).exists()
     refused = next(line for line in told if line["state"] == "refused")
     assert (refused["cause"], refused["error"], refused["code"]) == ("account", "BalanceExhausted", "812")
+
+
+async def test_a_manifests_own_columns_are_in_the_line_and_in_the_story(stock: Path, tmp_path: Path) -> None:
+    columns = {"client": "Atlas", "Takte": "96"}
+    plan = await product(stock)
+    noted = evolve(plan, entries=(evolve(plan.entries[0], columns=columns), *plan.entries[1:3]))
+    async with Emulator(seed=1) as server:
+        outcomes = await run(server, tmp_path, noted)
+        assert len(server.ledger.tasks) == 3
+    told = {line["number"]: line["notes"] for line in lines(tmp_path)}
+    assert told == {1: columns, 2: {}, 3: {}}
+    for outcome in outcomes:
+        story = json.loads(outcome.paths[0].with_name(f"{outcome.paths[0].name}.json").read_text())
+        assert story["notes"] == told[outcome.entry.number]
+
+
+async def test_why_a_job_failed_is_in_its_line_also_when_a_later_run_tells_it(stock: Path, tmp_path: Path) -> None:
+    plan = await product(stock)
+    why = {"node_name": "KSampler", "exception_message": "out of memory"}
+    async with Emulator(seed=1) as server:
+        server.faults.add(Fault("failed", nth=2, reason=why))
+        await run(server, tmp_path, plan)
+        (tmp_path / "out" / "batch.jsonl").rename(tmp_path / "first.jsonl")
+        await run(server, tmp_path, plan)
+        assert len(server.ledger.submissions) == 9
+    first = [json.loads(line) for line in (tmp_path / "first.jsonl").read_text().splitlines()]
+    for told in (first, lines(tmp_path)):
+        reasons = [line["reason"] for line in told if line["state"] == "failed"]
+        assert reasons == ["KSampler: out of memory"]
+        assert {line["reason"] for line in told if line["state"] != "failed"} == {""}
 
 
 async def test_a_line_that_was_cut_off_by_a_kill_spoils_no_other(tmp_path: Path) -> None:
@@ -242,6 +274,8 @@ SORTED: list[tuple[RHError, Any, Any, bool]] = [
     (MediaRefused("x"), "job", "refused", False),
     (NotFound("x"), "job", "refused", False),
     (JobFailed("x"), "job", "failed", False),
+    (JobFailed("x", may_buy_again=True), "world", "failed", False),
+    (JobFailed("x", may_buy_again=True, maybe_billed=False), "world", "failed", False),
     (JobLost("x"), "job", "failed", False),
     (AuthenticationFailed("x", phase="submit"), "account", "refused", False),
     (AuthenticationFailed("x", phase="query"), "account", "withheld", False),

@@ -187,6 +187,25 @@ async def test_what_failed_is_bought_again_only_when_that_is_asked_for(stock: Pa
         assert len(server.ledger.submissions) == 11
 
 
+@pytest.mark.parametrize("code", ["1005", "1010", "1011", "1012", "1504"])
+async def test_a_job_that_failed_because_the_server_was_busy_is_not_bought_again_unasked(
+    stock: Path, tmp_path: Path, code: str
+) -> None:
+    plan = await product(stock)
+    async with Emulator(seed=1) as server:
+        server.faults.add(Fault("failed", code=code))
+        async with opened(server, tmp_path) as session:
+            batch = session.batch(plan, tmp_path / "out")
+            first = [outcome async for outcome in batch]
+            assert [cause.sentence for cause in batch.standing().errors] == [f"server busy ({code})"]
+        assert states(first) == {"saved": 8, "failed": 1}
+        assert [outcome.cause for outcome in first if outcome.state == "failed"] == ["world"]
+        assert states(await run(server, tmp_path, plan)) == {"kept": 8, "failed": 1}
+        assert len(server.ledger.submissions) == 9
+        assert states(await run(server, tmp_path, plan, retry_failed=True)) == {"kept": 8, "saved": 1}
+        assert len(server.ledger.submissions) == 10
+
+
 async def test_what_moderation_refused_stays_refused_until_it_is_to_be_tried_again(stock: Path, tmp_path: Path) -> None:
     plan = await product(stock)
     async with Emulator(seed=1) as server:

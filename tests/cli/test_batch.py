@@ -215,6 +215,19 @@ async def test_what_the_server_had_lost_is_said_to_be_asked_about_before_it_is_b
     assert len(site.ledger.submissions) == 1
 
 
+async def test_a_server_that_was_busy_is_no_reason_to_change_the_inputs(
+    there: Path, site: Emulator, shell: Shell
+) -> None:
+    site.faults.add(Fault("failed", code="1005"))
+    ended = await shell("batch clips --image heroes/fox.png --json")
+    assert ended.code == 1
+    assert "→ 1 job failed because the server was busy: the inputs need no change\n" in ended.err
+    assert "Change the inputs" not in ended.err
+    assert "→ the same command with --retry-failed buys them again" in ended.err
+    assert (await shell("batch clips --image heroes/fox.png --retry-failed")).code == 0
+    assert len(site.ledger.tasks) == 6
+
+
 async def test_what_nobody_knows_is_told_with_the_command_that_decides_it(
     there: Path, site: Emulator, shell: Shell
 ) -> None:
