@@ -8,6 +8,7 @@ The front door: names only. Behind it the floors, each looking down and never up
     _services · _map                                                 one lifetime; many requests in, outcomes out
     _submissions · _recovery                                         upload → slot → POST → record; coming back
     _memory · _account                                               bought once; what the account says, cancelling
+    _spool                                                           files made of media that is none
     _uploads · _downloads · _poller · _resumed                       services; what coming back brings
     _job_log                                                         a job's life, for the log
     _transport · _job · _journal                                     the only wires to the outside
@@ -26,6 +27,7 @@ The front door: names only. Behind it the floors, each looking down and never up
     _media_bytes · _download_policy                                  a file's bytes by place; what a download may be
     _rate_gate                                                       how fast calls may leave, as far as was learnt
     _wire · _request · events                                        shapes
+    _media                                                           media that is no file yet
     _reasons                                                         why a job failed, out of two loose fields
     errors on _types · _clean                                        nouns; text that a terminal may show
     emulator                                                         stands apart, knows nothing of the rest
@@ -37,6 +39,7 @@ from ._codes import CHINA_SITE, GLOBAL_SITE
 from ._download_policy import DownloadPolicy
 from ._job import Job
 from ._map import Failed, Outcome, Outcomes, Succeeded
+from ._media import Media
 from ._pace import Pace
 from ._records import Record, State
 from ._request import ModelRequest, Request
@@ -114,6 +117,7 @@ __all__ = [
     "KeyInUse",
     "KlingMotionControl",
     "LocalRefusal",
+    "Media",
     "MediaRefused",
     "ModelRequest",
     "ModelUnavailable",

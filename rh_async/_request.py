@@ -9,18 +9,26 @@ import json
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterable, Callable, Iterator, Mapping
 from pathlib import Path
 from reprlib import Repr
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, Self, cast
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, evolve, field, frozen
+from attrs import fields as attrs_fields
 
+from ._media import BinaryFile, Media, Picture, media_from
 from ._types import Upload
 from .errors import RequestRefused
 
-MediaValue = str | Path | Upload
-"""A link or data URI that goes to the server as it is, a local file, or an upload."""
+MediaValue = str | Path | Upload | Media
+"""A link or data URI that goes to the server as it is, a local file, an upload, or media that is no file yet."""
+
+MediaInput = str | os.PathLike[str] | Upload | Media | BinaryFile | Picture | AsyncIterable[bytes]
+"""What a caller may give for it: open binary files, pictures and streams become `Media`."""
+
+Leaf = Path | Upload | Media
+"""What stands in a request for a file."""
 
 _LINKS = ("http://", "https://", "data:")
 _NODE_FIELD = re.compile(r"\d+##")
@@ -50,7 +58,7 @@ class MediaLimits:
 
 
 @frozen
-class Media:
+class MediaFile:
     """A local file that a field of a request needs."""
 
     path: Path
@@ -65,20 +73,21 @@ def brief(value: object) -> str:
     return printer.repr(value)
 
 
-def media_value(value: str | os.PathLike[str] | Upload) -> MediaValue:
-    """Tell links and data URIs, which go as they are, from local files; what is neither is left for `check_media`."""
+def media_value(value: MediaInput) -> MediaValue:
+    """Tell links and data URIs, which go as they are, from files and sources; the rest is left for `check_media`."""
     if not isinstance(value, str | os.PathLike) or not os.fspath(value):
-        return cast("Upload", value)
+        return media_from(value) or cast("Upload", value)
     return value if isinstance(value, str) and value.lower().startswith(_LINKS) else Path(os.fsdecode(value))
 
 
 def check_media(request: Request, name: Attribute[MediaValue], value: MediaValue) -> None:
     """Refuse what is no media value at all.
 
-    :raises RequestRefused: it is neither a path, a link, a data URI nor an upload.
+    :raises RequestRefused: it is neither a path, a link, a data URI, an upload nor media.
     """
-    if not value or not isinstance(value, str | Path | Upload):
-        request.refuse(name.name, value, "must be a path, an http(s) link, a data URI or an Upload")
+    if not value or not isinstance(value, str | Path | Upload | Media):
+        hint = "; bytes go as Media.from_bytes(data, name)" if isinstance(value, bytes | bytearray) else ""
+        request.refuse(name.name, value, f"must be a path, an http(s) link, a data URI, Media or an Upload{hint}")
 
 
 def takes_file_name(name: str) -> bool:
@@ -109,11 +118,27 @@ class Request(ABC):
     def parameters(self) -> dict[str, Any]:
         """The wire fields, with local files still as `pathlib.Path` and uploads as `Upload`."""
 
-    def media(self) -> Iterator[Media]:
+    def sources(self) -> Iterator[Media]:
+        """The media that must be written to disk before anything else."""
+        return (leaf for value in self.parameters().values() for leaf in _leaves(value) if isinstance(leaf, Media))
+
+    def with_files(self, paths: Mapping[Media, Path]) -> Self:
+        """The same request with files in the place of media that was none.
+
+        :raises RequestRefused: a field keeps its media where no file can take its place.
+        """
+        place = {one.alias: getattr(self, one.name) for one in attrs_fields(type(self)) if one.init and one.alias}
+        changes: dict[str, Any] = {name: _swap(value, name, _filed(paths)) for name, value in place.items()}
+        changed = evolve(self, **changes)
+        if any(changed.sources()):
+            self.refuse("parameters()", "media", "is kept in no attrs field; give a path")
+        return changed
+
+    def media(self) -> Iterator[MediaFile]:
         """The local files that must go up first."""
         limits = self.limits
         for name, value in self.parameters().items():
-            yield from (Media(leaf, name, limits.get(name)) for leaf in _leaves(value) if isinstance(leaf, Path))
+            yield from (MediaFile(leaf, name, limits.get(name)) for leaf in _leaves(value) if isinstance(leaf, Path))
 
     def uploads(self) -> Iterator[Upload]:
         """The uploads it was given."""
@@ -122,7 +147,9 @@ class Request(ABC):
     def named(self, sha256s: Mapping[Path, str]) -> dict[str, Any]:
         """The fields with local files and uploads as their content's hash: what makes two requests the same."""
 
-        def name(_: str, leaf: Path | Upload) -> str:
+        def name(_: str, leaf: Leaf) -> str:
+            if isinstance(leaf, Media):  # the session writes it to a file first
+                raise TypeError(f"{leaf!r} is no file yet")
             return sha256s[leaf] if isinstance(leaf, Path) else leaf.sha256 or leaf.file_name
 
         return {field: _swap(value, field, name) for field, value in self.parameters().items()}
@@ -134,7 +161,9 @@ class Request(ABC):
         :param uploaded: answers a path with its upload, and an upload with one whose link still lives.
         """
 
-        def server_value(name: str, leaf: Path | Upload) -> str:
+        def server_value(name: str, leaf: Leaf) -> str:
+            if isinstance(leaf, Media):
+                raise TypeError(f"{leaf!r} is no file yet")
             upload = uploaded(leaf)
             return upload.file_name if takes_file_name(name) else upload.url or ""
 
@@ -181,7 +210,7 @@ def _copied(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(fields, Mapping):
         return fields
     try:
-        return {name: _swap(value, "", lambda _, leaf: leaf) for name, value in fields.items()}
+        return {name: _swap(_sourced(value), "", lambda _, leaf: leaf) for name, value in fields.items()}
     except RecursionError:
         return dict(fields)  # refused a moment later, by name
 
@@ -214,6 +243,15 @@ class ModelRequest(Request):
         super().__attrs_post_init__()
 
 
+def _sourced(value: object) -> object:
+    """Let an open file, a picture or a stream be `Media`, also inside lists and mappings."""
+    if isinstance(value, Mapping):
+        return {key: _sourced(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_sourced(inner) for inner in value]
+    return media_from(value) or value
+
+
 def _leaves(value: object) -> Iterator[object]:
     if isinstance(value, Mapping):
         for inner in value.values():
@@ -225,8 +263,8 @@ def _leaves(value: object) -> Iterator[object]:
         yield value
 
 
-def _swap(value: object, name: str, server_value: Callable[[str, Path | Upload], object]) -> object:
-    if isinstance(value, Path | Upload):
+def _swap(value: object, name: str, server_value: Callable[[str, Leaf], object]) -> object:
+    if isinstance(value, Path | Upload | Media):
         return server_value(name, value)
     if isinstance(value, Mapping):
         return {key: _swap(inner, name, server_value) for key, inner in value.items()}
@@ -235,7 +273,11 @@ def _swap(value: object, name: str, server_value: Callable[[str, Path | Upload],
     return value
 
 
-def _sendable(leaf: Path | Upload) -> str:
+def _filed(paths: Mapping[Media, Path]) -> Callable[[str, Leaf], Path | Upload]:
+    return lambda _, leaf: paths[leaf] if isinstance(leaf, Media) else leaf
+
+
+def _sendable(leaf: Leaf) -> str:
     return f"{leaf.file_name}{leaf.url}" if isinstance(leaf, Upload) else ""
 
 

@@ -29,6 +29,7 @@ from ._flight import Flight
 from ._job import Job, outcome_of
 from ._job_log import log_change, log_job
 from ._journal import Journal
+from ._media import Media
 from ._memory import Earlier, Memory
 from ._observer import Observer, Traffic
 from ._pace import Pace
@@ -36,7 +37,8 @@ from ._poller import Poller
 from ._protocol import CURRENCIES, Quote
 from ._records import Wish
 from ._recovery import Recovery
-from ._request import Request
+from ._request import MediaFile, Request
+from ._spool import Spool
 from ._statistics import RunTime, Statistics, mean_and_p99
 from ._submissions import Submissions
 from ._tasks import Tasks
@@ -69,6 +71,7 @@ class Services:
     memory: Memory = field(init=False)
     poller: Poller = field(init=False)
     uploads: Uploads = field(init=False)
+    spool: Spool = field(init=False)
     downloads: Downloads = field(init=False)
     admission: Admission = field(init=False)
     submissions: Submissions = field(init=False)
@@ -137,6 +140,7 @@ class Services:
         self.submissions.break_all(SessionError("the session ended"))
         self._end_unsaved()
         await self.transport.close()
+        await self.spool.close()
         if self.journal is not None:
             await self.journal.close()
 
@@ -186,6 +190,7 @@ class Services:
         )
         self.desk = AccountDesk(self.transport, self.poller)
         self.uploads = Uploads(transport=self.transport, tasks=self.tasks, tell=self.tell, journal=self.journal)
+        self.spool = Spool(tasks=self.tasks)
         self.downloads = Downloads(
             transport=self.transport, fresh=self._fresh, tell=self.tell, policy=self.download_policy
         )
@@ -203,6 +208,7 @@ class Services:
         self.submissions = Submissions(
             transport=self.transport,
             uploads=self.uploads,
+            spool=self.spool,
             admission=self.admission,
             poller=self.poller,
             memory=self.memory,
@@ -445,10 +451,22 @@ class Services:
 
         :raises RHError: nothing could be learnt.
         """
-        uploads: dict[Path | Upload, Upload] = {given: await self.uploads.renewed(given) for given in request.uploads()}
-        for one in request.media():
-            uploads[one.path] = await self.uploads.bring(one)
-        return await self.desk.price(request.endpoint, request.wire(uploads.__getitem__))
+        async with self.spool.files(request) as asked:
+            uploads: dict[Path | Upload, Upload] = {one: await self.uploads.renewed(one) for one in asked.uploads()}
+            for file in asked.media():
+                uploads[file.path] = await self.uploads.bring(file)
+            return await self.desk.price(asked.endpoint, asked.wire(uploads.__getitem__))
+
+    async def upload(self, source: Path | Media) -> Upload:
+        """Bring a local file, or media that is none, to the server.
+
+        :raises MediaRefused: it cannot be read.
+        :raises RHError: it could not be brought up.
+        """
+        if isinstance(source, Path):
+            return await self.uploads.bring(MediaFile(source, "file"))
+        async with self.spool.file(source) as path:
+            return await self.uploads.bring(MediaFile(path, "file"))
 
     # --- what a batch asks for ---------------------------------------------------------------------------------------
 
@@ -458,8 +476,9 @@ class Services:
         :raises MediaRefused: a file cannot be read, or is not what its field takes.
         :raises JournalError: the journal cannot be used.
         """
-        contents = {one.path: await self.uploads.content(one) for one in request.media()}
-        return await self.memory.earlier(request, key, {path: one.sha256 for path, one in contents.items()})
+        async with self.spool.files(request) as asked:
+            contents = {one.path: await self.uploads.content(one) for one in asked.media()}
+            return await self.memory.earlier(asked, key, {path: one.sha256 for path, one in contents.items()})
 
     def begin(self, request: Request, wish: Wish) -> Job:
         """Take a job in and return at once.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
 from functools import partial
@@ -20,11 +20,12 @@ from ._codes import GLOBAL_SITE
 from ._download_policy import DownloadPolicy
 from ._job import Job
 from ._map import Feed, Outcomes, R, Requests
+from ._media import BinaryFile, Media, Picture, media_from
 from ._observer import Observer
 from ._pace import Pace
 from ._protocol import decode_delivery
 from ._records import Record, State, Wish
-from ._request import Media, Request
+from ._request import Request
 from ._resumed import Resumed
 from ._statistics import Statistics
 from ._transport import SSL, Retry, Timeouts, TraceConfig, Transport
@@ -280,7 +281,10 @@ class Session:
 
         if not isinstance(request, Request):
             raise RequestRefused(f"{request!r:.80} is no request")
-        return await problems_of(request)
+        if not any(request.sources()):
+            return await problems_of(request)
+        async with self._open(asking=False).spool.files(request) as with_files:
+            return await problems_of(with_files)
 
     async def find(self, key: str) -> Record | None:
         """Tell what the journal has of a key: its last attempt; None if it was never submitted. Nobody is asked.
@@ -387,14 +391,19 @@ class Session:
             return services.poller.jobs[task_id][0]
         return None if services.journal is None else await services.recovery.delivered(task_id, nonce)
 
-    async def upload(self, path: str | os.PathLike[str]) -> Upload:
-        """Bring a local file to the server; the `Upload` can stand in a request wherever a path can.
+    async def upload(
+        self, source: str | os.PathLike[str] | Media | BinaryFile | Picture | AsyncIterable[bytes]
+    ) -> Upload:
+        """Bring media to the server; the `Upload` can stand in a request wherever a path can.
 
+        :param source: a local file's path, or `Media`, or what becomes it: an open binary file, a Pillow image, an
+            asynchronous iterable of bytes.
+        :raises RequestRefused: it is none of these.
         :raises MediaRefused: it cannot be read.
         :raises RHError: it could not be brought up.
         """
         services = self._open()
-        return await services.lend(partial(services.uploads.bring, Media(Path(path), "file")))
+        return await services.lend(partial(services.upload, _source(source)))
 
     async def save(
         self, result: Result, folder: str | os.PathLike[str], *, overwrite: bool = False
@@ -471,6 +480,17 @@ def _task_id(given: object) -> TaskId:
     if not isinstance(given, str) or not re.fullmatch(r"[0-9]{1,19}", given):
         raise RequestRefused(f"{given!r:.80} is no task id: one is up to 19 digits, as text")
     return TaskId(given)
+
+
+def _source(given: object) -> Path | Media:
+    if isinstance(given, str) and given.lower().startswith(("http://", "https://", "data:")):
+        raise RequestRefused(f"{given!r:.80} is a link: it can stand in a request as it is")
+    if isinstance(given, str | os.PathLike) and os.fspath(given):
+        return Path(os.fsdecode(given))
+    if (media := media_from(given)) is not None:
+        return media
+    hint = ": give Media.from_bytes(data, name)" if isinstance(given, bytes | bytearray | memoryview) else ""
+    raise RequestRefused(f"{type(given).__name__} is no path, open binary file, image, stream or Media{hint}")
 
 
 def _api_key(given: str | None, environment: Mapping[str, str]) -> str:

@@ -29,6 +29,7 @@ from ._protocol import decode_submit, encode_submit, submit_unknown
 from ._rate_gate import Urgency
 from ._records import Wish
 from ._request import Request
+from ._spool import Spool
 from ._tasks import LateScope, Tasks
 from ._transport import Transport
 from ._types import Snapshot, TaskId, Upload
@@ -75,6 +76,7 @@ class Submissions:
 
     transport: Transport
     uploads: Uploads
+    spool: Spool
     admission: Admission
     poller: Poller
     memory: Memory
@@ -251,6 +253,10 @@ class Submissions:
             self.ended(job, JobCancelled(why, phase="submit", maybe_billed=False))
 
     async def _submit(self, job: Job, request: Request, wish: Wish) -> None:
+        async with self.spool.files(request) as with_files:
+            await self._submit_files(job, with_files, wish)
+
+    async def _submit_files(self, job: Job, request: Request, wish: Wish) -> None:
         media = list(request.media())
         contents = {one.path: await self.uploads.content(one) for one in media}
         sha256s = {path: content.sha256 for path, content in contents.items()}

@@ -23,7 +23,7 @@ from ._files import in_thread, is_shortage
 from ._flight import Flight
 from ._journal import Journal
 from ._protocol import decode_upload, encode_upload
-from ._request import Media, MediaLimits
+from ._request import MediaFile, MediaLimits
 from ._sniff import HEAD, kind_of
 from ._tasks import Tasks
 from ._transport import FileBody, Transport
@@ -99,7 +99,7 @@ class Uploads:
     _known: dict[str, _Stored] = field(factory=dict, init=False)  #: the last answer for each content
     _lanes: anyio.CapacityLimiter = field(factory=lambda: anyio.CapacityLimiter(_AT_ONCE), init=False)
 
-    async def bring(self, media: Media) -> Upload:
+    async def bring(self, media: MediaFile) -> Upload:
         """Bring a file to the server, unless its content is there already.
 
         :raises MediaRefused: it cannot be read, is not what the field takes, or changed on the way.
@@ -109,7 +109,7 @@ class Uploads:
         content = await self._read(file)
         return (await self._store(content.sha256, file, media.limits)).upload
 
-    async def content(self, media: Media) -> Content:
+    async def content(self, media: MediaFile) -> Content:
         """What is in a file, read once while the file stays as it is.
 
         :raises MediaRefused: it cannot be read, or is not what the field takes.
@@ -126,7 +126,7 @@ class Uploads:
             return upload
         if anyio.current_time() < stored.until:
             return stored.upload
-        again = await self.bring(Media(stored.path, "", stored.limits))
+        again = await self.bring(MediaFile(stored.path, "", stored.limits))
         if again.sha256 != upload.sha256:
             raise MediaRefused(f"{stored.path} changed since it went up; nothing was submitted")
         return again
@@ -183,7 +183,7 @@ class Uploads:
         return bool(kept)
 
     async def _attempt(self, sha256: str, file: _File, limits: MediaLimits | None) -> _Stored:
-        if await in_thread(partial(_inspect, Media(file.path, ""))) != file:
+        if await in_thread(partial(_inspect, MediaFile(file.path, ""))) != file:
             raise MediaRefused(f"{file.path} changed while it waited to go up; nothing was submitted")
         body = FileBody(path=file.path, name=f"media.{file.kind}", size=file.size, progress=self._progress(file))
         began = anyio.current_time()
@@ -211,7 +211,7 @@ def _another_sha(file_name: str, sha256: str) -> bool:
     return named is not None and named.group() != sha256
 
 
-def _inspect(media: Media) -> _File:
+def _inspect(media: MediaFile) -> _File:
     """Look at a file before its first byte goes up; runs in a thread."""
     path = media.path
     try:
@@ -234,7 +234,7 @@ def _inspect(media: Media) -> _File:
     return _File(path, facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, kind or named)
 
 
-def _check(media: Media, kind: str | None, size: int) -> None:
+def _check(media: MediaFile, kind: str | None, size: int) -> None:
     limits = media.limits or MediaLimits(kinds=())
     if limits.kinds and kind not in limits.kinds:
         found = kind.upper() if kind else "no known kind of media"

@@ -27,7 +27,8 @@ def _as_tuple(elements: Sequence[str | Mapping[str, Any]]) -> tuple[str | Mappin
 class KlingMotionControl(Request):
     """Kling v3.0 and v2.6 motion control, std and pro (contract 2.2, 2.3).
 
-    :param image: the character image: a path, an http(s) link, a data URI or an `Upload`.
+    :param image: the character image: a path, an http(s) link, a data URI, an `Upload`, or media that
+        is no file yet: an open binary file, a Pillow image, an asynchronous iterable of bytes, `Media.from_bytes`.
     :param video: the driving video, likewise; 3 to 30 s, or to 10 s with ``orientation="image"``.
     :param model: which of the four models.
     :param orientation: whether the character faces as in the video or as in the image.
@@ -112,7 +113,8 @@ class KlingMotionControl(Request):
 class DreamActor(Request):
     """ByteDance DreamActor v2 (contract 2.4).
 
-    :param image: the character image: a path, an http(s) link, a data URI or an `Upload`.
+    :param image: the character image: a path, an http(s) link, a data URI, an `Upload`, or media that
+        is no file yet: an open binary file, a Pillow image, an asynchronous iterable of bytes, `Media.from_bytes`.
     :param video: the driving video, likewise; up to 30 s.
     :raises RequestRefused: a field breaks a rule.
     """
@@ -143,7 +145,7 @@ class CharacterMotionTransfer(Request):
 
     Its fields are ComfyUI nodes and take the server's file names: give local files, or an `Upload`.
 
-    :param image: the character image: a path or an `Upload`.
+    :param image: the character image: a path, an `Upload` or media that is no file yet.
     :param video: the driving video, likewise; up to 30 s.
     :raises RequestRefused: a field breaks a rule.
     """

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-from rh_async._request import Media, MediaLimits, ModelRequest, Request, brief
+from rh_async._request import MediaFile, MediaLimits, ModelRequest, Request, brief
 
 from ._catalog import Model, Param, family_of, model_of
 from ._facts import Facts
@@ -52,7 +52,7 @@ def limits_of(request: Request) -> Mapping[str, MediaLimits]:
 
 @frozen
 class _Check:
-    media: Media
+    media: MediaFile
     facts: Facts
     limits: MediaLimits | None
     model: str

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from attrs import Attribute, field, frozen
 
+from rh_async._media import Media
 from rh_async._request import MediaValue
 from rh_async._types import Upload
 from rh_async.errors import ConfigurationError
@@ -114,6 +115,8 @@ def stem_of(value: MediaValue | None) -> str:
         return _safe(Path(value.file_name).stem)
     if isinstance(value, Path):
         return _safe(value.stem)
+    if isinstance(value, Media):
+        return _safe(Path(value.name).stem)
     return "data" if value.lower().startswith("data:") else _safe(Path(unquote(urlsplit(value).path)).stem or "link")
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 from attrs import frozen
 
 from rh_async import CharacterMotionTransfer, DreamActor, KlingMotionControl, Request, RequestRefused
-from rh_async._request import Media
+from rh_async._request import MediaFile
 from rh_async._sniff import HEAD, kind_of
 from rh_async.motion import KlingModel, Orientation
 
@@ -117,7 +117,7 @@ def _either(*kinds: str) -> str:
     return " or ".join(kind.upper() if kind in _PICTURES | _FILMS else kind for kind in kinds)
 
 
-def _role(media: Media) -> str:
+def _role(media: MediaFile) -> str:
     return "IMAGE" if "image" in media.field else "VIDEO"
 
 

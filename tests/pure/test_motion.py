@@ -147,9 +147,18 @@ WRONG: list[tuple[Callable[[], Request], str]] = [
     (lambda: kling(webhook_url="ftp://x"), "KlingMotionControl.webhook_url = 'ftp://x': must start with http:// or"),
     (lambda: DreamActor(IMAGE, VIDEO, webhook_url=""), "DreamActor.webhook_url = '': must start with http:// or"),
     (lambda: kling(webhook_url=7), "KlingMotionControl.webhook_url = 7: must start with http:// or"),
-    (lambda: kling(image=123), "KlingMotionControl.image = 123: must be a path, an http(s) link, a data URI or an"),
-    (lambda: kling(video=None), "KlingMotionControl.video = None: must be a path, an http(s) link, a data URI or an"),
-    (lambda: kling(image=""), "KlingMotionControl.image = '': must be a path, an http(s) link, a data URI or an"),
+    (
+        lambda: kling(image=123),
+        "KlingMotionControl.image = 123: must be a path, an http(s) link, a data URI, Media or",
+    ),
+    (
+        lambda: kling(video=None),
+        "KlingMotionControl.video = None: must be a path, an http(s) link, a data URI, Media or",
+    ),
+    (
+        lambda: kling(image=""),
+        "KlingMotionControl.image = '': must be a path, an http(s) link, a data URI, Media or",
+    ),
     (lambda: DreamActor(b"a.png", VIDEO), "DreamActor.image = b'a.png': must be a path, an http(s) link"),  # type: ignore[arg-type]
     (lambda: CharacterMotionTransfer("a.png", ["b.mp4"]), "CharacterMotionTransfer.video = ['b.mp4']: must be a path"),  # type: ignore[arg-type]
     (lambda: DreamActor(Upload(file_name="a.png"), VIDEO), "this field takes a link, and the upload has none"),

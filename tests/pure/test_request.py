@@ -13,7 +13,7 @@ import pytest
 from attrs import exceptions
 
 from rh_async import ModelRequest, Request, RequestRefused, Upload
-from rh_async._request import Media, brief, media_value, takes_file_name
+from rh_async._request import MediaFile, brief, media_value, takes_file_name
 
 pytestmark = pytest.mark.quick
 
@@ -144,10 +144,10 @@ def test_a_path_goes_up_first_however_deep_it_lies() -> None:
         text="f.png",
     )
     assert list(request.media()) == [
-        Media(Path("a.png"), "image"),
-        Media(Path("b.png"), "images"),
-        Media(Path("d.png"), "images"),
-        Media(Path("e.png"), "inner"),
+        MediaFile(Path("a.png"), "image"),
+        MediaFile(Path("b.png"), "images"),
+        MediaFile(Path("d.png"), "images"),
+        MediaFile(Path("e.png"), "inner"),
     ]
     assert request.wire(went_up) == {
         "image": "https://store.test/a.png",

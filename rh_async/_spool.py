@@ -1,0 +1,169 @@
+"""Writes media that is no file to disk, once each, and removes it when no job needs it any longer.
+
+All else works with files: their size is known before the first byte goes up, they can be sent again after a failed
+attempt, and memory does not grow with a queue of videos.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, TypeVar, cast
+
+import anyio
+from attrs import define, field
+
+from ._files import in_thread
+from ._flight import Flight
+from ._media import Media, Picture, SourceKind
+from ._request import Request
+from ._tasks import Tasks
+from .errors import MediaRefused, RHError
+
+R = TypeVar("R", bound=Request)
+
+_CHUNK = 1024 * 1024
+
+
+@define(eq=False)
+class _Spooled:
+    """One source's file.
+
+    :ivar users: how many jobs need it now.
+    """
+
+    flight: Flight[Path]
+    users: int = 0
+
+
+@define(eq=False, kw_only=True, repr=False)
+class Spool:
+    """The temporary files of one session.
+
+    :param tasks: where shared work runs: several jobs may wait for one source.
+    """
+
+    tasks: Tasks
+    _folder: Path | None = field(default=None, init=False)
+    _spooled: dict[Media, _Spooled] = field(factory=dict, init=False)
+    _number: int = field(default=0, init=False)
+
+    @asynccontextmanager
+    async def files(self, request: R) -> AsyncIterator[R]:
+        """Let every source of a request be a file while the body runs.
+
+        :raises MediaRefused: a source cannot be read to its end.
+        """
+        sources = list(dict.fromkeys(request.sources()))
+        if not sources:
+            yield request
+            return
+        for media in sources:
+            self._taken(media).users += 1
+        try:
+            yield request.with_files({media: await self._spooled[media].flight.value() for media in sources})
+        finally:
+            with anyio.CancelScope(shield=True):
+                for media in sources:
+                    await self._released(media)
+
+    @asynccontextmanager
+    async def file(self, media: Media) -> AsyncIterator[Path]:
+        """Let one source be a file while the body runs.
+
+        :raises MediaRefused: it cannot be read to its end.
+        """
+        self._taken(media).users += 1
+        try:
+            yield await self._spooled[media].flight.value()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._released(media)
+
+    async def close(self) -> None:
+        """Remove everything."""
+        if self._folder is not None:
+            await in_thread(partial(shutil.rmtree, self._folder, ignore_errors=True))
+
+    def _taken(self, media: Media) -> _Spooled:
+        known = self._spooled.get(media)
+        if known is None or (known.flight.error is not None and not known.users):
+            known = self._spooled[media] = _Spooled(Flight[Path]())
+            self.tasks.start_soon(known.flight.fly, partial(self._written, media))
+        return known
+
+    async def _released(self, media: Media) -> None:
+        spooled = self._spooled[media]
+        spooled.users -= 1
+        # A stream cannot be read twice: its file stays for a later job with the same media, until the session ends.
+        if not spooled.users and media.rereadable:
+            del self._spooled[media]
+            for path in spooled.flight.values:
+                await in_thread(partial(shutil.rmtree, path.parent, ignore_errors=True))
+
+    async def _written(self, media: Media) -> Path:
+        self._number += 1
+        try:
+            path = await in_thread(partial(self._made, self._number, media.name))
+            with await in_thread(lambda: path.open("wb")) as sink:
+                async for chunk in _chunks(media):
+                    await in_thread(partial(sink.write, chunk))
+        except OSError as error:
+            why = error.strerror or error
+            raise MediaRefused(f"{media.name} cannot be written to a temporary file: {why}") from error
+        return path
+
+    def _made(self, number: int, name: str) -> Path:
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="rh_async-"))
+        folder = self._folder / str(number)
+        folder.mkdir()
+        return folder / name
+
+
+async def _chunks(media: Media) -> AsyncIterator[bytes]:
+    """Read a source. What the caller's own code raises is told as this media's fault, whatever it is.
+
+    :raises MediaRefused: it cannot be read.
+    """
+    try:
+        async for chunk in _parts(media):
+            yield _bytes(chunk, media)
+    except RHError:
+        raise
+    except Exception as error:
+        raise MediaRefused(f"{media.name} cannot be read: {type(error).__name__}: {error}") from error
+
+
+async def _parts(media: Media) -> AsyncIterator[object]:
+    match media.kind:
+        case SourceKind.STREAM:
+            async for chunk in cast("AsyncIterator[object]", media.source):
+                yield chunk
+        case SourceKind.BYTES:
+            yield media.source
+        case SourceKind.PICTURE:
+            yield await in_thread(partial(_png, cast("Picture", media.source)))
+        case SourceKind.FILE:
+            file = cast("BinaryIO", media.source)
+            if media.rereadable:
+                await in_thread(partial(file.seek, 0))
+            while chunk := await in_thread(partial(file.read, _CHUNK)):
+                yield chunk
+
+
+def _bytes(chunk: object, media: Media) -> bytes:
+    if not isinstance(chunk, bytes | bytearray | memoryview):
+        raise MediaRefused(f"{media.name} gave {type(chunk).__name__}, not bytes: open it in binary mode")
+    return bytes(chunk)
+
+
+def _png(picture: Picture) -> bytes:
+    sink = io.BytesIO()
+    picture.save(sink, "PNG")
+    return sink.getvalue()
