@@ -100,5 +100,7 @@ def _distinct(phrases: Iterable[str]) -> list[str]:
 
 
 def _one_line(text: str) -> str:
-    line = " ".join(text[: 4 * _LONGEST].split())
+    """One line that can be written anywhere: no half of a surrogate pair, nothing that moves a cursor."""
+    words = " ".join(text[: 4 * _LONGEST].split())
+    line = "".join(sign if sign.isprintable() else "\ufffd" for sign in words)
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from rh_async import RHError, Session
 from rh_async._batch import Names, Plan
-from rh_async.events import Downloading, Event, Submitted, Uploading
+from rh_async.events import Downloading, Event, Flawed, Submitted, Uploading
 
 from ._batch_network import heeding
 from ._batch_prices import offer
@@ -133,6 +133,9 @@ class Course:
         self._sent += isinstance(event, Submitted)
         if isinstance(event, Uploading):
             self.hush.hear()  # and its answer is still to come
+        elif isinstance(event, Flawed):
+            self.voice.event("flawed", task_id=event.task_id, flaw=event.flaw)
+            self.voice.log(f"task {event.task_id} will probably fail; the server says of its workflow: {event.flaw}")
         elif isinstance(event, Downloading):
             self.hush.rest()  # whatever else ends or waits may do so unheard
 

@@ -25,6 +25,7 @@ class Fate:
     :param reason: what a failed one says in ``failedReason``.
     :param tips: what the answer to its submit says in ``promptTips``; "" for what is usual.
     :param word: the status that the next ``odd_answers`` say.
+    :param output_type: what its results call their type; "" for what they are.
     :param bare_answers: how many that say SUCCESS have no results.
     :param at_once: whether it settles when it is created.
     :param hidden: for how many seconds of its life it is not found.
@@ -39,6 +40,7 @@ class Fate:
     tips: str = ""
     word: str = ""
     odd_answers: int = 0
+    output_type: str = ""
     bare_answers: int = 0
     at_once: bool = False
     hidden: float = 0.0
@@ -53,6 +55,7 @@ def fate_of(fault: Fault | None) -> Fate:
         return _failure(fault)
     return Fate(
         word=fault.word,
+        output_type=fault.word if fault.kind == "output_type" else "",
         odd_answers=fault.answers if fault.kind == "unknown_status" else 0,
         bare_answers=fault.answers if fault.kind == "success_without_results" else 0,
         at_once=fault.kind == "success_on_submit",

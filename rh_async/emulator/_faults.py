@@ -31,6 +31,7 @@ Kind = Literal[
     "expired",
     "redirected",
     "unknown_status",
+    "output_type",
     "failed",
     "node_errors",
     "moderation",
@@ -111,6 +112,7 @@ KINDS: Mapping[str, Trait] = MappingProxyType(
         "expired": Trait(says="The link is dead, with any `status`.", route="download", status=403),
         "redirected": Trait(says="302 to another link, which works.", route="download", status=302),
         "unknown_status": _on_task("The next `answers` say a status `word` nobody listed.", word="REVIEWING"),
+        "output_type": _on_task("Its results call their type by the `word`.", word="video"),
         "failed": _on_task("The task ends FAILED, with a `code`.", code="1015"),
         "node_errors": _on_task(
             "The submit is accepted, and its promptTips name node errors; the task ends FAILED.", code="1000"

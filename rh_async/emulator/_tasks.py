@@ -232,11 +232,12 @@ class TaskCalls:
             task.fate.bare_answers -= 1
             return None
         kind, form = task.model.output, FORMS[task.model.output]
+        called = task.fate.output_type or form.extension
         if kind == "text":
             text = form.make(task.task_id).decode()
-            return [{"url": None, "nodeId": None, "outputType": form.extension, "text": text}]
+            return [{"url": None, "nodeId": None, "outputType": called, "text": text}]
         url = self._links.sign(f"/output/{task.task_id}/{kind}_00001.{form.extension}")
-        return [{"url": url, "nodeId": None, "outputType": form.extension, "text": None}]
+        return [{"url": url, "nodeId": None, "outputType": called, "text": None}]
 
     def _note_submission(self, request: web.Request, body: Json, *, code: str = "", task_id: str = "") -> None:
         endpoint, fault = request.match_info["endpoint"], request.get(FAULT, "")

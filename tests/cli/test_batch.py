@@ -440,6 +440,21 @@ async def test_the_live_view_says_how_it_stands_and_fits(
     assert max(map(len, lines)) <= width
 
 
+async def test_a_workflow_that_the_server_finds_flawed_is_told_at_once_to_people_and_machines(
+    there: Path, site: Emulator
+) -> None:
+    view, machine = plain(), plain()
+    site.faults.add(Fault("node_errors"))
+    assert await perform(order(in_flight=1), Voice(plain(), view, machine)) is Exit.FAILED
+    [event] = events(told(machine), "flawed")
+    assert event["task_id"] == site.ledger.tasks[0].task_id
+    assert "node 299 (LoadImage): Value not in list" in event["flaw"]
+    assert f"task {event['task_id']} will probably fail" in told(view)
+    [outcome] = [one for one in events(told(machine), "outcome") if one["state"] == "failed"]
+    assert "LoadImage: [Errno 2] No such file or directory" in outcome["error"]
+    assert len(site.ledger.submissions) == len(site.ledger.tasks)
+
+
 async def until(words: str, view: Any, running: asyncio.Task[Exit]) -> float:
     """Wait until a view has said something; when that was."""
     while words not in told(view) and not running.done():  # noqa: ASYNC110 - a console tells nobody

@@ -15,6 +15,7 @@ import av
 import pytest
 from PIL import Image
 
+from rh_async.emulator import Fault
 from rh_async.emulator._catalogue import Catalogue, published
 from rh_async.emulator._models import Field, Model
 from rh_async.emulator._outputs import FORMS, mark
@@ -246,6 +247,14 @@ async def test_a_text_model_writes_its_text_into_the_answer(caller: Caller) -> N
     assert result.keys() == {"url", "nodeId", "outputType", "text"}
     assert (result["url"], result["outputType"]) == (None, "txt")
     assert mark(caller.server.ledger.tasks[0].task_id) in result["text"]
+
+
+@pytest.mark.parametrize("word", ["video", "Image", "3d", "MP4", ""])
+async def test_a_result_may_call_its_type_by_a_word(caller: Caller, word: str) -> None:
+    caller.server.faults.add(Fault("output_type", word=word))
+    result, content = await made(caller, TO_VIDEO, VIDEO_BODY)
+    assert result["outputType"] == (word or "mp4")
+    assert content[4:8] == b"ftyp"
 
 
 async def test_a_video_model_that_is_no_motion_model_shows_the_video_it_was_given(caller: Caller) -> None:

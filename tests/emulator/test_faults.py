@@ -284,12 +284,34 @@ async def test_a_status_nobody_listed_passes(caller: Caller) -> None:
     assert [(await caller.query(task_id))["status"] for _ in range(3)] == ["PAUSED", "PAUSED", "RUNNING"]
 
 
+async def test_a_flawed_workflow_is_accepted_with_what_is_wrong_and_fails_with_its_reason(caller: Caller) -> None:
+    caller.server.faults.add(Fault("node_errors"))
+    accepted = await caller.submit()
+    assert accepted["errorCode"] == ""
+    tips, recorded = json.loads(accepted["promptTips"]), json.loads(fixture("submit_prompttips_false")["promptTips"])
+    assert tips == recorded
+    await asyncio.sleep(3600)
+    answer = await caller.query(accepted["taskId"])
+    keys = "current_inputs current_outputs exception_message exception_type node_id node_name traceback"
+    assert sorted(answer["failedReason"]) == keys.split()
+    assert all(isinstance(value, str) for value in answer["failedReason"].values())
+
+
+@pytest.mark.parametrize("reason", ["words", {"exception_message": "out of memory"}, ["a", "b"]])
+async def test_a_failure_may_give_any_reason(caller: Caller, reason: object) -> None:
+    caller.server.faults.add(Fault("failed", reason=reason))
+    task_id = (await caller.submit())["taskId"]
+    await asyncio.sleep(3600)
+    assert (await caller.query(task_id))["failedReason"] == reason
+
+
 @pytest.mark.parametrize(
     ("kind", "recorded", "code"),
     [
         ("moderation", "query_failed_moderation_1501", "1501"),
         ("real_person", "query_failed_real_person_1505", "1505"),
         ("failed", None, "1015"),
+        ("node_errors", None, "1000"),
     ],
 )
 async def test_a_task_fails_as_recorded_and_costs_nothing(

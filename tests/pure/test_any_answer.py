@@ -87,6 +87,16 @@ results = objects(
     content=st.text(max_size=8),
     output=st.text(max_size=8),
 )
+_loose = objects(
+    node_name=st.text(max_size=8),
+    node_id=st.integers(),
+    exception_message=st.text(max_size=8),
+    traceback=st.lists(st.text(max_size=8), max_size=2),
+    result=st.booleans(),
+    error=anything,
+    node_errors=st.dictionaries(st.text(max_size=3), objects(errors=st.lists(anything, max_size=2)), max_size=2),
+)
+remarks: st.SearchStrategy[object] = _loose | _loose.map(json.dumps) | st.lists(_loose, max_size=2)
 bodies = objects(
     taskId=task_ids,
     status=words,
@@ -95,8 +105,8 @@ bodies = objects(
     results=st.lists(results, max_size=2),
     usage=objects(consumeMoney=numbers, thirdPartyConsumeMoney=numbers, consumeCoins=numbers, taskCostTime=numbers),
     clientId=st.text(max_size=8),
-    promptTips=st.text(max_size=8),
-    failedReason=st.just({}),
+    promptTips=remarks,
+    failedReason=remarks,
     parentTaskId=st.none(),
     taskUsageList=st.none(),
     code=codes_as_sent,
@@ -104,6 +114,9 @@ bodies = objects(
     message=st.text(max_size=8),
     errorMessages=st.none(),
     data=objects(
+        taskId=task_ids,
+        taskStatus=words,
+        promptTips=remarks,
         fileName=st.text(max_size=8),
         filename=st.text(max_size=8),
         download_url=st.text(max_size=8),

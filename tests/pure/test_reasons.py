@@ -78,6 +78,13 @@ def test_a_failed_reason_is_one_line_of_bounded_length() -> None:
     assert told.endswith("…")
 
 
+def test_a_failed_reason_can_be_written_anywhere() -> None:
+    told = reason_of({"node_name": "half a pair \ud800", "exception_message": "a\0b \x1b[2J\u202e舞"})
+    assert told == "half a pair \ufffd: a\ufffdb \ufffd[2J\ufffd舞"
+    assert told.encode()
+    assert flaw_of({"result": False, "error": "\udfff"}) == "\ufffd"
+
+
 VALUE = {"type": "value_not_in_list", "message": "Value not in list", "details": "image: 'x.png' not in []"}
 NODES = {"299": {"errors": [VALUE], "dependent_outputs": ["4"], "class_type": "LoadImage"}}
 FOUND = "node 299 (LoadImage): Value not in list: image: 'x.png' not in []"
