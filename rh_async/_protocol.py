@@ -15,10 +15,13 @@ from attrs import frozen
 from . import errors
 from ._codes import CHINA_SITE, ERROR_CLASSES, GLOBAL_SITE, api_error, final, http_error, may_have_bought
 from ._types import IN_FLIGHT, Account, Snapshot, TaskId
-from ._wire import Answer, Call, Route, Wire, json_object, number, structured, text
+from ._wire import Answer, Call, Route, Wire, amount, json_object, number, structured, text
 
 CURRENCIES = {GLOBAL_SITE: "USD", CHINA_SITE: "CNY"}
 """By site (contract 10)."""
+
+
+_LONGEST_ID = 200  # characters; all that were seen have 19
 
 
 @frozen(kw_only=True)
@@ -98,6 +101,9 @@ def decode_submit(answer: Answer, *, currency: str | None = None) -> Snapshot:
 
 def _accepted(answer: Answer, currency: str | None) -> Snapshot:
     wire = _read(answer, Route.SUBMIT)
+    if len(wire.task_id) > _LONGEST_ID or not wire.task_id.isprintable() or "\ufffd" in wire.task_id:
+        words = "the answer names a task by what is no id, which nobody can ask about"
+        raise errors.UnreadableAnswer(words, body=answer.body, phase=Route.SUBMIT.value)
     if wire.refusal:
         raise api_error(wire.refusal, wire.words, Route.SUBMIT, answer=answer, task_id=TaskId(wire.task_id))
     if not wire.task_id:
@@ -194,10 +200,10 @@ def decode_price(answer: Answer) -> Quote:
     if wire.refusal:
         raise api_error(wire.refusal, wire.words, Route.PRICE, answer=answer)
     body = json_object(answer.body) or {}
-    amount, currency = number(body.get("estimatedPrice")), text(body.get("currency"))
-    if amount is None or not currency:
+    price, currency = amount(body.get("estimatedPrice")), text(body.get("currency"))
+    if price is None or not currency:
         raise errors.UnreadableAnswer("the answer names no price", body=answer.body, phase=Route.PRICE.value)
-    return Quote(amount, currency)
+    return Quote(price, currency)
 
 
 def decode_cancel(answer: Answer) -> bool:
@@ -224,7 +230,7 @@ def decode_delivery(body: bytes) -> TaskId | None:
 
 
 def _count(value: object) -> int | None:
-    counted = number(value)
+    counted = amount(value)
     return None if counted is None else int(counted)
 
 

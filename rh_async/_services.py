@@ -189,7 +189,9 @@ class Services:
             journal=self.journal, currency=self.poller.currency, wall=wall, watch=self._watch, look=self.look
         )
         self.desk = AccountDesk(self.transport, self.poller)
-        self.uploads = Uploads(transport=self.transport, tasks=self.tasks, tell=self.tell, journal=self.journal)
+        self.uploads = Uploads(
+            transport=self.transport, tasks=self.tasks, tell=self.tell, wall=wall, journal=self.journal
+        )
         self.spool = Spool(tasks=self.tasks)
         self.downloads = Downloads(
             transport=self.transport, fresh=self._fresh, tell=self.tell, policy=self.download_policy

@@ -30,6 +30,7 @@ from ._resumed import Resumed
 from ._statistics import Statistics
 from ._transport import SSL, Retry, Timeouts, TraceConfig, Transport
 from ._types import Account, OnExit, Result, Snapshot, TaskId, Upload
+from ._wire import UNSTORABLE
 from .errors import ConfigurationError, RequestRefused, SessionError
 from .events import Event, Waiting
 
@@ -154,6 +155,8 @@ class Session:
             raise RequestRefused(f"{request!r:.80} is no request")
         if wish.key is not None and not (isinstance(wish.key, str) and 0 < len(wish.key) <= 500):
             raise RequestRefused(f"key = {wish.key!r:.80}: must be text of 1 to 500 characters")
+        if wish.key is not None and UNSTORABLE.search(wish.key):
+            raise RequestRefused(f"key = {wish.key!r:.80}: must hold no NUL and no half of a surrogate pair")
         job = services.new_job(request, key=wish.key)
         services.submissions.start(job, wish)
         return job

@@ -11,6 +11,7 @@ import os
 import re
 import stat
 from collections.abc import Awaitable, Callable, Hashable, Iterable
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from typing import Any, TypeVar
 import anyio
 from attrs import define, field, frozen
 
+from ._clean import one_line
 from ._duration import seconds_of
 from ._files import in_thread, is_shortage
 from ._flight import Flight
@@ -29,7 +31,7 @@ from ._tasks import Tasks
 from ._transport import FileBody, Transport
 from ._types import Upload
 from .errors import MediaRefused
-from .events import Event, Uploaded, Uploading
+from .events import Event, Uploaded, Uploading, Warned
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +79,8 @@ class _Stored:
     upload: Upload
     path: Path
     limits: MediaLimits | None
-    until: float
+    until: float  #: when its link dies, on the loop's clock
+    until_utc: float  #: the same by the time of day, which goes on while the computer sleeps
     kept: bool = False  #: whether an earlier session brought it up
 
 
@@ -87,13 +90,16 @@ class Uploads:
 
     :param tasks: where shared work runs, so that one who gives up waiting disturbs nobody.
     :param tell: takes events.
+    :param wall: tells the time of day.
     :param journal: remembers over sessions what went up.
     """
 
     transport: Transport
     tasks: Tasks
     tell: Callable[[Event], None]
+    wall: Callable[[], datetime]
     journal: Journal | None = None
+    _warned: bool = field(default=False, init=False)
     _contents: dict[Hashable, Flight[Content]] = field(factory=dict, init=False)
     _flights: dict[str, Flight[_Stored]] = field(factory=dict, init=False)
     _known: dict[str, _Stored] = field(factory=dict, init=False)  #: the last answer for each content
@@ -124,7 +130,7 @@ class Uploads:
         stored = self._known.get(upload.sha256)
         if stored is None:
             return upload
-        if anyio.current_time() < stored.until:
+        if self._serves(stored):
             return stored.upload
         again = await self.bring(MediaFile(stored.path, "", stored.limits))
         if again.sha256 != upload.sha256:
@@ -133,11 +139,17 @@ class Uploads:
 
     async def _store(self, sha256: str, file: _File, limits: MediaLimits | None) -> _Stored:
         flight = self._flights.get(sha256)
-        if flight is not None and flight.values and anyio.current_time() >= flight.values[0].until:
+        if flight is not None and flight.values and not self._serves(flight.values[0]):
             del self._flights[sha256]
         stored = await self._shared(self._flights, sha256, lambda: self._send(sha256, file, limits))
+        if len(self._known) >= _REMEMBERED:
+            del self._known[next(iter(self._known))]
         self._known[sha256] = stored
         return stored
+
+    def _serves(self, stored: _Stored) -> bool:
+        """Whether a link is young by both clocks: one stands still in sleep, the other can be set."""
+        return anyio.current_time() < stored.until and self.wall().timestamp() < stored.until_utc
 
     async def _shared(self, flights: dict[K, Flight[T]], key: K, work: Callable[[], Awaitable[T]]) -> T:
         while True:
@@ -170,7 +182,13 @@ class Uploads:
         if found is None:
             return None
         upload, life = found
-        return _Stored(upload, file.path, limits, until=anyio.current_time() + life, kept=True)
+        return self._stored(upload, file, limits, life=life, kept=True)
+
+    def _stored(
+        self, upload: Upload, file: _File, limits: MediaLimits | None, *, life: float, kept: bool = False
+    ) -> _Stored:
+        until, until_utc = anyio.current_time() + life, self.wall().timestamp() + life
+        return _Stored(upload, file.path, limits, until, until_utc, kept)
 
     async def doubt(self, uploads: Iterable[Upload]) -> bool:
         """The server refused inputs: forget those that an earlier session brought up; whether there were any."""
@@ -186,13 +204,23 @@ class Uploads:
         if await in_thread(partial(_inspect, MediaFile(file.path, ""))) != file:
             raise MediaRefused(f"{file.path} changed while it waited to go up; nothing was submitted")
         body = FileBody(path=file.path, name=f"media.{file.kind}", size=file.size, progress=self._progress(file))
-        began = anyio.current_time()
+        began, began_utc = anyio.current_time(), self.wall().timestamp()
         stored = await self.transport.ask(encode_upload(), decode_upload, file=body)
-        if body.sha256 != sha256 or _another_sha(stored.file_name, sha256):
+        if body.sha256 != sha256:
             raise MediaRefused(f"{file.path} changed while it went up; nothing was submitted")
+        self._compare(stored.file_name, sha256)
         upload = Upload(file_name=stored.file_name, url=stored.url, sha256=sha256, size=file.size)
         self.tell(Uploaded(path=file.path, upload=upload))
-        return _Stored(upload, file.path, limits, until=began + _LINK_LIFE)
+        return _Stored(upload, file.path, limits, began + _LINK_LIFE, began_utc + _LINK_LIFE)
+
+    def _compare(self, file_name: str, sha256: str) -> None:
+        """Say, once, that a stored file's name has another hash: nobody documents that it has any to do with ours."""
+        named = _SHA256.search(file_name)
+        if named is not None and named.group() != sha256 and not self._warned:
+            self._warned = True
+            words = f"the server calls an upload {one_line(file_name)}, and its SHA-256 is {sha256}"
+            log.warning("rh_async.upload_name %s", words)
+            self.tell(Warned(what="upload_name", message=words))
 
     def _progress(self, file: _File) -> Callable[[int], None]:
         return lambda sent: self.tell(Uploading(path=file.path, bytes=sent, total=file.size))
@@ -204,11 +232,6 @@ def _forget_oldest(flights: dict[Any, Any]) -> None:
         landed = (key for key, flight in flights.items() if flight.landed.is_set())
         if (oldest := next(landed, None)) is not None:
             del flights[oldest]
-
-
-def _another_sha(file_name: str, sha256: str) -> bool:
-    named = _SHA256.search(file_name)
-    return named is not None and named.group() != sha256
 
 
 def _inspect(media: MediaFile) -> _File:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal, InvalidOperation
 from enum import Enum
 from functools import cache
@@ -15,6 +16,10 @@ from ._types import SETTLED, Output, Snapshot, TaskId, Usage
 
 if TYPE_CHECKING:
     from cattrs import Converter
+
+
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+"""What JSON can name, and neither a file nor a database can hold: NUL, and half of a surrogate pair."""
 
 
 class Route(Enum):
@@ -168,17 +173,25 @@ def _flattened(body: dict[str, Any]) -> dict[str, Any]:
 def text(value: object, _: object = None) -> str:
     """Text where the wire sends text, a whole number or null (contract 12.7); anything else is absent."""
     if isinstance(value, str):
-        return value.strip()
+        return UNSTORABLE.sub("\ufffd", value).strip()
     return str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _ABSURD else ""
 
 
 def number(value: object, _: object = None) -> Decimal | None:
-    """Money and times come as text, a number or null (contract 4.1); anything else is absent."""
+    """A number comes as text, a number or null (contract 4.1); anything else is absent, and so is an absurd one."""
     try:
         found = Decimal(repr(value) if isinstance(value, float) else text(value))
     except InvalidOperation:
         return None
-    return found if found.is_finite() and found.adjusted() < 30 else None
+    if not found.is_finite() or found.adjusted() >= 30 or found.as_tuple().exponent < -30:  # type: ignore[operator]
+        return None  # written out, it would fill megabytes
+    return found
+
+
+def amount(value: object, _: object = None) -> Decimal | None:
+    """What was charged, or how long something took: never less than nothing, nor more than anybody ever paid."""
+    found = number(value)
+    return abs(found) if found is not None and 0 <= found < _MOST else None
 
 
 def _camel(name: str) -> str:
@@ -217,7 +230,7 @@ def _wire_converter() -> Converter:
 
     wire = Converter(detailed_validation=False)
     wire.register_structure_hook(str, text)
-    wire.register_structure_hook_func(lambda asked: asked == Decimal | None, number)
+    wire.register_structure_hook_func(lambda asked: asked == Decimal | None, amount)
     wire.register_structure_hook_func(
         lambda asked: asked == dict[str, Any], lambda value, _: value if isinstance(value, dict) else {}
     )
@@ -228,6 +241,8 @@ def _wire_converter() -> Converter:
 
 _ABSURD = 10**30
 """No documented number comes near."""
+_MOST = 10**9
+"""Of money, coins or seconds that one task takes."""
 _FINE = frozenset({"", "0", "200"})
 _OF_A_TASK = ("taskId", "status", "results", "usage", "failedReason", "promptTips")
 _UNSAID: tuple[object, ...] = (None, "", [], {})

@@ -104,4 +104,16 @@ class Waiting:
     seconds: float
 
 
-Event = Uploading | Uploaded | Submitted | Flawed | Changed | Settled | Downloading | Saved | Waiting
+@frozen(kw_only=True)
+class Warned:
+    """Something is not as it was expected, and harmless as far as is known; told once in a session.
+
+    :param what: a name for programs: ``upload_name`` (the server's name for a file holds another SHA-256 than ours).
+    :param message: for people.
+    """
+
+    what: str
+    message: str
+
+
+Event = Uploading | Uploaded | Submitted | Flawed | Changed | Settled | Downloading | Saved | Waiting | Warned

@@ -6,7 +6,19 @@ from collections.abc import Callable, Hashable
 
 from attrs import define, field
 
-from rh_async.events import Changed, Downloading, Event, Flawed, Saved, Settled, Submitted, Uploaded, Uploading, Waiting
+from rh_async.events import (
+    Changed,
+    Downloading,
+    Event,
+    Flawed,
+    Saved,
+    Settled,
+    Submitted,
+    Uploaded,
+    Uploading,
+    Waiting,
+    Warned,
+)
 
 
 @define(kw_only=True, eq=False)
@@ -103,6 +115,7 @@ class Tally:
             Downloading: lambda event: self.download.moved(event.task_id, event.bytes, self.clock()),
             Saved: lambda event: self.download.passed(self.clock(), event.task_id),
             Waiting: self._waiting,
+            Warned: lambda _: None,
         }
 
     @property

@@ -20,6 +20,7 @@ from rh_async.events import (
     Uploaded,
     Uploading,
     Waiting,
+    Warned,
 )
 
 TASK = TaskId("2013508786110730241")
@@ -33,6 +34,7 @@ ONE_OF_EACH: list[Event] = [
     Downloading(task_id=TASK, bytes=1, total=None),
     Saved(task_id=TASK, paths=(Path("out.mp4"),)),
     Waiting(reason="capacity", seconds=2.0),
+    Warned(what="upload_name", message="the server calls it otherwise"),
 ]
 
 

@@ -62,6 +62,11 @@ def test_bytes_are_a_json_object_or_nothing(body: bytes, value: object) -> None:
     assert json_object(body) == value
 
 
+@pytest.mark.parametrize("sent", ["a\0b", "a\ud800b"], ids=ascii)
+def test_text_holds_nothing_that_no_file_and_no_database_can_hold(sent: str) -> None:
+    assert text(sent) == "a\ufffdb"
+
+
 @pytest.mark.parametrize(
     ("sent", "read"),
     [
@@ -93,7 +98,15 @@ def test_text_is_text_or_a_whole_number_and_nothing_else(sent: object, read: str
         (" 17 ", Decimal(17)),
         (17, Decimal(17)),
         (0.35, Decimal("0.35")),
-        ("-1", Decimal(-1)),
+        ("-1", None),
+        ("-0", Decimal(0)),
+        ("1E+9", None),
+        ("999999999", Decimal(999999999)),
+        ("1E-99999999", None),
+        ("0E-99999999", None),
+        ("0E+99999999", None),
+        ("1." + "0" * 5000, None),
+        ("1E400", None),
         ("", None),
         (None, None),
         ("much", None),
