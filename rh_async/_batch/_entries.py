@@ -105,12 +105,23 @@ class Plan:
     @cached_property
     def purchases(self) -> tuple[Entry, ...]:
         """The ready jobs that are bought, as far as nothing was bought before: of those that ask for the same, one."""
-        return tuple(entry for entry in self.ready if entry.twin is None)
+        return self._shared[0]
 
     @cached_property
     def duplicates(self) -> tuple[Entry, ...]:
         """The ready jobs that share the purchase of an earlier one, and are as good as bought with it."""
-        return tuple(entry for entry in self.ready if entry.twin is not None)
+        return self._shared[1]
+
+    @cached_property
+    def _shared(self) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+        """The purchases, and what shares them; in a part of a plan, of those whose first is elsewhere, the next is."""
+        firsts = {entry.number for entry in self.ready if entry.twin is None}
+        bought, shared = list[Entry](), list[Entry]()
+        for entry in self.ready:
+            (shared if entry.twin in firsts else bought).append(entry)
+            if entry.twin is not None:
+                firsts.add(entry.twin)
+        return tuple(bought), tuple(shared)
 
     @property
     def is_whole(self) -> bool:

@@ -16,7 +16,10 @@ from ._findings import Unfit
 _ORIENTATION = 0x0112
 _LYING = frozenset({5, 6, 7, 8})  # the camera was held sideways
 _NOT_BUILT_IN = frozenset({"heic", "avif"})  # Pillow reads them with a plug-in, or not at all
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
+_BROKEN = (
+    OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, RuntimeError, struct.error, zlib.error,
+    Image.DecompressionBombError,
+)  # fmt: skip
 _READERS = {
     "jpg": "JPEG", "png": "PNG", "gif": "GIF", "bmp": "BMP", "webp": "WEBP", "avif": "AVIF", "tiff": "TIFF",
 }  # fmt: skip
@@ -48,7 +51,7 @@ def look(path: Path, kind: str) -> Facts:
         if kind in _NOT_BUILT_IN and isinstance(error, UnidentifiedImageError):
             return _unread(path, kind)
         cut = "image file is truncated" in str(error)
-        what = "is cut short: its last rows are missing" if cut else f"begins like a {kind} but cannot be decoded"
+        what = "is cut short: its last rows are missing" if cut else f"begins like {kind} but cannot be decoded"
         raise Unfit(path, "cut short" if cut else "broken image", what, "Copy or export it again") from error
 
 

@@ -141,7 +141,7 @@ class _Check:
 
     def _sides(self) -> str:
         facts = self.facts
-        stored = f" as shown, and is stored as {facts.stored[0]} × {facts.stored[1]}" if facts.stored else ""
+        stored = f" as shown (stored as {facts.stored[0]} × {facts.stored[1]})" if facts.stored else ""
         return f"{facts.width} × {facts.height} px{stored}"
 
     def _px(self, limits: MediaLimits) -> Iterator[Finding]:
@@ -171,8 +171,8 @@ class _Check:
             return
         (least, most), ratio = limits.aspect, self.facts.width / self.facts.height
         if not least <= ratio <= most:
-            shown = f" as shown ({self._sides()})" if self.facts.stored else ""
-            what = f"is {ratio:.2f} times as wide as high{shown}; {self._takes(f'{least:g} to {most:g}')}"
+            sides = f" ({self._sides()})" if self.facts.stored else ""
+            what = f"is {ratio:.2f} times as wide as high{sides}; {self._takes(f'{least:g} to {most:g}')}"
             yield self._finding("shape", what, "Crop it")
 
 

@@ -33,7 +33,8 @@ class Outputs:
     @classmethod
     def of(cls, paths: Iterable[str | os.PathLike[str]]) -> Outputs:
         """Take folders and files as they are named."""
-        return cls(frozenset(_real(Path(path)) for path in paths))
+        folders: dict[Path, Path] = {}  # a journal knows very many files in a few
+        return cls(frozenset(_resolved(Path(path), folders) for path in paths))
 
     def why_not(self, path: Path, root: Path) -> str | None:
         """Say why a file is an output; None if it is none.
@@ -63,6 +64,15 @@ class Outputs:
         if folder not in self._told:
             self._told[folder] = frozenset(_told_of(folder))
         return path.name in self._told[folder]
+
+
+def _resolved(path: Path, folders: dict[Path, Path]) -> Path:
+    is_link = os.path.islink(path)  # noqa: PTH114 - the other one raises at a name too long
+    if is_link or not path.is_absolute() or ".." in path.parts:
+        return _real(path)
+    if path.parent not in folders:
+        folders[path.parent] = _real(path.parent)
+    return folders[path.parent] / path.name
 
 
 def _real(path: Path) -> Path:

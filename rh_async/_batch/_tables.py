@@ -21,6 +21,9 @@ from ._text import Illegible, Text, decoded
 
 _SEPARATOR = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 """How Excel is told which sign separates cells, in a first line of its own."""
+_WORKBOOKS = frozenset({".xlsx", ".xlsm", ".xls", ".ods", ".numbers"})
+_ARCHIVE = b"PK\x03\x04"
+_SAVED = " (saved from the workbook as CSV UTF-8)"
 _QUOTED = re.compile(r'"[^"]*"')
 
 
@@ -55,10 +58,16 @@ def read_table(path: Path) -> Table:
     :raises Illegible: it is none.
     :raises OSError: it cannot be read.
     """
-    rows = _FORMATS.get(path.suffix.lower())
+    suffix = path.suffix.lower()
+    rows = _FORMATS.get(suffix)
     if rows is None:
-        raise Illegible(Problem("kind of manifest", "is no manifest by its suffix", "Give a .csv, .jsonl or .toml"))
-    text = decoded(path.read_bytes())
+        remedy = f"Give a .csv{_SAVED if suffix in _WORKBOOKS else ''}, .jsonl or .toml"
+        raise Illegible(Problem("kind of manifest", "is no manifest by its suffix", remedy))
+    data = path.read_bytes()
+    if data.startswith(_ARCHIVE):
+        what = "is a workbook or an archive by its content, whatever its name says"
+        raise Illegible(Problem("kind of manifest", what, f"Give a .csv{_SAVED}"))
+    text = decoded(data)
     return Table(text, lambda: rows(text.text))
 
 

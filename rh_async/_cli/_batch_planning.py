@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,12 +23,14 @@ from rh_async._batch._spelling import as_on_disk
 from rh_async._request import MediaValue, media_value
 
 from ._batch_order import Options, Order
+from ._connection import site_of
 from ._exits import Misuse
 from ._needs import need_media
-from ._rows import saved_paths
+from ._rows import saved_paths, task_ids
 
 _SENT = "nothing was sent"
 _MANY = 200  #: files that take long enough to be told of
+_TASK_ID = re.compile(r"[0-9]{15,19}")
 _HOLES = {"{image}": "IMAGE", "{clip}": "VIDEO"}
 
 
@@ -81,8 +84,14 @@ async def _from_manifest(order: Order, prober: Prober) -> Plan:
 
 def _outputs(order: Order) -> list[Path]:
     """Where outputs go, and every file the journal has as one: `resume` tells of it nowhere else. Blocks."""
-    book = order.running.book
-    return [order.running.out, *([] if book is None else saved_paths(book.path))]
+    book, out, site = order.running.book, order.running.out, site_of(order.running.base_url)
+    return [out] if book is None else [out, *saved_paths(book.path), *_named_for_tasks(out, task_ids(book.path, site))]
+
+
+def _named_for_tasks(out: Path, known: Collection[str]) -> Iterator[Path]:
+    """Files called after a task of ours: a run that was killed between a file and its story left no other word."""
+    if known and out.is_dir():
+        yield from (path for path in out.iterdir() if not set(_TASK_ID.findall(path.name)).isdisjoint(known))
 
 
 def _maker(options: Options) -> Make:

@@ -103,7 +103,7 @@ async def test_what_no_document_refuses_only_warns(media: Path, image: str, word
     [
         ("ps.mpg", {"codec": "mpeg2video", "rate": 25}, ("is mpg by content", "takes mp4", "Convert it to mp4")),
         ("tape.mp4", {"size": (360, 288), "pixel": Fraction(64, 45)},
-         ("has 512 × 288 px as shown, and is stored as 360 × 288;", "takes 340 to", "Give a larger one")),
+         ("has 512 × 288 px as shown (stored as 360 × 288);", "takes 340 to", "Give a larger one")),
         ("whole.mp4", {"seconds": 20, "options": {"movflags": "faststart"}}, ("breaks off after", "of 20.0 s. Copy")),
     ],
 )  # fmt: skip
@@ -135,6 +135,15 @@ async def test_what_is_given_in_place_of_another_is_not_to_be_converted(
     (media / "drawing.psd").write_bytes(b"8BPS\0\1" + bytes(100))
     plan = await plan_folder(media / clip, media / image, make=kling)
     assert says(lines(plan), *words), lines(plan)
+
+
+async def test_a_photograph_of_a_camera_held_sideways_is_judged_as_it_is_shown(media: Path, tmp_path: Path) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.new("RGB", (1600, 400)).save(tmp_path / "photo.jpg", exif=turned)
+    plan = await plan_folder(media / "clip1.mp4", tmp_path / "photo.jpg", make=kling)
+    (line,) = lines(plan)
+    assert "photo.jpg: is 0.25 times as wide as high (400 × 1600 px as shown (stored as 1600 × 400)); " in line
 
 
 async def test_a_sound_that_outlasts_its_picture_is_said_and_the_picture_counts(media: Path, tmp_path: Path) -> None:
@@ -281,7 +290,8 @@ CSV = "image,video,prompt\nhero.png,clip1.mp4,one\n"
         ("broken.toml", "[[job]\n", ("broken.toml", "is no TOML", "line 1")),
         ("table.toml", "[tasks]\n", ("table.toml", "'tasks'", "[[job]] table per job")),
         ("one.toml", "[job]\nimage = 'x'\n", ("one.toml", "one [job] table", "Write [[job]]")),
-        ("what.xlsx", "PK", ("what.xlsx", "no manifest by its suffix", "Give a .csv")),
+        ("what.xlsx", "PK", ("what.xlsx", "no manifest by its suffix", "Give a .csv (saved from the workbook as CSV")),
+        ("what.csv", "PK\3\4", ("what.csv", "is a workbook or an archive by its content", "Give a .csv (saved from")),
         ("keys.csv", "key,image,video,prompt\nk,hero.png,clip1.mp4,a\nk,hero.png,clip1.mp4,b\n",
          (":3", "its key 'k' is that of row 1 (line 2)", "its own key")),
     ],

@@ -52,6 +52,14 @@ async def test_eight_names_for_the_same_bytes_are_one_purchase_in_the_plan_and_a
         assert len(server.ledger.tasks) == len(plan.purchases)
 
 
+async def test_a_part_of_a_plan_prices_one_of_those_that_ask_for_the_same(clips: Path, media: Path) -> None:
+    whole = await plan_folder(clips, media / "hero.png", make=KlingMotionControl)
+    part = Plan(entries=whole.entries[3:6])
+    assert [entry.number for entry in part.purchases] == [4]
+    assert [entry.number for entry in part.duplicates] == [5, 6]
+    assert part.total == whole.total
+
+
 async def test_files_of_one_size_that_differ_are_different_purchases(media: Path, tmp_path: Path) -> None:
     for number in range(3):
         whole = (media / "clip1.mp4").read_bytes()

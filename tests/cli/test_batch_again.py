@@ -125,6 +125,18 @@ async def test_names_with_signs_no_terminal_shows_are_bought_named_and_told_in_a
     assert (again.code, len(site.ledger.tasks)) == (0, len(names))
 
 
+async def test_an_output_that_a_killed_run_left_without_its_story_is_told_by_its_task(
+    there: Path, site: Emulator, shell: Shell
+) -> None:
+    await shell("batch clip0.mp4 --image hero.png -o .")
+    (output,) = made_different(there)
+    left = output.rename(output.with_name(f"copy of {output.name}"))  # neither journal nor lines know it by this name
+    assert left.exists()
+    again = await shell("batch . --image hero.png -o . --check")
+    assert "plan      2 jobs, 2 ready" in again.out
+    assert "1 file left out as outputs: 1 made by an earlier run" in again.out
+
+
 async def test_outputs_are_taken_when_that_is_asked_for(there: Path, site: Emulator, shell: Shell) -> None:
     await shell("batch . --image hero.png -o .")
     made_different(there)
