@@ -5,6 +5,7 @@ Nothing is ever submitted here. An uncertain submission is adopted when somebody
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from attrs import define, evolve
 from ._job import Job
 from ._journal import Journal
 from ._memory import Memory
+from ._owners import Owner
 from ._records import Record, State
 from ._resumed import Resumed
 from ._types import Result, Snapshot, TaskId
@@ -51,7 +53,8 @@ class Recovery:
         :param folder: where outputs go whose submission named none; None leaves those where they are.
         :raises JournalError: there is no journal, or it cannot be used.
         """
-        found = [record for record in await self._open().in_states(_UNFINISHED) if self._left(record)]
+        unfinished = await self._open().in_states(_UNFINISHED)
+        found = [record for record in unfinished if self._left(record)]
         uncertain = [await self._taken(self._doubt, record) for record in found if record.state is State.SUBMITTING]
         lost = await self._still_lost(record for record in found if record.state is State.LOST)
         running = [record for record in found if record.state in {State.SUBMITTED, State.LOST} and record not in lost]
@@ -63,6 +66,7 @@ class Recovery:
             failed=tuple((record, end) for record, end in ends if isinstance(end, RHError)),
             uncertain=tuple(record for record in uncertain if record is not None),
             lost=tuple(lost),
+            held=tuple(await asyncio.to_thread(self._held, unfinished)),
         )
 
     async def find(self, key: str) -> Record | None:
@@ -189,6 +193,14 @@ class Recovery:
             raise KeyInUse("it was submitted under another API key", key=key)
         return record
 
+    def _held(self, records: Iterable[Record]) -> list[tuple[Record, int]]:
+        """Which of these another session carries that lives, each with its process. Blocks: call it off the loop."""
+        owner = self._open().owner
+        carried = [record for record in records if record.state in _CARRIED and record.owner != owner.name]
+        living = {name for name in {record.owner for record in carried} if owner.alive(name)}
+        pids = {name: _pid(owner, name) for name in living}
+        return [(record, pids[record.owner]) for record in carried if record.owner in living]
+
     def _left(self, record: Record) -> bool:
         if record.state is State.LOST:  # nobody asks about it, whoever is alive
             return not record.foreign
@@ -201,7 +213,15 @@ class Recovery:
 
 
 _UNFINISHED = (State.SUBMITTING, State.SUBMITTED, State.SETTLED, State.LOST)
+_CARRIED = frozenset({State.SUBMITTING, State.SUBMITTED})
 _NAME_ANOTHER = "Name the task that this submission bought, not another's."
+
+
+def _pid(owner: Owner, name: str) -> int:
+    try:
+        return owner.other(name).pid
+    except OSError:
+        return 0
 
 
 async def _records(journal: Journal, states: Collection[State], prefix: str) -> AsyncIterator[Record]:

@@ -20,6 +20,8 @@ class Resumed:
     :param failed: settled with a result that could not be saved, and why.
     :param uncertain: which nobody knows the fate of.
     :param lost: which the server did not know, and still does not; each `Session.resume` asks about them again.
+    :param held: which a session that lives carries, each with the id of its process, 0 where that is not told; they
+        are left to it.
     """
 
     jobs: tuple[Job, ...] = ()
@@ -27,3 +29,4 @@ class Resumed:
     failed: tuple[tuple[Record, RHError], ...] = ()
     uncertain: tuple[Record, ...] = ()
     lost: tuple[Record, ...] = ()
+    held: tuple[tuple[Record, int], ...] = ()

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.text import Text
 
 from rh_async import Record, State
+from rh_async._journal import backup as copy_journal
 
 from ._book import Book, JournalPath
 from ._exits import Exit
@@ -40,6 +41,7 @@ async def jobs(
     *,
     state: Annotated[tuple[Named, ...], Parameter(show_default=False)] = (),
     json: Annotated[bool, Parameter(show_default=False)] = False,
+    backup: Annotated[Path | None, Parameter(show_default=False)] = None,
     journal: JournalPath = None,
 ) -> int:
     """Tell what the journal remembers, oldest first; needs no API key and no network.
@@ -48,8 +50,13 @@ async def jobs(
 
     :param state: only jobs in this state; may be given several times.
     :param json: one JSON object per line, for scripts.
+    :param backup: copy the whole journal to this file, which is one again, in place of telling; also while jobs run.
     """
     book, console = Book(journal), screen()
+    if backup is not None:
+        await asyncio.to_thread(copy_journal, book.path, backup)
+        console.print(Text(printable(f"The journal {book.path} is copied to {backup}")), soft_wrap=True)
+        return Exit.GOOD
     told = await (_tell_json if json else _tell_people)(book.path, state, console)
     if not told and not json:
         which = f" that is {' or '.join(state)}" if state else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
@@ -109,10 +110,21 @@ class Pickup:
         """
         if self.tally.submit.done:
             async with shown(self.console, self.tally), listening(self.hush):
-                await self._follow_all(await session.resume(save_to=self.folder))
-        elif not (await session.resume(save_to=self.folder)).uncertain and not await session.uncertain():
-            self._say("nothing to pick up: whatever was bought is saved, over, or in another command's hand")
+                resumed = await session.resume(save_to=self.folder)
+                self._tell_held(resumed)
+                await self._follow_all(resumed)
+        else:
+            resumed = await session.resume(save_to=self.folder)
+            if not resumed.uncertain and not await session.uncertain():
+                self._say("nothing to pick up: whatever was bought is saved, over, or in another command's hand")
+            self._tell_held(resumed)
         return await session.uncertain()
+
+    def _tell_held(self, resumed: Resumed) -> None:
+        """Name the processes whose jobs are left to them."""
+        for pid, count in Counter(pid for _, pid in resumed.held).items():
+            jobs = "1 job belongs" if count == 1 else f"{count:,} jobs belong"
+            self._say(f"{jobs} to {f'process {pid}' if pid else 'another process'}, which is still running")
 
     def whereabouts(self) -> str:
         """What goes on remotely, for whoever stops waiting."""

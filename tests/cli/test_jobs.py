@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from rh_async import JournalError, Record, State, TaskId
+from rh_async import JournalError, KlingMotionControl, Record, Session, State, TaskId
 from rh_async._cli import _jobs
 from rh_async._cli._jobs import model, outcome, subject
 from rh_async._cli._rows import Overview, Row, overview, read, stream
 from rh_async._journal_file import SCHEMA, VERSION
+from rh_async.emulator import Emulator
 from tests.cli.conftest import Shell
 
 LONG_AGO = "2026-01-02T03:04:05+00:00"
@@ -209,3 +210,22 @@ async def test_a_large_journal_is_told_as_it_is_read(shell: Shell, book: Path, m
     assert printed[0] == _jobs._PAGE  # no more was read when the first was told
     assert len((await shell("jobs --json")).out.splitlines()) == 1000
     assert (await shell("jobs --state uncertain")).out == f"No job that is uncertain in the journal {book}\n"
+
+
+async def test_a_journal_is_copied_whole_while_a_job_runs_and_the_copy_buys_nothing_twice(
+    site: Emulator, desk: Path, shell: Shell, book: Path
+) -> None:
+    async with Session(journal=book) as session:
+        job = await session.submit(KlingMotionControl(desk / "hero.png", desk / "dance.mp4"), key="k")
+        ended = await shell("jobs --backup copy.db")
+        assert (ended.code, ended.out) == (0, f"The journal {book} is copied to copy.db\n")
+        await job
+    assert [path.name for path in desk.glob("copy.db*")] == ["copy.db"]
+    assert "submitted" in (await shell("jobs --journal copy.db")).out
+    assert (await shell("run hero.png dance.mp4 --key k --journal copy.db")).code == 0
+    assert len(site.ledger.submissions) == 1
+    (desk / "words.txt").write_text("no journal")
+    for line, says in (("jobs --backup words.txt", "words.txt is no journal"), ("jobs --backup no/where", "cannot be")):
+        ended = await shell(line)
+        assert (ended.code, says in ended.err) == (2, True)
+    assert (desk / "words.txt").read_text() == "no journal"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 from pathlib import Path
 
@@ -103,6 +104,7 @@ async def test_what_another_command_has_in_hand_is_left_to_it(site: Emulator, de
     ended = await shell("resume")
     assert ended.code == 0
     assert "in another command's hand" in ended.out
+    assert f"1 job belongs to process {os.getpid()}, which is still running\n" in ended.out
     assert (await running).code == 0
     assert len(site.ledger.submissions) == 1
 

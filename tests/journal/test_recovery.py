@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -235,7 +236,10 @@ async def test_what_a_live_session_carries_is_left_to_it(open_session: Open, ser
         job = await one.submit(LINKED, key="clip")
         resumed = await two.resume()
         assert (resumed.jobs, resumed.uncertain) == ((), ())
+        assert [(record.key, pid) for record, pid in resumed.held] == [("clip", os.getpid())]
+        assert (await one.resume()).held == ()  # its own
         assert (await job).outputs
+        assert (await two.resume()).held == ()
     assert len(server.ledger.submissions) == 1
 
 
