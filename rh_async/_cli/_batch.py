@@ -11,14 +11,14 @@ from rich.text import Text
 from rh_async._batch import Plan
 
 from ._batch_columns import column_words
-from ._batch_journal import refuse_new_journal, with_used_keys
+from ._batch_journal import new_journal_words, with_used_keys
 from ._batch_order import Options, Order, Running, Sources
 from ._batch_planning import planned
 from ._batch_report import as_event, report
 from ._batch_run import run_through
 from ._batch_voice import Voice
 from ._connection import Connection, site_of
-from ._exits import Exit, Misuse
+from ._exits import Exit, Interrupted, Misuse
 from ._facts import printable
 from ._needs import need_folder
 from ._plan_file import write_report
@@ -60,7 +60,7 @@ async def perform(order: Order, voice: Voice) -> Exit:
         return Exit.GOOD if plan.is_whole else Exit.MISUSED
     _admit(plan, skip_refused=order.running.skip_refused)
     await asyncio.to_thread(need_folder, order.running.out)
-    await _need_its_journal(order.running, connection.site)
+    await _need_its_journal(order.running, connection.site, voice)
     return await run_through(plan, order.running, connection, voice)
 
 
@@ -71,9 +71,19 @@ async def _checked(plan: Plan, running: Running) -> Plan:
     return await asyncio.to_thread(with_used_keys, plan, running.book.path, site_of(running.base_url))
 
 
-async def _need_its_journal(running: Running, site: str) -> None:
-    if running.book is not None and not running.new_journal:
-        await asyncio.to_thread(refuse_new_journal, running.out, running.book.path, site)
+async def _need_its_journal(running: Running, site: str, voice: Voice) -> None:
+    """Ask before a new journal has a folder bought again; where nobody can be asked, refuse it."""
+    if running.book is None or running.new_journal:
+        return
+    words = await asyncio.to_thread(new_journal_words, running.out, running.book.path, site)
+    if words is None:
+        return
+    if running.yes or not voice.can_ask:
+        advice = "name the journal that has them with --journal, or say --new-journal"
+        raise Misuse(f"{words}: {advice}; nothing was sent")
+    voice.view.print(Text(printable(words)), soft_wrap=True)
+    if not await voice.agreed("Buy them again? [y/N] "):
+        raise Interrupted("not run, as answered; nothing was bought")
 
 
 def _admit(plan: Plan, *, skip_refused: bool) -> None:

@@ -55,18 +55,17 @@ def _is_handed_over(row: Row) -> bool:
     return row.record.state in _HANDED_OVER or (row.record.state is State.SETTLED and row.result() is not None)
 
 
-def refuse_new_journal(out: Path, journal: Path, site: str) -> None:
-    """Refuse a journal that knows none of the jobs that a folder has the outcomes of: it would buy all of them again.
+def new_journal_words(out: Path, journal: Path, site: str) -> str | None:
+    """Say that a journal knows none of the jobs that a folder has the outcomes of; None if it does know some.
 
-    :raises Misuse: it is such a journal.
-    :raises JournalError: it cannot be read.
+    :raises Misuse: what the folder tells cannot be read.
+    :raises JournalError: the journal cannot be read.
     """
     told = set(_told_tasks(out / "batch.jsonl"))
-    if told and not told & task_ids(journal, site):
-        jobs = "a job" if len(told) == 1 else f"{len(told):,} jobs"
-        words = f"{out / 'batch.jsonl'} tells of {jobs} that the journal {journal} does not know, and would buy again"
-        advice = "name the journal that has them with --journal, or say --new-journal"
-        raise Misuse(f"{words}: {advice}; nothing was sent")
+    if not told or told & task_ids(journal, site):
+        return None
+    jobs = "a job" if len(told) == 1 else f"{len(told):,} jobs"
+    return f"{out / 'batch.jsonl'} tells of {jobs} that the journal {journal} does not know, and would buy again"
 
 
 def _told_tasks(lines: Path) -> Iterator[str]:

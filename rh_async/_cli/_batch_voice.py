@@ -73,9 +73,14 @@ class Voice:
         with Status(words, console=self.view):
             yield
 
+    @property
+    def can_ask(self) -> bool:
+        """Whether a person is there to answer."""
+        return self.machine is None and self.view.is_terminal and can_be_asked()
+
     async def agreed(self, question: str) -> bool:
         """Ask, where a person can answer; where none can, nobody is asked and it is agreed."""
-        if self.machine is not None or not self.view.is_terminal or not can_be_asked():
+        if not self.can_ask:
             return True
         self.view.print(Text(question, style="bold"), end="")
         return (await line_typed()).strip().lower() in {"y", "yes"}

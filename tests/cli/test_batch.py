@@ -320,6 +320,24 @@ async def test_at_a_terminal_nothing_is_bought_before_somebody_agrees(
     )
 
 
+@pytest.mark.parametrize(("answer", "bought"), [("n\n", 5), ("y\n", 10)])
+async def test_at_a_terminal_a_journal_that_knows_none_of_the_folders_jobs_is_asked_about(
+    answer: str, bought: int, there: Path, site: Emulator, shell: Shell, at_desk: Callable[[str], Desk]
+) -> None:
+    assert (await shell("batch clips --image heroes/fox.png -o out")).code == 0
+    desk, view = at_desk(answer), terminal(80)
+    other = order(journal=there / "other.db", out=there / "out")
+    if bought == 5:
+        with pytest.raises(Interrupted, match="not run, as answered; nothing was bought"):
+            await perform(other, Voice(plain(), view))
+    else:
+        assert await perform(other, Voice(plain(), view)) is Exit.GOOD
+    assert desk.asked == (1 if bought == 5 else 2)
+    assert "tells of 5 jobs that the journal" in told(view)
+    assert "Buy them again? [y/N]" in told(view)
+    assert len(site.ledger.submissions) == bought
+
+
 async def test_who_agrees_gets_the_run_and_is_not_asked_when_nothing_is_left_to_buy(
     there: Path, site: Emulator, at_desk: Callable[[str], Desk]
 ) -> None:
