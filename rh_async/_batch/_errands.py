@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Hashable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -16,14 +15,13 @@ from attrs import define, evolve, field
 
 from rh_async._job import Job
 from rh_async._memory import Earlier
-from rh_async._records import FREE, State, Wish
-from rh_async._types import Result, Usage
+from rh_async._records import Wish
+from rh_async._types import Result
 from rh_async.errors import (
     BudgetReached,
     JobCancelled,
     JobError,
     JobLost,
-    NotFound,
     RHError,
     SaveError,
     SessionError,
@@ -31,12 +29,10 @@ from rh_async.errors import (
 )
 
 from ._carrier import Carrier
+from ._charges import NOT_BOUGHT, Charges, bill_of, without_price
 from ._entries import Entry
-from ._money import NO_COST, Cost, Money, credible
 from ._outcomes import BatchOutcome
-from ._prices import Price
-from ._quotes import Quotes
-from ._shelf import Shelf, off_loop, recorded_paths
+from ._shelf import Shelf, off_loop, recorded_paths, say_where_it_was
 from ._sorting import ending_of, passes, reason_of
 from ._troubles import Troubles
 
@@ -45,7 +41,6 @@ log = logging.getLogger(__name__)
 _FIRST_WAIT, _LONGEST_WAIT = 5.0, 60.0  # seconds between two starts of what the world would not have
 _SAVING_PATIENCE = 3600.0
 """Seconds for which an output that cannot be fetched is tried again; links live for a day, and the journal knows it."""
-_NOT_BOUGHT = FREE | {State.CLAIMED}
 
 
 @define(eq=False)
@@ -86,8 +81,7 @@ class Errands:
 
     carrier: Carrier
     shelf: Shelf
-    money: Money
-    quotes: Quotes
+    charges: Charges
     folder: Path
     retry_failed: bool
     freed: Callable[[], object]
@@ -97,7 +91,6 @@ class Errands:
     troubles: Troubles = field(factory=Troubles, init=False)  #: what went wrong, also what was overcome
     _disk: RHError | None = field(default=None, init=False)  #: why nothing more is saved
     _stopping: anyio.Event = field(factory=anyio.Event, init=False)
-    _counted: set[Hashable] = field(factory=set, init=False)
 
     def stop(self, error: RHError) -> None:
         """Start nothing more; what has not been sent stays here, unless it is only the budget that is reached."""
@@ -138,32 +131,14 @@ class Errands:
             return self._lost(errand, error)
         return _another(errand)
 
-    async def count(self, entry: Entry, past: Earlier) -> None:
-        """Take what an earlier run bought into account; once, however often this is called."""
-        bill = _bill(past)
-        if bill in self._counted or past.record is None or past.record.state in _NOT_BOUGHT:
-            return
-        self._counted.add(bill)
-        told = None if past.outcome is None else _told(past.outcome)
-        if told is None and not self.money.knows(self.price_of(entry)):
-            with suppress(RHError):  # then it has no price, as before
-                await self.quotes.price(entry)
-        self.money.reserve(bill, self.price_of(entry), earlier=True)
-        if past.outcome is not None:
-            self._settle(bill, past.outcome)
-
     def would_buy(self, past: Earlier) -> bool:
         """Whether an entry of which this is known would be bought."""
         end = past.outcome
         if past.another is not None or isinstance(end, Result):
             return False
         if end is None:
-            return past.record is None or past.record.state in _NOT_BOUGHT
+            return past.record is None or past.record.state in NOT_BOUGHT
         return not self._stands(end)
-
-    def price_of(self, entry: Entry) -> Price | None:
-        """What an entry costs: by the server where it was asked, else by the list."""
-        return self.quotes.known(entry) or entry.price
 
     # --- its way -----------------------------------------------------------------------------------------------------
 
@@ -172,7 +147,7 @@ class Errands:
 
         :raises SessionError: the session ended.
         """
-        await self.count(errand.entry, past)
+        await self.charges.count(errand.entry, past)
         end = past.outcome
         if isinstance(end, Result):
             return await self._kept(errand, past, end) or await self._saved(errand, past, end)
@@ -180,13 +155,13 @@ class Errands:
             return await self._sought(errand, past)
         if end is not None and self._stands(end):
             return errand.failed(end)
-        if end is None and _bill(past) in self._counted:
-            return await self._bought(errand, past, _bill(past))
+        if end is None and self.charges.has_counted(past):
+            return await self._bought(errand, past, bill_of(past))
         return await self._gate(errand) or await self._bought(errand, past, errand, again=isinstance(end, JobError))
 
     async def _sought(self, errand: Errand, past: Earlier) -> BatchOutcome:
         """Ask the server once more about what it had lost; only if that is of no use, it may be bought again."""
-        outcome = await self._bought(errand, past, _bill(past))
+        outcome = await self._bought(errand, past, bill_of(past))
         if not self.retry_failed or not isinstance(outcome.error, JobError) or outcome.state != "failed":
             return outcome
         return await self._gate(errand) or await self._bought(errand, past, errand, again=True)
@@ -201,16 +176,16 @@ class Errands:
 
     async def _gate(self, errand: Errand) -> BatchOutcome | None:
         """Let an entry be bought, and reserve its price; or say why not."""
-        if self.stopped is None and self.money.budget is not None and (refused := await self._asked(errand)):
+        if self.stopped is None and (refused := await self._asked(errand)):
             return refused
-        price = self.price_of(errand.entry)
-        if self.stopped is None and not self.money.knows(price):
-            return errand.failed(_unknown(price, self.money.currency), state="withheld")
-        if self.stopped is None and not self.money.covers(price):
-            self.stop(BudgetReached(self.money.says_full(price)))
+        money, price = self.charges.money, self.charges.price_of(errand.entry)
+        if self.stopped is None and not money.knows(price):
+            return errand.failed(without_price(price, money.currency), state="withheld")
+        if self.stopped is None and not money.covers(price):
+            self.stop(BudgetReached(money.says_full(price)))
         if self.stopped is not None:
             return self.withheld(errand)
-        self.money.reserve(errand, price)
+        money.reserve(errand, price)
         return None
 
     async def _asked(self, errand: Errand) -> BatchOutcome | None:
@@ -221,15 +196,13 @@ class Errands:
         wait = _FIRST_WAIT
         while self.stopped is None:
             try:
-                price = await self.quotes.price(errand.entry)
+                await self.charges.ask(errand.entry)
             except RHError as error:
                 self.carrier.check(asking=False)
                 if not passes(error):
                     return self._lost(errand, error)
                 self._wait_told(error, wait)
             else:
-                if price is not None and self.carrier.currency is None:
-                    self.money.bill_in(price.currency)  # where the account did not tell
                 return None
             with anyio.move_on_after(wait):
                 await self._stopping.wait()
@@ -248,9 +221,9 @@ class Errands:
         except SessionError:
             raise
         except RHError as error:
-            self._settle(bill, error)
+            self.charges.settle(bill, error)
             return self._lost(errand, error)
-        self._settle(bill, result)
+        self.charges.settle(bill, result)
         return await self._saved(errand, past, result)
 
     async def _persisted(self, errand: Errand, wish: Wish) -> Result:
@@ -336,7 +309,7 @@ class Errands:
                 return await self.shelf.save(entry, past, result, sources=sources)
             except RHError as error:
                 if not passes(error) or anyio.current_time() >= until:
-                    _say_where_it_was(error, past)
+                    say_where_it_was(error, past)
                     named = error if error.task_id else await self._own(error, entry, past, result)
                     raise named or error from error.__cause__
                 self._wait_told(error, wait)
@@ -359,49 +332,6 @@ class Errands:
         self.troubles.note(error)
         log.warning("rh_async.batch_waits %g s: %s", wait, error, extra={"error": error})
 
-    def _settle(self, bill: Hashable, end: Result | RHError) -> None:
-        usage = _told(end)
-        if usage is not None:
-            self.money.settle(bill, usage)
-        elif isinstance(end, RHError) and not end.maybe_billed:
-            self.money.release(bill)
-        else:
-            self.money.doubt(bill)
-
-    def costs(self, errand: Errand) -> Cost:
-        """What an entry that has ended cost, this run and earlier."""
-        cost = self.money.close(errand)
-        return self.money.close(_bill(errand.past)) if cost == NO_COST and errand.past is not None else cost
-
-
-def _told(end: Result | RHError) -> Usage | None:
-    """What a job cost, if its last answer says so credibly."""
-    if isinstance(end, Result):
-        usage = end.usage
-    else:
-        usage = end.snapshot.usage if isinstance(end, JobError) and end.snapshot is not None else Usage()
-    return None if credible(usage) is None else usage
-
-
-def _unknown(price: Price | None, currency: str) -> BudgetReached:
-    """That an entry cannot be held against the budget."""
-    if price is None:
-        return BudgetReached("its price is unknown, and there is a budget", advice="Run it without a budget.")
-    words = f"its price is known in {price.currency} alone, and the budget is in {currency}: they cannot be compared"
-    return BudgetReached(words, advice="Run it without a budget.")
-
-
-def _say_where_it_was(error: RHError, past: Earlier) -> None:
-    """Let an error over an output that is gone say where an earlier run had saved it."""
-    if isinstance(error, NotFound) and (paths := recorded_paths(past)):
-        where = ", ".join(map(str, paths))
-        error.advice = f"An earlier run saved it as {where}, which is not there any more; the link has expired."
-
-
-def _bill(past: Earlier) -> Hashable:
-    """What an earlier attempt's cost is filed under."""
-    return past.key, 0 if past.record is None else past.record.attempt
-
 
 def _another(errand: Errand) -> BatchOutcome | None:
     """That a key was given to another job before, whose video would be taken for this one's.
@@ -409,7 +339,7 @@ def _another(errand: Errand) -> BatchOutcome | None:
     What was never bought, or ended badly, may be asked for anew in other words.
     """
     past = errand.past
-    if past is None or past.another is None or past.record is None or past.record.state in _NOT_BOUGHT:
+    if past is None or past.another is None or past.record is None or past.record.state in NOT_BOUGHT:
         return None
     if isinstance(past.outcome, RHError):
         return None

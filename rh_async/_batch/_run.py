@@ -23,6 +23,7 @@ from rh_async._types import Account
 from rh_async.errors import ConfigurationError, RHError, SessionError
 
 from ._carrier import Carrier
+from ._charges import Charges
 from ._entries import Entry, Plan
 from ._errands import Errand, Errands
 from ._estimate import Estimate, account_of, asked, estimate_of, to_buy
@@ -132,8 +133,7 @@ class _Run:
         self.errands = Errands(
             carrier=carrier,
             shelf=Shelf(carrier=carrier, folder=out, names=names),
-            money=self._money,
-            quotes=self._quotes,
+            charges=Charges(carrier=carrier, money=self._money, quotes=self._quotes),
             folder=out,
             retry_failed=retry_failed,
             freed=self._look_again,
@@ -265,7 +265,7 @@ class _Run:
             for entry in left:
                 errand = Errand(entry)
                 if await self.errands.look(errand) is None and errand.past is not None and errand.past.record:
-                    await self.errands.count(entry, errand.past)
+                    await self.errands.charges.count(entry, errand.past)
                     self._known.add(entry.number)
 
         async with anyio.create_task_group() as lookers:
@@ -290,7 +290,7 @@ class _Run:
             outcome = await self._ended(errand)
             if outcome is not None:
                 if outcome.twin is None:
-                    outcome = evolve(outcome, cost=self.errands.costs(errand))
+                    outcome = evolve(outcome, cost=self.errands.charges.cost_of(errand, errand.past))
                 await self._tell(outcome, errand)
                 await self._tell_followers(outcome)
         except SessionError:

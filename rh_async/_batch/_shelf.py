@@ -16,7 +16,7 @@ from rh_async._extensions import KNOWN, possible, stated
 from rh_async._files import in_thread
 from rh_async._memory import Earlier
 from rh_async._types import Output, Result, TaskId
-from rh_async.errors import RHError, SaveError
+from rh_async.errors import NotFound, RHError, SaveError
 
 from ._carrier import Carrier
 from ._copies import put_all, same
@@ -172,6 +172,13 @@ async def off_loop(path: Path, act: Callable[[], T]) -> T:
 def recorded_paths(past: Earlier) -> tuple[Path, ...]:
     """Where the journal has an earlier run's outputs."""
     return () if past.record is None else tuple(map(Path, past.record.paths))
+
+
+def say_where_it_was(error: RHError, past: Earlier) -> None:
+    """Let an error over an output that is gone say where an earlier run had saved it."""
+    if isinstance(error, NotFound) and (paths := recorded_paths(past)):
+        where = ", ".join(map(str, paths))
+        error.advice = f"An earlier run saved it as {where}, which is not there any more; the link has expired."
 
 
 def _put(sources: tuple[Path, ...], targets: tuple[Path, ...]) -> bool:

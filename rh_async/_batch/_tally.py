@@ -51,6 +51,7 @@ class Tally:
 
     def standing(self) -> Standing:
         """How it stands."""
+        money = self._errands.charges.money
         errands, statistics, traffic = self._errands, self._carrier.statistics(), self._carrier.traffic
         flying = {errand: errand.job.task_id for errand in errands.under_way if errand.job and errand.job.task_id}
         begun, saving = len(errands.under_way), len(errands.saving)
@@ -68,13 +69,13 @@ class Tally:
             uploaded_bytes=traffic.up,
             downloaded_bytes=traffic.down,
             questions=sum(count for kind, count in statistics.questions.items() if kind != "submit"),
-            spent=errands.money.spent,
-            spent_earlier=errands.money.spent_earlier,
-            reserved=errands.money.reserved,
-            in_doubt=errands.money.in_doubt,
-            doubtful=errands.money.doubtful,
-            currency=errands.money.currency,
-            budget=errands.money.budget,
+            spent=money.spent,
+            spent_earlier=money.spent_earlier,
+            reserved=money.reserved,
+            in_doubt=money.in_doubt,
+            doubtful=money.doubtful,
+            currency=money.currency,
+            budget=money.budget,
             errors=errands.troubles.most(),
             time_left=time_left(self._not_sent(flying), etas, statistics.run_times, statistics.limit),
         )

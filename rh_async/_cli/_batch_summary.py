@@ -110,8 +110,8 @@ class Tidings:
             case "failed" | "refused" if self._own[state]:
                 price = f" ({amounts(self._retried)} by the list)" if self._retried else ""
                 yield f"the same command with --retry-failed buys them again{price}, as they are or mended"
-            case "refused" if self._keys:
-                pass
+            case "refused" if self._keys or "withheld" in self._first:
+                pass  # said above, or once below the last of them
             case "uncertain":
                 yield from self._resolving(running, connection)
             case "unsaved":

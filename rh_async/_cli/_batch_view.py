@@ -95,7 +95,8 @@ def done_of(standing: Standing) -> int:
 def _lines(standing: Standing, meter: Meter) -> Iterator[Text]:
     up, down, asked = meter.rates(standing.uploaded_bytes, standing.downloaded_bytes, standing.questions)
     traffic = f"up {decimal(round(up))}/s · down {decimal(round(down))}/s · {asked:.1f} questions/s"
-    left = _time_left(standing) or "not known before the first jobs have ended"
+    busy = standing.waiting + standing.uploading + standing.in_flight + standing.saving
+    left = _time_left(standing) or ("not known before the first jobs have ended" if busy else "nothing is under way")
     facts = {
         "now": _under_way(standing),
         "ended": _ended(standing),
