@@ -31,7 +31,9 @@ from rh_async import (
     NeverArrived,
     NoAnswer,
     NotFound,
+    OutOfResources,
     Output,
+    OutputRefused,
     RateLimited,
     Result,
     RHError,
@@ -293,6 +295,8 @@ SORTED: list[tuple[RHError, Any, Any, bool]] = [
     (JournalError("x"), "disk", "withheld", False),
     (JournalError("x", maybe_billed=True), "disk", "uncertain", False),
     (SaveError("x"), "disk", "uncertain", False),
+    (OutputRefused("x"), "job", "uncertain", False),
+    (OutOfResources("x"), "world", "withheld", True),
     (unsent(), "job", "withheld", False),
 ]
 

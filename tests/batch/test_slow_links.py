@@ -1,4 +1,4 @@
-"""Links that bring nothing hold up their own outputs, and no others."""
+"""Links that bring nothing, or lead nowhere, concern their own outputs, and no others."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from rh_async import NoAnswer
+from rh_async import NoAnswer, OutputRefused
 from rh_async._transport import Transport
 from rh_async.emulator import Emulator
-from tests.batch.running import opened, product
+from tests.batch.running import opened, product, states
 
 
 async def test_eight_outputs_that_cannot_be_fetched_keep_no_ninth_from_the_disk(
@@ -35,3 +35,23 @@ async def test_eight_outputs_that_cannot_be_fetched_keep_no_ninth_from_the_disk(
             break
     assert loop.time() < 200
     assert len(dead) == 8
+
+
+async def test_a_link_that_may_not_be_fetched_stops_no_other_job(
+    stock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch, refused = Transport.fetch, list[str]()
+
+    def fetched(transport: Transport, url: str) -> AbstractAsyncContextManager[Any]:
+        if not refused:
+            refused.append(url)
+            return fetch(transport, "file:///etc/passwd")
+        return fetch(transport, url)
+
+    monkeypatch.setattr(Transport, "fetch", fetched)
+    async with Emulator(seed=1, run_time=60.0) as server, opened(server, tmp_path, in_flight=1) as session:
+        outcomes = [outcome async for outcome in session.batch(await product(stock), tmp_path / "out")]
+    assert states(outcomes) == {"unsaved": 1, "saved": 8}
+    (lost,) = (outcome for outcome in outcomes if outcome.state == "unsaved")
+    assert isinstance(lost.error, OutputRefused)
+    assert (lost.cause, lost.error.task_id) == ("job", lost.task_id)

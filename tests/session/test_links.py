@@ -205,6 +205,20 @@ async def test_a_links_signature_is_in_no_error_and_no_log(
     assert "c0ffee" not in f"{error} {error!r} {error.__cause__} {error.__cause__!r} {caplog.text}"
 
 
+async def test_a_links_signature_is_not_told_when_no_connection_comes_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(*_: object, **__: object) -> list[Any]:
+        await asyncio.sleep(1000)
+        return []
+
+    async with opened() as session:
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", silent)
+        error = await error_of(session, "https://cdn.example/b/o.mp4?signature=c0ffee", tmp_path)
+    assert "ConnectionTimeoutError" in str(error)
+    assert "c0ffee" not in str(error)
+
+
 # --- where a server may send us --------------------------------------------------------------------------------------
 
 INSIDE = [
