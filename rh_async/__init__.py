@@ -15,7 +15,7 @@ The front door: names only. Behind it the floors, each looking down and never up
     _download_stream                                                 one attempt at an output
     _outside · _group_commit                                         the outside's links; many changes in one commit
     _protocol · _file_body · _journal_file · _network_errors         what to send, what an answer means; SQLite's file
-    _call_queue · _tasks                                             whose turn it is under a rate limit; what runs
+    _call_queue · _tasks · _deadline · _proxies                      whose turn it is; what runs, how long; by what way
     _files · _flight · _observer · _owners · _call_log               opening files, sharing work, telling; who is alive
     _defects                                                         what nobody foresaw
     _agenda · _statistics                                            whom to ask, and when; how it stands

@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from aiohttp import hdrs
@@ -25,6 +24,7 @@ from ._addresses import is_metadata, is_public, literal
 from ._call_log import logged
 from ._links import BadLink, Link, link_of
 from ._network_errors import Sent, sent_trace, translated
+from ._proxies import proxy_from_environment
 from .errors import NeverArrived, NoAnswer, OutputRefused
 
 _MOST_REDIRECTS = 10
@@ -174,7 +174,7 @@ class Outside:
         # Not aiohttp's trust_env: that would look passwords up in a netrc file, for whatever host a server names.
         if self.proxy is not None or not self.trust_env:
             return self.proxy
-        return await asyncio.to_thread(_proxy_from_environment, link.scheme, link.host)
+        return await asyncio.to_thread(proxy_from_environment, f"{link.scheme}://{link.place}")
 
     def _pool(self, **options: Any) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
@@ -278,7 +278,3 @@ def _url_of(link: Link) -> URL:
     authority = "" if link.user is None else f"{link.user}@"
     authority += f"[{host}]" if ":" in host else host
     return URL.build(scheme=link.scheme, authority=f"{authority}:{link.port}", path=link.target, encoded=True)
-
-
-def _proxy_from_environment(scheme: str, host: str) -> str | None:
-    return None if proxy_bypass(host) else getproxies().get(scheme)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
 from functools import partial
@@ -24,12 +24,13 @@ from ._media import BinaryFile, Media, Picture, media_from
 from ._observer import Observer
 from ._pace import Pace
 from ._protocol import decode_delivery
+from ._proxies import is_proxy
 from ._records import Record, State, Wish
 from ._request import Request
 from ._resumed import Resumed
 from ._statistics import Statistics
 from ._transport import SSL, Retry, Timeouts, TraceConfig, Transport
-from ._types import Account, OnExit, Result, Snapshot, TaskId, Upload
+from ._types import Account, OnExit, Result, Secret, Snapshot, TaskId, Upload
 from ._wire import UNSTORABLE
 from .errors import ConfigurationError, RequestRefused, SessionError
 from .events import Event, Waiting
@@ -58,7 +59,7 @@ class Session:
     :param retry: how what is harmless to repeat is repeated; a submit that may have arrived never is.
     :param timeouts: how long to wait for the network.
     :param ssl: as aiohttp takes it.  :param proxy: an http proxy's URL.
-    :param trust_env: whether proxies are taken from the environment.
+    :param trust_env: whether proxies are taken from the environment (``HTTPS_PROXY``, ``NO_PROXY``); no netrc is read.
     :param trace_configs: aiohttp's own tracing hooks.
     :param on_event: called with every `events.Event`; what it raises is logged and disturbs nobody.
     :param on_exit: what becomes of jobs in flight when the session is left: ``detach`` lets them go on remotely,
@@ -88,18 +89,19 @@ class Session:
         downloads: DownloadPolicy | None = None,
         allow_private_links: bool = False,
     ) -> None:
+        api_key = None if api_key is None else Secret(api_key)  # what fails below may be sent to a crash reporter
         if in_flight != "auto" and (isinstance(in_flight, bool) or not isinstance(in_flight, int) or in_flight < 1):
             raise ConfigurationError(f"in_flight = {in_flight!r}: must be 'auto' or a whole number of at least 1")
         if on_exit not in get_args(OnExit):
             raise ConfigurationError(f"on_exit = {on_exit!r}: must be one of {', '.join(get_args(OnExit))}")
         tell = Observer(on_event)
         self._transport = Transport(
-            base_url=_base_url(base_url, os.environ),
-            api_key=_api_key(api_key, os.environ),
+            base_url=_base_url(base_url),
+            api_key=_api_key(api_key),
             timeouts=timeouts or Timeouts(),
             retry=retry or Retry(),
             ssl=ssl,
-            proxy=proxy,
+            proxy=_proxy(proxy),
             trust_env=trust_env,
             trace_configs=trace_configs,
             private_links=allow_private_links,
@@ -119,7 +121,8 @@ class Session:
         self._services: Services | None = None
 
     def __repr__(self) -> str:
-        return f"<Session {self._transport.base_url}>"
+        transport: Transport | None = getattr(self, "_transport", None)  # none yet, where a setting was refused
+        return "<Session>" if transport is None else f"<Session {transport.base_url}>"
 
     async def __aenter__(self) -> Self:
         if self._entered:
@@ -496,8 +499,9 @@ def _source(given: object) -> Path | Media:
     raise RequestRefused(f"{type(given).__name__} is no path, open binary file, image, stream or Media{hint}")
 
 
-def _api_key(given: str | None, environment: Mapping[str, str]) -> str:
-    key = (given or environment.get("RUNNINGHUB_API_KEY") or environment.get("RH_API_KEY") or "").strip()
+def _api_key(given: Secret | None) -> Secret:
+    named = Secret(os.environ.get("RUNNINGHUB_API_KEY") or os.environ.get("RH_API_KEY") or "")
+    key = Secret((given or named).strip())
     if not key:
         raise ConfigurationError("there is no API key: give api_key= or set RUNNINGHUB_API_KEY")
     if key[0] in _QUOTES or key[-1] in _QUOTES:
@@ -507,8 +511,16 @@ def _api_key(given: str | None, environment: Mapping[str, str]) -> str:
     return key
 
 
-def _base_url(given: str | None, environment: Mapping[str, str]) -> str:
-    named = given or environment.get("RUNNINGHUB_BASE_URL") or environment.get("RH_API_BASE_URL") or GLOBAL_SITE
+def _proxy(given: str | None) -> str | None:
+    if given is not None and not is_proxy(given):  # not shown: it may hold a password
+        raise ConfigurationError(
+            "proxy must look like http://host:port, with user:password@ before the host if need be"
+        )
+    return given
+
+
+def _base_url(given: str | None) -> str:
+    named = given or os.environ.get("RUNNINGHUB_BASE_URL") or os.environ.get("RH_API_BASE_URL") or GLOBAL_SITE
     url = named.strip().rstrip("/").removesuffix(_API_SUFFIX)
     try:
         parts = urlsplit(url)

@@ -10,6 +10,7 @@ import random
 import ssl as tls
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -22,10 +23,13 @@ from attrs.validators import ge, gt
 from . import errors
 from ._call_log import logged
 from ._call_queue import CallQueue
+from ._deadline import deadline
 from ._file_body import FileBody, multipart
-from ._network_errors import Sent, sent_trace, translated
+from ._network_errors import Sent, failure_of, sent_trace
 from ._outside import Download, Outside
+from ._proxies import proxy_from_environment
 from ._rate_gate import Urgency
+from ._types import Secret
 from ._wire import Answer, Call, Route
 
 T = TypeVar("T")
@@ -86,7 +90,7 @@ class Transport:
     """
 
     base_url: str
-    api_key: str = field(repr=False)
+    api_key: Secret = field(repr=False)
     timeouts: Timeouts
     retry: Retry
     ssl: SSL = None
@@ -96,8 +100,8 @@ class Transport:
     private_links: bool = False
     rng: random.Random = field(factory=random.Random, repr=False)
     on_pause: Callable[[float], None] = field(default=lambda _: None, repr=False)
-    _paid: aiohttp.ClientTimeout = field(init=False, repr=False)
-    _brief: aiohttp.ClientTimeout = field(init=False, repr=False)
+    _connecting: aiohttp.ClientTimeout = field(init=False, repr=False)
+    _uploading: aiohttp.ClientTimeout = field(init=False, repr=False)
     _api: aiohttp.ClientSession = field(init=False, repr=False)
     _submits: aiohttp.ClientSession = field(init=False, repr=False)
     _outside: Outside = field(init=False, repr=False)
@@ -107,8 +111,10 @@ class Transport:
         """Open the pools; needs a running loop, touches no network."""
         self._queue = CallQueue()
         connect, read = self.timeouts.connect, self.timeouts.read
-        self._paid = aiohttp.ClientTimeout(total=connect + read, sock_connect=connect, sock_read=read)
-        self._brief = aiohttp.ClientTimeout(total=read, sock_connect=connect)  # one timer: most calls are questions
+        # How long an answer may take is ours to judge: aiohttp's timers do not look whether it is here already.
+        self._connecting = aiohttp.ClientTimeout(total=None, sock_connect=connect)
+        # connect covers a proxy's CONNECT too; the pools have no limit, so there is no wait for a place in them.
+        self._uploading = aiohttp.ClientTimeout(total=None, connect=connect, sock_read=read)
         key: dict[str, str] = {hdrs.AUTHORIZATION: f"Bearer {self.api_key}"}
         self._api = self._pool(key)
         # A POST on a kept-alive connection that the server has just closed would fail after its headers left: a false
@@ -226,31 +232,46 @@ class Transport:
         return await self._once(call, file, on_sent)
 
     async def _once(self, call: Call, file: FileBody | None, on_sent: Callable[[], None]) -> Answer:
+        with logged(call.method, call.path) as made:
+            ended = await self._ended(call, file, Sent(on_sent))
+            if isinstance(ended, errors.TransportError):
+                # Raised only here, where aiohttp's error is no longer handled: it would be chained, and with it the
+                # key, in its own fields and in the locals of the frames that it came through.
+                raise ended
+            made.status = ended.status
+            return ended
+
+    async def _ended(self, call: Call, file: FileBody | None, trace: Sent) -> Answer | errors.TransportError:
+        try:
+            return await self._answered(call, file, trace)
+        except errors.RHError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a caller's trace hook may raise anything: that fails its call
+            return failure_of(error, call.route.value, None if call.repeatable else trace.sent)
+
+    async def _answered(self, call: Call, file: FileBody | None, trace: Sent) -> Answer:
         pool = self._api if call.repeatable else self._submits
-        trace = Sent(on_sent)
-        proof = (lambda: trace.sent) if pool is self._submits else None
-        with logged(call.method, call.path) as made, translated(call.route.value, proof):
+        async with deadline(self._patience(call, file)) as end:
+            if not call.repeatable:
+                trace.also = partial(end.restart, self.timeouts.read)  # from here on the answer is waited for
             async with pool.request(
                 call.method,
                 self.base_url + call.path,
                 data=call.body if file is None else multipart(file, stall=self.timeouts.stall),
                 headers=_JSON if file is None else None,
-                timeout=self._timeout(call, file),
+                timeout=self._connecting if file is None else self._uploading,
                 # aiohttp would follow a 307 and send the body and the key again.
                 allow_redirects=False,
                 trace_request_ctx=trace,
             ) as response:
-                made.status = response.status
                 return await _whole(response)
 
-    def _timeout(self, call: Call, file: FileBody | None) -> aiohttp.ClientTimeout:
+    def _patience(self, call: Call, file: FileBody | None) -> float | None:
+        """How long a call may take until its headers have left, or, if it is harmless to repeat, altogether."""
         if file is not None:
-            return self._patient(self.timeouts.read)
-        return self._brief if call.repeatable else self._paid
-
-    def _patient(self, silence: float) -> aiohttp.ClientTimeout:
-        # connect covers a proxy's CONNECT too; the pools have no limit, so there is no wait for a place in them.
-        return aiohttp.ClientTimeout(total=None, connect=self.timeouts.connect, sock_read=silence)
+            return None
+        connect, read = self.timeouts.connect, self.timeouts.read
+        return read if call.repeatable else connect + read
 
     def _pool(
         self, headers: dict[str, str], *, force_close: bool = False, watched: bool = False
@@ -261,10 +282,16 @@ class Transport:
             ),
             headers={hdrs.USER_AGENT: "rh-async", **headers},
             cookie_jar=aiohttp.DummyCookieJar(),
-            proxy=self.proxy,
-            trust_env=self.trust_env,
+            proxy=self._api_proxy(),
+            # Not aiohttp's trust_env: that would look passwords up in a netrc file, and send them beside the key.
+            trust_env=False,
             trace_configs=[sent_trace(), *self.trace_configs] if watched else list(self.trace_configs),
         )
+
+    def _api_proxy(self) -> str | None:
+        if self.proxy is not None or not self.trust_env:
+            return self.proxy
+        return proxy_from_environment(self.base_url)
 
     # --- rate limits -------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,16 @@ from attrs import field, frozen
 TaskId = NewType("TaskId", str)
 """What the server calls a job: a 19-digit decimal, always kept as text (contract 3.1)."""
 
+
+class Secret(str):
+    """Text that does not show itself: crash reporters send the ``repr`` of every local variable on an error's way."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
 SUCCEEDED = frozenset({"SUCCESS"})
 FAILED = frozenset({"FAILED"})
 # CANCEL is the official kit's word; the other spellings are tolerated by third parties (contract 4.2).

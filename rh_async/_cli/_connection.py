@@ -101,4 +101,4 @@ def site_of(base_url: str | None) -> str:
 
     :raises ConfigurationError: it is no address.
     """
-    return _base_url(base_url, os.environ)
+    return _base_url(base_url)
