@@ -174,7 +174,7 @@ class Outside:
         # Not aiohttp's trust_env: that would look passwords up in a netrc file, for whatever host a server names.
         if self.proxy is not None or not self.trust_env:
             return self.proxy
-        return await asyncio.to_thread(proxy_from_environment, f"{link.scheme}://{link.place}")
+        return await asyncio.to_thread(proxy_from_environment, link.place)
 
     def _pool(self, **options: Any) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(

@@ -17,11 +17,11 @@ from tests.journal.test_journal import (
 )
 from tests.session.test_crash import (
     test_a_job_can_be_started_watched_asked_and_withdrawn_where_no_task_runs,
-    test_a_job_whose_end_cannot_be_told_ends_with_the_crash,
+    test_a_job_whose_end_cannot_be_told_ends_all_the_same,
     test_a_services_task_that_is_cancelled_from_outside_ends_every_wait,
     test_every_wait_ends_at_once_and_names_the_cause,
     test_leaving_a_session_that_waits_for_its_jobs_ends_when_it_crashes,
-    test_what_waits_for_another_call_ends_with_a_crash_of_its_own_work,
+    test_what_waits_for_a_call_that_meets_a_bug_ends_at_once,
 )
 from tests.session.test_jobs import (
     test_a_submit_given_up_before_its_post_leaves_buys_nothing,
@@ -31,14 +31,14 @@ __all__ = [
     "opened",
     "test_a_dead_owners_open_post_becomes_uncertain_and_a_live_ones_does_not",
     "test_a_job_can_be_started_watched_asked_and_withdrawn_where_no_task_runs",
-    "test_a_job_whose_end_cannot_be_told_ends_with_the_crash",
+    "test_a_job_whose_end_cannot_be_told_ends_all_the_same",
     "test_a_services_task_that_is_cancelled_from_outside_ends_every_wait",
     "test_a_submit_given_up_before_its_post_leaves_buys_nothing",
     "test_a_task_belongs_to_one_row_only_and_its_neighbours_in_a_commit_are_kept",
     "test_every_wait_ends_at_once_and_names_the_cause",
     "test_leaving_a_session_that_waits_for_its_jobs_ends_when_it_crashes",
     "test_many_open_one_new_file_at_once",
-    "test_what_waits_for_another_call_ends_with_a_crash_of_its_own_work",
+    "test_what_waits_for_a_call_that_meets_a_bug_ends_at_once",
     "wall",
 ]
 
