@@ -26,15 +26,15 @@ _OURS = frozenset({"task_id", "outputs", "request"})
 class Outputs:
     """What holds outputs, or is one; remembers what it has read of the folders it was asked about."""
 
-    _known: frozenset[Path]  #: resolved
+    _known: frozenset[str]  #: resolved; as text, for a journal may know very many
     _resolved: dict[Path, Path] = field(factory=dict, init=False)
     _told: dict[Path, frozenset[str]] = field(factory=dict, init=False)
 
     @classmethod
     def of(cls, paths: Iterable[str | os.PathLike[str]]) -> Outputs:
         """Take folders and files as they are named."""
-        folders: dict[Path, Path] = {}  # a journal knows very many files in a few
-        return cls(frozenset(_resolved(Path(path), folders) for path in paths))
+        folders: dict[str, str] = {}
+        return cls(frozenset(_resolved(os.fspath(path), folders) for path in paths))
 
     def why_not(self, path: Path, root: Path) -> str | None:
         """Say why a file is an output; None if it is none.
@@ -47,12 +47,12 @@ class Outputs:
         if self._lies_in_folder(there, self._resolve(root)):
             return IN_THE_FOLDER
         places = {path, there}
-        if there in self._known or any(_has_our_file_beside(place) or self._is_told_of(place) for place in places):
+        if str(there) in self._known or any(_has_our_file_beside(place) or self._is_told_of(place) for place in places):
             return OF_A_RUN
         return None
 
     def _lies_in_folder(self, path: Path, root: Path) -> bool:
-        return any(folder in self._known and root in folder.parents for folder in path.parents)
+        return any(str(folder) in self._known and root in folder.parents for folder in path.parents)
 
     def _resolve(self, folder: Path) -> Path:
         if folder not in self._resolved:
@@ -66,13 +66,14 @@ class Outputs:
         return path.name in self._told[folder]
 
 
-def _resolved(path: Path, folders: dict[Path, Path]) -> Path:
-    is_link = os.path.islink(path)  # noqa: PTH114 - the other one raises at a name too long
-    if is_link or not path.is_absolute() or ".." in path.parts:
-        return _real(path)
-    if path.parent not in folders:
-        folders[path.parent] = _real(path.parent)
-    return folders[path.parent] / path.name
+def _resolved(path: str, folders: dict[str, str]) -> str:
+    """The same as `_real`, of many paths in a few folders: of text, since making a `Path` takes longer than a look."""
+    folder, name = os.path.split(path)
+    if folder not in folders:
+        folders[folder] = str(_real(Path(folder)))
+    there = f"{folders[folder].rstrip(os.sep)}{os.sep}{name}"
+    is_plain = name not in {"", ".", ".."} and not os.path.islink(there)  # noqa: PTH114 - as said above
+    return there if is_plain else str(_real(Path(path)))
 
 
 def _real(path: Path) -> Path:

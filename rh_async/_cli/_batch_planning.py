@@ -82,7 +82,7 @@ async def _from_manifest(order: Order, prober: Prober) -> Plan:
     )
 
 
-def _outputs(order: Order) -> list[Path]:
+def _outputs(order: Order) -> list[Path | str]:
     """Where outputs go, and every file the journal has as one: `resume` tells of it nowhere else. Blocks."""
     book, out, site = order.running.book, order.running.out, site_of(order.running.base_url)
     return [out] if book is None else [out, *saved_paths(book.path), *_named_for_tasks(out, task_ids(book.path, site))]

@@ -206,7 +206,7 @@ def task_ids(path: Path, site: str) -> set[str]:
         return {task for (task,) in db.execute(chosen, (site,))} if db is not None and known else set()
 
 
-def saved_paths(path: Path) -> frozenset[Path]:
+def saved_paths(path: Path) -> frozenset[str]:
     """Every file that a job was saved to, of all sites.
 
     :raises JournalError: the journal cannot be read, or is newer than this program.
@@ -214,7 +214,7 @@ def saved_paths(path: Path) -> frozenset[Path]:
     with _opened(path) as db:
         known = db is not None and _version(db, path) > 0
         told = db.execute("SELECT paths FROM jobs WHERE paths != '[]'") if db is not None and known else ()
-        return frozenset(Path(name) for (paths,) in told for name in json.loads(paths))
+        return frozenset(name for (paths,) in told for name in json.loads(paths))
 
 
 @contextmanager
