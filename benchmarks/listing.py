@@ -1,4 +1,4 @@
-"""How long ``rh-async jobs`` takes over a journal of 100,000 jobs, how soon its first line is there, and its memory.
+"""How long the jobs command takes over a journal of 100,000 jobs, how soon its first line is there, and its memory.
 
 ``uv run python -m benchmarks.listing [--quick]``: fresh processes, one for the table and one for ``--json``; the rows
 are as saved jobs of a batch leave them. What counts is CPU time, kernel included, as Linux tells it: a machine that is

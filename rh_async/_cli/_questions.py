@@ -22,7 +22,12 @@ from ._interrupts import stoppable
 from ._keys import find
 
 T = TypeVar("T")
-Name = Annotated[str, Parameter(name="KEY|TASK_ID", help="what rh-async jobs calls the job, or what the server does.")]
+Name = Annotated[
+    str,
+    Parameter(
+        name="KEY|TASK_ID", help="what rh-async jobs calls the job (its beginning will do), or what the server does."
+    ),
+]
 Task = Annotated[str, Parameter(name="TASK_ID", help="what the server calls the job: up to 19 digits.")]
 
 _SILENCE = 2.0
