@@ -92,9 +92,7 @@ def _sameness(line: dict[str, Any]) -> int:
 
 def line_of(outcome: BatchOutcome) -> dict[str, Any]:
     """An outcome as a flat line. What a twin cost is in the line of the one that was bought."""
-    told = {**_what(outcome), **_how(outcome), **_cost(outcome), **_when(outcome)}
-    # A column of the manifest that is called like one of ours must not take its place.
-    return told | {f"row_{name}" if name in told else name: value for name, value in outcome.entry.columns.items()}
+    return {**_what(outcome), **_how(outcome), **_cost(outcome), **_when(outcome)}
 
 
 def _what(outcome: BatchOutcome) -> dict[str, Any]:
@@ -107,7 +105,7 @@ def _what(outcome: BatchOutcome) -> dict[str, Any]:
         "model": None if entry.request is None else entry.request.endpoint,
         "key": outcome.key or entry.key,
         "twin": outcome.twin,
-        "notes": dict(entry.columns),
+        "notes": dict(entry.columns),  # apart: a column may be called like one of ours
     }
 
 

@@ -37,7 +37,6 @@ def story(entry: Entry, past: Earlier, result: Result, paths: tuple[Path, ...]) 
         "noticed_utc": result.noticed_utc,
         "seconds": seconds_of(result),
         "outputs": [path.name for path in paths],
-        "row": dict(entry.columns),
     }
 
 

@@ -142,4 +142,6 @@ def _as_typed(message: str) -> str:
         name = re.sub(r"_|(?<=[a-z])(?=[A-Z])", "-", field[1]).lower()
         return f"{name.upper()} " if name in {"image", "video"} else f"--{name} "
 
-    return re.sub(r"^\w+\.(\w+) = ", typed, re.sub(",? or an Upload$", "", message))
+    # What a program can give besides, nobody can type.
+    said = message.replace("link, a data URI, Media or an Upload", "link or a data URI")
+    return re.sub(r"^\w+\.(\w+) = ", typed, said)

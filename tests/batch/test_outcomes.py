@@ -160,7 +160,6 @@ async def test_the_story_beside_an_output_says_what_made_it(tmp_path: Path) -> N
         "noticed_utc": "2026-01-01T12:03:00+00:00",
         "seconds": 180.0,
         "outputs": ["dance__hero__1.mp4"],
-        "row": {},
         "bytes": [1],
     }
     assert not list(tmp_path.glob(".*"))

@@ -77,7 +77,7 @@ async def test_a_terminal_shows_four_phases_and_no_guess_of_the_time_left(
         ("empty.png dance.mp4", "IMAGE empty.png is empty"),
         ("hero.png .", "VIDEO . is a directory"),
         ("hero.png /dev/null", "VIDEO /dev/null is no ordinary file"),
-        ("'' dance.mp4", "IMAGE '': must be a path, an http(s) link, a data URI;"),
+        ("'' dance.mp4", "IMAGE '': must be a path, an http(s) link or a data URI;"),
         ("hero.png", 'Command "run" parameter VIDEO requires an argument'),
         ("hero.png dance.mp4 --model wan", 'Invalid value "wan" for --model'),
         ("hero.png dance.mp4 --model wan2.2 --prompt x", "wan2.2 does not take --prompt (these do: kling-v3.0-std,"),
