@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 
-from ._records import Record, State
+from ._records import Record, State, is_derived
 from ._request import Request, brief
 from .errors import KeyInUse
 
@@ -69,6 +69,8 @@ def _differing(known: Record, asked: Record) -> list[str]:
     if known.contents and asked.contents:
         then, now = json.loads(known.contents), json.loads(asked.contents)
         return [*model, *(name for name in {**then, **now} if then.get(name) != now.get(name))]
+    if is_derived(known.key):  # from the content, whatever the files were called
+        return []
     then, now = json.loads(known.inputs), json.loads(asked.inputs)
     return [*model, *(name for name in {**then, **now} if not _alike(then.get(name), now.get(name)))]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from hashlib import sha256
@@ -12,6 +13,8 @@ from typing import Any
 from attrs import field, frozen
 
 from ._types import TaskId
+
+_DERIVED = re.compile(r"auto-[0-9a-f]{32}")
 
 
 class State(StrEnum):
@@ -117,6 +120,11 @@ def read_folder(stored: str | None) -> str | None:
 def may_move(now: State, to: State) -> bool:
     """Whether the table has this move."""
     return to in MOVES[now]
+
+
+def is_derived(key: str) -> bool:
+    """Whether a key was made from what its submission asks for."""
+    return _DERIVED.fullmatch(key) is not None
 
 
 def derived_key(endpoint: str, parameters: Mapping[str, Any]) -> str:

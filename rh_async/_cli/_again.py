@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import get_args
 
 from rh_async import Record
+from rh_async._records import is_derived
 
 from ._book import Book
 from ._connection import Connection
@@ -34,7 +35,7 @@ def run_again(record: Record, connection: Connection, book: Book) -> str | None:
         words += ["--model", model]
     if record.folder is not None:
         words += ["-o", record.folder]
-    if not record.key.startswith("auto-"):
+    if not is_derived(record.key):
         words += ["--key", record.key]
     return connection.command("run", *words, "--again", *book.words)
 

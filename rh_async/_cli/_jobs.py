@@ -20,6 +20,7 @@ from rich.text import Text
 
 from rh_async import Record, State
 from rh_async._journal import backup as copy_journal
+from rh_async._records import is_derived
 
 from ._book import Book, JournalPath
 from ._exits import Exit
@@ -30,7 +31,6 @@ from ._wishes import Model
 Named = Literal["claimed", "submitting", "submitted", "settled", "saved", "lost", "refused", "uncertain", "abandoned"]
 _WIDE = 140
 _PAGE = 200
-_DERIVED = re.compile(r"auto-[0-9a-f]{32}")
 _CLIPS = frozenset({".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".gif"})
 _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".heic", ".avif", ".tif", ".tiff"})
 _UNTOLD = frozenset({"raw", "foreign", "contents"})  #: bytes, digests; who made it, which needs an API key
@@ -156,7 +156,7 @@ class Table:
             yield from (head, f"  {about}, key {key}" if about else f"  key {key}", f"  {end}")
 
     def _key(self, record: Record) -> str:
-        return record.key[: self.shown] if _DERIVED.fullmatch(record.key) else record.key
+        return record.key[: self.shown] if is_derived(record.key) else record.key
 
 
 def _age(seconds: float) -> str:

@@ -148,3 +148,18 @@ async def test_a_row_of_an_older_journal_is_compared_by_the_names_it_kept(
     async with open_session() as session:
         assert (await session.run(evolve(first, video=moved), key="scene")).outputs
     assert len(server.ledger.submissions) == 1
+
+
+async def test_a_derived_key_of_an_older_journal_stands_for_its_content_whatever_the_files_are_called_now(
+    open_session: Open, server: Emulator, media: Media, book: Path, tmp_path: Path
+) -> None:
+    async with open_session() as session:
+        first = await session.run(DreamActor(media.images[0], media.videos[0]))
+    with sqlite3.connect(book) as db:
+        db.execute("UPDATE jobs SET contents = ''")
+    db.close()
+    renamed = tmp_path / "renamed.mp4"
+    shutil.copy(media.videos[0], renamed)
+    async with open_session() as session:
+        assert (await session.run(DreamActor(media.images[0], renamed))).task_id == first.task_id
+    assert len(server.ledger.submissions) == 1
