@@ -29,7 +29,7 @@ from ._records import Record, State, Wish
 from ._request import Request
 from ._resumed import Resumed
 from ._statistics import Statistics
-from ._transport import SSL, Retry, Timeouts, TraceConfig, Transport
+from ._transport import SSL, Connector, Retry, Timeouts, TraceConfig, Transport
 from ._types import Account, OnExit, Result, Secret, Snapshot, TaskId, Upload
 from ._wire import UNSTORABLE
 from .errors import ConfigurationError, RequestRefused, SessionError
@@ -67,6 +67,9 @@ class Session:
     :param downloads: how slow and how large an output may come.
     :param allow_private_links: whether an output is also fetched from a link to this machine or its network. Else only
         public addresses are, unless the API's own address is private, as an emulator's is.
+    :param connector: your own aiohttp connector, for every call of the API, made with ``force_close=True``: of a submit
+        on a kept-alive connection that the server has just closed, nobody could know whether it arrived. You close it.
+        Outputs are fetched without it, since links are checked when they are connected.
     :raises ConfigurationError: a setting breaks its rule, or there is no key.
     """
 
@@ -88,6 +91,7 @@ class Session:
         on_exit: OnExit = "detach",
         downloads: DownloadPolicy | None = None,
         allow_private_links: bool = False,
+        connector: Connector | None = None,
     ) -> None:
         api_key = None if api_key is None else Secret(api_key)  # what fails below may be sent to a crash reporter
         if in_flight != "auto" and (isinstance(in_flight, bool) or not isinstance(in_flight, int) or in_flight < 1):
@@ -105,6 +109,7 @@ class Session:
             trust_env=trust_env,
             trace_configs=trace_configs,
             private_links=allow_private_links,
+            connector=_connector(connector),
             on_pause=lambda seconds: tell(Waiting(reason="rate", seconds=seconds)),
         )
         self._furnish = partial(
@@ -486,6 +491,12 @@ def _task_id(given: object) -> TaskId:
     if not isinstance(given, str) or not re.fullmatch(r"[0-9]{1,19}", given):
         raise RequestRefused(f"{given!r:.80} is no task id: one is up to 19 digits, as text")
     return TaskId(given)
+
+
+def _connector(given: Connector | None) -> Connector | None:
+    if given is not None and not (isinstance(given, Connector) and given.force_close):
+        raise ConfigurationError(f"connector = {given!r:.80}: must be an aiohttp connector with force_close=True")
+    return given
 
 
 def _source(given: object) -> Path | Media:

@@ -34,9 +34,10 @@ from ._wire import Answer, Call, Route
 
 T = TypeVar("T")
 
-__all__ = ["SSL", "Download", "FileBody", "Retry", "Timeouts", "TraceConfig", "Transport"]
+__all__ = ["SSL", "Connector", "Download", "FileBody", "Retry", "Timeouts", "TraceConfig", "Transport"]
 
 SSL = tls.SSLContext | bool | aiohttp.Fingerprint | None
+Connector = aiohttp.BaseConnector
 
 _REFUSALS = 4
 """How often one question is refused for its rate before that is told: were a limit its route's own, it never passed."""
@@ -85,6 +86,7 @@ class Transport:
     """One session's wires.
 
     :param private_links: whether links to addresses that are not public are followed.
+    :param connector: the caller's own, for every call of the API; closed by the caller.
     :param rng: spreads the waits.
     :param on_pause: told how many seconds everything is held back after a rate limit.
     """
@@ -98,6 +100,7 @@ class Transport:
     trust_env: bool = False
     trace_configs: Sequence[TraceConfig] = ()
     private_links: bool = False
+    connector: Connector | None = None
     rng: random.Random = field(factory=random.Random, repr=False)
     on_pause: Callable[[float], None] = field(default=lambda _: None, repr=False)
     _connecting: aiohttp.ClientTimeout = field(init=False, repr=False)
@@ -276,10 +279,10 @@ class Transport:
     def _pool(
         self, headers: dict[str, str], *, force_close: bool = False, watched: bool = False
     ) -> aiohttp.ClientSession:
+        ssl = True if self.ssl is None else self.ssl
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                ssl=True if self.ssl is None else self.ssl, force_close=force_close, limit=0
-            ),
+            connector=self.connector or aiohttp.TCPConnector(ssl=ssl, force_close=force_close, limit=0),
+            connector_owner=self.connector is None,
             headers={hdrs.USER_AGENT: "rh-async", **headers},
             cookie_jar=aiohttp.DummyCookieJar(),
             proxy=self._api_proxy(),

@@ -1,0 +1,61 @@
+"""A connector of the caller's own: every call of the API goes through it, and the caller closes it."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import pytest
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from rh_async import ConfigurationError, DreamActor, Session
+from rh_async.emulator import Emulator
+from tests.session.conftest import Media
+
+
+class Directory(AbstractResolver):
+    """Leads every name to one port on this machine, and counts how often it was asked."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.asked: list[str] = []
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        self.asked.append(host)
+        return [ResolveResult(hostname=host, host="127.0.0.1", port=self.port, family=family, proto=0, flags=0)]
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+async def test_every_call_of_the_api_goes_through_the_callers_connector_which_stays_open(
+    media: Media, server: Emulator, tmp_path: Path
+) -> None:
+    names = Directory(urlsplit(server.url).port or 0)
+    connector = aiohttp.TCPConnector(resolver=names, force_close=True, use_dns_cache=False)
+    async with Session(
+        server.api_key, base_url="http://runninghub.internal", connector=connector, allow_private_links=True
+    ) as session:
+        result = await session.run(DreamActor(media.images[0], media.videos[0]), save_to=tmp_path)
+    assert len(result.paths) == len(server.ledger.tasks) == 1
+    seen = len(server.ledger.submissions) + len(server.ledger.questions) + len(server.ledger.uploads)
+    assert names.asked == ["runninghub.internal"] * seen
+    assert not connector.closed
+    await connector.close()
+
+
+async def test_a_connector_that_keeps_connections_is_refused_before_anything_is_sent() -> None:
+    async with aiohttp.TCPConnector() as connector:
+        with pytest.raises(ConfigurationError, match="must be an aiohttp connector with force_close=True"):
+            Session("0" * 32, connector=connector)
+
+
+@pytest.mark.parametrize("given", [aiohttp.TCPConnector, object(), "tcp"])
+def test_what_is_no_connector_is_refused(given: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"^connector = "):
+        Session("0" * 32, connector=given)
