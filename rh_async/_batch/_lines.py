@@ -1,4 +1,4 @@
-"""``batch.jsonl``: one line per outcome, appended as they come: flat but for a manifest's own columns (``notes``)."""
+"""``batch.jsonl``: one line per outcome, appended as they come, flat, so that a table is made of it in one call."""
 
 from __future__ import annotations
 
@@ -24,10 +24,12 @@ class Lines:
     """The lines of one output folder.
 
     :ivar begun_before: whether an earlier run has begun them.
+    :ivar twins: where earlier runs put outputs of entries that shared a job, by its task.
     """
 
     path: Path
     begun_before: bool = field(default=False, init=False)
+    twins: dict[str, list[Path]] = field(factory=dict, init=False)
     _told: set[int] = field(factory=set, init=False)  #: by earlier runs; hashes, for there may be very many
 
     async def open(self) -> None:
@@ -64,6 +66,9 @@ class Lines:
             return
         if isinstance(told, dict):
             self._told.add(_sameness(told))
+            task, path = told.get("task_id"), told.get("path")
+            if told.get("twin") is not None and isinstance(task, str) and isinstance(path, str):
+                self.twins.setdefault(task, []).append(self.path.parent / Path(path).name)
 
     def _append(self, line: str) -> None:
         # One write of one line to the end: another run's lines are never torn by it.

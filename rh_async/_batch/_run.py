@@ -132,7 +132,7 @@ class _Run:
         self._lines = Lines(out / "batch.jsonl")
         self.errands = Errands(
             carrier=carrier,
-            shelf=Shelf(carrier=carrier, folder=out, names=names),
+            shelf=Shelf(carrier=carrier, folder=out, names=names, twins=self._lines.twins),
             charges=Charges(carrier=carrier, money=self._money, quotes=self._quotes),
             folder=out,
             retry_failed=retry_failed,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -22,7 +22,7 @@ from ._carrier import Carrier
 from ._copies import put_all, same
 from ._entries import Entry
 from ._names import Names, Subject
-from ._story import as_json, asked_for, size_told_beside, story, tell_beside, told_beside
+from ._story import as_json, asked_for, outputs_told_beside, size_told_beside, story, tell_beside, told_beside
 
 T = TypeVar("T")
 
@@ -50,11 +50,15 @@ class _Label:
 
 @define(eq=False, kw_only=True)
 class Shelf:
-    """The output folder of one batch."""
+    """The output folder of one batch.
+
+    :param twins: where earlier runs put outputs of entries that shared a job, by its task.
+    """
 
     carrier: Carrier
     folder: Path
     names: Names
+    twins: Mapping[str, Sequence[Path]] = field(factory=dict)
     _taken: dict[str, TaskId] = field(factory=dict, init=False)  #: names that are being filled
     _naming: anyio.Lock = field(factory=anyio.Lock, init=False)  #: from the look at a name until it is taken
 
@@ -73,14 +77,23 @@ class Shelf:
             taken = [name.casefold() for name in _targets(label, result)]
             self._taken.update(dict.fromkeys(taken, result.task_id))
         try:
-            paths = self._as_sources(label, result, sources)
-            if not await off_loop(paths[0] if paths else self.folder, partial(_put, sources, paths)):
+            paths = await off_loop(self.folder, partial(self._put, label, result, sources))
+            if not paths:
                 paths = await self.carrier.save(result, self.folder, name=label)
             await off_loop(self.folder, partial(tell_beside, paths, story(entry, past, result, paths)))
         finally:
             for name in taken:
                 self._taken.pop(name, None)
         return paths
+
+    def _put(self, label: _Label, result: Result, sources: tuple[Path, ...]) -> tuple[Path, ...]:
+        """Link or copy outputs from where they are, or else from where another entry with the same job has them."""
+        shared = (outputs_told_beside(path) for path in self.twins.get(result.task_id, ()))
+        for known in (sources, *shared):
+            paths = self._as_sources(label, result, known)
+            if _put(known, paths):
+                return paths
+        return ()
 
     def kept(
         self, entry: Entry, past: Earlier, result: Result, *, sources: tuple[Path, ...] = ()

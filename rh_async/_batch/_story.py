@@ -74,6 +74,13 @@ def told_beside(path: Path) -> Mapping[str, Any]:
     return told if isinstance(told, dict) else {}
 
 
+def outputs_told_beside(path: Path) -> tuple[Path, ...]:
+    """All outputs of the job that made one, by the story beside it. Blocks."""
+    outputs = told_beside(path).get("outputs")
+    names = outputs if isinstance(outputs, list) else ()
+    return tuple(path.with_name(Path(name).name) for name in names if isinstance(name, str) and Path(name).name)
+
+
 def size_told_beside(path: Path) -> int | None:
     """How many bytes an output has by the story beside it; None where that does not say. Blocks."""
     told = told_beside(path)

@@ -91,10 +91,11 @@ async def test_a_name_that_was_deleted_comes_back_without_buying_or_fetching(
         path.unlink()
         if with_story:
             path.with_name(f"{path.name}.json").unlink()
+        server.faults.add(Fault("expired", route="download", status=404, times=None))  # a day later
         outcomes = await run(server, tmp_path, plan)
         assert states(outcomes) == {"kept": 7, "saved": 1}
         assert taken(tmp_path) == EIGHT
-        assert len(server.ledger.submissions) == 1
+        assert len(server.ledger.submissions) == len(server.ledger.downloads) == 1
         assert _clip_of(path).endswith(f"take{gone}.mp4")
 
 

@@ -1,0 +1,55 @@
+"""A question at the terminal: a line is an answer, its end is none, and whoever is no terminal is not asked."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from typing import TextIO
+
+import pytest
+
+from rh_async._cli._terminal_question import can_be_asked, line_typed
+
+
+@pytest.fixture
+def keyboard(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """The other end of a terminal that stands for standard input."""
+    ours, theirs = os.openpty()
+    with os.fdopen(theirs, "r") as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        yield ours
+    os.close(ours)
+
+
+async def test_the_line_that_is_typed_is_the_answer(keyboard: int) -> None:
+    assert can_be_asked()
+    os.write(keyboard, b"yes\n")
+    assert await line_typed() == "yes\n"
+
+
+async def test_the_end_of_input_is_no_answer(keyboard: int) -> None:
+    os.write(keyboard, b"\x04")  # Ctrl-D
+    assert await line_typed() == ""
+
+
+def piped() -> TextIO:
+    reading, writing = os.pipe()
+    os.close(writing)
+    return os.fdopen(reading, "r")
+
+
+def closed() -> TextIO:
+    stdin = piped()
+    stdin.close()
+    return stdin
+
+
+@pytest.mark.parametrize("make", [piped, closed, lambda: None])
+def test_what_is_no_terminal_is_not_asked(make: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert callable(make)
+    stdin = make()
+    monkeypatch.setattr(sys, "stdin", stdin)
+    assert not can_be_asked()
+    if stdin is not None:
+        stdin.close()
