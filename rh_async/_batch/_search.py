@@ -85,16 +85,20 @@ class _Search:
     def left_out(self) -> Iterator[Finding]:
         if self._skipped:
             yield self._left_out(
-                f"{_files(self._skipped)} left out: hidden, or no {self.what} by suffix", "Name a file to have it taken"
+                "left out",
+                f"{_files(self._skipped)} left out: hidden, or no {self.what} by suffix",
+                "Name a file to have it taken",
             )
         if self._made:
             reasons = Counter(self._made.values())
             said = ", ".join(f"{count} {why}" for why, count in sorted(reasons.items()))
             what = f"{_files(len(self._made))} left out as outputs: {said}"
-            yield self._left_out(what, "--include-outputs (include_outputs=True) takes them, and pays for them")
+            yield self._left_out(
+                "outputs left out", what, "--include-outputs (include_outputs=True) takes them, and pays for them"
+            )
 
-    def _left_out(self, what: str, remedy: str) -> Finding:
-        return Finding(rule="left out", thing=f"the {self.what}", what=what, remedy=remedy, refuses=False)
+    def _left_out(self, rule: str, what: str, remedy: str) -> Finding:
+        return Finding(rule=rule, thing=f"the {self.what}", what=what, remedy=remedy, refuses=False)
 
     def _found(self, source: Path) -> tuple[Path, Sequence[Path]]:
         """What a source names, and the folder it was found through."""
