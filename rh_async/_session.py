@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import os
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
@@ -450,10 +451,12 @@ class Session:
 
 def _furnished(*, transport: Transport, journal: Path | None, **settings: Any) -> Services:
     """What runs while the session is open: a third of the package, loaded when the first one is, off the event loop."""
+    from . import _batch  # noqa: F401, PLC0415 - named while jobs run, it could not be loaded without a descriptor
     from ._services import Services, journal_at  # noqa: PLC0415
     from ._wire import prepare  # noqa: PLC0415
 
     prepare()
+    codecs.lookup("idna")  # the resolver's, for a host's name
     book = None if journal is None else journal_at(journal, transport.base_url)
     return Services(transport=transport, journal=book, **settings)
 
