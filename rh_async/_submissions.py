@@ -408,6 +408,7 @@ class Submissions:
         if len(self._bought) >= _REMEMBERED:
             del self._bought[next(iter(self._bought))]
         self._bought[snapshot.task_id] = None
+        job.bought(snapshot.task_id, job.submitted_utc)
 
     def _refuse_a_second(self, task_id: TaskId) -> None:
         if task_id in self._bought:
