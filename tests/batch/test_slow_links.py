@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from rh_async import NoAnswer, OutputRefused
+from rh_async import Names, NoAnswer, OutputRefused
 from rh_async._transport import Transport
 from rh_async.emulator import Emulator
-from tests.batch.running import opened, product, states
+from rh_async.emulator._tasks import TaskCalls
+from tests.batch.running import opened, product, run, states
 
 
 async def test_eight_outputs_that_cannot_be_fetched_keep_no_ninth_from_the_disk(
@@ -55,3 +56,20 @@ async def test_a_link_that_may_not_be_fetched_stops_no_other_job(
     (lost,) = (outcome for outcome in outcomes if outcome.state == "unsaved")
     assert isinstance(lost.error, OutputRefused)
     assert (lost.cause, lost.error.task_id) == ("job", lost.task_id)
+
+
+async def test_a_word_in_place_of_an_extension_becomes_no_suffix(
+    stock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = TaskCalls._results
+
+    def worded(calls: TaskCalls, task: Any) -> Any:
+        return [{**result, "outputType": "video"} for result in answered(calls, task) or []] or None
+
+    monkeypatch.setattr(TaskCalls, "_results", worded)
+    async with Emulator(seed=1, run_time=60.0) as server:
+        outcomes = await run(server, tmp_path, await product(stock), names=Names("{clip}__{character}"))
+        again = await run(server, tmp_path, await product(stock), names=Names("{clip}__{character}"))
+        assert (states(outcomes), states(again)) == ({"saved": 9}, {"kept": 9})
+        assert len(server.ledger.downloads) == 9
+    assert {path.suffix for outcome in outcomes for path in outcome.paths} == {".mp4"}

@@ -121,3 +121,13 @@ async def test_a_folder_of_a_name_no_disk_can_have_is_refused_before_anything_is
     with pytest.raises(RequestRefused, match="save_to"):
         await session.run(DreamActor("https://e.test/a.png", "https://e.test/b.mp4"), save_to="half \ud800")
     assert server.ledger.submissions == []
+
+
+async def test_a_folder_that_is_no_utf8_ends_no_session_that_has_a_journal(server: Emulator, tmp_path: Path) -> None:
+    request = DreamActor("https://example.test/hero.png", "https://example.test/dance.mp4")
+    folder = os.fsdecode(os.fsencode(tmp_path) + b"/B\xfcro")
+    async with Session(server.api_key, base_url=server.url, journal=tmp_path / "journal.db") as session:
+        result = await session.run(request, save_to=folder)
+        assert result.paths[0].stat().st_size
+        assert (await session.run(request, save_to=tmp_path / "again")).task_id == result.task_id
+    assert len(server.ledger.tasks) == 1
