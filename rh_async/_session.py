@@ -337,6 +337,14 @@ class Session:
         services = self._open()
         return await services.lend(partial(services.desk.cancel, _task_id(task_id)))
 
+    @property
+    def unanswered_for(self) -> float:
+        """How many seconds ago the first call began, if none was ever answered: the address may be wrong. Else 0."""
+        transport = self._transport
+        if transport.answered or transport.asked_at is None:
+            return 0.0
+        return asyncio.get_running_loop().time() - transport.asked_at
+
     def statistics(self) -> Statistics:
         """How the session stands: jobs, questions, lateness, and what was learnt of run times.
 

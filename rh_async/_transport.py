@@ -10,7 +10,9 @@ import random
 import ssl as tls
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from contextvars import ContextVar
 from functools import partial
+from math import inf
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -25,6 +27,7 @@ from ._call_log import logged
 from ._call_queue import CallQueue
 from ._deadline import deadline
 from ._file_body import FileBody, multipart
+from ._files import is_shortage
 from ._network_errors import Sent, failure_of, sent_trace
 from ._outside import Download, Outside
 from ._proxies import proxy_from_environment
@@ -41,6 +44,10 @@ Connector = aiohttp.BaseConnector
 
 _REFUSALS = 4
 """How often one question is refused for its rate before that is told: were a limit its route's own, it never passed."""
+_FIRST_PATIENCE = 29.0
+"""Seconds until a server that has never answered is given up: a wrong address is likelier than trouble on the way."""
+_SHORTEST_TRY, _FIRST_RESTS = 0.5, 3.0  # seconds; with longer rests, few tries would fit into that patience
+_GIVE_UP_AT: ContextVar[float] = ContextVar("when an attempt is given up, if nothing was ever answered", default=inf)
 _LONGEST_PAUSE = 3600.0  # seconds; whoever asks for more is asked again then
 _URGENCIES: Mapping[Route, Urgency] = MappingProxyType(
     dict.fromkeys(Route, Urgency.WORK) | {Route.SUBMIT: Urgency.SUBMIT, Route.QUERY: Urgency.QUESTION}
@@ -89,6 +96,8 @@ class Transport:
     :param connector: the caller's own, for every call of the API; closed by the caller.
     :param rng: spreads the waits.
     :param on_pause: told how many seconds everything is held back after a rate limit.
+    :ivar answered: whether any call was ever answered, with whatever.
+    :ivar asked_at: when the first call began, on the loop's clock.
     """
 
     base_url: str
@@ -103,8 +112,9 @@ class Transport:
     connector: Connector | None = None
     rng: random.Random = field(factory=random.Random, repr=False)
     on_pause: Callable[[float], None] = field(default=lambda _: None, repr=False)
+    answered: bool = field(default=False, init=False)
+    asked_at: float | None = field(default=None, init=False)
     _connecting: aiohttp.ClientTimeout = field(init=False, repr=False)
-    _uploading: aiohttp.ClientTimeout = field(init=False, repr=False)
     _api: aiohttp.ClientSession = field(init=False, repr=False)
     _submits: aiohttp.ClientSession = field(init=False, repr=False)
     _outside: Outside = field(init=False, repr=False)
@@ -116,8 +126,6 @@ class Transport:
         connect, read = self.timeouts.connect, self.timeouts.read
         # How long an answer may take is ours to judge: aiohttp's timers do not look whether it is here already.
         self._connecting = aiohttp.ClientTimeout(total=None, sock_connect=connect)
-        # connect covers a proxy's CONNECT too; the pools have no limit, so there is no wait for a place in them.
-        self._uploading = aiohttp.ClientTimeout(total=None, connect=connect, sock_read=read)
         key: dict[str, str] = {hdrs.AUTHORIZATION: f"Bearer {self.api_key}"}
         self._api = self._pool(key)
         # A POST on a kept-alive connection that the server has just closed would fail after its headers left: a false
@@ -191,10 +199,26 @@ class Transport:
     ) -> T:
         """Repeat what is harmless to repeat, as `Retry` says; rate limits do not use up its patience.
 
+        While nothing was ever answered, half a minute is all its patience, whatever an attempt is busy with.
+
         :param but: raised at once.
         :param idle: how many seconds the attempts have waited for their turn so far; these use up no patience either.
         :raises RHError: the last failure, with the earlier ones, once patience ran out or a repeat is of no use.
         """
+        give_up_at = anyio.current_time() + _FIRST_PATIENCE
+        before = _GIVE_UP_AT.set(give_up_at)
+        try:
+            return await self._persisted(attempt, but, idle, give_up_at)
+        finally:
+            _GIVE_UP_AT.reset(before)
+
+    async def _persisted(
+        self,
+        attempt: Callable[[], Awaitable[T]],
+        but: type[errors.RHError] | tuple[()],
+        idle: Callable[[], float],
+        give_up_at: float,
+    ) -> T:
         earlier: list[errors.RHError] = []
         failing_since: float | None = None
         while True:
@@ -205,16 +229,26 @@ class Transport:
                 failing_since = now if failing_since is None or isinstance(error, errors.RateLimited) else failing_since
                 hopeless = not error.retryable or isinstance(error, but)
                 spent = now - failing_since >= self.retry.patience and not isinstance(error, errors.RateLimited)
-                if hopeless or spent:
+                vain = now >= give_up_at - _SHORTEST_TRY and self._in_vain(error)
+                if hopeless or spent or vain:
                     raise error.after(earlier)  # noqa: B904 - the error itself, with what came before it
                 earlier = [*earlier[-7:], error]
             # Calls of the API are held back by the gate that the refusal has told; links know no gate.
             held = isinstance(earlier[-1], errors.RateLimited) and earlier[-1].phase != "download"
-            await self.rest(1 if held else len(earlier))
+            at_most = min(_FIRST_RESTS, give_up_at - now) if self._in_vain(earlier[-1]) else inf
+            await self.rest(1 if held else len(earlier), at_most=at_most)
 
-    async def rest(self, failures: int) -> None:
+    def _in_vain(self, error: errors.RHError) -> bool:
+        """Whether an attempt failed as all did, and not for want of something on this machine."""
+        if self.answered or not isinstance(error, errors.TransportError) or error.phase == "download":
+            return False
+        if error.phase == Route.UPLOAD.value and isinstance(error, errors.NoAnswer):
+            return False  # somebody is there, and has taken a file
+        return error.__cause__ is None or not is_shortage(error.__cause__)
+
+    async def rest(self, failures: int, *, at_most: float = inf) -> None:
         """Wait as long as `Retry` says after so many failures in a row."""
-        await anyio.sleep(self.retry.wait(failures, self.rng))
+        await anyio.sleep(min(at_most, self.retry.wait(failures, self.rng)))
 
     def fetch(self, url: str) -> AbstractAsyncContextManager[Download]:
         """Open a link of the outside world, without the key; a rate limit of the API does not concern it.
@@ -254,6 +288,7 @@ class Transport:
 
     async def _answered(self, call: Call, file: FileBody | None, trace: Sent) -> Answer:
         pool = self._api if call.repeatable else self._submits
+        self.asked_at = self._queue.now() if self.asked_at is None else self.asked_at
         async with deadline(self._patience(call, file)) as end:
             if not call.repeatable:
                 trace.also = partial(end.restart, self.timeouts.read)  # from here on the answer is waited for
@@ -262,11 +297,12 @@ class Transport:
                 self.base_url + call.path,
                 data=call.body if file is None else multipart(file, stall=self.timeouts.stall),
                 headers=_JSON if file is None else None,
-                timeout=self._connecting if file is None else self._uploading,
+                timeout=self._connecting if file is None else self._uploading_timeout(),
                 # aiohttp would follow a 307 and send the body and the key again.
                 allow_redirects=False,
                 trace_request_ctx=trace,
             ) as response:
+                self.answered = True
                 return await _whole(response)
 
     def _patience(self, call: Call, file: FileBody | None) -> float | None:
@@ -274,7 +310,17 @@ class Transport:
         if file is not None:
             return None
         connect, read = self.timeouts.connect, self.timeouts.read
-        return read if call.repeatable else connect + read
+        return min(read if call.repeatable else connect + read, self._left())
+
+    def _uploading_timeout(self) -> aiohttp.ClientTimeout:
+        # connect covers a proxy's CONNECT too; the pools have no limit, so there is no wait for a place in them.
+        # A large file takes long, also where it is the first that the server ever hears; only the way there may not.
+        connect = min(self.timeouts.connect, self._left())
+        return aiohttp.ClientTimeout(total=None, connect=connect, sock_read=self.timeouts.read)
+
+    def _left(self) -> float:
+        """How long a server has left to answer for the first time; infinity once it has."""
+        return inf if self.answered else max(_SHORTEST_TRY, _GIVE_UP_AT.get() - self._queue.now())
 
     def _pool(
         self, headers: dict[str, str], *, force_close: bool = False, watched: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
@@ -20,10 +20,11 @@ from ._batch_summary import Tidings
 from ._batch_voice import Voice
 from ._clock import now
 from ._connection import Connection
-from ._exits import Exit, Interrupted
+from ._exits import Exit, Interrupted, Misuse
 from ._hush import Hush
 from ._interrupts import stoppable
 from ._progress import every
+from ._reached import reached
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,11 +52,14 @@ async def run_through(plan: Plan, running: Running, connection: Connection, voic
     course = Course(plan=plan, running=running, connection=connection, voice=voice, folder=folder)
     try:
         with stoppable(voice.view, stopping=_STOPPING, words=course.whereabouts):
-            async with course.session(journal) as session, every(_LOOKED_EVERY, course.hush.look):
+            async with course.reached(journal) as session, every(_LOOKED_EVERY, course.hush.look):
                 await course.offer(session)
                 await course.follow(session)
     except Interrupted:
         course.over(Exit.INTERRUPTED)
+        raise
+    except Misuse:
+        course.over(Exit.MISUSED)
         raise
     return course.end()
 
@@ -90,6 +94,10 @@ class Course:
             back=f"heard from {who} again",
             say=self.voice.log,
         )
+
+    def reached(self, journal: Path | None) -> AbstractAsyncContextManager[Session]:
+        """A session that is open while the server answers, or until it is clear that there is none."""
+        return reached(self.session(journal), self.connection.address)
 
     def session(self, journal: Path | None) -> Session:
         """A session that is listened to."""

@@ -20,6 +20,7 @@ from ._facts import about, amounts, known, screen, tell
 from ._hush import Hush, listening
 from ._interrupts import stoppable
 from ._keys import find
+from ._reached import reached
 
 T = TypeVar("T")
 Name = Annotated[
@@ -92,7 +93,7 @@ async def asked(
     :raises RHError: it was not answered.
     """
     console = Console(stderr=True, highlight=False)
-    end = "Ctrl-C gives up" if patient else "giving up within a minute"
+    end = "Ctrl-C gives up" if patient else "giving up within half a minute"
     words = f"waiting for the network: no answer from {connection.address} yet; {end}"
     hush = Hush(console=console, words=words, after=_SILENCE)
 
@@ -103,5 +104,6 @@ async def asked(
 
     with stoppable(console, stopping="closing the connection", words=interrupted):
         open_session = connection.session if patient else connection.short_session
-        async with open_session(heard, journal=journal) as session, listening(hush):
+        opened = reached(open_session(heard, journal=journal), connection.address)
+        async with opened as session, listening(hush):
             return await question(session)

@@ -26,6 +26,7 @@ from ._hush import Hush, listening
 from ._interrupts import stoppable
 from ._jobs import model
 from ._progress import shown
+from ._reached import reached
 from ._rows import UNFINISHED, Row, at, read
 from ._tally import Tally
 
@@ -58,7 +59,7 @@ async def resume(
         hush=Hush(console=console, words=words, after=_SILENCE),
     )
     with stoppable(console, stopping=_STOPPING, words=pickup.whereabouts):
-        async with connection.session(pickup.tell, journal=path) as session:
+        async with reached(connection.session(pickup.tell, journal=path), connection.address) as session:
             uncertain = await pickup.carry_out(session)
     for record in uncertain:
         for line in _uncertain(record, resolve_commands(connection, book, record.key)):

@@ -28,6 +28,7 @@ from ._hush import Hush, listening
 from ._interrupts import stoppable
 from ._needs import need_folder, sha256_of
 from ._progress import shown
+from ._reached import reached
 from ._rows import BOUGHT, Row, read
 from ._tally import Tally
 from ._wishes import Model, Wish, check_files
@@ -147,9 +148,10 @@ def _looked_up(errand: Errand, request: Request, site: str, journal: Path) -> _K
 async def _done(errand: Errand, request: Request, known: _Known, diary: Diary) -> Result:
     journal = None if errand.keeping.book is None else errand.keeping.book.path
     diary.begin()
+    made = diary.connection.session(diary.tell, journal=journal, on_exit=errand.keeping.on_exit)
     try:
         async with (
-            diary.connection.session(diary.tell, journal=journal, on_exit=errand.keeping.on_exit) as session,
+            reached(made, diary.connection.address) as session,
             shown(errand.console, diary.tally),
             listening(diary.hush),
         ):

@@ -111,22 +111,22 @@ async def test_a_refused_key_names_the_option_that_chooses_the_site(
     assert "(--base-url)" in ended.err
 
 
-async def test_a_wrong_port_is_given_up_within_a_minute_and_said_meanwhile(site: Emulator, shell: Shell) -> None:
+async def test_a_wrong_port_is_given_up_within_half_a_minute_and_said_meanwhile(site: Emulator, shell: Shell) -> None:
     site.refuse_connections(3600.0)
     began = anyio.current_time()
     ended = await shell("account")
-    assert ended.code == 1
-    assert 30 <= anyio.current_time() - began <= 60
+    assert ended.code == 2
+    assert anyio.current_time() - began <= 30
     waiting, last = ended.err.splitlines()
     assert waiting.startswith(f"waiting for the network: no answer from {site.url} yet")
-    assert last.startswith("rh-async: account: the server was not reached")
+    assert last.startswith(f"rh-async: nothing answers at {site.url}: check the address")
 
 
-async def test_a_server_that_never_answers_is_given_up_within_a_minute(site: Emulator, shell: Shell) -> None:
+async def test_a_server_that_never_answers_is_given_up_within_half_a_minute(site: Emulator, shell: Shell) -> None:
     site.faults.add(Fault("hang", route="account", times=None))
     began = anyio.current_time()
-    assert (await shell("account")).code == 1
-    assert anyio.current_time() - began <= 60
+    assert (await shell("account")).code == 2
+    assert anyio.current_time() - began <= 31
 
 
 async def test_a_rate_limit_is_waited_out_and_said(site: Emulator, shell: Shell) -> None:

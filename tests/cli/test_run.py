@@ -176,7 +176,7 @@ async def test_a_full_account_is_waited_for_and_said(site: Emulator, desk: Path,
 
 
 async def test_a_server_that_is_away_is_said_once_and_waited_for(site: Emulator, desk: Path, shell: Shell) -> None:
-    site.refuse_connections(40.0)
+    site.refuse_connections(25.0)
     ended = await shell("run hero.png dance.mp4")
     assert ended.code == 0
     assert ended.out.count(f"waiting for the network: nothing heard from {site.url} for 5 s") == 1

@@ -96,11 +96,11 @@ async def test_a_call_that_is_not_answered_ends_with_its_time_out(read: float, l
     loop = asyncio.get_running_loop()
     options = {"timeouts": Timeouts(connect=5.0, read=read), "retry": Retry(patience=0.0)}
     async with Session("k" * 32, base_url=url(listener), **options) as session:  # type: ignore[arg-type]
-        for call in (session.account, lambda: session.submit(ModelRequest(MODEL, {}))):
-            began = loop.time()
+        for call, most in ((session.account, 29.0), (lambda: session.submit(ModelRequest(MODEL, {})), read)):
+            began, expected = loop.time(), min(read, most)  # a server that never answered has less time for a question
             with pytest.raises((NoAnswer, SubmitUnknown)):
                 await call()
-            assert read <= loop.time() - began <= read + 0.2
+            assert expected <= loop.time() - began <= expected + 0.2
 
 
 _CLIENT = """

@@ -210,6 +210,7 @@ async def test_one_job_meets_one_fault(row: Row, media: Media, tmp_path: Path) -
         Emulator(seed=1, run_time=60.0) as server,
         Session(server.api_key, base_url=server.url, pace=Pace(horizon=7200.0)) as session,
     ):
+        await session.account()  # an address that has answered once is waited for
         server.faults.add(row.fault)
         got: RHError | None = None
         try:
