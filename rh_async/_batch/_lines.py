@@ -1,4 +1,4 @@
-"""``batch.jsonl``: one line per outcome, appended as they come, flat, so that a table is made of it in one call."""
+"""``batch.jsonl``: one line per outcome, appended as they come; flat but for ``notes``, and so fit for a table."""
 
 from __future__ import annotations
 

@@ -56,10 +56,12 @@ class Money:
     """What a batch has cost, and may yet.
 
     :param currency: of the account, in which all sums are; what is told in another cannot be compared.
+    :param certain: whether that is what the account is billed in; else it is the list's, for want of a better one.
     :param budget: in the same; None for none.
     """
 
     currency: str
+    certain: bool = True
     budget: Decimal | None = None
     spent: Decimal = field(default=_NOTHING, init=False)  #: by this run, for certain
     spent_earlier: Decimal = field(default=_NOTHING, init=False)  #: by earlier runs, for certain
@@ -76,7 +78,7 @@ class Money:
     def bill_in(self, currency: str) -> None:
         """Count in another currency, as long as nothing has been counted."""
         if not self._bills and not self.committed:
-            self.currency = currency
+            self.currency, self.certain = currency, True
 
     def knows(self, price: Price | None) -> bool:
         """Whether a price is known in this currency, or need not be, because there is no budget."""

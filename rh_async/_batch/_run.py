@@ -127,7 +127,8 @@ class _Run:
         self, plan: Plan, out: Path, carrier: Carrier, *, names: Names, budget: Decimal | None, retry_failed: bool
     ) -> None:
         self._plan, self._carrier, self._folder = plan, carrier, out
-        self._money = Money(currency=carrier.currency or _currency(plan), budget=budget)
+        known = carrier.currency is not None
+        self._money = Money(currency=carrier.currency or _currency(plan), certain=known, budget=budget)
         self._quotes = Quotes(carrier)
         self._lines = Lines(out / "batch.jsonl")
         self.errands = Errands(

@@ -54,7 +54,7 @@ class Standing:
     :param reserved: what jobs under way will cost, by their prices; nothing once all have ended.
     :param in_doubt: what jobs that have ended may have cost, by their prices: the server did not say.
     :param doubtful: how many those are.
-    :param currency: of the account.
+    :param currency: of the account; "" on a host that is neither site, as long as the account was not asked.
     :param budget: in the same.
     :param errors: by kind, the most frequent first, at most eight.
     :param time_left: seconds until all is done, as (low, middle, high): four in five end between the outer two. None

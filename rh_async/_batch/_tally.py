@@ -74,7 +74,7 @@ class Tally:
             reserved=money.reserved,
             in_doubt=money.in_doubt,
             doubtful=money.doubtful,
-            currency=money.currency,
+            currency=money.currency if money.certain else "",
             budget=money.budget,
             errors=errands.troubles.most(),
             time_left=time_left(self._not_sent(flying), etas, statistics.run_times, statistics.limit),

@@ -392,6 +392,8 @@ async def test_prices_and_budget_are_in_what_the_account_is_billed_in(
         assert [question.kind for question in overseas.ledger.questions].count("price") == 1
         assert (await shell("batch clips --image heroes/fox.png --budget 2")).code == 0
         assert len(overseas.ledger.tasks) == 5
+        again = await shell("batch clips --image heroes/fox.png")
+        assert "money     0.00 spent by this run · 1.81 by earlier runs\n" in again.out  # nobody was asked which money
 
 
 async def test_where_the_server_tells_no_price_the_list_is_named_and_never_held_against_another_currency(
