@@ -19,11 +19,12 @@ The front door: names only. Behind it the floors, each looking down and never up
     _files · _flight · _observer · _owners · _call_log               opening files, sharing work, telling; who is alive
     _defects                                                         what nobody foresaw
     _agenda · _statistics                                            whom to ask, and when; how it stands
+    _watched                                                         what is known of one job
     _hints · _run_times · _contents                                  what counts and the past tell; what is asked for
     _file_structure · _extensions                                    whether a file is all there; what it is called
     _audio_structure                                                 the same of audio
-    _records · _codes · _admission · _hunt · _pace · motion          pure: no I/O, no clock
-    · _sniff · _duration · _links · _addresses
+    _records · _codes · _admission · _hunt · _kinds · _pace          pure: no I/O, no clock
+    · motion · _sniff · _duration · _links · _addresses
     _media_bytes · _download_policy                                  a file's bytes by place; what a download may be
     _rate_gate                                                       how fast calls may leave, as far as was learnt
     _wire · _request · events                                        shapes

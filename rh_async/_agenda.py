@@ -19,14 +19,20 @@ from attrs import define, field
 
 from ._hints import Hints, best_period
 from ._hunt import Suspect
+from ._kinds import usual_of
 from ._pace import Pace
-from ._run_times import Expectation, Experience
+from ._run_times import Experience, Running
 from ._types import TaskId
+from ._watched import Entry, Watched
 
 _LEAST_SHARE: Final = 0.2  # of the interval: the shortest gap between two questions about one job
 _SAVED_UP: Final = 1.5  # seconds
 _NOTABLE: Final = 0.1  # a loss of trust
-_PERIOD_HOLDS: Final = 5.0  # seconds until the best period between looks at the counts is worked out again
+_PERIOD_HOLDS: Final = 5.0  # seconds until the best period between looks at the counts is worked out again, at most
+_LONGEST_SEARCH: Final = 38.0  # questions to a find: with more, an account of hundreds would ask more than it needs to
+_AHEAD: Final = 1.0  # second: the least time whose ends are reckoned with
+_SHARED: Final = 4.0  # looks at the counts are as much closer, at most, where many jobs share their price
+_FEW_ENDS: Final = 8  # of a model: until then each says so much that jobs are asked about anew
 _REMEMBERED: Final = 2000  # ends whose lateness is remembered
 
 
@@ -38,43 +44,6 @@ class Everybody(Enum):
 
 COUNTS: Final = Everybody.COUNTS
 Question = TaskId | Everybody
-
-
-_Entry = tuple[float, int, TaskId]
-
-
-@define(eq=False, repr=False)
-class _Watched:
-    """What is known of one job.
-
-    :ivar began: since when it runs, as far as known; None if nobody knows.
-    :ivar seen_at: when it was last known not to have ended.
-    """
-
-    since: float
-    accepted_at: float
-    began: float | None
-    seen_at: float
-    endpoint: str
-    driving: float | None
-    expect: Expectation
-    rate: float = 0.0  #: of the questions it wants, per second
-    failures: int = 0
-    queued: bool = False
-    empty_since: float | None = None
-    woken: bool = False
-    entry: _Entry | None = None  #: its place in the heap; none while a question about it is open
-
-    def age(self, at: float) -> float:
-        """For how long it has run, as far as known."""
-        return 0.0 if self.began is None or at < self.began else at - self.began
-
-    def ended_since(self, at: float, now: float) -> float:
-        """How likely it has ended since an instant at which it had not."""
-        if self.queued:
-            return 0.0
-        before = self.expect.survival(self.age(at))
-        return 1.0 - self.expect.survival(self.age(now)) / before if before > 0.0 else 1.0
 
 
 @define(eq=False, repr=False)
@@ -89,8 +58,8 @@ class Agenda:
     hints: Hints = field(factory=Hints, init=False)
     learnt: dict[str, Experience] = field(factory=dict, init=False)
     lateness: deque[float] = field(factory=lambda: deque(maxlen=_REMEMBERED), init=False)
-    _due: list[_Entry] = field(factory=list, init=False)
-    _watched: dict[TaskId, _Watched] = field(factory=dict, init=False)
+    _due: list[Entry] = field(factory=list, init=False)
+    _watched: dict[TaskId, Watched] = field(factory=dict, init=False)
     _open: set[TaskId] = field(factory=set, init=False)
     _counting: int | None = field(default=None, init=False)  #: the changes before the open question about counts
     _changes: int = field(default=0, init=False)  #: of how many jobs the counts should hold
@@ -103,12 +72,13 @@ class Agenda:
     _spent_until: float = field(default=-inf, init=False)
     _ticket: Iterator[int] = field(factory=count, init=False)
 
-    _spacing: float = field(init=False)  # read at every question, and so kept
+    spacing: float = field(init=False)  # read at every question, and so kept
+    most_open: int = field(init=False)
     _worth: float = field(init=False)
     _least_gap: float = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._spacing, self._worth = self.pace.spacing, self.pace.worth
+        self._resized()
         self._least_gap = self.pace.interval * _LEAST_SHARE
 
     def __contains__(self, task: TaskId) -> bool:
@@ -140,7 +110,7 @@ class Agenda:
                 self._watched[task].accepted_at = max(self._watched[task].accepted_at, accepted_at)
             return
         self._changes += 1
-        watched = self._watched[task] = _Watched(
+        watched = self._watched[task] = Watched(
             since=now,
             accepted_at=-inf if accepted_at is None else accepted_at,
             began=accepted_at,
@@ -149,7 +119,11 @@ class Agenda:
             driving=driving,
             expect=self.experience(endpoint).of(driving),
         )
-        self.hints.ours = len(self._watched)
+        self._resized()
+        self._planned = max(self._planned, self._believed())
+        if not watched.queued:
+            self._period_holds = -inf
+            self.hints.hasten(now + watched.look_within(now))
         gap = self._gap(watched, now)
         self._schedule(task, watched, now if at_once or accepted_at is None else now + gap)
 
@@ -160,7 +134,7 @@ class Agenda:
         if watched is not None:
             self._demand -= watched.rate
             self._changes += 1
-            self.hints.ours = len(self._watched)
+            self._resized()
             self.hints.cleared(task, now=now)
 
     def ended(self, task: TaskId, *, now: float, ran: bool = True) -> None:
@@ -171,14 +145,13 @@ class Agenda:
         watched = self._watched.get(task)
         if watched is None:
             return
-        known = max(watched.seen_at, min(self.hints.quiet_at, now))
+        known = watched.last_known(self.hints.quiet_at, now)
         self.lateness.append((now - known) / 2.0)
         if self.pace.counts:
-            self.hints.found(task, seen_at=watched.seen_at, now=now)
+            self.hints.found(task, unheard=watched.unheard(self.hints.quiet_at, now), now=now)
         self.forget(task, now=now)
         if ran and watched.began is not None:
-            run_time = (known + now) / 2.0 - watched.began
-            self.experience(watched.endpoint).learn(run_time, watched.driving, self._running(watched.endpoint, now))
+            self._learn_from(watched, known, now)
         self._replan(now)
 
     def wake(self, task: TaskId, *, now: float) -> None:
@@ -186,15 +159,32 @@ class Agenda:
         watched = self._watched.get(task)
         if watched is None:
             return
+        watched.told_at = now
         if watched.entry is None:
             watched.woken = True  # the open question may have been answered before
         else:
             self._schedule(task, watched, now)
 
-    def _running(self, endpoint: str, now: float) -> Iterator[tuple[float, float | None]]:
+    def _learn_from(self, watched: Watched, seen_at: float, now: float) -> None:
+        known = self.experience(watched.endpoint)
+        known.learn(
+            watched.age(now),
+            watched.driving,
+            self._running(watched.endpoint, now),
+            at_least=watched.age(seen_at),
+            ran_from=watched.learnt_until,
+        )
+        if known.plain.ends <= _FEW_ENDS:
+            for task, other in self._watched.items():
+                if other.endpoint == watched.endpoint:
+                    self._advance(task, other, now)
+
+    def _running(self, endpoint: str, now: float) -> Iterator[Running]:
         for one in self._watched.values():
             if one.endpoint == endpoint and one.began is not None and not one.queued:
-                yield one.age(now), one.driving
+                age = one.age(now)
+                yield min(one.learnt_until, age), age, one.driving
+                one.learnt_until = age
 
     def learn(self, endpoint: str, run_time: float, driving: float | None = None) -> None:
         """Take a run time, in seconds."""
@@ -203,7 +193,7 @@ class Agenda:
     def experience(self, endpoint: str) -> Experience:
         """What is known of a model's run times."""
         if endpoint not in self.learnt:
-            self.learnt[endpoint] = Experience()
+            self.learnt[endpoint] = Experience(usual_of(endpoint))
         return self.learnt[endpoint]
 
     def eta(self, task: TaskId, *, now: float) -> float | None:
@@ -220,7 +210,7 @@ class Agenda:
         at = self.wake_at()
         if at is None or at > now:
             return None
-        self._spent_until = max(self._spent_until, now) + self._spacing
+        self._spent_until = max(self._spent_until, now) + self.spacing
         if (suspect := self._suspect()) is not None:
             self.hints.ask(suspect)
             return self._open_question(suspect)
@@ -242,7 +232,7 @@ class Agenda:
             watched.began = now
         elif watched.queued:
             watched.began = (watched.seen_at + now) / 2.0
-        watched.queued, watched.seen_at, watched.failures = queued, now, 0
+        watched.queued, watched.seen_at, watched.failures, watched.told_at = queued, now, 0, None
         if watched.driving:
             watched.expect = self.experience(watched.endpoint).of(watched.driving)
         gap = self._gap(watched, now)
@@ -272,7 +262,7 @@ class Agenda:
         self.hints.due = max(self.hints.due, now + self._best_period(now))
         if undisturbed:
             self.hints.counted(total, lambda: self._suspects(now), now=now)
-            self._replan(now)
+        self._replan(now)
 
     def uncounted(self, *, now: float, for_now: bool) -> None:
         """The question about counts failed.
@@ -293,7 +283,7 @@ class Agenda:
 
     def wake_at(self) -> float | None:
         """When `ask` will next yield a question; None if an answer, or a job, must come first."""
-        if len(self._open) + (self._counting is not None) >= self.pace.open_questions:
+        if len(self._open) + (self._counting is not None) >= self.most_open:
             return None
         if self._suspect() is not None:
             return self._free_at
@@ -326,14 +316,15 @@ class Agenda:
         """When the budget has a question left; it saves some up, for a search comes in a burst."""
         return self._spent_until - _SAVED_UP
 
-    def _gap(self, watched: _Watched, now: float) -> float:
+    def _gap(self, watched: Watched, at: float) -> float:
         """The wait until a job is asked about again: every one stretched alike to meet the budget."""
-        ceiling = max(self.pace.ceiling, len(self._watched) * self._spacing)
-        wanted = min(self._wanted_gap(watched, now), ceiling)
+        ceiling = max(self.pace.ceiling, len(self._watched) * self.spacing)
+        gap = watched.gap(at, worth=self._worth, believed=self._believed(), interval=self.pace.interval)
+        wanted = min(max(gap, self._least_gap), ceiling)
         rate = 1.0 / wanted
         self._demand += rate - watched.rate
         watched.rate = rate
-        crowded = self._demand * self._spacing
+        crowded = self._demand * self.spacing
         return wanted if crowded <= 1.0 else min(wanted * crowded, ceiling)
 
     def _replan(self, now: float) -> None:
@@ -344,29 +335,32 @@ class Agenda:
             return
         self._planned = believed
         for task, watched in self._watched.items():
-            if watched.entry is not None and not watched.failures:
-                at = now + self._gap(watched, now)
-                if at < watched.entry[0]:
-                    self._schedule(task, watched, at)
+            self._advance(task, watched, now)
 
-    def _wanted_gap(self, watched: _Watched, now: float) -> float:
-        if watched.began is None or watched.empty_since is not None:
-            return self.pace.interval
-        believed, age = self._believed(), watched.age(now)
-        stretch = 1.0 / sqrt(1.0 - believed) if believed else 1.0  # what the counts will tell needs no looking for
-        gap = watched.expect.next_look(age, worth=self._worth, stretch=stretch) - age
-        return max(gap, self._least_gap)
+    def _advance(self, task: TaskId, watched: Watched, now: float) -> None:
+        """Ask about a job sooner, if what is known by now would have had it so when it was last known to run."""
+        if watched.entry is None or watched.failures:
+            return
+        at = max(now, watched.seen_at + self._gap(watched, watched.seen_at))
+        if at < watched.entry[0]:
+            self._schedule(task, watched, at)
+
+    def _resized(self) -> None:
+        """Let what depends on the number of jobs follow it."""
+        jobs = self.hints.ours = len(self._watched)
+        self.spacing, self.most_open = self.pace.spacing(jobs), self.pace.most_open(jobs)
+        self._worth = self.pace.worth(jobs)
 
     def _open_question(self, task: TaskId) -> TaskId:
         self._watched[task].entry = None
         self._open.add(task)
         return task
 
-    def _again(self, task: TaskId, watched: _Watched, at: float) -> None:
+    def _again(self, task: TaskId, watched: Watched, at: float) -> None:
         self._open.discard(task)
         self._schedule(task, watched, at)
 
-    def _schedule(self, task: TaskId, watched: _Watched, at: float) -> None:
+    def _schedule(self, task: TaskId, watched: Watched, at: float) -> None:
         watched.entry = (at, next(self._ticket), task)
         heapq.heappush(self._due, watched.entry)
 
@@ -375,7 +369,7 @@ class Agenda:
             heapq.heappop(self._due)
         return self._due[0][0] if self._due else inf
 
-    def _stands(self, entry: _Entry) -> bool:
+    def _stands(self, entry: Entry) -> bool:
         watched = self._watched.get(entry[2])
         return watched is not None and watched.entry is entry
 
@@ -386,7 +380,7 @@ class Agenda:
 
     def _pays(self) -> bool:
         """Whether a search costs less than asking by run times alone: with many in flight it does not."""
-        return self.pace.counts and self.hints.share * len(self._watched) < self._alone
+        return self.pace.counts and self.hints.share * len(self._watched) < min(self._alone, _LONGEST_SEARCH)
 
     def _counts_at(self) -> float:
         return self.hints.due if self._watched and self._counting is None and self._pays() else inf
@@ -394,19 +388,20 @@ class Agenda:
     def _best_period(self, now: float) -> float:
         """How often to look at the counts; worked out now and then, for every job has a say in it."""
         if now >= self._period_holds:
-            self._period_holds = now + _PERIOD_HOLDS
             watched = self._watched.values()
-            ends = sum(one.expect.hazard(one.age(now)) for one in watched if not one.queued)
-            self._alone = max((one.expect.cost(self.pace.worth) for one in islice(watched, 1)), default=inf)
             longest = min(2.0 * self.pace.interval, self.pace.ceiling)
-            self._period = best_period(ends, self.pace.worth, longest=longest)
+            ahead = min(max(2.0 * self._period, _AHEAD), longest)  # who is quick may end before the next look
+            ends = sum(one.ends_within(ahead, now, self.hints.quiet_at) for one in watched) / ahead
+            self._alone = max((one.expect.cost(self._worth) for one in islice(watched, 1)), default=inf)
+            shared = min(max(sqrt(len(watched)), 1.0), _SHARED)
+            longest = min([longest, *(one.look_within(now) / shared for one in watched)])
+            self._period = best_period(ends, self._worth, longest=longest)
+            self._period_holds = now + min(2.0 * self._period, _PERIOD_HOLDS)
         return self._period
 
     def _suspects(self, now: float) -> Iterator[Suspect]:
-        quiet, worth = self.hints.quiet_at, self.pace.worth
         for task, one in self._watched.items():
-            if one.began is not None:
-                yield one.ended_since(max(one.seen_at, quiet), now), worth / one.rate, task
+            yield one.suspicion(self.hints.quiet_at, now), self._worth / one.rate, task
 
     def _suspect(self) -> TaskId | None:
         while (task := self.hints.suspect()) is not None and self._watched[task].entry is None:

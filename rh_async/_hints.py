@@ -22,7 +22,8 @@ _FIRST_DOUBT, _LONGEST_DOUBT = 300.0, 3600.0  # seconds without asking for the c
 _LATER: Final = 60.0  # seconds until counts that were no use, or not answered, are looked at again
 _SHORTEST: Final = 0.5  # seconds between two looks at the counts
 _AHEAD: Final = 3  # questions beyond one for each that is missing: answers are on their way for a while
-_FIRST_SHARE: Final = 0.25  # of all jobs, asked until one that has ended is found
+_FIRST_SHARE: Final = 0.2  # of all jobs, asked until one that has ended is found
+_FORGETTING: Final = 0.01  # of a share that searches had, with every end that nobody searched for
 _PATIENCE: Final = 0.1  # of a find, in what is believed of the next
 
 
@@ -33,6 +34,7 @@ class Hints:
     :ivar ours: how many jobs this session watches.
     :ivar trust: how likely an end is to show in the counts, as far as was seen.
     :ivar due: when to look at them again.
+    :ivar resting_until: before that they are not looked at, whatever happens.
     :ivar quiet_at: when they last said that nobody had ended.
     :ivar missing: how many ends they tell of that nobody has found yet.
     :ivar share: of all jobs, that is asked to find one that has ended.
@@ -41,23 +43,26 @@ class Hints:
     ours: int = field(default=0, init=False)
     trust: float = field(default=_FIRST_TRUST, init=False)
     due: float = field(default=-inf, init=False)
+    resting_until: float = field(default=-inf, init=False)
     quiet_at: float = field(default=-inf, init=False)
     missing: int = field(default=0, init=False)
     share: float = field(default=_FIRST_SHARE, init=False)
     _others: int | None = field(default=None, init=False)  #: how many more tasks the account has: other programs'
+    _unread: bool = field(default=False, init=False)  #: whether the last look was not answered
     _doubt: float = field(default=_FIRST_DOUBT, init=False)
     _hunt: Hunt | None = field(default=None, init=False)
 
     @property
     def believed(self) -> float:
         """How likely an end is to show in the counts and to be one of ours; 0 while they are not believed."""
-        believed = self.trust * self.ours / max(self.ours + max(self._others or 0, 0), 1)
-        return believed if believed >= _LEAST_TRUST else 0.0
+        believed = self.trust * self.ours / max(self.ours + (self._others or 0), 1)
+        return believed if believed >= _LEAST_TRUST and not self._unread else 0.0
 
     # --- the counts --------------------------------------------------------------------------------------------------
 
     def look(self) -> None:
         """The counts are asked for: if they were not believed, they have another chance."""
+        self._unread = False
         if self.trust < _LEAST_TRUST:
             self.trust, self._others, self.quiet_at = _NEXT_TRUST, None, -inf
 
@@ -67,7 +72,8 @@ class Hints:
         :param total: of the account's unsettled tasks.  :param suspects: every job that may have ended.
         """
         if self._others is None or not self.believed or total > self.ours + self._others:
-            self._others = total - self.ours  # where they crowd ours, whoever is gone may be theirs
+            # Where they crowd ours, whoever is gone may be theirs. Fewer than ours are not others: some of ours ended.
+            self._others = max(total - self.ours, 0)
         known, self.missing = self.missing, self.ours + self._others - total
         if not self.missing and self.believed:
             self.quiet_at = now
@@ -77,12 +83,18 @@ class Hints:
             self._lose_trust(now)
         self._judge(now)
         if not self.believed and self.trust >= _LEAST_TRUST:  # too many tasks of others for now; that may change
-            self.missing, self._hunt, self.due = 0, None, now + _LATER
+            self._rest(now + _LATER)
+
+    def hasten(self, at: float) -> None:
+        """Look at the counts by an instant, unless they rest."""
+        self.due = max(self.resting_until, min(self.due, at))
 
     def unread(self, *, now: float) -> None:
-        """The counts were not answered this time."""
-        self.due = now + _LATER
+        """The counts were not answered this time: until they are, they tell nothing."""
+        self._unread = False
+        self._rest(now + _LATER)
         self._lose_trust(now)
+        self._unread = True
 
     def refused(self, *, now: float) -> None:
         """The counts cannot be had."""
@@ -112,13 +124,15 @@ class Hints:
             self._hunt.cleared(task)
             self._judge(now)
 
-    def found(self, task: TaskId, *, seen_at: float, now: float) -> None:
+    def found(self, task: TaskId, *, unheard: float, now: float) -> None:
         """A job has ended.
 
-        :param seen_at: when it was last known to run.
+        :param unheard: how likely, by its run time alone, it already had when they last said that nobody had; 0 where
+            somebody else told of its end before the counts could.
         """
         if self._hunt is None:
-            self._missed(seen_at, now)
+            self.share += _FORGETTING * (_FIRST_SHARE - self.share)  # too dear once is not too dear for ever
+            self._missed(unheard, now)
         elif task in self._hunt:
             self.share += _PATIENCE * (self._hunt.asked / self.ours - self.share)
             self._hunt.found(task)
@@ -132,16 +146,20 @@ class Hints:
     def _judge(self, now: float) -> None:
         """End a search that found what it looked for, or never will: then whatever is gone was not ours."""
         if self.missing and self._hunt is not None and self._hunt.in_vain:
-            self._others = (self._others or 0) - self.missing
+            self._others = max((self._others or 0) - self.missing, 0)
             self.missing = 0
             self._lose_trust(now)
         if not self.missing:
             self._hunt = None
 
-    def _missed(self, seen_at: float, now: float) -> None:
-        """Nothing hinted at an end; the counts are to blame as far as they have looked since."""
-        if self.believed and self.quiet_at > seen_at:
-            self._lose_trust(now, (self.quiet_at - seen_at) / (now - seen_at))
+    def _missed(self, unheard: float, now: float) -> None:
+        """Nothing hinted at an end: either it came after the last look, or the counts kept it quiet.
+
+        How likely they did is what the run times say, weighed with what was believed of the counts before (Bayes).
+        """
+        if self.believed and unheard > 0.0:
+            lied = (1.0 - self.trust) * unheard
+            self._lose_trust(now, lied / (lied + 1.0 - unheard))
 
     def _lose_trust(self, now: float, blame: float = 1.0) -> None:
         was, self.trust = self.believed, self.trust * (1.0 - _LOSS * blame)
@@ -149,8 +167,12 @@ class Hints:
             self._doubted(now)
 
     def _doubted(self, now: float) -> None:
-        self.missing, self._hunt, self.due = 0, None, now + self._doubt
+        self._rest(now + self._doubt)
         self._doubt = min(self._doubt * 2.0, _LONGEST_DOUBT)
+
+    def _rest(self, until: float) -> None:
+        self.missing, self._hunt = 0, None
+        self.due = self.resting_until = until
 
 
 def best_period(ends_per_second: float, worth: float, *, longest: float) -> float:

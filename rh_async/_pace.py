@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Final
 
 from attrs import field, frozen
-from attrs.validators import ge, gt
+from attrs.validators import ge, gt, optional
 
 _USUAL_WORTH: Final = 260.0  # questions per second of lateness, at an interval of one second
+_MANY, _WORTH_AMONG_MANY = 150, 0.93  # jobs in flight, from which on questions are a little dearer
+_LEAST_BUDGET, _BUDGET_PER_JOB = 20.0, 0.4  # questions per second
+_LEAST_OPEN, _JOBS_PER_OPEN = 8, 12  # so that answers which take a second do not hold up the budget
 
 
 @frozen(kw_only=True)
@@ -16,8 +20,10 @@ class Pace:
 
     :param interval: about how far apart questions about one job are while it is likely to end: a usual one, of three
         minutes, is noticed half of it late on average; where the account's counts can be read, earlier.
-    :param questions_per_second: about all jobs together; the gaps stretch alike to meet it.
-    :param open_questions: how many may await an answer at once.
+    :param questions_per_second: about all jobs together, at most; the gaps stretch alike to meet it. None lets it
+        follow the jobs in flight: 0.4 for each, and never less than 20.
+    :param open_questions: how many may await an answer at once. None lets it follow the jobs in flight: one for every
+        twelve, and never less than 8.
     :param ceiling: the longest wait for a job, unless there are more jobs than questions in it.
     :param newborn: how long after its acceptance "no such task" is not believed (contract 4.3).
     :param results_within: how long after success its results may be missing.
@@ -26,23 +32,25 @@ class Pace:
     """
 
     interval: float = field(default=5.0, validator=gt(0))
-    questions_per_second: float = field(default=20.0, validator=gt(0))
-    open_questions: int = field(default=8, validator=ge(1))
+    questions_per_second: float | None = field(default=None, validator=optional(gt(0)))
+    open_questions: int | None = field(default=None, validator=optional(ge(1)))
     ceiling: float = field(default=60.0, validator=gt(0))
     newborn: float = field(default=60.0, validator=ge(0))
     results_within: float = field(default=60.0, validator=ge(0))
     horizon: float = field(default=86400.0, validator=gt(0))
     counts: bool = True
 
-    @property
-    def spacing(self) -> float:
-        """Between any two questions, on average."""
-        return 1.0 / self.questions_per_second
+    def spacing(self, jobs: int) -> float:
+        """How far apart any two questions are on average, with so many jobs in flight."""
+        return 1.0 / (self.questions_per_second or max(_LEAST_BUDGET, _BUDGET_PER_JOB * jobs))
 
-    @property
-    def worth(self) -> float:
-        """How many questions a second of lateness is worth; ten, at the usual interval."""
-        return _USUAL_WORTH / self.interval**2
+    def most_open(self, jobs: int) -> int:
+        """How many questions may await an answer at once, with so many jobs in flight."""
+        return self.open_questions or max(_LEAST_OPEN, ceil(jobs / _JOBS_PER_OPEN))
+
+    def worth(self, jobs: int = 1) -> float:
+        """How many questions a second of lateness is worth, with so many jobs in flight; ten, at the usual interval."""
+        return _USUAL_WORTH / self.interval**2 * (1.0 if jobs < _MANY else _WORTH_AMONG_MANY)
 
     def after(self, failures: int) -> float:
         """The wait before a job is asked about again, after so many unanswered questions in a row."""

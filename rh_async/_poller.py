@@ -1,7 +1,7 @@
 """Carries the agenda's questions to the server and settles jobs with the answers.
 
-A fixed set of standing askers, and one timer for them all: when a question falls due, an idle asker is handed it. There
-is no task and no timer per job, nor per question.
+A few standing askers, and one timer for them all: when a question falls due, an idle asker is handed it. There is no
+task and no timer per job, nor per question; more askers are engaged as more questions may be open at once.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from math import inf
 
 import anyio
+from anyio.abc import TaskGroup
 from attrs import define, field
 
 from ._agenda import COUNTS, Agenda, Question
@@ -61,6 +62,8 @@ class Poller:
     _timer_at: float = field(default=inf, init=False)  #: not asked of the handle: uvloop's may not know
     _broken: asyncio.Future[None] = field(init=False)  #: fails with what a callback of the loop failed with
     _strange: set[str] = field(factory=set, init=False)
+    _askers: TaskGroup | None = field(default=None, init=False)
+    _engaged: int = field(default=0, init=False)  #: how many askers there are
 
     def watch(
         self, job: Job, task_id: TaskId, *, accepted_at: float | None = None, endpoint: str = "", at_once: bool = False
@@ -79,6 +82,7 @@ class Poller:
             driving=job.driving,
             at_once=at_once,
         )
+        self._engage()
         self._hand_out()
 
     def wake(self, task_id: TaskId) -> None:
@@ -92,14 +96,22 @@ class Poller:
         :raises SessionError: a part of it was cancelled, and not the whole.
         """
         self._broken = self._loop.create_future()
-        async with anyio.create_task_group() as askers:
-            askers.start_soon(self._break)
-            for _ in range(self.agenda.pace.open_questions):
-                askers.start_soon(self._ask_on)
+        try:
+            async with anyio.create_task_group() as self._askers:
+                self._askers.start_soon(self._break)
+                self._engage()
+        finally:
+            self._askers = None  # a job that is watched later has nobody to ask about it, and disturbs nobody
         raise SessionError("an asker was cancelled from outside")  # that ends all others, and would end them silently
 
     async def _break(self) -> None:
         await self._broken
+
+    def _engage(self) -> None:
+        """Have an asker for each question that may be open; those that are too many later stay idle."""
+        while self._askers is not None and self._engaged < self.agenda.most_open:
+            self._engaged += 1
+            self._askers.start_soon(self._ask_on)
 
     async def look(self, task_id: TaskId) -> Snapshot:
         """Ask about one job now, outside the timetable.
@@ -142,7 +154,7 @@ class Poller:
             question = await idle
         else:
             # What else is due, or will be, waits for a prompt answer, which may make it needless, but for no other.
-            self._set_timer(self._loop.time() + self.agenda.pace.spacing)
+            self._set_timer(self._loop.time() + self.agenda.spacing)
         return question
 
     def _hand_out(self) -> None:

@@ -7,22 +7,25 @@ smoothed by no more than a handful of samples allows; two humps stay two. Told e
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import Counter
-from collections.abc import Iterable
-from itertools import accumulate, pairwise, tee
+from collections.abc import Iterable, Iterator
+from functools import cache
+from itertools import accumulate, pairwise
 from math import erf, exp, inf, log, sqrt
 from typing import Final
 
 from attrs import define, field, frozen
 
+from ._kinds import USUAL, Kind, Usual
+
 _STEP: Final = 0.05  # of the logarithm: a bin is 5 % wide
 _EDGES: Final = (0.0, *(exp(_STEP * n) for n in range(round(log(86400.0) / _STEP) + 1)))  # seconds
-_BINS: Final = len(_EDGES) - 1
+_WIDTHS: Final = tuple(after - before for before, after in pairwise(_EDGES))
+_BINS: Final = len(_WIDTHS)
 
-_MEDIAN, _SPREAD = 180.0, 0.8  # of the prior: video jobs take minutes, within a factor of two or so
 _PRIOR: Final = 2.0  # how many samples it is worth
 _MEMORY: Final = 256.0  # after so many samples the first counts for a third: servers change
-_LARGEST: Final = 1e12  # what the newest end may count for, before all are scaled down
+_GENERATIONS: Final = 2.0  # or after so many times as many samples as jobs run: that many may end within a minute
+_LARGEST: Final = 1e12  # what the newest job may count for, before all are scaled down
 _FINEST: Final = 0.03  # the least smoothing, of the logarithm
 
 
@@ -30,24 +33,25 @@ def _bin(seconds: float) -> int:
     return bisect_right(_EDGES, seconds, 1, _BINS) - 1
 
 
+def _spread(low: float, high: float) -> Iterator[tuple[int, float]]:
+    """The bins between two run times, each with its share of an end that may be anywhere between them."""
+    first, last = _bin(low), _bin(high)
+    if first == last:
+        yield first, 1.0
+        return
+    for spot in range(first, last + 1):
+        yield spot, (min(high, _EDGES[spot + 1]) - max(low, _EDGES[spot])) / (high - low)
+
+
 def _normal(value: float) -> float:
     return 0.5 * (1.0 + erf(value / sqrt(2.0)))
 
 
-def _continued(shares: list[float], still: Iterable[float]) -> list[float]:
-    """The same shares, with each job that still runs shared out over what may come after its age (Efron 1967)."""
-    running = Counter(map(_bin, still))
-    left, factor, grown = sum(shares), 1.0, []
-    for spot, share in enumerate(shares):
-        grown.append(share * factor)
-        left = max(left - share, 1e-9)
-        factor += running[spot] / left
-    return grown
-
-
-def _prior() -> list[float]:
-    below = [0.0, *(_normal(log(edge / _MEDIAN) / _SPREAD) for edge in _EDGES[1:-1]), 1.0]
-    return [after - before for before, after in pairwise(below)]
+@cache
+def _prior(usual: Usual) -> tuple[tuple[float, float], ...]:
+    """Of each bin: the ends in it, and how many jobs came through it, of as many samples as the prior is worth."""
+    alive = [1.0, *(1.0 - _normal(log(edge / usual.median) / usual.spread) for edge in _EDGES[1:-1]), 0.0]
+    return tuple((_PRIOR * (before - after), _PRIOR * (before + after) / 2.0) for before, after in pairwise(alive))
 
 
 @define(eq=False, repr=False)
@@ -57,14 +61,19 @@ class RunTimes:
     Looks at a job are spread as the square root of its hazard, which is best possible (Barlow, Hunter, Proschan 1963;
     Keller 1974).
 
+    :param usual: what to expect while none has ended.
     :ivar ends: how many were learnt from.
+    :ivar memory: after how many samples more the first counts for a third.
     :ivar effort: the integral of that density over a job's life; it falls as more is known.
     """
 
+    usual: Usual = USUAL[Kind.VIDEO]
     ends: int = field(default=0, init=False)
+    memory: float = field(default=_MEMORY, init=False)
     effort: float = field(default=1.0, init=False)
     _tabulate_at: int = field(default=1, init=False)  #: ends; as more is known, less changes with each
     _counts: list[float] = field(factory=lambda: [0.0] * _BINS, init=False)
+    _spent: list[float] = field(factory=lambda: [0.0] * _BINS, init=False)  #: seconds, by jobs that may have ended
     _weight: float = field(default=0.0, init=False)
     _latest: float = field(default=1.0, init=False)  #: what the newest end counts for
     _survival: list[float] = field(factory=list, init=False)
@@ -74,21 +83,41 @@ class RunTimes:
     def __attrs_post_init__(self) -> None:
         self._tabulate()
 
-    def learn(self, seconds: float, still: Iterable[float] = ()) -> None:
+    def learn(self, seconds: float, *, at_least: float | None = None, ran_from: float = 0.0) -> None:
         """Take one job that ended.
 
-        :param still: the ages of those that have not: the first to end are the shortest, and not the measure of all.
+        :param at_least: how long it ran for certain, if it may have ended at any moment between that and ``seconds``.
+        :param ran_from: the age until which it has been learnt that it ran.
         """
-        self._latest *= 1.0 + 1.0 / _MEMORY  # the newest counts for more, not all others for less: the same, and cheap
-        self._counts[_bin(seconds)] += self._latest
+        surely = seconds if at_least is None else at_least
+        self._latest *= (
+            1.0 + 1.0 / self.memory
+        )  # the newest counts for more, not all others for less: the same, and cheap
+        for spot, share in _spread(surely, seconds):
+            self._counts[spot] += share * self._latest
+        self.ran(ran_from, (surely + seconds) / 2.0)
         self._weight += self._latest
         self.ends += 1
         if self._latest > _LARGEST:
-            self._counts = [count / _LARGEST for count in self._counts]
-            self._weight, self._latest = self._weight / _LARGEST, self._latest / _LARGEST
+            self._scale_down()
         if self.ends >= self._tabulate_at:
             self._tabulate_at = self.ends + min(1 + self.ends // 8, 12)
-            self._tabulate(still)
+            self._tabulate()
+
+    def ran(self, age: float, until: float) -> None:
+        """Take that a job went from one age to another without ending: the first to end are not the measure of all."""
+        for spot in range(_bin(age), _bin(until) + 1):
+            self._spent[spot] += max(min(until, _EDGES[spot + 1]) - max(age, _EDGES[spot]), 0.0) * self._latest
+
+    @property
+    def about_to_change(self) -> bool:
+        """Whether the next end makes a new table."""
+        return self.ends + 1 >= self._tabulate_at
+
+    def _scale_down(self) -> None:
+        self._counts = [count / self._latest for count in self._counts]
+        self._spent = [seconds / self._latest for seconds in self._spent]
+        self._weight, self._latest = self._weight / self._latest, 1.0
 
     def quantile(self, share: float) -> float:
         """The run time that this share of all jobs does not exceed."""
@@ -120,31 +149,35 @@ class RunTimes:
 
     # --- the table ---------------------------------------------------------------------------------------------------
 
-    def _tabulate(self, still: Iterable[float] = ()) -> None:
-        shares = _continued(self._smoothed(), still)
-        below = [0.0, *accumulate(shares)]
-        total = below[-1] * (1.0 + 1e-9)  # so that the last logarithm is finite
-        self._survival = [1.0 - one / total for one in below]
-        looks, self.effort, self._looks, self._hazards = 0.0, 0.0, [0.0], []
-        for spot in range(_BINS):
-            wide = _EDGES[spot + 1] - _EDGES[spot]
-            first, last = self._survival[spot], self._survival[spot + 1]
-            self._hazards.append(log(first / last) / wide)
-            density = sqrt(self._hazards[-1])
+    def _tabulate(self) -> None:
+        """Tell the hazard of each bin: the ends in it for each job that came through it, lately."""
+        alive, looks, self.effort = 1.0, 0.0, 0.0
+        self._survival, self._looks, self._hazards = [1.0], [0.0], []
+        for (ends, jobs), wide in zip(self._smoothed(), _WIDTHS, strict=True):
+            hazard = ends / max(jobs * wide, 1e-9)
+            left = alive * exp(-hazard * wide) if len(self._hazards) < _BINS - 1 else alive * 1e-9
+            density = sqrt(hazard)
             looks += density * wide
+            self.effort += density * wide * (alive + left) / 2.0
+            self._hazards.append(hazard)
+            self._survival.append(left)
             self._looks.append(looks)
-            self.effort += density * wide * (first + last) / 2.0
+            alive = left
 
-    def _smoothed(self) -> list[float]:
+    def _smoothed(self) -> Iterable[tuple[float, float]]:
+        """Of each bin: the ends in it, and how many jobs came through it, both blurred alike."""
         kernel = self._kernel()
         reach = len(kernel) - 1
-        shares = [_PRIOR * share for share in _PRIOR_SHARES]
         bell = [(away, kernel[abs(away)] / self._latest) for away in range(-reach, reach + 1)]
-        for spot, count in enumerate(self._counts):
-            if count:
+        ends, jobs = map(list, zip(*_prior(self.usual), strict=True))
+        for spot, (count, seconds) in enumerate(zip(self._counts, self._spent, strict=True)):
+            if count or seconds:
+                through = seconds / _WIDTHS[spot]
                 for away, part in bell:
-                    shares[min(max(spot + away, 0), _BINS - 1)] += count * part
-        return shares
+                    near = min(max(spot + away, 0), _BINS - 1)
+                    ends[near] += count * part
+                    jobs[near] += through * part
+        return zip(ends, jobs, strict=True)
 
     def _kernel(self) -> list[float]:
         """Half a bell, as wide as Silverman's rule says of half of the samples."""
@@ -157,7 +190,7 @@ class RunTimes:
         """The spread of the samples' logarithm, by the shortest stretch that holds half of them: neither a stray sample
         nor a second hump widens it. The prior's while there are too few."""
         if self.ends < 4:
-            return _SPREAD
+            return self.usual.spread
         below = [0.0, *accumulate(self._counts)]
         half, last, shortest = self._weight / 2.0, 0, _BINS
         for first, under in enumerate(below):
@@ -180,10 +213,11 @@ class RunTimes:
         return _EDGES[spot] + (first - survival) / max(first - last, 1e-12) * (_EDGES[spot + 1] - _EDGES[spot])
 
 
-_PRIOR_SHARES: Final = tuple(_prior())
-
 _USUAL: Final = 10.0  # seconds of driving video, to which run times are scaled where those are known
 _ENOUGH: Final = 5  # ends of jobs whose driving video was measured, before its length is believed to matter
+
+Running = tuple[float, float, float | None]
+"""A job that went from one age to another without ending, and the seconds of its driving video."""
 
 
 @define(eq=False, repr=False)
@@ -191,27 +225,52 @@ class Experience:
     """The run times of one model: of its jobs as they are, and scaled by the length of their driving videos.
 
     Whichever needs fewer questions is the one to go by.
+
+    :param guess: what to expect while none has ended.
     """
 
-    plain: RunTimes = field(factory=RunTimes, init=False)
-    scaled: RunTimes = field(factory=RunTimes, init=False)
+    guess: Usual = USUAL[Kind.VIDEO]
+    plain: RunTimes = field(init=False)
+    scaled: RunTimes = field(init=False)
     usual: Expectation = field(init=False)
     _seconds: float = field(default=0.0, init=False)  #: of driving video, all that was learnt from
 
     def __attrs_post_init__(self) -> None:
+        self.plain, self.scaled = RunTimes(self.guess), RunTimes(self.guess)
         self.usual = Expectation(self.plain)
 
-    def learn(self, run_time: float, driving: float | None, still: Iterable[tuple[float, float | None]] = ()) -> None:
+    def learn(
+        self,
+        run_time: float,
+        driving: float | None,
+        running: Iterable[Running] = (),
+        *,
+        at_least: float | None = None,
+        ran_from: float = 0.0,
+    ) -> None:
         """Take one job that ended.
 
         :param run_time: in seconds.  :param driving: seconds of driving video, where known.
-        :param still: the same of those that have not ended.
+        :param running: those that have not ended; looked at only where a table is made.
+        :param at_least: how long it ran for certain, where the run time is only known to lie between.
+        :param ran_from: the age until which it has been learnt that it ran.
         """
-        running, again = tee(still)  # looked at only where a table is made
-        self.plain.learn(run_time, (age for age, _ in running))
+        if self.plain.about_to_change:
+            jobs = 0
+            for jobs, (age, until, long) in enumerate(running, 1):  # noqa: B007 - counts them
+                self._ran(age, until, long)
+            self.plain.memory = self.scaled.memory = max(_MEMORY, _GENERATIONS * jobs)
+        self.plain.learn(run_time, at_least=at_least, ran_from=ran_from)
         if driving:
             self._seconds += driving
-            self.scaled.learn(run_time * _USUAL / driving, (age * _USUAL / long for age, long in again if long))
+            scale = _USUAL / driving
+            surely = None if at_least is None else at_least * scale
+            self.scaled.learn(run_time * scale, at_least=surely, ran_from=ran_from * scale)
+
+    def _ran(self, age: float, until: float, driving: float | None) -> None:
+        self.plain.ran(age, until)
+        if driving:
+            self.scaled.ran(age * _USUAL / driving, until * _USUAL / driving)
 
     def of(self, driving: float | None) -> Expectation:
         """What to expect of a job.

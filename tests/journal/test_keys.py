@@ -87,7 +87,7 @@ async def test_two_live_sessions_share_one_purchase_and_only_its_owner_asks(
         assert (await mine).task_id == mine.task_id
         about = [question.task_id for question in server.ledger.questions[asked:]]
     assert len(server.ledger.submissions) == 1
-    assert len(about) <= 45  # one poller's, not two
+    assert len(about) <= 70  # one poller's, of a model that nobody knows; not two
 
 
 async def test_two_keys_of_ones_own_are_two_jobs_whatever_they_ask_for(open_session: Open, server: Emulator) -> None:

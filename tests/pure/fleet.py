@@ -29,6 +29,12 @@ def lognormal(median: float = 180.0, sigma: float = 0.4) -> Draw:
     return lambda chance: chance.lognormvariate(log(median), sigma)
 
 
+def often_at_once(share: float = 0.1, seconds: float = 0.0, otherwise: Draw | None = None) -> Draw:
+    """Run times of which some share is next to nothing: moderation refuses a job as soon as it is accepted."""
+    draw = otherwise or lognormal()
+    return lambda chance: seconds if chance.random() < share else draw(chance)
+
+
 def two_humps(short: float = 60.0, long: float = 300.0, sigma: float = 0.1) -> Draw:
     """Run times of a model that has a quick path and a slow one."""
     return lambda chance: chance.choice((short, long)) * exp(chance.gauss(0.0, sigma))
@@ -90,8 +96,9 @@ class Fleet:
     chance: random.Random = field(factory=lambda: random.Random(1))
     now: float = field(default=0.0, init=False)
     ends: dict[TaskId, float] = field(factory=dict, init=False)
+    run_times: dict[TaskId, float] = field(factory=dict, init=False)
     asked: list[tuple[float, TaskId | None]] = field(factory=list, init=False)
-    _late: list[float] = field(factory=list, init=False)
+    late: dict[TaskId, float] = field(factory=dict, init=False)  #: how late each end was noticed, in seconds
     _left: int = field(default=0, init=False)  #: how many jobs are still to be submitted
     _wire: list[tuple[float, int, Callable[[], object]]] = field(factory=list, init=False)  #: what arrives, and when
     _names: Iterator[int] = field(factory=count, init=False)
@@ -110,7 +117,7 @@ class Fleet:
         while self._left or self.ends or self._wire:
             self._turn()
         questions = Counter("counts" if task is None else "query" for _, task in self.asked)
-        return Told(jobs, questions, tuple(self._late))
+        return Told(jobs, questions, tuple(self.late.values()))
 
     def _turn(self) -> None:
         """Go on to what comes first: something arrives, or the agenda wakes."""
@@ -146,7 +153,7 @@ class Fleet:
         self._on_wire(lambda: self.agenda.answered(task, now=self.now) if runs else self._notice(task))
 
     def _notice(self, task: TaskId) -> None:
-        self._late.append(self.now - self.ends.pop(task))
+        self.late[task] = self.now - self.ends.pop(task)
         self.agenda.ended(task, now=self.now)
         self._submit()
 
@@ -158,12 +165,13 @@ class Fleet:
 
     def _accept(self) -> None:
         task = TaskId(f"t{next(self._names)}")
-        self.ends[task] = self.now + self.draw(self.chance)
+        self.run_times[task] = self.draw(self.chance)
+        self.ends[task] = self.now + self.run_times[task]
         self._on_wire(lambda: self._watch(task))
 
     def _watch(self, task: TaskId) -> None:
-        self.agenda.submitting(-1)
         self.agenda.watch(task, now=self.now, accepted_at=self.now, endpoint=MODEL)
+        self.agenda.submitting(-1)
 
 
 # --- what an account may say of itself --------------------------------------------------------------------------------

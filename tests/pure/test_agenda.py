@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
-from math import inf
+from math import ceil, inf
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from tests.pure.fleet import (
     learnt,
     lognormal,
     missing,
+    often_at_once,
     two_humps,
 )
 
@@ -97,14 +99,27 @@ def test_a_pace_that_could_never_work_is_refused(wrong: dict[str, Any]) -> None:
 
 def test_a_pace_is_frozen_and_spreads_its_questions_over_the_second() -> None:
     pace = Pace(questions_per_second=4)
-    assert pace.spacing == 0.25
+    assert pace.spacing(1) == pace.spacing(5000) == 0.25
     with pytest.raises(exceptions.FrozenInstanceError):
         pace.interval = 1.0  # type: ignore[misc]
 
 
 def test_at_the_usual_interval_a_second_of_lateness_is_worth_about_ten_questions() -> None:
-    assert Pace().worth == pytest.approx(10, abs=1)
-    assert Pace(interval=2.5).worth == 4 * Pace().worth
+    assert Pace().worth() == pytest.approx(10, abs=1)
+    assert Pace().worth(2000) == pytest.approx(10, abs=1)
+    assert Pace(interval=2.5).worth() == 4 * Pace().worth()
+
+
+@pytest.mark.parametrize(
+    ("jobs", "per_second", "most_open"), [(1, 20, 8), (50, 20, 8), (96, 38.4, 8), (500, 200, 42), (2000, 800, 167)]
+)
+def test_unless_it_is_told_a_number_the_budget_follows_the_jobs_in_flight(
+    jobs: int, per_second: float, most_open: int
+) -> None:
+    assert Pace().spacing(jobs) == pytest.approx(1 / per_second)
+    assert Pace().most_open(jobs) == most_open
+    assert Pace(questions_per_second=2, open_questions=3).spacing(jobs) == 0.5
+    assert Pace(questions_per_second=2, open_questions=3).most_open(jobs) == 3
 
 
 def test_waits_double_with_every_failure_up_to_the_ceiling() -> None:
@@ -447,8 +462,6 @@ def test_an_end_is_taken_to_lie_halfway_between_the_last_answer_and_the_one_that
     agenda.wake(A, now=100)
     agenda.ask(now=100)
     agenda.answered(A, now=100)
-    agenda.wake(A, now=110)
-    agenda.ask(now=110)
     agenda.ended(A, now=110)
     assert list(agenda.lateness) == [5]
     assert agenda.experience(MODEL).plain.ends == 1
@@ -563,13 +576,13 @@ def fallen_while_asked_about(*, rest: int) -> tuple[Agenda, float]:
         agenda.watch(TaskId(f"t{n}"), now=0, accepted_at=0, endpoint=MODEL)
     assert agenda.ask(now=0) is COUNTS
     agenda.counted(1 + rest, now=0)
-    agenda.hints.due = 59
-    agenda.wake(A, now=58)
-    assert agenda.ask(now=58) == A
-    assert agenda.ask(now=59) is COUNTS
-    agenda.counted(rest, now=59)
+    agenda.hints.due = 55
+    agenda.wake(A, now=54)
+    assert agenda.ask(now=54) == A
+    assert agenda.ask(now=55) is COUNTS
+    agenda.counted(rest, now=55)
     assert agenda.hints.missing == 1
-    return agenda, 59
+    return agenda, 55
 
 
 def test_an_end_whose_question_was_open_when_the_counts_fell_is_found_and_not_lost() -> None:
@@ -630,11 +643,10 @@ def test_counts_that_were_asked_for_while_jobs_came_or_went_are_not_believed(cha
 
 def test_counts_that_lost_all_trust_while_they_were_on_their_way_are_left_alone_for_five_minutes() -> None:
     agenda = counting(A, B)
-    agenda.hints.trust = 0.41
     assert agenda.ask(now=0) is COUNTS
     agenda.counted(2, now=5)
     now = until_counts(agenda, now=5)
-    agenda.ended(A, now=now)  # of which the counts had told nothing
+    agenda.hints.refused(now=now)
     assert not agenda.hints.believed
     agenda.counted(1, now=now + 1)
     assert agenda.hints.due == now + 300
@@ -719,9 +731,20 @@ def test_with_answers_that_take_a_tenth_of_a_second_the_search_asks_ahead_of_the
     19.8 requests (19.4 to 20.2) and 0.83 s (0.82 to 0.85), of which the way is a tenth. Yet another one ahead would
     cost 0.4 requests and be 0.04 s sooner.
     """
-    told = told_by(learnt(lognormal(), seed=1), rtt=0.1, chance=random.Random(1))
-    assert told.requests <= 20
-    assert told.mean <= 0.87
+    runs = [told_by(learnt(lognormal(), seed=seed), rtt=0.1, chance=random.Random(seed)) for seed in range(1, 4)]
+    assert sum(told.requests for told in runs) / len(runs) <= 20
+    assert max(told.mean for told in runs) <= 0.87
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.3])
+def test_jobs_that_fail_as_soon_as_they_are_accepted_cost_the_counts_no_trust(seconds: float) -> None:
+    """A tenth of them, though nobody has ever seen one: half of the seeds used to be 2 s late on average, or more."""
+    runs = [
+        told_by(learnt(lognormal(), seed=seed), 400, draw=often_at_once(seconds=seconds), chance=random.Random(seed))
+        for seed in range(3)
+    ]
+    assert sum(told.requests for told in runs) / len(runs) <= 21
+    assert max(told.mean for told in runs) <= 0.8
 
 
 @pytest.mark.parametrize(
@@ -759,13 +782,105 @@ def test_a_model_known_better_needs_fewer_questions() -> None:
     assert narrow.requests < 0.85 * broad.requests
 
 
-def test_with_many_in_flight_the_budget_holds_and_the_counts_are_left_alone() -> None:
-    fleet = Fleet(learnt(lognormal()), slots=500)
+def test_with_many_in_flight_an_explicit_budget_holds_and_the_counts_are_left_alone() -> None:
+    fleet = Fleet(learnt(lognormal(), pace=Pace(questions_per_second=20)), slots=500)
     told = fleet.run(600)
     assert told.requests <= 15
     crowded = [task for at, task in fleet.asked if at < 150]
     assert len(crowded) <= 20 * (150 + SAVED_UP) + 1
     assert crowded.count(None) <= 2
+
+
+@pytest.mark.parametrize("slots", [200, 600])
+def test_with_hundreds_in_flight_it_is_no_later_than_a_question_every_five_seconds_and_asks_two_thirds(
+    slots: int,
+) -> None:
+    """Benchmarks/scale has the exact bar, over many more jobs: 65 %, and not later by anything."""
+    fleet = Fleet(learnt(lognormal()), slots=slots)
+    fleet.run(5 * slots)
+    steady = [TaskId(f"t{n}") for n in range(slots, 4 * slots)]
+    asked = Counter(task for _, task in fleet.asked)
+    run_times = [fleet.run_times[task] for task in steady]
+    naive = [ceil(run_time / 5.0) for run_time in run_times]
+    assert sum(asked[task] for task in steady) <= 0.68 * sum(naive)
+    late = sum(5.0 * asked - run_time for asked, run_time in zip(naive, run_times, strict=True))
+    assert sum(fleet.late[task] for task in steady) <= 1.08 * late
+
+
+# --- a model that nobody knows ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seconds", [0.1, 2.0, 5.0, 10.0, 20.0, 40.0])
+def test_a_job_of_an_unknown_model_is_noticed_in_two_seconds_by_the_counts(seconds: float) -> None:
+    told = told_by(Agenda(Pace()), 1, slots=1, draw=lambda _: seconds)
+    assert told.mean <= 2.0
+
+
+@pytest.mark.parametrize("seconds", [0.1, 2.0, 5.0, 10.0, 20.0, 40.0])
+def test_without_the_counts_it_is_noticed_in_three_or_in_a_quarter_of_its_run_time(seconds: float) -> None:
+    told = told_by(Agenda(Pace()), 1, slots=1, draw=lambda _: seconds, counts=missing)
+    assert told.mean <= max(3.0, 0.25 * seconds)
+
+
+@pytest.mark.parametrize("counts", [None, missing], ids=["counts", "missing"])
+def test_a_batch_whose_jobs_all_fail_at_once_is_not_silent(counts: Counts | None) -> None:
+    world = {} if counts is None else {"counts": counts}
+    told = told_by(Agenda(Pace()), 50, rtt=0.1, draw=lambda _: 0.1, **world)
+    assert max(told.late) <= 4.0
+
+
+def test_fifty_jobs_of_ten_seconds_are_soon_replaced_though_their_model_is_unknown() -> None:
+    fleet = Fleet(Agenda(Pace()), rtt=0.1, draw=lambda _: 10.0)
+    fleet.run(200)
+    assert fleet.now <= 1.15 * 40.0
+
+
+def test_a_model_that_is_known_is_not_asked_about_as_an_unknown_one() -> None:
+    told = told_by(learnt(lognormal(180, 0.1), samples=30, pace=Pace(counts=False)), 1, slots=1, draw=lambda _: 60.0)
+    assert told.questions["query"] <= 2
+
+
+def test_while_it_waits_in_the_queue_a_job_of_an_unknown_model_is_asked_about_less_and_less() -> None:
+    agenda, asked = alone(A), list[float]()
+    while not asked or asked[-1] < 600.0:
+        asked.append(ask_about(agenda, A))
+        agenda.answered(A, now=asked[-1], queued=True)
+    assert asked[0] <= 3.0
+    assert len(asked) <= 36  # every 2.5 s would be 240
+
+
+def test_a_new_job_of_an_unknown_model_hastens_the_next_look_at_the_counts() -> None:
+    agenda = learnt(lognormal(3000, 0.01))
+    agenda.watch(A, now=0, accepted_at=0, endpoint=MODEL)
+    assert agenda.ask(now=0) is COUNTS
+    agenda.counted(1, now=0)
+    assert agenda.wake_at() == 10.0
+    agenda.watch(B, now=1, accepted_at=1, endpoint="/new")
+    assert agenda.wake_at() == 1.5
+
+
+def test_an_end_that_a_webhook_told_of_is_not_held_against_the_counts() -> None:
+    agenda = counting(A, B)
+    now = until_counts(agenda, now=0)
+    agenda.counted(2, now=now)
+    before = agenda.hints.trust
+    agenda.wake(A, now=now + 0.1)
+    assert agenda.ask(now=now + 0.1) == A
+    agenda.ended(A, now=now + 0.2)
+    assert agenda.hints.trust == before
+    assert agenda.lateness[-1] == pytest.approx(0.05)
+
+
+def test_a_job_submitted_elsewhere_that_is_gone_from_the_counts_is_asked_about_and_not_laid_to_others() -> None:
+    agenda = alone(A, B, accepted_at=None, counts=True, open_questions=1)
+    assert agenda.ask(now=0) is COUNTS
+    agenda.counted(1, now=0.1)
+    assert agenda.hints.missing == 1
+    suspect = agenda.ask(now=0.1)
+    assert isinstance(suspect, str)
+    agenda.ended(suspect, now=0.2)
+    assert agenda.hints.missing == 0
+    assert agenda.hints.trust > 0.8
 
 
 # --- any order of events ----------------------------------------------------------------------------------------------
@@ -934,11 +1049,11 @@ class Timetable(RuleBasedStateMachine):
 
     @invariant()
     def never_too_many_questions_are_open(self) -> None:
-        assert len(self.open) + self.counting <= self.pace.open_questions
+        assert len(self.open) + self.counting <= self.pace.most_open(len(self.watched))
 
     @invariant()
     def over_any_stretch_the_budget_holds(self) -> None:
-        per_second = self.pace.questions_per_second
+        per_second = 1.0 / self.pace.spacing(len(self.watched))
         for first, at in enumerate(self.asked_at):
             window = self.asked_at[-1] - at if self.asked_at else 0.0
             assert len(self.asked_at) - first <= per_second * (window + SAVED_UP) + 1 + 1e-6
@@ -950,7 +1065,7 @@ class Timetable(RuleBasedStateMachine):
 
     @invariant()
     def wakes_for_anybody_who_is_not_being_asked_about(self) -> None:
-        full = len(self.open) + self.counting >= self.pace.open_questions
+        full = len(self.open) + self.counting >= self.pace.most_open(len(self.watched))
         due = self.agenda.wake_at()
         assert (due is None) == (full or not (self.watched - self.open or (self.watched and not self.counting)))
 

@@ -47,7 +47,7 @@ def ask(hints: Hints, *, now: float, ended: set[TaskId]) -> list[TaskId]:
         asked.append(task)
         hints.ask(task)
         if task in ended:
-            hints.found(task, seen_at=0, now=now)
+            hints.found(task, unheard=0.0, now=now)
         hints.cleared(task, now=now)
     return asked
 
@@ -210,22 +210,71 @@ def test_somebody_who_seemed_to_be_gone_and_was_not_costs_trust() -> None:
 def test_an_end_that_the_counts_kept_quiet_about_costs_trust() -> None:
     hints = looked(3, 3, 3)
     before = hints.trust
-    hints.found(A, seen_at=0.0, now=2.5)
+    hints.found(A, unheard=0.8, now=2.5)
     assert hints.trust < before
 
 
-def test_an_end_since_the_last_look_is_not_held_against_the_counts() -> None:
+def test_an_end_since_the_last_look_or_told_by_others_is_not_held_against_the_counts() -> None:
     hints = looked(3, 3, 3)
     before = hints.trust
-    hints.found(A, seen_at=2.0, now=9.0)
+    hints.found(A, unheard=0.0, now=9.0)
     assert hints.trust == before
 
 
-def test_the_shorter_the_counts_have_looked_the_less_they_are_to_blame() -> None:
-    one, other = looked(3, 3), looked(3, 3)
-    one.found(A, seen_at=0.0, now=1.1)
-    other.found(A, seen_at=0.0, now=100.0)
-    assert one.trust < other.trust
+@pytest.mark.parametrize("ours", [3, 40])
+def test_the_better_the_counts_are_believed_the_less_one_end_says_against_them(ours: int) -> None:
+    little, much = looked(ours, ours=ours), looked(ours, ours=ours)
+    little.trust, much.trust = 0.5, 0.95
+    for hints in (little, much):
+        hints.found(A, unheard=0.5, now=1.0)
+    assert 0.5 - little.trust > 3 * (0.95 - much.trust)
+
+
+def test_fewer_tasks_than_ours_at_the_first_look_are_ends_of_ours_and_not_less_than_no_others() -> None:
+    hints = looked(0)
+    assert hints.missing == OURS
+    assert hints.quiet_at == -inf
+    assert ask(hints, now=0, ended={A, B, C}) == [A, B, C]
+
+
+def test_counts_that_stay_below_what_is_known_to_run_lose_their_trust_and_are_not_laid_to_others() -> None:
+    hints, now = looked(3), 0.0
+    while hints.believed:
+        now += 1.0
+        look(hints, 2, now=now)
+        assert hints.missing == 1
+        for task in (A, B, C):
+            hints.cleared(task, now=now)
+    assert now <= 4.0
+    assert hints.due == now + 300.0
+
+
+def test_a_look_is_hastened_but_not_while_the_counts_rest() -> None:
+    hints = looked(3)
+    hints.due = 10.0
+    hints.hasten(5.0)
+    assert hints.due == 5.0
+    hints.hasten(7.0)
+    assert hints.due == 5.0
+    hints.unread(now=5.0)
+    hints.hasten(6.0)
+    assert hints.due == 65.0
+
+
+def test_counts_that_are_not_answered_tell_nothing_until_they_are() -> None:
+    hints = looked(3)
+    hints.unread(now=1.0)
+    assert hints.believed == 0.0
+    hints.look()
+    assert hints.believed > 0.5
+
+
+def test_a_search_that_was_too_dear_is_tried_again_after_many_ends_without_one() -> None:
+    hints = looked(3)
+    first, hints.share = hints.share, 0.6
+    for _ in range(300):
+        hints.found(A, unheard=0.0, now=1.0)
+    assert hints.share == pytest.approx(first, abs=0.05)
 
 
 @pytest.mark.parametrize("lie", ["frozen", "falling and rising"])
@@ -235,7 +284,7 @@ def test_counts_that_mislead_are_not_believed_after_a_few_ends(lie: str) -> None
         now += 1
         look(hints, 3 if lie == "frozen" or now % 2 else 2, now=now)
         if lie == "frozen":
-            hints.found(A, seen_at=now - 1, now=now + 0.1)
+            hints.found(A, unheard=0.9, now=now + 0.1)
     assert not hints.believed
     assert now <= 10
     assert hints.due - now == pytest.approx(300, abs=1)
@@ -329,7 +378,7 @@ def test_whatever_the_counts_say_trust_is_a_share_and_nobody_is_missing_who_was_
         if (task := hints.suspect()) is not None and then != "nothing":
             hints.ask(task)
             if then == "found":
-                hints.found(task, seen_at=second - 1, now=second)
+                hints.found(task, unheard=0.5, now=second)
             hints.cleared(task, now=second)
         if then == "refused":
             hints.refused(now=second)

@@ -10,9 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rh_async import Pace
+from rh_async._agenda import Agenda
+from rh_async._kinds import usual_of
 from rh_async._run_times import Experience, RunTimes
 from rh_async._statistics import RunTime
-from tests.pure.fleet import Draw, lognormal, two_humps
+from tests.pure.fleet import MODEL, Draw, Fleet, lognormal, two_humps
 
 WORTH = 10.0  # questions per second of lateness
 SHARES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
@@ -106,9 +109,13 @@ def test_one_stray_end_among_many_alike_widens_nothing(stray: float) -> None:
 def test_the_first_to_end_are_the_shortest_and_those_that_still_run_say_so() -> None:
     ends = sorted(drawn(lognormal(400, 0.3), 50))
     naive, told = RunTimes(), RunTimes()
+    before = 0.0
     for order, end in enumerate(ends[:10], start=1):
         naive.learn(end)
-        told.learn(end, [end] * (50 - order))
+        for _ in range(50 - order):
+            told.ran(before, end)
+        told.learn(end, ran_from=before)
+        before = end
     assert naive.quantile(0.5) < 320
     assert told.quantile(0.5) == pytest.approx(400, rel=0.2)
 
@@ -118,12 +125,44 @@ def test_the_first_to_end_are_the_shortest_and_those_that_still_run_say_so() -> 
 def test_however_long_others_still_run_the_table_holds(ends: list[float], still: list[float]) -> None:
     times = RunTimes()
     for end in ends:
-        times.learn(end, still)
+        for age in still:
+            times.ran(0.0, age)
+        times.learn(end)
     surviving = [times.survival(age) for age in AGES]
     assert surviving[0] == 1.0
     assert all(before >= after >= 0.0 for before, after in pairwise(surviving))
     assert all(times.next_look(age, 0.45) > age for age in AGES)
     assert all(times.remaining(age) >= 0.0 for age in AGES)
+
+
+@pytest.mark.parametrize("generation", range(3))
+def test_however_many_run_beside_them_the_ends_of_every_generation_tell_the_same(generation: int) -> None:
+    """A thousand at once: those that end make a fair sample, and those that still run must not crowd them out."""
+    agenda, chance = Agenda(Pace(counts=False)), random.Random(2)
+    fleet = Fleet(agenda, slots=1000, chance=chance)
+    fleet.run(1000 * (generation + 1))
+    assert agenda.experience(MODEL).plain.quantile(0.25) == pytest.approx(180 * 0.763, rel=0.07)
+    assert agenda.experience(MODEL).plain.quantile(0.75) == pytest.approx(180 * 1.310, rel=0.07)
+
+
+def test_an_end_that_may_have_come_at_any_moment_of_a_stretch_is_spread_over_it() -> None:
+    stretch, moment = RunTimes(), RunTimes()
+    for _ in range(60):
+        stretch.learn(40.0, at_least=0.0)
+        moment.learn(20.0)
+    assert stretch.survival(10.0) == pytest.approx(0.75, abs=0.15)
+    assert stretch.survival(30.0) == pytest.approx(0.25, abs=0.15)
+    assert moment.survival(10.0) > 0.9
+    assert moment.survival(30.0) < 0.2
+
+
+def test_a_model_is_guessed_at_by_what_it_makes_until_its_jobs_have_ended() -> None:
+    image, video = (RunTimes(usual_of(endpoint)) for endpoint in ("seedream-v4/text-to-image", "vidu/text-to-video"))
+    assert image.quantile(0.5) < 30.0
+    assert video.quantile(0.5) > 150.0
+    for _ in range(50):
+        image.learn(90.0)
+    assert image.quantile(0.5) == pytest.approx(90.0, rel=0.1)
 
 
 def test_servers_change_and_what_came_last_counts_most() -> None:
