@@ -116,11 +116,11 @@ def figures(scenario: Scenario, history: History) -> dict[str, float]:
     start, end = measured[0].created_at, max(map(settled_at, measured))
     settled = sum(start < settled_at(task) <= end for task in history.tasks)
     created = sum(start <= task.created_at <= end for task in history.tasks)
-    asked = _asked(history)
+    asked = asked_in(history)
     queries = sum(len(asked[task.task_id]) for task in measured) / len(measured)
     looks = sum(it.kind == "queue_status" and start <= it.at <= end for it in history.questions) / settled
     submits = sum(start <= it.at <= end for it in history.submissions) / created
-    late = sorted(_late(settled_at(task), asked[task.task_id]) for task in measured)
+    late = sorted(late_of(settled_at(task), asked[task.task_id]) for task in measured)
     return {
         "requests": submits + queries + looks,
         "submits": submits,
@@ -134,7 +134,7 @@ def figures(scenario: Scenario, history: History) -> dict[str, float]:
     }
 
 
-def _asked(history: History) -> dict[str, list[float]]:
+def asked_in(history: History) -> dict[str, list[float]]:
     """When each task was asked about."""
     asked = defaultdict(list)
     for question in history.questions:
@@ -143,7 +143,7 @@ def _asked(history: History) -> dict[str, list[float]]:
     return asked
 
 
-def _late(settled: float, asked: list[float]) -> float:
+def late_of(settled: float, asked: list[float]) -> float:
     """How long after its end a task was first asked about."""
     return asked[bisect_left(asked, settled)] - settled
 

@@ -258,10 +258,10 @@ class Agenda:
             return
         undisturbed = self._counting == self._changes and not self._submitting
         self._counting = None
-        # Unless they lost all trust while they were on their way: then they are left alone for longer.
-        self.hints.due = max(self.hints.due, now + self._best_period(now))
         if undisturbed:
             self.hints.counted(total, lambda: self._suspects(now), now=now)
+        # Unless they lost all trust, by now or while they were on their way: then they are left alone for longer.
+        self.hints.due = max(self.hints.due, now + self._best_period(now))
         self._replan(now)
 
     def uncounted(self, *, now: float, for_now: bool) -> None:

@@ -16,7 +16,7 @@ Entry = tuple[float, int, TaskId]
 _FIRST_QUESTION, _SHARE_OF_AGE = 2.5, 0.22
 """Seconds, and a share of the job's age: no question about a job of an unknown model comes later than that."""
 _FIRST_LOOK, _LOOKS_SHARE, _LATER_LOOKS = 0.5, 0.5, 1.8
-"""The same of looks at the account's counts, which all jobs share: the first after half a second, the later each 1.8."""
+"""The same of looks at the account's counts, which all jobs share: from half a second to 1.8."""
 _QUICK, _SELDOM = 40.0, 0.1
 """Seconds: a job that has run for so long is not a quick one, and from there on that share of its age is added."""
 _AT_ONCE: Final = 0.03  # of all jobs, at least, are taken to end as soon as they are accepted: moderation does that
