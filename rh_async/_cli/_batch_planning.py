@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import warnings
 from collections.abc import Collection, Iterator, Mapping
@@ -49,6 +50,7 @@ async def planned(order: Order, console: Console) -> Plan:
 def _check(options: Options) -> None:
     need_media("batch", "looks into videos")
     warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong with a file is in the plan, in our words
+    logging.getLogger("PIL").addHandler(logging.NullHandler())  # else its errors go to stderr, which nobody set up
     for problem in Reader(Path(), {}).read({"model": options.model}).problems:
         if problem.column == "model":
             raise Misuse(f"{_typed(problem)}; {_SENT}")

@@ -316,7 +316,10 @@ def test_help_loads_neither_media_libraries_nor_the_batch() -> None:
 def test_photographs_that_their_library_warns_of_leave_the_terminal_to_the_plan(there: Path, tmp_path: Path) -> None:
     Image.new("L", (12_000, 9_000)).save(tmp_path / "large.jpg", quality=5)
     Image.new("RGB", (480, 640)).save(tmp_path / "odd.jpg", exif=b"Exif\0\0II*\0" + b"\xff" * 40)
+    tiff = paint(tmp_path / "odd.tiff").read_bytes()
+    samples = tiff.index((277).to_bytes(2, "little") + (3).to_bytes(2, "little")) + 8
+    (tmp_path / "odd.tiff").write_bytes(tiff[:samples] + (771).to_bytes(2, "little") + tiff[samples + 2 :])
     line = ["batch", "good.mp4", "--image", str(tmp_path), "--pair", "product", "--check", "--no-journal"]
     child = subprocess.run([sys.executable, "-m", "rh_async", *line], check=False, capture_output=True, text=True)  # noqa: S603 - ours
-    assert (child.returncode, child.stderr) == (0, "")
-    assert "plan      2 jobs, 2 ready\n" in child.stdout
+    assert (child.returncode, child.stderr) == (2, "")
+    assert "plan      3 jobs, 2 ready, 1 refused\n" in child.stdout
