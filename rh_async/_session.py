@@ -464,7 +464,8 @@ def _furnished(*, transport: Transport, journal: Path | None, **settings: Any) -
     from ._wire import prepare  # noqa: PLC0415
 
     prepare()
-    codecs.lookup("idna")  # the resolver's, for a host's name
+    for name in ("idna", "ascii"):  # the resolver's, for a host's name, and a terminal's
+        codecs.lookup(name)
     book = None if journal is None else journal_at(journal, transport.base_url)
     return Services(transport=transport, journal=book, **settings)
 
