@@ -166,7 +166,8 @@ UPLOAD_ENDS = [
     Row(Fault("code", route="upload", code="401"), AuthenticationFailed, 0, 0),
     Row(Fault("code", route="upload", code="809"), InvalidRequest, 0, 0),
     Row(Fault("code", route="upload", code="1008"), InvalidRequest, 0, 0),
-    Row(Fault("other_sha"), MediaRefused, 0, 0),
+    # Another name proves nothing of the bytes; here it is a link that leads nowhere, which the submit is refused for.
+    Row(Fault("other_sha"), InvalidRequest, 1, 0),
     Row(Fault("hang", route="upload", **FOREVER), NoAnswer, 0, 0),
     Row(Fault("empty", route="upload", **FOREVER), UnreadableAnswer, 0, 0),
 ]
