@@ -22,7 +22,9 @@ _LONGEST = 20_000  # characters: a link is shown whole
 
 def screen(*, stderr: bool = False) -> Console:
     """Where commands print: a job is paid and goes on to its end, even if nobody can read about it any longer."""
-    return Console(file=cast("IO[str]", _Unbreakable(sys.stderr if stderr else sys.stdout)), highlight=False)
+    return Console(
+        file=cast("IO[str]", _Unbreakable(sys.stderr if stderr else sys.stdout)), highlight=False, emoji=False
+    )
 
 
 @define(eq=False)

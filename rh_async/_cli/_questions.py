@@ -92,7 +92,7 @@ async def asked(
     :raises Interrupted: it was stopped.
     :raises RHError: it was not answered.
     """
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, emoji=False)
     end = "Ctrl-C gives up" if patient else "giving up within half a minute"
     words = f"waiting for the network: no answer from {connection.address} yet; {end}"
     hush = Hush(console=console, words=words, after=_SILENCE)
