@@ -489,9 +489,8 @@ async def test_a_network_that_is_gone_at_the_start_is_told_of_soon_and_so_is_its
     monkeypatch.setattr("rh_async._cli._batch_voice._REDRAWN_EVERY", 5.0)
     site.faults.add(Fault("refuse", route="upload", seconds=25))
     view = make_view()
-    running = asyncio.create_task(perform(order(), Voice(plain(), view)))
-    await until("uploading 5", view, running)
     began = asyncio.get_running_loop().time()
+    running = asyncio.create_task(perform(order(), Voice(plain(), view)))
     assert await until(f"nothing heard from {site.url} for 10 s", view, running) - began <= 12
     assert await running is Exit.GOOD
     assert all(task.created_at >= 25 for task in site.ledger.tasks)
