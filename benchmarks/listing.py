@@ -53,9 +53,9 @@ def rows(jobs: int) -> Iterator[tuple[str, str, str, str, bytes, str]]:
         task = str(2_013_508_786_111_402_977 + number)
         results = [{"url": f"https://cdn.example/output.mp4?{'x' * 600}", "outputType": "mp4"}]
         raw = json.dumps({"taskId": task, "status": "SUCCESS", "results": results}).encode()
-        inputs = {"imageUrl": f"/work/in/hero{number}.png", "videoUrl": f"/work/in/clip{number}.mp4"}
+        inputs = {"imageUrl": f"/studio/in/hero{number}.png", "videoUrl": f"/studio/in/clip{number}.mp4"}
         key = f"auto-{hashlib.sha256(task.encode()).hexdigest()[:32]}"
-        yield key, f"owner {number % 50}", json.dumps(inputs), task, raw, json.dumps([f"/work/out/{task}_0.mp4"])
+        yield key, f"owner {number % 50}", json.dumps(inputs), task, raw, json.dumps([f"/studio/out/{task}_0.mp4"])
 
 
 def listed(book: Path, *options: str) -> dict[str, float]:
