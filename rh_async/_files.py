@@ -61,7 +61,8 @@ async def opened(path: Path, mode: Literal["rb", "wb"]) -> AsyncIterator[Any]:
 
     :raises OSError: it cannot be opened.
     """
-    opening: asyncio.Future[IO[bytes]] = asyncio.ensure_future(asyncio.to_thread(path.open, mode))
+    # No task of its own: a loop that ends cancels every task, and what the thread opened then would be lost.
+    opening: asyncio.Future[IO[bytes]] = asyncio.get_running_loop().run_in_executor(None, path.open, mode)
     try:
         file = await asyncio.shield(opening)
     except asyncio.CancelledError:

@@ -64,6 +64,7 @@ class Poller:
     _strange: set[str] = field(factory=set, init=False)
     _askers: TaskGroup | None = field(default=None, init=False)
     _engaged: int = field(default=0, init=False)  #: how many askers there are
+    _starting: int = field(default=0, init=False)  #: how many of them have not run yet
 
     def watch(
         self, job: Job, task_id: TaskId, *, accepted_at: float | None = None, endpoint: str = "", at_once: bool = False
@@ -108,9 +109,15 @@ class Poller:
         await self._broken
 
     def _engage(self) -> None:
-        """Have an asker for each question that may be open; those that are too many later stay idle."""
-        while self._askers is not None and self._engaged < self.agenda.most_open:
+        """Have one asker at hand while more questions may be open: as many as are needed at once, not as may be.
+
+        A task takes four kilobytes. One for every question that thousands of jobs may have open would be the largest
+        part of what each of these jobs takes.
+        """
+        at_hand = len(self._idle) + self._starting
+        if self._askers is not None and not at_hand and self._engaged < self.agenda.most_open:
             self._engaged += 1
+            self._starting += 1
             self._askers.start_soon(self._ask_on)
 
     async def look(self, task_id: TaskId) -> Snapshot:
@@ -129,6 +136,7 @@ class Poller:
         self._hand_out()
 
     async def _ask_on(self) -> None:
+        self._starting -= 1
         while True:
             question = await self._next()
             jobs = () if question is COUNTS else self.jobs.get(question, ())
@@ -153,6 +161,7 @@ class Poller:
             self._hand_out()
             question = await idle
         else:
+            self._engage()
             # What else is due, or will be, waits for a prompt answer, which may make it needless, but for no other.
             self._set_timer(self._loop.time() + self.agenda.spacing)
         return question
@@ -163,6 +172,7 @@ class Poller:
             idle = self._idle.pop()
             if not idle.done():  # cancelled: the session is ending
                 idle.set_result(question)
+            self._engage()
         self._set_timer()
 
     def _set_timer(self, earliest: float = -inf) -> None:
