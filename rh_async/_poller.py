@@ -160,6 +160,7 @@ class Poller:
             self._idle.append(idle)
             self._hand_out()
             question = await idle
+            self._engage()  # here and not where it was handed the question: a timer's callback can start no task
         else:
             self._engage()
             # What else is due, or will be, waits for a prompt answer, which may make it needless, but for no other.
@@ -172,7 +173,6 @@ class Poller:
             idle = self._idle.pop()
             if not idle.done():  # cancelled: the session is ending
                 idle.set_result(question)
-            self._engage()
         self._set_timer()
 
     def _set_timer(self, earliest: float = -inf) -> None:

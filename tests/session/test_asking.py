@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections import Counter
 from random import Random
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from rh_async import DreamActor, ModelRequest, Pace, Session, TaskId
 from rh_async.emulator import Emulator, Fault
 from tests.session.conftest import Media
+from tests.virtual_clock import VirtualClockLoop
 
 ENDPOINT = "bench/motion"
 BLIND = Pace(counts=False)
@@ -231,6 +233,21 @@ async def test_a_job_in_flight_has_no_task_and_no_timer() -> None:
     # What the server's own connections take is the same, give or take: two for each of the askers at most.
     assert many[0] - few[0] <= 2 * BLIND.most_open(200)
     assert many[1] - few[1] <= 4 * BLIND.most_open(200)
+
+
+def test_askers_are_engaged_in_a_loop_that_nobody_has_told_anyio_of() -> None:
+    """As under ``asyncio.run``: a timer's callback there can start no task, which a test's own loop would hide."""
+
+    async def run() -> int:
+        async with (
+            Emulator(seed=1, limit=40, run_time=30.0) as server,
+            Session(server.api_key, base_url=server.url, in_flight=40) as session,
+        ):
+            await run_all(session, 40)
+        return len(server.ledger.tasks)
+
+    with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
+        assert contextvars.Context().run(runner.run, run()) == 40
 
 
 async def test_a_question_starts_no_task() -> None:
