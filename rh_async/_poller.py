@@ -83,7 +83,6 @@ class Poller:
             driving=job.driving,
             at_once=at_once,
         )
-        self._engage()
         self._hand_out()
 
     def wake(self, task_id: TaskId) -> None:
@@ -111,6 +110,7 @@ class Poller:
     def _engage(self) -> None:
         """Have one asker at hand while more questions may be open: as many as are needed at once, not as may be.
 
+        Called by an asker that has just got a question, never by a callback of the loop, where no task can be started.
         A task takes four kilobytes. One for every question that thousands of jobs may have open would be the largest
         part of what each of these jobs takes.
         """
@@ -162,9 +162,9 @@ class Poller:
             question = await idle
             self._engage()  # here and not where it was handed the question: a timer's callback can start no task
         else:
-            self._engage()
             # What else is due, or will be, waits for a prompt answer, which may make it needless, but for no other.
             self._set_timer(self._loop.time() + self.agenda.spacing)
+        self._engage()
         return question
 
     def _hand_out(self) -> None:
