@@ -290,12 +290,13 @@ def backup(path: Path, to: Path) -> None:
     """Copy a journal into one whole file, while sessions may use it; blocks, and needs no session.
 
     :param to: made anew; an earlier copy of a journal there is replaced, any other file is not.
-    :raises JournalError: there is no journal at *path*, or the copy cannot be written.
+    :raises JournalError: there is no journal at *path*, *to* is that journal, or the copy cannot be written.
     """
     part = to.with_name(f"{to.name}.part")
     try:
         _refuse_no_journal(path)
         if to.exists():
+            _refuse_the_same(path, to)
             _refuse_no_journal(to)
         part.unlink(missing_ok=True)
         os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
@@ -303,10 +304,18 @@ def backup(path: Path, to: Path) -> None:
             _copied(source, part).close()
         part.replace(to)
     except (sqlite3.Error, OSError) as error:
-        raise JournalError(f"the journal {path} cannot be copied to {to}: {error}") from error
+        why = getattr(error, "strerror", None) or _words(error)
+        words = f"the journal {path} cannot be copied to {to}: {why}"
+        raise JournalError(words, advice="Name another file.") from error
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def _refuse_the_same(path: Path, to: Path) -> None:
+    """A copy over its own source would take the file from under every session that uses it: they would buy no more."""
+    if to.samefile(path):
+        raise JournalError(f"{to} is the journal itself, and cannot be its own copy", advice="Name another file.")
 
 
 def _refuse_no_journal(path: Path) -> None:

@@ -64,7 +64,7 @@ async def _uncertain(key: str, connection: Connection, book: Book) -> tuple[Path
     path = await asyncio.to_thread(book.made)
     row = await asyncio.to_thread(last_of_key, key, path, connection.site)
     if row is None:
-        raise Misuse(f"no job has the key {key} in the journal {path} for {connection.site}: see rh-async jobs")
+        raise Misuse(f"no job has the key {key!r:.80} in the journal {path} for {connection.site}: see rh-async jobs")
     if row.record.state is State.SUBMITTING:
         first = connection.command("resume", *book.words)
         words = "another command is sending it now" if row.carried else f"it was left while it was sent; first: {first}"

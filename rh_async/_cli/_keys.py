@@ -36,7 +36,7 @@ def find(name: str, journal: Path, site: str) -> Found:
     if row is None:
         if name.isdecimal():
             return Found(name, None)
-        raise Misuse(f"{name} is no task id, and no job for {site} in the journal {journal} has that key")
+        raise Misuse(f"{name!r:.80} is no task id, and no job for {site} in the journal {journal} has that key")
     if row.record.task_id is None or row.record.state not in BOUGHT:
         raise Misuse(f"{name} is {row.record.state}: it has no task")
     return Found(row.record.task_id, row)

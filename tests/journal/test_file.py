@@ -260,6 +260,33 @@ async def test_a_backup_is_one_whole_file_though_the_session_goes_on(
     assert len(server.ledger.tasks) == 2
 
 
+@pytest.mark.parametrize("name", ["journal.db", "hard.db", "symbolic.db"])
+async def test_a_journal_is_never_replaced_by_a_copy_of_itself(server: Emulator, tmp_path: Path, name: str) -> None:
+    book = tmp_path / "journal.db"
+    async with Session(server.api_key, base_url=server.url, journal=book) as session:
+        await session.submit(request(0))
+        (tmp_path / "hard.db").hardlink_to(book)
+        (tmp_path / "symbolic.db").symlink_to(book)
+        inode = book.stat().st_ino
+        with pytest.raises(JournalError, match=f"{name} is the journal itself.*Name another file"):
+            await asyncio.to_thread(backup, book, tmp_path / name)
+        assert book.stat().st_ino == inode
+        await session.submit(request(1))
+    assert len(rows_of(book)) == len(server.ledger.tasks) == 2
+
+
+def test_a_copy_that_cannot_be_written_is_told_without_blame_for_the_journal(tmp_path: Path) -> None:
+    book = tmp_path / "journal.db"
+    with closing(sqlite3.connect(book)) as db:
+        db.executescript(SCHEMA)
+        db.execute("INSERT INTO meta VALUES ('salt', x'00')")
+        db.commit()
+    with pytest.raises(JournalError) as refused:
+        backup(book, tmp_path / "none" / "copy.db")
+    told = str(refused.value)
+    assert told.endswith("copy.db: No such file or directory. Name another file."), told
+
+
 def test_a_backup_is_made_of_a_journal_only_and_over_nothing_else(tmp_path: Path) -> None:
     book, other = tmp_path / "journal.db", tmp_path / "other"
     with pytest.raises(JournalError, match="is no journal"):
