@@ -160,7 +160,6 @@ class Poller:
             self._idle.append(idle)
             self._hand_out()
             question = await idle
-            self._engage()  # here and not where it was handed the question: a timer's callback can start no task
         else:
             # What else is due, or will be, waits for a prompt answer, which may make it needless, but for no other.
             self._set_timer(self._loop.time() + self.agenda.spacing)

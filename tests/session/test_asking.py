@@ -395,18 +395,3 @@ async def test_a_status_nobody_knows_is_logged_once_for_all_jobs_and_questions(
     said = [record.getMessage() for record in caplog.records if "unknown_status" in record.getMessage()]
     assert said == ["rh_async.unknown_status PAUSED: taken for still running"]
     assert [question.kind for question in server.ledger.questions].count("query") > 2 * 5
-
-
-def test_questions_that_fall_due_together_are_asked_on_a_loop_that_is_not_anyios_own() -> None:
-    """A callback of the loop hands them out, and can start no task there; a test runner's context would hide that."""
-
-    async def many() -> int:
-        async with (
-            Emulator(seed=1, run_time=60.0) as server,
-            Session(server.api_key, base_url=server.url, in_flight=50, pace=BLIND) as session,
-        ):
-            await run_all(session, 50)
-        return len(server.ledger.tasks)
-
-    with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
-        assert runner.run(many()) == 50
