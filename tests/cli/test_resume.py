@@ -254,11 +254,11 @@ async def test_what_the_server_had_lost_is_picked_up_once_it_knows_it_again(
     [
         ("resolve k", "say one of --task-id ID, --abandon and --again"),
         ("resolve k --abandon --again", "say one of"),
-        ("resolve nobody --abandon", "no job has the key nobody in the journal"),
+        ("resolve nobody --abandon", "no job has the key 'nobody' in the journal"),
         ("resolve k --abandon", "k is saved, not uncertain"),
         ("resolve k --task-id latest", "is no task id"),
-        ("save nobody", "nobody is no task id, and no job"),
-        ("cancel nobody", "nobody is no task id, and no job"),
+        ("save nobody", "'nobody' is no task id, and no job"),
+        ("cancel nobody", "'nobody' is no task id, and no job"),
         ("jobs --state gone", 'Invalid value "gone" for --state'),
     ],
 )
