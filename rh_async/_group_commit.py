@@ -39,11 +39,13 @@ class _Change:
 
     :param fact: whether it tells what has happened already.
     :param end: how it went, for whoever waits; done early for a fact that nobody waits for any more.
+    :param says: names the job and what happened, for the log, should the change never be written.
     """
 
     act: Callable[[], Any]
     fact: bool
     end: asyncio.Future[Any]
+    says: str = ""
 
     def ended(self, value: object, error: Exception | None) -> None:
         """Tell how it went."""
@@ -110,6 +112,9 @@ class GroupCommit:
         self._rest()
         if self.queue:
             log.error("rh_async.journal_unwritten %s lacks %d changes", self.file.path, len(self.queue))
+            for change in self.queue:  # a task id that stands nowhere else is a video that is paid and lost
+                if change.says:
+                    log.error("rh_async.journal_unwritten %s", change.says)
             self.queue.clear()
 
     async def in_thread(self, act: Callable[[], T]) -> T:
@@ -129,12 +134,15 @@ class GroupCommit:
             raise
         return end
 
-    async def note(self, act: Callable[[], object]) -> None:
+    async def note(self, act: Callable[[], object], *, says: str = "") -> None:
         """Make durable what has happened; while the file cannot be written, return, and write it later.
+
+        :param says: names the job and what happened, for the log, should it never be written.
 
         :raises JournalError: this one change cannot be written, whatever the state of the file.
         """
         change = self._queued(act, fact=True)
+        change.says = says
         if self._failure is not None:
             change.end.set_result(None)
         await asyncio.shield(change.end)

@@ -181,7 +181,9 @@ class Journal:
         :raises TaskHeld: another record has the task that this one is said to have bought.
         :raises JournalError: the table has no such move, or somebody else moved it.
         """
-        await self._writer.note(lambda: self._update(record, to, **facts))
+        task = facts.get("task_id", record.task_id)
+        says = f"key {record.key}, task {task} is {to}"
+        await self._writer.note(lambda: self._update(record, to, **facts), says=says)
 
     def _take_back(self, change: str, state: State, nonce: str) -> None:
         """Undo, if it was made, what its caller gave up while it was being made."""

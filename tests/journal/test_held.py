@@ -114,7 +114,9 @@ async def test_what_a_lock_kept_from_being_written_for_ever_is_logged_and_bought
 ) -> None:
     async with Session(server.api_key, base_url=server.url, journal=book) as session:
         await accepted_while_held(server, session, holder)
-    assert any(record.message.startswith("rh_async.journal_unwritten") for record in caplog.records)
+    said = [record.message for record in caplog.records if record.message.startswith("rh_async.journal_unwritten")]
+    for task in server.ledger.tasks:  # what stands nowhere else
+        assert any(f"task {task.task_id} is submitted" in line for line in said)
     holder.let_go()
     async with Session(server.api_key, base_url=server.url, journal=book) as session:
         assert len((await session.resume()).uncertain) == 3
