@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from attrs import define, field
 
-from rh_async.emulator._answers import Json, flat, submitted, usage
+from rh_async.emulator.http.payloads import Json, flat, submitted, usage
 
 _OUTPUT = {"url": "https://cdn.example/output.mp4", "outputType": "mp4", "nodeId": "1", "text": None}
 _HEAD = "HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: {}\r\nServer: bare\r\n\r\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 from PIL import Image
 
-from rh_async.emulator._outputs import free_box
+from rh_async.emulator.outputs.sample_files import free_box
 
 
 def draw_image(path: Path, *, shade: int = 100, size: tuple[int, int] = (320, 480)) -> Path:

@@ -13,9 +13,12 @@ What goes wrong is scripted: ``server.faults.add(Fault("drop_after_accept", nth=
 Time is the running loop's clock and every draw comes from the seed, so that a test under virtual time repeats itself.
 """
 
-from rh_async.emulator._emulator import Emulator
-from rh_async.emulator._faults import KINDS, Fault, Kind, RouteName, Trait
-from rh_async.emulator._ledger import (
+from rh_async.emulator.faults.definitions import KINDS, Fault, Kind, RouteName, Trait
+from rh_async.emulator.faults.injector import FaultPlan
+from rh_async.emulator.http.call_rate_limit import RateLimit
+from rh_async.emulator.server import Emulator
+from rh_async.emulator.state.background_load import Strangers
+from rh_async.emulator.state.ledger import (
     DownloadRecord,
     FaultRecord,
     LeakRecord,
@@ -26,10 +29,7 @@ from rh_async.emulator._ledger import (
     TaskRecord,
     UploadRecord,
 )
-from rh_async.emulator._plan import FaultPlan
-from rh_async.emulator._rate_limit import RateLimit
-from rh_async.emulator._strangers import Strangers
-from rh_async.emulator._task_ids import ids_after
+from rh_async.emulator.state.task_ids import ids_after
 
 __all__ = [
     "KINDS",

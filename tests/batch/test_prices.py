@@ -12,7 +12,7 @@ from rh_async import CharacterMotionTransfer, DreamActor, KlingMotionControl, Mo
 from rh_async._batch import Facts, plan_folder
 from rh_async._batch._catalog import data
 from rh_async._batch._prices import list_price
-from rh_async.emulator._catalogue import published
+from rh_async.emulator.catalogue.model_catalogue import published
 
 CLIP = Path("clip.mp4")
 

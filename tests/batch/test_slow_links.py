@@ -12,7 +12,7 @@ import pytest
 from rh_async import Names, NoAnswer, OutputRefused
 from rh_async._transport import Transport
 from rh_async.emulator import Emulator
-from rh_async.emulator._tasks import TaskCalls
+from rh_async.emulator.http.task_handlers import TaskCalls
 from tests.batch.running import opened, product, run, states
 
 

@@ -16,11 +16,11 @@ import pytest
 from PIL import Image
 
 from rh_async.emulator import Fault
-from rh_async.emulator._catalogue import Catalogue, published
-from rh_async.emulator._models import Field, Model
-from rh_async.emulator._outputs import FORMS, mark
-from rh_async.emulator._params import Inputs
-from rh_async.emulator._prices import price_of
+from rh_async.emulator.catalogue.emulated_models import Field, Model
+from rh_async.emulator.catalogue.model_catalogue import Catalogue, published
+from rh_async.emulator.catalogue.price_list import price_of
+from rh_async.emulator.http.request_validation import Inputs
+from rh_async.emulator.outputs.sample_files import FORMS, mark
 from tests.emulator.conftest import PNG, Caller, Json, Serve, mp4
 
 TO_VIDEO = "alibaba/happyhorse-1.0/image-to-video"
@@ -53,7 +53,7 @@ BY_LINK = {endpoint: model for endpoint, model in KNOWN.items() if not model.com
 
 
 def test_the_copy_of_the_catalogue_is_whole_and_travels_with_the_package() -> None:
-    text = (files("rh_async.emulator") / "catalogue.json").read_text(encoding="utf-8")
+    text = (files("rh_async.emulator.catalogue") / "catalogue.json").read_text(encoding="utf-8")
     said = json.loads(text)["models"]
     assert len(said) == len(published()) == 436
     assert sum("price" in one for one in said.values()) == 290

@@ -14,8 +14,8 @@ import aiohttp
 import pytest
 
 from rh_async.emulator import KINDS, Emulator, Fault, Kind
-from rh_async.emulator._answers import MESSAGES
-from rh_async.emulator._outputs import free_box
+from rh_async.emulator.http.payloads import MESSAGES
+from rh_async.emulator.outputs.sample_files import free_box
 from tests.emulator.conftest import BODY, KLING, PNG, Caller, Json, Serve, fixture, mp4
 
 SUBMIT = f"/openapi/v2/{KLING}"

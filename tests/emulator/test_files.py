@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from rh_async.emulator import Emulator
-from rh_async.emulator._mp4 import duration_of
-from rh_async.emulator._outputs import free_box
+from rh_async.emulator.outputs.sample_files import free_box
+from rh_async.emulator.state.mp4_duration import duration_of
 from tests.emulator.conftest import BODY, PNG, WAN, Caller, Serve, fixture, mp4
 
 DAY = 86_400

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from aiohttp import web
 from attrs import frozen
 
-from rh_async.emulator._answers import Json, Refused
+from rh_async.emulator.http.payloads import Json, Refused
 
 ASKED = web.RequestKey("asked", str)  #: the task id that a request is about, or has made
 FAULT = web.RequestKey("fault", str)  #: the kind of fault that strikes it

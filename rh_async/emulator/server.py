@@ -16,23 +16,23 @@ from typing import Self
 from aiohttp import web
 from attrs import define, field
 
-from rh_async.emulator._app import House, build_app
-from rh_async.emulator._board import Board
-from rh_async.emulator._catalogue import Catalogue, published
-from rh_async.emulator._control import Control
-from rh_async.emulator._door import Door, bound
-from rh_async.emulator._files import FileCalls
-from rh_async.emulator._ledger import Ledger
-from rh_async.emulator._links import Signer
-from rh_async.emulator._models import RunTime
-from rh_async.emulator._plan import FaultPlan
-from rh_async.emulator._rate_limit import RateLimit, Throttle
-from rh_async.emulator._results import Results
-from rh_async.emulator._store import Naming, Store
-from rh_async.emulator._strangers import Crowd, Strangers
-from rh_async.emulator._task_ids import FIRST_ID
-from rh_async.emulator._tasks import TaskCalls
-from rh_async.emulator._wire import Keyring
+from rh_async.emulator.catalogue.emulated_models import RunTime
+from rh_async.emulator.catalogue.model_catalogue import Catalogue, published
+from rh_async.emulator.faults.injector import FaultPlan
+from rh_async.emulator.http.admin_handlers import Control
+from rh_async.emulator.http.bearer_auth import Keyring
+from rh_async.emulator.http.call_rate_limit import RateLimit, Throttle
+from rh_async.emulator.http.file_handlers import FileCalls
+from rh_async.emulator.http.routes import House, build_app
+from rh_async.emulator.http.task_handlers import TaskCalls
+from rh_async.emulator.listener import Door, bound
+from rh_async.emulator.outputs.task_results import Results
+from rh_async.emulator.state.background_load import Crowd, Strangers
+from rh_async.emulator.state.file_store import Naming, Store
+from rh_async.emulator.state.ledger import Ledger
+from rh_async.emulator.state.signed_urls import Signer
+from rh_async.emulator.state.task_ids import FIRST_ID
+from rh_async.emulator.state.task_store import Board
 
 _KEY_TYPES = ("SHARED", "NORMAL", "EXCLUSIVE", "FREE")
 _PATIENCE = 0.1  #: seconds that open connections get when the server stops

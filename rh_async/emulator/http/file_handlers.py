@@ -9,12 +9,12 @@ from pathlib import Path
 from aiohttp import BodyPartReader, web
 from attrs import define, field
 
-from rh_async.emulator._answers import Json, Refused
-from rh_async.emulator._ledger import DownloadRecord, LeakRecord, Ledger, UploadRecord
-from rh_async.emulator._links import BadLink
-from rh_async.emulator._results import Results
-from rh_async.emulator._store import KINDS, Store, StoredFile
-from rh_async.emulator._wire import Keyring
+from rh_async.emulator.http.bearer_auth import Keyring
+from rh_async.emulator.http.payloads import Json, Refused
+from rh_async.emulator.outputs.task_results import Results
+from rh_async.emulator.state.file_store import KINDS, Store, StoredFile
+from rh_async.emulator.state.ledger import DownloadRecord, LeakRecord, Ledger, UploadRecord
+from rh_async.emulator.state.signed_urls import BadLink
 
 _BLOCK = 1 << 20
 

@@ -13,19 +13,19 @@ from types import MappingProxyType
 from aiohttp import web
 from attrs import define, evolve
 
-from rh_async.emulator._answers import Json, Refused, amount, counts, envelope, flat, submitted, usage
-from rh_async.emulator._board import Board, Task
-from rh_async.emulator._catalogue import Catalogue
-from rh_async.emulator._fates import fate_of
-from rh_async.emulator._ledger import Ledger, Question, QuestionRecord, SubmissionRecord
-from rh_async.emulator._links import Signer
-from rh_async.emulator._models import Model, RunTime
-from rh_async.emulator._outputs import FORMS
-from rh_async.emulator._params import Inputs, check
-from rh_async.emulator._plan import FaultPlan
-from rh_async.emulator._prices import Price, price_of
-from rh_async.emulator._store import Store
-from rh_async.emulator._wire import ASKED, FAULT, Keyring, json_object, parse_object
+from rh_async.emulator.catalogue.emulated_models import Model, RunTime
+from rh_async.emulator.catalogue.model_catalogue import Catalogue
+from rh_async.emulator.catalogue.price_list import Price, price_of
+from rh_async.emulator.faults.injector import FaultPlan
+from rh_async.emulator.faults.task_effects import fate_of
+from rh_async.emulator.http.bearer_auth import ASKED, FAULT, Keyring, json_object, parse_object
+from rh_async.emulator.http.payloads import Json, Refused, amount, counts, envelope, flat, submitted, usage
+from rh_async.emulator.http.request_validation import Inputs, check
+from rh_async.emulator.outputs.sample_files import FORMS
+from rh_async.emulator.state.file_store import Store
+from rh_async.emulator.state.ledger import Ledger, Question, QuestionRecord, SubmissionRecord
+from rh_async.emulator.state.signed_urls import Signer
+from rh_async.emulator.state.task_store import Board, Task
 
 _SIGNS = {"CNY": "¥", "USD": "$"}
 _UNITS: Mapping[str, str] = MappingProxyType({"call": "次", "image": "张", "second": "秒"})

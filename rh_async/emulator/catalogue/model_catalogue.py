@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from rh_async.emulator._models import MEDIANS, Field, Model, Rule, Tariff
+from rh_async.emulator.catalogue.emulated_models import MEDIANS, Field, Model, Rule, Tariff
 
 _NOT_MODELS = frozenset(
     {"aiapp", "api-key", "assets", "media", "price-preview", "query", "queue", "resource", "run"}  # contract 4-6

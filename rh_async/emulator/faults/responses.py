@@ -11,12 +11,12 @@ from types import MappingProxyType
 from aiohttp import web
 from attrs import frozen
 
-from rh_async.emulator._answers import MESSAGES, Json, Refused, counts
-from rh_async.emulator._faults import Fault
-from rh_async.emulator._files import FileAnswer
-from rh_async.emulator._links import Signer
-from rh_async.emulator._plan import FaultPlan
-from rh_async.emulator._wire import ASKED
+from rh_async.emulator.faults.definitions import Fault
+from rh_async.emulator.faults.injector import FaultPlan
+from rh_async.emulator.http.bearer_auth import ASKED
+from rh_async.emulator.http.file_handlers import FileAnswer
+from rh_async.emulator.http.payloads import MESSAGES, Json, Refused, counts
+from rh_async.emulator.state.signed_urls import Signer
 
 _BLOCK = 1 << 20
 _TRICKLE = 16  #: pieces of a slow answer

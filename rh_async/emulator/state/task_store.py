@@ -11,12 +11,12 @@ from itertools import count
 
 from attrs import Factory, define, field, frozen
 
-from rh_async.emulator._answers import Refused
-from rh_async.emulator._fates import Fate
-from rh_async.emulator._ledger import TaskRecord
-from rh_async.emulator._models import Model
-from rh_async.emulator._params import Inputs
-from rh_async.emulator._strangers import Crowd
+from rh_async.emulator.catalogue.emulated_models import Model
+from rh_async.emulator.faults.task_effects import Fate
+from rh_async.emulator.http.payloads import Refused
+from rh_async.emulator.http.request_validation import Inputs
+from rh_async.emulator.state.background_load import Crowd
+from rh_async.emulator.state.ledger import TaskRecord
 
 QUEUE_LENGTH = 1000  #: contract 9, personal queue
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from attrs import define
 
-from rh_async.emulator._answers import MESSAGES, Json, usage
-from rh_async.emulator._faults import Fault
+from rh_async.emulator.faults.definitions import Fault
+from rh_async.emulator.http.payloads import MESSAGES, Json, usage
 
 _FAILURES = frozenset({"failed", "node_errors", "moderation", "real_person"})
 _MODERATED = "Content verification failed, 改提示词或图片"

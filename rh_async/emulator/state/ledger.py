@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from attrs import asdict, define, field, frozen
 
-from rh_async.emulator._answers import Json
+from rh_async.emulator.http.payloads import Json
 
 Question = Literal["query", "queue_status", "account", "price", "cancel", "app_demo"]
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from attrs import define, field
 
-from rh_async.emulator._board import Board, Task
-from rh_async.emulator._outputs import FORMS, free_box
-from rh_async.emulator._params import Inputs
+from rh_async.emulator.http.request_validation import Inputs
+from rh_async.emulator.outputs.sample_files import FORMS, free_box
+from rh_async.emulator.state.task_store import Board, Task
 
 _HOLDS_BOXES = frozenset({"mp4", "mov"})
 
@@ -61,7 +61,7 @@ class Results:
 
 
 def _draw(image: Path, video: Path, target: Path) -> Path:
-    from rh_async.emulator._render import composite  # noqa: PLC0415 - PyAV and Pillow are heavy and optional
+    from rh_async.emulator.outputs.video_overlay import composite  # noqa: PLC0415 - PyAV and Pillow are heavy and optional
 
     composite(image, video, target)
     return target

@@ -9,8 +9,8 @@ from aiohttp import web
 from attrs import Attribute, asdict, define, field, frozen
 from attrs.validators import gt, in_, optional
 
-from rh_async.emulator._answers import Json, Refused
-from rh_async.emulator._ledger import Ledger, RefusedCallRecord
+from rh_async.emulator.http.payloads import Json, Refused
+from rh_async.emulator.state.ledger import Ledger, RefusedCallRecord
 
 
 @frozen(kw_only=True)

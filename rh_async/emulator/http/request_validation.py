@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 from attrs import evolve, frozen
 
-from rh_async.emulator._answers import Json, Refused
-from rh_async.emulator._links import BadLink
-from rh_async.emulator._models import Field, Model
-from rh_async.emulator._store import KINDS, Store, StoredFile
+from rh_async.emulator.catalogue.emulated_models import Field, Model
+from rh_async.emulator.http.payloads import Json, Refused
+from rh_async.emulator.state.file_store import KINDS, Store, StoredFile
+from rh_async.emulator.state.signed_urls import BadLink
 
 _EVERYWHERE = frozenset({"webhookUrl", "appCode"})  # contract 2.7
 _DATA_URI = re.compile(r"data:(image|video|audio)/[\w.+-]+;base64,[A-Za-z0-9+/]+=*", re.ASCII)

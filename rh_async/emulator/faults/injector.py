@@ -8,8 +8,8 @@ from random import Random
 
 from attrs import define, field
 
-from rh_async.emulator._faults import Fault, RouteName
-from rh_async.emulator._ledger import FaultRecord, Ledger
+from rh_async.emulator.faults.definitions import Fault, RouteName
+from rh_async.emulator.state.ledger import FaultRecord, Ledger
 
 
 @define(eq=False)

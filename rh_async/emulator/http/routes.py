@@ -8,17 +8,17 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from attrs import frozen
 
-from rh_async.emulator._answers import Json, Refused, envelope_refusal, flat_refusal, price_refusal, upload_refusal
-from rh_async.emulator._control import Control
-from rh_async.emulator._door import Door
-from rh_async.emulator._faults import Fault, RouteName
-from rh_async.emulator._files import FileCalls
-from rh_async.emulator._links import Signer
-from rh_async.emulator._misbehave import Scene, misbehave
-from rh_async.emulator._plan import FaultPlan
-from rh_async.emulator._rate_limit import Throttle
-from rh_async.emulator._tasks import TaskCalls
-from rh_async.emulator._wire import ASKED, FAULT
+from rh_async.emulator.faults.definitions import Fault, RouteName
+from rh_async.emulator.faults.injector import FaultPlan
+from rh_async.emulator.faults.responses import Scene, misbehave
+from rh_async.emulator.http.admin_handlers import Control
+from rh_async.emulator.http.bearer_auth import ASKED, FAULT
+from rh_async.emulator.http.call_rate_limit import Throttle
+from rh_async.emulator.http.file_handlers import FileCalls
+from rh_async.emulator.http.payloads import Json, Refused, envelope_refusal, flat_refusal, price_refusal, upload_refusal
+from rh_async.emulator.http.task_handlers import TaskCalls
+from rh_async.emulator.listener import Door
+from rh_async.emulator.state.signed_urls import Signer
 
 _LARGEST_BODY = 64 << 20  #: bytes of JSON, room for data URIs
 _HAS_EFFECTS = frozenset({"submit", "upload", "cancel"})

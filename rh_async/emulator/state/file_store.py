@@ -13,9 +13,9 @@ from typing import Literal
 import aiofiles
 from attrs import define, field, frozen
 
-from rh_async.emulator._answers import Refused
-from rh_async.emulator._links import Signer
-from rh_async.emulator._mp4 import duration_of
+from rh_async.emulator.http.payloads import Refused
+from rh_async.emulator.state.mp4_duration import duration_of
+from rh_async.emulator.state.signed_urls import Signer
 
 Naming = Literal["sha256", "other"]
 KINDS: Mapping[str, str] = MappingProxyType(

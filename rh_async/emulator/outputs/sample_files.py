@@ -10,8 +10,8 @@ from types import MappingProxyType
 
 from attrs import frozen
 
-from rh_async.emulator._models import OutputKind
-from rh_async.emulator._tiny import TINY_MP4
+from rh_async.emulator.catalogue.emulated_models import OutputKind
+from rh_async.emulator.outputs.sample_video import TINY_MP4
 
 _SIDE = 16  #: pixels of a picture
 _CELLS = struct.pack("<9f", 0, 0, 0, 1, 0, 0, 0, 1, 0)  # the corners of a triangle

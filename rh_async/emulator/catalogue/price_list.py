@@ -8,9 +8,9 @@ from decimal import Decimal
 
 from attrs import frozen
 
-from rh_async.emulator._answers import Json
-from rh_async.emulator._models import Model, Rule, Tariff
-from rh_async.emulator._params import Inputs
+from rh_async.emulator.catalogue.emulated_models import Model, Rule, Tariff
+from rh_async.emulator.http.payloads import Json
+from rh_async.emulator.http.request_validation import Inputs
 
 _UNKNOWN_LENGTH = 5.0  #: seconds a video is taken to last when it does not say
 _HOW_MANY = ("n", "imageNum", "maxImages")

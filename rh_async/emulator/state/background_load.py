@@ -14,7 +14,7 @@ from random import Random
 from attrs import define, field, frozen
 from attrs.validators import ge, gt
 
-from rh_async.emulator._models import Model, RunTime
+from rh_async.emulator.catalogue.emulated_models import Model, RunTime
 
 _MODEL = Model(endpoint="strangers/model")
 

@@ -15,10 +15,10 @@ from aiohttp import web
 from attrs import field, frozen
 from yarl import URL
 
-from rh_async.emulator._faults import Fault
-from rh_async.emulator._ledger import Ledger
-from rh_async.emulator._plan import FaultPlan
-from rh_async.emulator._rate_limit import Throttle, rate_limit_of
+from rh_async.emulator.faults.definitions import Fault
+from rh_async.emulator.faults.injector import FaultPlan
+from rh_async.emulator.http.call_rate_limit import Throttle, rate_limit_of
+from rh_async.emulator.state.ledger import Ledger
 
 HEADER = "X-Emulator-Token"
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})

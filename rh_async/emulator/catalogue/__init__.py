@@ -1,0 +1,1 @@
+"""Catalogue: the emulated models, their parameters and their prices."""

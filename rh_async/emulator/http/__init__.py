@@ -1,0 +1,1 @@
+"""HTTP: receives requests, checks them, and writes the documented responses."""

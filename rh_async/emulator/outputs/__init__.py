@@ -1,0 +1,1 @@
+"""Outputs: creates the file that a successful task delivers."""
