@@ -210,6 +210,20 @@ async def test_every_commit_reaches_the_disk_before_it_is_believed(server: Emula
             assert row == (value,)
 
 
+async def test_what_is_kept_of_a_deleted_journal_reaches_the_disk_before_it_is_believed(
+    server: Emulator, book: Path
+) -> None:
+    async with Session(server.api_key, base_url=server.url, journal=book) as session:
+        await session.submit(request(0))
+        deleted(book)
+        with pytest.raises(JournalError):
+            await session.submit(request(1))
+        journal = journal_of(session)
+        (row,) = await journal._writer.in_thread(partial(_pragma, journal, "synchronous"))
+        assert row == (2,)
+    assert len(list(book.parent.glob("*.kept-*"))) == 1
+
+
 # --- copies ----------------------------------------------------------------------------------------------------------
 
 

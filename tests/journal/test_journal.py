@@ -10,12 +10,13 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import define
 
 from rh_async import DreamActor, JournalError, Session
-from rh_async._journal import Journal
+from rh_async._journal import Journal, TaskHeld
 from rh_async._owners import Owner
 from rh_async._records import MOVES, Record, State
 from rh_async._types import TaskId, Upload
@@ -148,6 +149,15 @@ async def test_a_task_belongs_to_one_row_only_and_its_neighbours_in_a_commit_are
     assert {row.key: row.task_id for row in rows_of(book)} == {"one": "7", "two": None, "three": "8"}
 
 
+async def test_a_task_that_another_submission_has_is_refused_by_the_name_of_that_one(opened: Opened) -> None:
+    journal = await opened()
+    one, two = [await brought_to(journal, State.SUBMITTING, key) for key in ("one", "two")]
+    await journal.moved(one, State.SUBMITTED, task_id=TaskId("7"))
+    with pytest.raises(TaskHeld, match="belongs to the submission one") as caught:
+        await journal.moved(two, State.SUBMITTED, task_id=TaskId("7"))
+    assert (caught.value.key, caught.value.task_id) == ("two", "7")
+
+
 async def test_the_same_task_id_at_another_site_is_another_task(opened: Opened) -> None:
     here, there = await opened(), await opened(site="https://other.test")
     for journal in (here, there):
@@ -166,6 +176,62 @@ async def test_a_claim_that_is_released_leaves_no_row_and_what_was_sent_is_never
     await journal.move(record, State.SUBMITTING)
     await journal.release(record)
     assert [row.state for row in rows_of(book)] == [State.SUBMITTING]
+
+
+def cancels(task: asyncio.Future[Any], monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    """Cancel a task while the change that it waits for is being written, so that the change is made all the same."""
+    loop, act = asyncio.get_running_loop(), getattr(Journal, change)
+
+    def cancelling(*args: Any, **facts: Any) -> Any:
+        loop.call_soon_threadsafe(task.cancel)
+        return act(*args, **facts)
+
+    monkeypatch.setattr(Journal, change, cancelling)
+
+
+async def test_a_claim_cancelled_while_it_is_written_leaves_the_key_free_for_another_session(
+    opened: Opened, book: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = await opened()
+    claiming = asyncio.ensure_future(journal.claim(fresh()))
+    cancels(claiming, monkeypatch, "_claim")
+    with pytest.raises(asyncio.CancelledError):
+        await claiming
+    await journal.close()
+    assert journal.moves == 2  # it was written, and taken back
+    assert rows_of(book) == []
+
+
+async def test_a_submit_cancelled_while_it_is_written_down_is_only_claimed(
+    opened: Opened, book: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = await opened()
+    record = await journal.claim(fresh())
+    submitting = asyncio.ensure_future(journal.submitting(record))
+    cancels(submitting, monkeypatch, "_update")
+    with pytest.raises(asyncio.CancelledError):
+        await submitting
+    await journal.close()
+    assert journal.moves == 3  # it was written, and taken back
+    assert [row.state for row in rows_of(book)] == [State.CLAIMED]
+
+
+async def test_a_delivery_without_a_nonce_names_no_submission(opened: Opened) -> None:
+    journal = await opened()
+    await journal.claim(fresh(nonce=""))
+    assert await journal.of_nonce("") is None
+
+
+async def test_only_the_lost_attempt_the_server_was_asked_about_is_bought_again(opened: Opened, book: Path) -> None:
+    journal = await opened()
+    for nonce in ("first", "second"):
+        record = await journal.claim(fresh(nonce=nonce), again=True, gone=1)
+        record = await journal.move(record, State.SUBMITTING)
+        record = await journal.move(record, State.SUBMITTED, task_id=TaskId(nonce))
+        await journal.move(record, State.LOST)
+    assert (await journal.claim(fresh(nonce="third"), again=True, gone=1)).attempt == 2
+    assert [row.state for row in rows_of(book)] == [State.LOST, State.LOST]
+    assert (await journal.claim(fresh(nonce="third"), again=True, gone=2)).attempt == 3
 
 
 # --- the file --------------------------------------------------------------------------------------------------------

@@ -180,6 +180,19 @@ async def test_a_delivery_about_a_lost_task_has_it_watched_again(open_session: O
     assert len(server.ledger.submissions) == 1
 
 
+async def test_a_delivery_about_another_task_than_the_lost_one_is_not_taken_for_it(
+    open_session: Open, server: Emulator, book: Path
+) -> None:
+    server.faults.add(FORGOTTEN)
+    async with open_session() as session:
+        with pytest.raises(JobLost):
+            await session.run(evolve(LINKED, webhook_url="https://mine.test/hook"), key="clip")
+        server.faults.clear()
+        nonce = server.ledger.submissions[0].body["webhookUrl"].partition("rh_nonce=")[2]
+        assert await session.deliver(delivery("1234567890123456789", shape="v2"), nonce=nonce) is None
+    assert states(book) == [State.LOST]
+
+
 async def test_what_an_older_version_called_settled_is_found_as_well(
     lost: str, open_session: Open, server: Emulator, book: Path
 ) -> None:
