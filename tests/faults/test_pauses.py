@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,19 @@ async def test_a_pause_without_end_is_an_hour(server: Emulator, session: Session
     await session.submit(DreamActor(media.images[0], media.videos[0]))
     assert 3600 <= asyncio.get_running_loop().time() < 3700
     assert len(server.ledger.tasks) == 1
+
+
+async def test_sessions_that_are_refused_together_do_not_come_back_together(server: Emulator) -> None:
+    events: list[Event] = []
+    server.faults.add(Fault("http_429", route="account", retry_after=10, times=5))
+    async with AsyncExitStack() as open_ones:
+        sessions = [Session(server.api_key, base_url=server.url, on_event=events.append) for _ in range(5)]
+        for session in sessions:
+            await open_ones.enter_async_context(session)
+        await asyncio.gather(*(session.account() for session in sessions))
+    waits = [event.seconds for event in events if isinstance(event, Waiting)]
+    assert len(set(waits)) == len(waits) == 5
+    assert all(10 <= wait <= 11 for wait in waits)
 
 
 async def test_a_pause_can_be_left(server: Emulator, media: Media) -> None:
