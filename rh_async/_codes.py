@@ -79,7 +79,7 @@ def _class_of(code: str, route: Route) -> type[errors.ApiError]:
 def _retryable(code: str, message: str, route: Route, kind: type[errors.ApiError]) -> bool:
     if route is Route.SUBMIT:
         return code in _REFUSED_FOR_NOW
-    # One code for a key that failed to pass for once, and for none at all (addendum A1): only the words differ.
+    # One code for a key that failed to pass for once, and for none at all (contract 1.2): only the words differ.
     keyless = code == "-1" and "required" in message.lower()
     return not keyless and (kind.retryable or code in _ALSO_RETRYABLE)
 

@@ -1,6 +1,6 @@
 """Reads why a job failed, and what is wrong with a workflow, from the two fields whose form the API leaves open.
 
-``failedReason`` is documented as text and sent as an object (addendum A7). ``promptTips`` is JSON text (contract 3.1).
+``failedReason`` is documented as text and sent as an object (contract 4.1). ``promptTips`` is JSON text (contract 3.1).
 Either may hold JSON text inside JSON text. What cannot be read says nothing: an answer never fails over its remarks.
 """
 

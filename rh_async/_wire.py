@@ -101,7 +101,7 @@ class Wire:
     """Either shape: v2 is flat, with ``status`` and ``errorCode``; the others wrap ``data`` beside ``code`` and ``msg``
     or ``message`` (contract 0.1, 5.1). A refusal on a v2 path may come in both.
 
-    :param failed_reason: why the job failed, as it was sent: an object, or text (addendum A7).
+    :param failed_reason: why the job failed, as it was sent: an object, or text (contract 4.1).
     :param prompt_tips: what the server found in the workflow, as it was sent: JSON text (contract 3.1).
     """
 

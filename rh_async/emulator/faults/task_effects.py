@@ -79,7 +79,7 @@ def _failure(fault: Fault) -> Fate:
     )
 
 
-# Addendum A7: inner lists are JSON text.
+# Contract 4.1: inner lists are JSON text.
 _NODE_FAILED: Mapping[str, str] = MappingProxyType(
     {
         "node_id": "299",

@@ -38,7 +38,7 @@ class Keyring:
         raise Refused("806")
 
     def confirm(self, request: web.Request, key: object) -> str:
-        """Return the type of the key that a v1 call names in its body or query, or refuse it (addendum A1).
+        """Return the type of the key that a v1 call names in its body or query, or refuse it (contract 1.2).
 
         The vendor's own clients send it there alone. A key in the header beside it must be the same.
         """

@@ -131,7 +131,7 @@ class TaskCalls:
         return web.json_response(envelope(data))
 
     async def app_demo(self, request: web.Request) -> web.Response:
-        """Know no AI app (addendum A5); the one v1 call that names the key in its query."""
+        """Know no AI app (contract 6.4); the one v1 call that names the key in its query."""
         self._note_question("app_demo")
         self._keyring.confirm(request, request.query.get("apiKey"))
         raise Refused("901")
