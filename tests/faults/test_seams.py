@@ -125,6 +125,32 @@ async def test_a_refusal_that_names_our_own_other_task_is_a_refusal_and_not_adop
         assert len(ids) > 4
 
 
+async def test_a_refusal_that_names_an_earlier_sessions_task_is_a_refusal_and_not_adopted(tmp_path: Path) -> None:
+    submits: list[str] = []
+
+    async def answer(asked: Request, _: asyncio.StreamWriter) -> bytes:
+        await asyncio.sleep(0)
+        if asked.target.endswith("/query"):
+            return _json({"taskId": "1", "status": "RUNNING"})
+        if "/bytedance/" not in asked.target:
+            return _json({"code": 1, "msg": "no"})
+        submits.append(asked.target)
+        refusal = {} if len(submits) == 1 else {"errorCode": "421", "errorMessage": "too many"}
+        return _json({"taskId": "1", "status": "RUNNING", **refusal})
+
+    book = tmp_path / "journal.db"
+    async with raw_server(answer) as site:
+        async with Session("k" * 32, base_url=site.url, journal=book) as session:
+            await session.submit(request(1))
+        async with Session("k" * 32, base_url=site.url, journal=book) as session:
+            second = session.start(request(2))
+            await asyncio.sleep(60)
+            assert not second.done
+            assert await session.uncertain() == ()
+    assert len(submits) > 3
+    assert [(row.task_id, row.state) for row in rows_of(book)] == [("1", State.SUBMITTED)]
+
+
 def _json(body: object) -> bytes:
     return http(json.dumps(body).encode(), kind="application/json")
 

@@ -49,6 +49,18 @@ async def test_the_same_inputs_are_bought_once_in_one_session(
     assert len({job.key for job in jobs}) == 1
 
 
+@pytest.mark.parametrize("journal", [False, True], ids=["no journal", "journal"])
+async def test_a_key_bought_again_twice_at_once_is_bought_once_more(
+    journal: bool, open_session: Open, server: Emulator
+) -> None:
+    async with open_session() if journal else Session(server.api_key, base_url=server.url) as session:
+        first = await session.submit(LINKED, key="clip")
+        again = [session.start(LINKED, key="clip", again=True) for _ in range(5)]
+        (second,) = {(await job).task_id for job in again}
+        assert second != first.task_id
+    assert len(server.ledger.submissions) == 2
+
+
 async def test_a_settled_key_is_not_bought_again_in_the_next_session(
     open_session: Open, server: Emulator, media: Media
 ) -> None:
