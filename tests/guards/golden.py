@@ -16,7 +16,7 @@ def compare(name: str, text: str) -> None:
 
     :param name: of the file, below the folder of golden files.
     """
-    path, text = GOLDEN / name, text.rstrip("\n") + "\n"
+    path, text = GOLDEN / name, text.replace("\r\n", "\n").rstrip("\n") + "\n"
     if os.environ.get("GOLDEN") == "write":
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
