@@ -19,11 +19,11 @@ import aiohttp
 from attrs import field, frozen
 
 from rh_async import ModelRequest, Session
-from rh_async.emulator import Emulator, Fault, QuestionRecord, RefusedCallRecord, SubmissionRecord, TaskRecord
+from rh_async.emulator import CallRecord, Emulator, Fault, RateLimitedCallRecord, SubmitRecord, TaskRecord
 from tests.virtual_clock import VirtualClockLoop
 
 ENDPOINT = "bench/motion"
-MISSING = Fault("code", route="queue_status", code="1014", times=None)  #: the counts cannot be read, ever
+MISSING = Fault("error_code", route="queue_status", code="1014", times=None)  #: the counts cannot be read, ever
 _EVERY = 5.0  #: seconds, the vendor's own interval
 
 
@@ -95,9 +95,9 @@ class History:
     began: float
     failed: int
     tasks: list[TaskRecord]
-    submissions: list[SubmissionRecord]
-    questions: list[QuestionRecord]
-    refused_calls: list[RefusedCallRecord]
+    submissions: list[SubmitRecord]
+    calls: list[CallRecord]
+    rate_limited_calls: list[RateLimitedCallRecord]
 
     def occupied(self, start: float, end: float) -> float:
         """How many places were taken between two instants, on average."""
@@ -138,8 +138,8 @@ async def _played(world: World, client: Client) -> History:
             failed=failed,
             tasks=server.ledger.tasks,
             submissions=server.ledger.submissions,
-            questions=server.ledger.questions,
-            refused_calls=server.ledger.refused_calls,
+            calls=server.ledger.calls,
+            rate_limited_calls=server.ledger.rate_limited_calls,
         )
 
 

@@ -22,7 +22,7 @@ from rh_async.emulator import Emulator, Fault, TaskRecord
 PAIR = ("bench/one", "bench/two")
 LAG = 2.0  #: seconds until the account takes back a settled task's place
 _HIDDEN = ((0.0, MISSING),)
-_LATE = ((0.0, Fault("late_slots", seconds=LAG, times=None)),)
+_LATE = ((0.0, Fault("slot_release_delay", seconds=LAG, times=None)),)
 
 Limits = tuple[tuple[float, int], ...]
 

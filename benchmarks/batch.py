@@ -63,7 +63,7 @@ async def _read(outcomes: AsyncIterable[BatchOutcome]) -> tuple[Counter[str], fl
 def _seen(ledger: Ledger) -> dict[str, float]:
     """What the server saw."""
     bodies = Counter(submission.body["seed"] for submission in ledger.submissions if submission.task_id)
-    asked = sum(question.kind != "account" for question in ledger.questions)
+    asked = sum(question.kind != "account" for question in ledger.calls)
     return {
         "empty_share": 1 - occupied(ledger.tasks, _PLACES),
         "uploads_per_file": max(Counter(upload.sha256 for upload in ledger.uploads).values()),

@@ -98,7 +98,7 @@ def _figures(scenario: Scenario, history: History) -> dict[str, float]:
     asked = asked_in(history)
     late = [late_of(settled_at(task), asked[task.task_id]) for task in history.tasks if task.task_id in asked]
     found = {
-        "requests": (len(history.submissions) + len(history.questions)) / len(history.tasks),
+        "requests": (len(history.submissions) + len(history.calls)) / len(history.tasks),
         "late_mean": sum(late) / len(late),
         "late_max": max(late),
     }

@@ -42,12 +42,12 @@ MEASURED = frozenset({"rounds", "wanted", "created", "uncertain", "saved", "kill
 """What is counted without being wrong; all else must be 0."""
 _NOT_KEPT = frozenset({"unexplained", "unsaved"})
 _FAULTS: tuple[dict[str, Any], ...] = (
-    {"kind": "refuse", "seconds": _SHUT, "probability": 0.2, "times": 3},
-    {"kind": "drop_unread", "probability": 0.3, "times": 1},
+    {"kind": "refuse_connections", "seconds": _SHUT, "probability": 0.2, "times": 3},
+    {"kind": "drop_before_body", "probability": 0.3, "times": 1},
     {"kind": "drop_after_accept", "probability": 0.3, "times": 1},
     {"kind": "gateway_502", "probability": 0.3, "times": 1},
     {"kind": "gateway_502", "accepted": True, "probability": 0.3, "times": 1},
-    {"kind": "code", "code": "421", "probability": 0.2, "times": 1},
+    {"kind": "error_code", "code": "421", "probability": 0.2, "times": 1},
     {"kind": "hang", "probability": 0.3, "times": 1},
     {"kind": "hang", "accepted": True, "probability": 0.3, "times": 1},
 )
@@ -203,7 +203,7 @@ def _unexplained(rows: list[tuple[Round, Row]], submissions: Any) -> int:
 
 
 def _ambiguous(submission: Any) -> bool:
-    return submission["fault"] in {"drop_unread", "drop_after_accept", "gateway_502", "hang"}
+    return submission["fault"] in {"drop_before_body", "drop_after_accept", "gateway_502", "hang"}
 
 
 def _left(rounds: list[Round], saved: dict[str, tuple[Path, ...]]) -> Counter[str]:
@@ -218,7 +218,7 @@ def play(rounds: int, seed: int, folder: Path, way: Way = SESSION) -> tuple[dict
     played: list[Round] = []
     faults = [fault for fault in _FAULTS if way.hangs or fault["kind"] != "hang"]
     token = secrets.token_hex()
-    with emulator_process(seed=seed, run_time=way.run_time, control_token=token) as (url, api_key):
+    with emulator_process(seed=seed, run_time=way.run_time, admin_token=token) as (url, api_key):
         door = BackDoor(url, token)
         for one in _rounds(rounds, seed, way, Batch(url=url, api_key=api_key, journal=folder, folder=folder, keys=())):
             door.ask("DELETE", "faults")

@@ -35,16 +35,16 @@ _EVERY = 0.1  # seconds between two questions
 
 FAULTS: Mapping[str, Mapping[str, Any]] = {
     "none": {},
-    "refused connection": {"kind": "refuse", "seconds": 0.3},
-    "connection dropped, nothing bought": {"kind": "drop_unread"},
+    "refused connection": {"kind": "refuse_connections", "seconds": 0.3},
+    "connection dropped, nothing bought": {"kind": "drop_before_body"},
     "connection dropped, bought": {"kind": "drop_after_accept"},
-    "half an answer, bought": {"kind": "drop_mid_answer"},
+    "half an answer, bought": {"kind": "drop_mid_response"},
     "no answer, nothing bought": {"kind": "hang", "accepted": False},
     "no answer, bought": {"kind": "hang", "accepted": True},
     "gateway's 502, nothing bought": {"kind": "gateway_502", "accepted": False},
     "gateway's 502, bought": {"kind": "gateway_502", "accepted": True},
-    "421, nothing bought": {"kind": "code", "code": "421"},
-    "421 that names its task": {"kind": "refused_with_task"},
+    "421, nothing bought": {"kind": "error_code", "code": "421"},
+    "421 that names its task": {"kind": "error_with_task"},
 }
 
 Buy = Callable[[str], Awaitable[bool]]
@@ -150,7 +150,7 @@ def main() -> int:
     clients = [name for name in CLIENTS if name != "sdk" or importlib.util.find_spec("runninghub_sdk")]
     rows = []
     token = secrets.token_hex()
-    with emulator_process(seed=1, limit=1000, run_time=0.3, control_token=token) as (url, api_key):
+    with emulator_process(seed=1, limit=1000, run_time=0.3, admin_token=token) as (url, api_key):
         door, shop = BackDoor(url, token), Shop(url=url, api_key=api_key, interval=_EVERY, read=_READ)
         for number, (name, fault) in enumerate(list(FAULTS.items())[:4] if quick else FAULTS.items()):
             for client in clients:

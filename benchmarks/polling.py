@@ -30,13 +30,13 @@ from benchmarks._world import (
     play_all,
     settled_at,
 )
-from rh_async.emulator import Fault, Strangers
+from rh_async.emulator import BackgroundLoad, Fault
 
 LEARNED = {"requests": 20.0, "late_mean": 0.7}
 BLIND = {"requests": 28.0, "late_mean": 2.6, "late_p99": 10.0}
 COLD = {"requests": 32.0, "late_mean": 3.0}
-_FROZEN = Fault("frozen_counts", times=None)
-_RANDOM = Fault("random_counts", times=None)
+_FROZEN = Fault("frozen_counters", times=None)
+_RANDOM = Fault("random_counters", times=None)
 
 
 @frozen(kw_only=True)
@@ -101,7 +101,7 @@ SCENARIOS = (
     _hint("hint at random", _RANDOM),
     Scenario(
         name="50 jobs of others on the key",
-        world=evolve(_limited(110), more={"strangers": Strangers(count=50, run_time=USUAL)}),
+        world=evolve(_limited(110), more={"background_load": BackgroundLoad(count=50, run_time=USUAL)}),
         clients=("rh_async",),
         bars=BLIND,
     ),
@@ -118,7 +118,7 @@ def figures(scenario: Scenario, history: History) -> dict[str, float]:
     created = sum(start <= task.created_at <= end for task in history.tasks)
     asked = asked_in(history)
     queries = sum(len(asked[task.task_id]) for task in measured) / len(measured)
-    looks = sum(it.kind == "queue_status" and start <= it.at <= end for it in history.questions) / settled
+    looks = sum(it.kind == "queue_status" and start <= it.at <= end for it in history.calls) / settled
     submits = sum(start <= it.at <= end for it in history.submissions) / created
     late = sorted(late_of(settled_at(task), asked[task.task_id]) for task in measured)
     return {
@@ -137,7 +137,7 @@ def figures(scenario: Scenario, history: History) -> dict[str, float]:
 def asked_in(history: History) -> dict[str, list[float]]:
     """When each task was asked about."""
     asked = defaultdict(list)
-    for question in history.questions:
+    for question in history.calls:
         if question.kind == "query" and question.task_id:
             asked[question.task_id].append(question.at)
     return asked

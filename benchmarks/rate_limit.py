@@ -53,7 +53,7 @@ class Scenario:
 
     def world(self, seed: int) -> World:
         """The world it is played in; it says no number to the client."""
-        limit = RateLimit(per_second=self.rate, answer=self.answer, retry_after=self.retry_after)  # type: ignore[arg-type]
+        limit = RateLimit(per_second=self.rate, response=self.answer, retry_after=self.retry_after)  # type: ignore[arg-type]
         return World(
             jobs=_ROUNDS * self.places,
             in_flight=None,
@@ -123,13 +123,13 @@ def figures(scenario: Scenario, history: History) -> dict[str, float]:
     return {
         "makespan": took / best,
         "filled_in_n_over_rate": filled / (scenario.places / scenario.rate),
-        "refused_per_job": len(history.refused_calls) / jobs,
+        "refused_per_job": len(history.rate_limited_calls) / jobs,
         "failed": float(history.failed),
         "seconds": took,
         "ideal_seconds": best,
         "filled_seconds": filled,
         "idle_percent": 100 * (1 - history.occupied(history.began + filled, last_start) / scenario.places),
-        "calls_per_job": (len(history.submissions) + len(history.questions)) / jobs,
+        "calls_per_job": (len(history.submissions) + len(history.calls)) / jobs,
     }
 
 

@@ -46,7 +46,7 @@ class Watch:
         keys = self._keys()
         found = [text for text in self._texts() if any(key in text for key in keys)]
         found += [str(path) for path in self._files() if any(key.encode() in path.read_bytes() for key in keys)]
-        return found + [repr(leak) for server in self.servers for leak in server.ledger.leaks]
+        return found + [repr(leak) for server in self.servers for leak in server.ledger.key_leaks]
 
     def _keys(self) -> set[str]:
         keys = {key for server in self.servers for key in server.keys.values()}

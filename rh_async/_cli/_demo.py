@@ -159,8 +159,8 @@ def _sum_up(show: Show, outcomes: list[BatchOutcome], ledger: Ledger, seconds: f
         "wanted": f"{show.jobs}",
         "succeeded": f"{saved}",
         "failed": f"{show.jobs - saved}",
-        "asked": f"questions {len(ledger.questions)}, submits {len(ledger.submissions)}, uploads {len(ledger.uploads)}",
-        "money": f"CNY {ledger.money} by the emulator's ledger; nothing real was paid",
+        "asked": f"questions {len(ledger.calls)}, submits {len(ledger.submissions)}, uploads {len(ledger.uploads)}",
+        "money": f"CNY {ledger.total_charged} by the emulator's ledger; nothing real was paid",
         "time": f"{seconds:.1f} s",
         "videos": f"{show.out}",
     }

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 from rich.console import Console
 
-from rh_async.emulator import Emulator, Ledger, ids_after
+from rh_async.emulator import Emulator, Ledger, snowflake_at
 
 from ._exits import Exit, Misuse
 from ._needs import need_media
@@ -45,7 +45,7 @@ async def emulator(
         host=host,
         port=port,
         seed=1 if seed is None else seed,
-        ids_after=ids_after(time.time()) if seed is None else None,
+        task_ids_above=snowflake_at(time.time()) if seed is None else None,
         limit=limit,
         scale=scale,
         render=render,
@@ -74,9 +74,9 @@ async def _serving(server: Emulator) -> AsyncIterator[None]:
 
 def _introduce(console: Console, server: Emulator) -> None:
     console.print("[bold]A local RunningHub: nothing here is paid.[/] Ctrl-C ends it.\n")
-    console.print(f"  url    {server.url}\n  key    {server.api_key}\n  token  {server.control_token}\n")
+    console.print(f"  url    {server.url}\n  key    {server.api_key}\n  token  {server.admin_token}\n")
     console.print("What it has seen, to be read with the token:\n")
-    ledger = f"curl -H 'X-Emulator-Token: {server.control_token}' {server.url}/_emulator/ledger"
+    ledger = f"curl -H 'X-Emulator-Token: {server.admin_token}' {server.url}/_emulator/ledger"
     console.print(f"  {ledger}\n", soft_wrap=True)
     console.print("In the shell that runs your program:\n")
     for name, value in (("RUNNINGHUB_BASE_URL", server.url), ("RUNNINGHUB_API_KEY", server.api_key)):
@@ -85,7 +85,7 @@ def _introduce(console: Console, server: Emulator) -> None:
 
 def _sum_up(console: Console, ledger: Ledger) -> None:
     console.print(
-        f"\nTasks created: {len(ledger.tasks)}; questions answered: {len(ledger.questions)};"
-        f" files taken: {len(ledger.uploads)}; charged: CNY {ledger.money}, play money.",
+        f"\nTasks created: {len(ledger.tasks)}; questions answered: {len(ledger.calls)};"
+        f" files taken: {len(ledger.uploads)}; charged: CNY {ledger.total_charged}, play money.",
         soft_wrap=True,
     )

@@ -5,50 +5,50 @@ Point any client at ``server.url`` with ``server.api_key``, then read ``server.l
     async with Emulator(seed=1) as server:
         async with Session(server.api_key, base_url=server.url) as session:
             await session.run(request)
-        assert server.ledger.money == Decimal("4.05")
+        assert server.ledger.total_charged == Decimal("4.05")
 
-What goes wrong is scripted: ``server.faults.add(Fault("drop_after_accept", nth=3))``. :data:`KINDS` lists what can.
+Schedule faults with ``server.faults.add(Fault("drop_after_accept", nth=3))``; :data:`FAULT_KINDS` lists the kinds.
 ``Emulator(rate_limit=20)`` refuses calls beyond twenty a second, and the ledger counts them.
 
 Time is the running loop's clock and every draw comes from the seed, so that a test under virtual time repeats itself.
 """
 
-from rh_async.emulator.faults.definitions import KINDS, Fault, Kind, RouteName, Trait
-from rh_async.emulator.faults.injector import FaultPlan
+from rh_async.emulator.faults.definitions import FAULT_KINDS, Fault, FaultKind, FaultSpec, RouteName
+from rh_async.emulator.faults.injector import FaultInjector
 from rh_async.emulator.http.call_rate_limit import RateLimit
 from rh_async.emulator.server import Emulator
-from rh_async.emulator.state.background_load import Strangers
+from rh_async.emulator.state.background_load import BackgroundLoad
 from rh_async.emulator.state.ledger import (
+    CallRecord,
     DownloadRecord,
     FaultRecord,
-    LeakRecord,
+    KeyLeakRecord,
     Ledger,
-    QuestionRecord,
-    RefusedCallRecord,
-    SubmissionRecord,
+    RateLimitedCallRecord,
+    SubmitRecord,
     TaskRecord,
     UploadRecord,
 )
-from rh_async.emulator.state.task_ids import ids_after
+from rh_async.emulator.state.task_ids import snowflake_at
 
 __all__ = [
-    "KINDS",
+    "FAULT_KINDS",
+    "BackgroundLoad",
+    "CallRecord",
     "DownloadRecord",
     "Emulator",
     "Fault",
-    "FaultPlan",
+    "FaultInjector",
+    "FaultKind",
     "FaultRecord",
-    "Kind",
-    "LeakRecord",
+    "FaultSpec",
+    "KeyLeakRecord",
     "Ledger",
-    "QuestionRecord",
     "RateLimit",
-    "RefusedCallRecord",
+    "RateLimitedCallRecord",
     "RouteName",
-    "Strangers",
-    "SubmissionRecord",
+    "SubmitRecord",
     "TaskRecord",
-    "Trait",
     "UploadRecord",
-    "ids_after",
+    "snowflake_at",
 ]

@@ -18,7 +18,7 @@ from attrs import define, field
 
 from rh_async.emulator.catalogue.emulated_models import RunTime
 from rh_async.emulator.catalogue.model_catalogue import Catalogue, published
-from rh_async.emulator.faults.injector import FaultPlan
+from rh_async.emulator.faults.injector import FaultInjector
 from rh_async.emulator.http.admin_handlers import Control
 from rh_async.emulator.http.bearer_auth import Keyring
 from rh_async.emulator.http.call_rate_limit import RateLimit, Throttle
@@ -27,7 +27,7 @@ from rh_async.emulator.http.routes import House, build_app
 from rh_async.emulator.http.task_handlers import TaskCalls
 from rh_async.emulator.listener import Door, bound
 from rh_async.emulator.outputs.task_results import Results
-from rh_async.emulator.state.background_load import Crowd, Strangers
+from rh_async.emulator.state.background_load import BackgroundLoad, Crowd
 from rh_async.emulator.state.file_store import Naming, Store
 from rh_async.emulator.state.ledger import Ledger
 from rh_async.emulator.state.signed_urls import Signer
@@ -65,20 +65,20 @@ class Emulator:
     :param run_time: None for each model's own log-normal, a number of seconds, or ``(endpoint, rng) -> seconds``.
     :param scale: multiplies every run time; a demonstration takes a small one.
     :param queue: let submits beyond ``limit`` wait, as in a personal queue, instead of refusing them.
-    :param strangers: tasks of another program on the account, which take places and are counted, nothing else.
+    :param background_load: tasks of another program on the account, which take places and are counted, nothing else.
     :param rate_limit: how many calls of the API a second; more are refused, and the ledger counts them. None for any
         number. A number means the documented refusal and one second's burst; `RateLimit` says more.
     :param balance: what is in the wallet; None for no end of money.
-    :param largest_upload: in bytes; a larger file is refused with 809. None for no limit: the documents contradict
+    :param max_upload_bytes: in bytes; a larger file is refused with 809. None for no limit: the documents contradict
         each other between 30 MB and 500 MB.
     :param upload_names: whether an upload is named by the SHA-256 of its bytes, or by another hash, for nothing public
         proves the first.
-    :param ids_after: a number that every task id is above, as `ids_after` of this package returns one; None for the
-        same in each start, so that a test repeats itself.
+    :param task_ids_above: a number below every task id, such as `snowflake_at` returns; None for the same ids in each
+        start, so that a test repeats itself.
     :param currency: of the account: the global site bills in USD, the China site in CNY.
-    :param exchange: what the account is charged, in its currency, for one CNY of the price list.
+    :param exchange_rate: what the account is charged, in its currency, for one CNY of the price list.
     :param keep_alive: seconds that an idle connection stays open.
-    :param control_token: what the pages under ``/_emulator/`` want in the header ``X-Emulator-Token``; a random one
+    :param admin_token: what the pages under ``/_emulator/`` want in the header ``X-Emulator-Token``; a random one
         unless given.
     """
 
@@ -92,19 +92,19 @@ class Emulator:
     run_time: RunTime = None
     scale: float = 1.0
     queue: bool = False
-    strangers: Strangers = field(factory=Strangers)
+    background_load: BackgroundLoad = field(factory=BackgroundLoad)
     rate_limit: float | RateLimit | None = None
     balance: Decimal | float | None = None
-    largest_upload: int | None = None
+    max_upload_bytes: int | None = None
     upload_names: Naming = "sha256"
-    ids_after: int | None = None
+    task_ids_above: int | None = None
     currency: str = "CNY"
-    exchange: Decimal | float = 1
+    exchange_rate: Decimal | float = 1
     keep_alive: float = 75.0
-    control_token: str = field(factory=_draw_token, repr=False)
+    admin_token: str = field(factory=_draw_token, repr=False)
     ledger: Ledger = field(init=False)
     keys: Mapping[str, str] = field(init=False, repr=False)
-    faults: FaultPlan = field(init=False)
+    faults: FaultInjector = field(init=False)
     _secret: bytes = field(init=False, repr=False)
     _throttle: Throttle = field(init=False, repr=False)
     _crowd: Crowd = field(init=False, repr=False)
@@ -121,9 +121,9 @@ class Emulator:
         self._secret = rng.randbytes(20)
         balance = None if self.balance is None else Decimal(str(self.balance))
         self.ledger = Ledger(lambda: [task.record() for task in self._board.tasks])
-        self.faults = FaultPlan(self._now, Random(f"{self.seed}/faults"), self.ledger, self.refuse_connections)
+        self.faults = FaultInjector(self._now, Random(f"{self.seed}/faults"), self.ledger, self.refuse_connections)
         self._throttle = Throttle(self._now, self.ledger, _as_rate_limit(self.rate_limit))
-        self._crowd = Crowd(self.strangers, self.scale, Random(f"{self.seed}/strangers"))
+        self._crowd = Crowd(self.background_load, self.scale, Random(f"{self.seed}/strangers"))
         self._board = Board(
             clock=self._now,
             limit=lambda: self.limit,
@@ -173,7 +173,7 @@ class Emulator:
         """Shut the door for some time: whoever connects is refused before it says a word, idle connections end."""
         self._door.shut(seconds)
 
-    def limit_rate(self, rate_limit: float | RateLimit | None) -> None:
+    def set_rate_limit(self, rate_limit: float | RateLimit | None) -> None:
         """Take calls at another rate from now on, as a vendor changes an account's; None takes any number."""
         self.rate_limit = rate_limit
         self._throttle.limit = _as_rate_limit(rate_limit)
@@ -191,7 +191,7 @@ class Emulator:
     def _assemble(self) -> web.Application:
         keyring = Keyring(self.keys)
         links = Signer(self.url, self._secret, self._now)
-        store = Store(self._folder, links, self.upload_names, self.largest_upload)
+        store = Store(self._folder, links, self.upload_names, self.max_upload_bytes)
         tasks = TaskCalls(
             clock=self._now,
             keyring=keyring,
@@ -204,9 +204,9 @@ class Emulator:
             run_time=self.run_time,
             scale=self.scale,
             currency=self.currency,
-            exchange=Decimal(str(self.exchange)),
+            exchange=Decimal(str(self.exchange_rate)),
             rng=Random(f"{self.seed}/tasks"),
-            last_id=FIRST_ID if self.ids_after is None else self.ids_after,
+            last_id=FIRST_ID if self.task_ids_above is None else self.task_ids_above,
         )
         results = Results(board=self._board, folder=self._folder, render=self.render)
         files = FileCalls(clock=self._now, keyring=keyring, store=store, results=results, ledger=self.ledger)
@@ -219,7 +219,7 @@ class Emulator:
                 door=self._door,
                 throttle=self._throttle,
                 control=Control(
-                    token=self.control_token,
+                    token=self.admin_token,
                     host=self.host,
                     ledger=self.ledger,
                     faults=self.faults,

@@ -116,19 +116,19 @@ async def test_a_budget_is_never_passed_and_a_larger_one_continues(stock: Path, 
             outcomes = [outcome async for outcome in batch]
             assert isinstance(batch.stopped, BudgetReached)
             standing = batch.standing()
-        assert Decimal("3.4") < server.ledger.money <= 5
-        assert standing.spent == server.ledger.money
+        assert Decimal("3.4") < server.ledger.total_charged <= 5
+        assert standing.spent == server.ledger.total_charged
         assert standing.reserved == 0
         assert set(states(outcomes)) == {"saved", "withheld"}
         assert {outcome.cause for outcome in outcomes} == {None}
         bought = len(server.ledger.tasks)
         again = states(await run(server, tmp_path, plan, budget=5))
         assert again["kept"] == bought
-        assert server.ledger.money <= 5  # a cheaper job may still fit where a dearer one did not
+        assert server.ledger.total_charged <= 5  # a cheaper job may still fit where a dearer one did not
         bought = len(server.ledger.tasks)
         assert len(server.ledger.submissions) == bought == again["kept"] + again.get("saved", 0)
         assert states(await run(server, tmp_path, plan, budget=100)) == {"kept": bought, "saved": 9 - bought}
-        assert server.ledger.money == whole(plan)
+        assert server.ledger.total_charged == whole(plan)
 
 
 async def test_a_budget_that_covers_all_to_the_last_cent_stops_nothing(stock: Path, tmp_path: Path) -> None:
@@ -147,31 +147,31 @@ async def test_what_earlier_runs_bought_counts_before_anything_is_bought_in_anot
         await run(server, tmp_path, plan, budget=5)
         bought = len(server.ledger.tasks)
         outcomes = await run(server, tmp_path, turned, budget=5)
-        assert 0 < server.ledger.money <= 5  # a cheaper job may still fit where a dearer one did not
+        assert 0 < server.ledger.total_charged <= 5  # a cheaper job may still fit where a dearer one did not
         assert states(outcomes)["kept"] == bought
 
 
 async def test_a_submit_of_unknown_fate_counts_as_spent(stock: Path, tmp_path: Path) -> None:
     plan = await product(stock)
     async with Emulator(seed=1) as server:
-        server.faults.add(Fault("drop_unread"))
+        server.faults.add(Fault("drop_before_body"))
         for _ in range(2):
             outcomes = await run(server, tmp_path, plan, budget=5)
             assert states(outcomes)["uncertain"] == 1
             lost = next(outcome.entry.price for outcome in outcomes if outcome.state == "uncertain")
             assert lost is not None
-            assert server.ledger.money + lost.amount <= 5
+            assert server.ledger.total_charged + lost.amount <= 5
 
 
 async def test_a_refusal_gives_its_reservation_back(stock: Path, tmp_path: Path) -> None:
     plan = await product(stock)
     async with Emulator(seed=1) as server:
-        server.faults.add(Fault("code", code="1501"))
+        server.faults.add(Fault("error_code", code="1501"))
         async with opened(server, tmp_path, in_flight=1) as session:
             batch = session.batch(plan, tmp_path / "out", budget=whole(plan))
             assert states([outcome async for outcome in batch]) == {"refused": 1, "saved": 8}
             assert batch.standing().reserved == 0
-            assert batch.standing().spent == server.ledger.money
+            assert batch.standing().spent == server.ledger.total_charged
 
 
 async def test_a_job_without_a_known_price_is_withheld_by_a_budget_alone(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ async def test_the_servers_own_price_is_asked_without_buying_anything(stock: Pat
         for entry in plan.ready:
             assert entry.request is not None
             assert await session.price(entry.request) == entry.price
-        assert [question.kind for question in server.ledger.questions].count("price") == 9
+        assert [question.kind for question in server.ledger.calls].count("price") == 9
         assert server.ledger.submissions == []
         assert len(server.ledger.uploads) == 6
 
@@ -225,11 +225,11 @@ async def test_what_this_run_and_earlier_ones_spent_is_told_apart(stock: Path, t
     plan = await product(stock)
     async with Emulator(seed=1) as server:
         outcomes, first = await ended(server, tmp_path, evolve(plan, entries=plan.entries[:4]))
-        spent = server.ledger.money
+        spent = server.ledger.total_charged
         assert sums(first) == (spent, 0, 0, 0)
         assert sum(outcome.cost.spent.amount for outcome in outcomes if outcome.cost.spent) == spent
         outcomes, second = await ended(server, tmp_path, plan)
-        assert sums(second) == (server.ledger.money - spent, spent, 0, 0)
+        assert sums(second) == (server.ledger.total_charged - spent, spent, 0, 0)
         assert second.doubtful == 0
         earlier = [outcome.cost.spent_earlier for outcome in outcomes if outcome.state == "kept"]
         assert sum(price.amount for price in earlier if price) == spent
@@ -245,7 +245,7 @@ async def test_nothing_is_reserved_in_a_batch_that_has_ended_and_what_nobody_kno
         (lost,) = (outcome for outcome in outcomes if outcome.state == "uncertain")
         assert lost.entry.price is not None
         assert lost.cost.in_doubt == lost.entry.price
-        assert sums(standing) == (server.ledger.money - lost.entry.price.amount, 0, 0, lost.entry.price.amount)
+        assert sums(standing) == (server.ledger.total_charged - lost.entry.price.amount, 0, 0, lost.entry.price.amount)
         assert standing.doubtful == 1
         _, again = await ended(server, tmp_path, plan)
         assert sums(again) == (0, standing.spent, 0, lost.entry.price.amount)
@@ -275,7 +275,7 @@ async def test_a_cost_that_is_none_changes_no_budget_and_floods_no_line(
 
 def overseas() -> Emulator:
     """A site that bills in dollars."""
-    return Emulator(seed=1, currency="USD", exchange=Decimal("0.14"))
+    return Emulator(seed=1, currency="USD", exchange_rate=Decimal("0.14"))
 
 
 async def test_a_budget_is_in_the_accounts_currency_and_one_price_of_each_kind_is_asked(
@@ -285,19 +285,19 @@ async def test_a_budget_is_in_the_accounts_currency_and_one_price_of_each_kind_i
     dear = [evolve(entry, request=KlingMotionControl(*_files(entry)), price=None) for entry in plan.entries[:1]]
     async with overseas() as server:
         outcomes, standing = await ended(server, tmp_path, plan, budget=Decimal("0.70"))
-        assert 0 < server.ledger.money <= Decimal("0.70")
+        assert 0 < server.ledger.total_charged <= Decimal("0.70")
         assert standing.currency == "USD"
-        assert standing.spent == server.ledger.money
+        assert standing.spent == server.ledger.total_charged
         assert set(states(outcomes)) == {"saved", "withheld"}
-        assert [question.kind for question in server.ledger.questions].count("price") == 1
+        assert [question.kind for question in server.ledger.calls].count("price") == 1
         whole_price = plan.total["CNY"] * Decimal("0.14")
         outcomes, standing = await ended(server, tmp_path, plan, budget=whole_price)
-        assert server.ledger.money == whole_price
+        assert server.ledger.total_charged == whole_price
         assert standing.spent + standing.spent_earlier == whole_price
         assert len(server.ledger.tasks) == 9
         await ended(server, tmp_path, Plan(entries=tuple(dear)), budget=100)
         assert len(server.ledger.tasks) == 10
-        assert [question.kind for question in server.ledger.questions].count("price") == 3
+        assert [question.kind for question in server.ledger.calls].count("price") == 3
 
 
 def _files(entry: Entry) -> tuple[Any, Any]:
@@ -313,23 +313,23 @@ async def test_an_estimate_asks_few_prices_uploads_few_files_and_leaves_out_what
             told_before = await session.batch(plan, tmp_path / "out").estimate()
             assert (told_before.jobs, told_before.currency, told_before.untold) == (9, "USD", "")
             assert told_before.total == {"USD": plan.total["CNY"] * Decimal("0.14")}
-            assert [question.kind for question in server.ledger.questions].count("price") == 1
+            assert [question.kind for question in server.ledger.calls].count("price") == 1
             assert len(server.ledger.uploads) == 2
             assert server.ledger.submissions == []
         await run(server, tmp_path, evolve(plan, entries=plan.entries[:4]))
         async with opened(server, tmp_path) as session:
             batch = session.batch(plan, tmp_path / "out")
             left = await batch.estimate()
-            before = server.ledger.money
+            before = server.ledger.total_charged
             assert states([outcome async for outcome in batch]) == {"kept": 4, "saved": 5}
             assert left.jobs == 5
-            assert left.total == {"USD": server.ledger.money - before}
+            assert left.total == {"USD": server.ledger.total_charged - before}
 
 
 async def test_prices_of_two_currencies_are_never_compared(stock: Path, tmp_path: Path) -> None:
     plan = await product(stock)
     async with overseas() as server:
-        server.faults.add(Fault("code", route="price", code="1501", times=None))
+        server.faults.add(Fault("error_code", route="price", code="1501", times=None))
         outcomes, _ = await ended(server, tmp_path, plan, budget=1000)
         assert states(outcomes) == {"withheld": 9}
         assert all("CNY alone, and the budget is in USD" in str(outcome.error) for outcome in outcomes)
@@ -340,7 +340,7 @@ async def test_prices_of_two_currencies_are_never_compared(stock: Path, tmp_path
 async def test_a_network_that_is_gone_when_a_price_is_asked_is_waited_for(stock: Path, tmp_path: Path) -> None:
     plan = await product(stock)
     async with overseas() as server:
-        server.faults.add(Fault("refuse", route="price", seconds=600.0))
+        server.faults.add(Fault("refuse_connections", route="price", seconds=600.0))
         outcomes, standing = await ended(server, tmp_path, plan, budget=100)
         assert states(outcomes) == {"saved": 9}
-        assert standing.spent == server.ledger.money
+        assert standing.spent == server.ledger.total_charged

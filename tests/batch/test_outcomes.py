@@ -213,7 +213,7 @@ async def test_why_a_job_failed_is_in_its_line_also_when_a_later_run_tells_it(st
     plan = await product(stock)
     why = {"node_name": "KSampler", "exception_message": "out of memory"}
     async with Emulator(seed=1) as server:
-        server.faults.add(Fault("failed", nth=2, reason=why))
+        server.faults.add(Fault("failed", nth=2, failed_reason=why))
         await run(server, tmp_path, plan)
         (tmp_path / "out" / "batch.jsonl").rename(tmp_path / "first.jsonl")
         await run(server, tmp_path, plan)

@@ -54,11 +54,11 @@ async def test_what_is_done_is_kept_and_nothing_is_asked_or_brought_up(stock: Pa
     async with Emulator(seed=1) as server:
         await run(server, tmp_path, plan)
         before = len(server.ledger.submissions), len(server.ledger.uploads), len(server.ledger.downloads)
-        questions = [question for question in server.ledger.questions if question.kind == "query"]
+        questions = [question for question in server.ledger.calls if question.kind == "query"]
         again = await run(server, tmp_path, plan)
         assert states(again) == {"kept": 9}
         assert (len(server.ledger.submissions), len(server.ledger.uploads), len(server.ledger.downloads)) == before
-        assert [question for question in server.ledger.questions if question.kind == "query"] == questions
+        assert [question for question in server.ledger.calls if question.kind == "query"] == questions
     assert len(lines(tmp_path)) == 9
     assert all(outcome.paths[0].exists() for outcome in again)
 
@@ -89,7 +89,7 @@ async def test_what_the_server_had_lost_is_asked_about_again_before_anything_is_
 ) -> None:
     plan = plan_of([ModelRequest("own/model", {"seed": n}) for n in range(3)])
     async with Emulator(seed=1, run_time=200.0) as server:
-        server.faults.add(Fault("code", route="query", code="1004", times=None))
+        server.faults.add(Fault("error_code", route="query", code="1004", times=None))
         lost = await run(server, tmp_path, plan)
         assert [type(outcome.error) for outcome in lost] == [JobLost] * 3
         server.faults.clear()
@@ -100,7 +100,7 @@ async def test_what_the_server_had_lost_is_asked_about_again_before_anything_is_
 async def test_what_the_server_still_does_not_know_is_bought_again_only_when_that_is_wanted(tmp_path: Path) -> None:
     plan = plan_of([ModelRequest("own/model", {"seed": 1})])
     async with Emulator(seed=1, run_time=20.0) as server:
-        server.faults.add(Fault("code", route="query", code="1004", times=None))
+        server.faults.add(Fault("error_code", route="query", code="1004", times=None))
         for bought, retry_failed in ((1, False), (1, False), (2, True), (3, True)):
             (outcome,) = await run(server, tmp_path, plan, retry_failed=retry_failed)
             assert (outcome.state, type(outcome.error)) == ("failed", JobLost)
@@ -209,7 +209,7 @@ async def test_a_job_that_failed_because_the_server_was_busy_is_not_bought_again
 async def test_what_moderation_refused_stays_refused_until_it_is_to_be_tried_again(stock: Path, tmp_path: Path) -> None:
     plan = await product(stock)
     async with Emulator(seed=1) as server:
-        server.faults.add(Fault("code", code="1501", nth=2))
+        server.faults.add(Fault("error_code", code="1501", nth=2))
         first = await run(server, tmp_path, plan)
         assert states(first) == {"saved": 8, "refused": 1}
         assert [outcome.cause for outcome in first if outcome.state == "refused"] == ["job"]
@@ -247,7 +247,7 @@ async def test_an_empty_wallet_starts_nothing_more_keeps_what_runs_and_is_contin
 ) -> None:
     plan = await product(stock)
     async with Emulator(seed=1) as server:
-        server.faults.add(Fault("code", code="812", nth=4, times=None))
+        server.faults.add(Fault("error_code", code="812", nth=4, times=None))
         async with opened(server, tmp_path, in_flight=2) as session:
             batch = session.batch(plan, tmp_path / "out")
             outcomes = [outcome async for outcome in batch]
@@ -263,7 +263,7 @@ async def test_an_empty_wallet_starts_nothing_more_keeps_what_runs_and_is_contin
 async def test_a_key_refused_in_mid_run_leaves_what_runs_to_the_next_run(stock: Path, tmp_path: Path) -> None:
     plan = await product(stock)
     async with Emulator(seed=1) as server:
-        server.faults.add(Fault("code", route="query", code="806", nth=3, times=None))
+        server.faults.add(Fault("error_code", route="query", code="806", nth=3, times=None))
         outcomes = await run(server, tmp_path, plan, options={"in_flight": 3})
         assert set(states(outcomes)) <= {"saved", "uncertain", "withheld"}
         assert len(outcomes) == 9

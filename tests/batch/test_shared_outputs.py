@@ -91,7 +91,7 @@ async def test_a_name_that_was_deleted_comes_back_without_buying_or_fetching(
         path.unlink()
         if with_story:
             path.with_name(f"{path.name}.json").unlink()
-        server.faults.add(Fault("expired", route="download", status=404, times=None))  # a day later
+        server.faults.add(Fault("expired_link", route="download", status=404, times=None))  # a day later
         outcomes = await run(server, tmp_path, plan)
         assert states(outcomes) == {"kept": 7, "saved": 1}
         assert taken(tmp_path) == EIGHT
@@ -233,7 +233,7 @@ async def test_where_neither_file_nor_link_lives_it_is_said_where_the_video_was(
         bought, _ = await into(server, tmp_path, plan, "old")
         lost = bought[0].paths[0]
         lost.unlink()
-        server.faults.add(Fault("expired", route="download", status=404, times=None))
+        server.faults.add(Fault("expired_link", route="download", status=404, times=None))
         outcomes, batch = await into(server, tmp_path, plan, "new")
         assert states(outcomes) == {"saved": 8, "unsaved": 1}
         (unsaved,) = (outcome for outcome in outcomes if outcome.state == "unsaved")
@@ -265,7 +265,7 @@ async def test_parts_that_a_killed_run_left_are_removed_and_those_of_others_stay
 async def test_a_part_that_a_living_command_still_fills_is_left_alone(stock: Path, tmp_path: Path) -> None:
     plan = await product(stock)
     async with Emulator(seed=1, run_time=100.0) as server:
-        server.faults.add(Fault("slow", route="download", seconds=20.0, times=None))
+        server.faults.add(Fault("slow_response", route="download", seconds=20.0, times=None))
         async with opened(server, tmp_path) as session:
             running = asyncio.create_task(_read(session.batch(plan, tmp_path / "out")))
             while not (parts := list((tmp_path / "out").glob(".*.part"))):  # noqa: ASYNC110 - a folder tells nobody

@@ -63,7 +63,7 @@ async def test_a_folder_of_clips_becomes_a_folder_of_videos(there: Path, site: E
     assert len((there / "out" / "batch.jsonl").read_text().splitlines()) == 5
     assert "plan      5 jobs, 5 ready\n" in ended.out
     assert re.search(r"price +CNY [\d.]+, by the price list of \S+ \(the China site's\)\n", ended.out)
-    assert f"to buy    5 jobs for CNY {site.ledger.money:.2f} by the server\n" in ended.out
+    assert f"to buy    5 jobs for CNY {site.ledger.total_charged:.2f} by the server\n" in ended.out
     assert "balance   CNY 100\n" in ended.out
     assert ended.out.index("price  ") < ended.out.index("saved     5")
     assert len(re.findall(r"^\d\d:\d\d:\d\d  saved clip\d × fox \(task \d+\): ", ended.err, re.MULTILINE)) == 5
@@ -116,11 +116,11 @@ async def test_a_manifest_asks_row_by_row_and_options_fill_what_rows_leave_open(
 
 async def test_the_same_command_again_buys_nothing_and_asks_nothing(there: Path, site: Emulator, shell: Shell) -> None:
     await shell("batch clips --image heroes/fox.png")
-    before = len(site.ledger.uploads), len(site.ledger.questions)
+    before = len(site.ledger.uploads), len(site.ledger.calls)
     ended = await shell("batch clips --image heroes/fox.png")
     assert ended.code == 0
     assert len(site.ledger.tasks) == 5
-    assert (len(site.ledger.uploads), len(site.ledger.questions)) == before
+    assert (len(site.ledger.uploads), len(site.ledger.calls)) == before
     assert "kept      5       done by an earlier run" in ended.out
 
 
@@ -206,7 +206,7 @@ async def test_a_journal_that_knows_none_of_the_folders_jobs_buys_nothing_unless
 async def test_what_the_server_had_lost_is_said_to_be_asked_about_before_it_is_bought_again(
     there: Path, site: Emulator, shell: Shell
 ) -> None:
-    site.faults.add(Fault("code", route="query", code="1004", times=None))
+    site.faults.add(Fault("error_code", route="query", code="1004", times=None))
     assert (await shell("batch clips/clip0.mp4 --image heroes/fox.png")).code == 1
     site.faults.clear()
     ended = await shell("batch clips/clip0.mp4 --image heroes/fox.png --retry-failed")
@@ -243,7 +243,7 @@ async def test_what_nobody_knows_is_told_with_the_command_that_decides_it(
 async def test_a_budget_is_kept_and_has_an_exit_code_of_its_own(there: Path, site: Emulator, shell: Shell) -> None:
     ended = await shell("batch clips --image heroes/fox.png --budget 5")
     assert ended.code == 4
-    assert 0 < site.ledger.money <= 5
+    assert 0 < site.ledger.total_charged <= 5
     assert re.search(r"money     CNY \d\.\d\d spent by this run · budget 5\.00\n", ended.out)
     assert "→ give a greater --budget, then the same command again continues" in ended.out
     assert (await shell("batch clips --image heroes/fox.png --budget 500")).code == 0
@@ -271,7 +271,7 @@ async def test_events_are_one_object_per_line_and_people_are_told_elsewhere(
     (end,) = events(ended.out, "end")
     assert (end["exit"], end["counts"], end["stopped"]) == (0, {"saved": 5}, None)
     money = {name: end["money"][name] for name in ("currency", "spent", "spent_earlier", "reserved", "in_doubt")}
-    spent = str(site.ledger.money)
+    spent = str(site.ledger.total_charged)
     assert money == {"currency": "CNY", "spent": spent, "spent_earlier": "0", "reserved": "0.00", "in_doubt": "0"}
     assert site.ledger.peak_unsettled() <= 2
     assert "plan      5 jobs" in ended.err
@@ -380,16 +380,16 @@ async def test_a_balance_below_the_price_is_said_in_one_line(
 async def test_prices_and_budget_are_in_what_the_account_is_billed_in(
     there: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with Emulator(seed=1, balance=50, currency="USD", exchange=0.14) as overseas:
+    async with Emulator(seed=1, balance=50, currency="USD", exchange_rate=0.14) as overseas:
         monkeypatch.setenv("RUNNINGHUB_BASE_URL", overseas.url)
         monkeypatch.setenv("RUNNINGHUB_API_KEY", overseas.api_key)
         ended = await shell("batch clips --image heroes/fox.png --budget 1")
         assert ended.code == 4
-        assert 0 < overseas.ledger.money <= 1
+        assert 0 < overseas.ledger.total_charged <= 1
         assert "price     CNY 12.96, by the price list" in ended.out
         assert "to buy    5 jobs for USD 1.81 by the server\nbudget    USD 1.00\nbalance   USD 50\n" in ended.out
         assert re.search(r"money     USD 0\.\d\d spent by this run · budget 1\.00\n", ended.out)
-        assert [question.kind for question in overseas.ledger.questions].count("price") == 1
+        assert [question.kind for question in overseas.ledger.calls].count("price") == 1
         assert (await shell("batch clips --image heroes/fox.png --budget 2")).code == 0
         assert len(overseas.ledger.tasks) == 5
         again = await shell("batch clips --image heroes/fox.png")
@@ -399,8 +399,8 @@ async def test_prices_and_budget_are_in_what_the_account_is_billed_in(
 async def test_where_the_server_tells_no_price_the_list_is_named_and_never_held_against_another_currency(
     there: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with Emulator(seed=1, currency="USD", exchange=0.14) as overseas:
-        overseas.faults.add(Fault("code", route="price", code="1501", times=None))
+    async with Emulator(seed=1, currency="USD", exchange_rate=0.14) as overseas:
+        overseas.faults.add(Fault("error_code", route="price", code="1501", times=None))
         monkeypatch.setenv("RUNNINGHUB_BASE_URL", overseas.url)
         monkeypatch.setenv("RUNNINGHUB_API_KEY", overseas.api_key)
         ended = await shell("batch clips --image heroes/fox.png --budget 200")
@@ -487,7 +487,7 @@ async def test_a_network_that_is_gone_at_the_start_is_told_of_soon_and_so_is_its
     make_view: Any, there: Path, site: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rh_async._cli._batch_voice._REDRAWN_EVERY", 5.0)
-    site.faults.add(Fault("refuse", route="upload", seconds=25))
+    site.faults.add(Fault("refuse_connections", route="upload", seconds=25))
     view = make_view()
     began = asyncio.get_running_loop().time()
     running = asyncio.create_task(perform(order(), Voice(plain(), view)))

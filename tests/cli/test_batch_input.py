@@ -57,7 +57,7 @@ def there(media: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def nothing_was_sent(site: Emulator) -> bool:
     """Whether the server has seen nothing at all."""
-    return not (site.ledger.submissions or site.ledger.uploads or site.ledger.questions or site.ledger.tasks)
+    return not (site.ledger.submissions or site.ledger.uploads or site.ledger.calls or site.ledger.tasks)
 
 
 def written(manifest: str, text: str) -> None:

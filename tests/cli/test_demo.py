@@ -44,8 +44,8 @@ async def test_the_summary_says_what_the_ledger_says(show: Prepare, servers: lis
         "wanted     5",
         "succeeded  5",
         "failed     0",
-        f"asked      questions {len(ledger.questions)}, submits 5, uploads 4",
-        f"money      CNY {ledger.money} by the emulator's ledger; nothing real was paid",
+        f"asked      questions {len(ledger.calls)}, submits 5, uploads 4",
+        f"money      CNY {ledger.total_charged} by the emulator's ledger; nothing real was paid",
         f"videos     {act.out}",
     ):
         assert f"  {line}\n" in summary

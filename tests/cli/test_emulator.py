@@ -86,12 +86,12 @@ async def test_a_start_without_a_seed_keeps_its_key_and_repeats_no_task_id(monke
     monkeypatch.setattr("time.time", lambda: next(clock))
     first, second = await started(monkeypatch), await started(monkeypatch)
     assert first.api_key == second.api_key
-    assert first.ids_after is not None
-    assert second.ids_after is not None
-    assert second.ids_after - first.ids_after > 10_000 << 22
+    assert first.task_ids_above is not None
+    assert second.task_ids_above is not None
+    assert second.task_ids_above - first.task_ids_above > 10_000 << 22
 
 
 async def test_a_seed_that_is_given_repeats_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = await started(monkeypatch, seed=1), await started(monkeypatch, seed=1)
-    assert first.ids_after is second.ids_after is None
+    assert first.task_ids_above is second.task_ids_above is None
     assert first.api_key == second.api_key

@@ -61,7 +61,7 @@ async def test_a_job_that_runs_is_named_with_the_command_that_picks_it_up(
 
 
 async def test_an_open_post_is_finished_and_its_task_named(site: Emulator, desk: Path, shell: Shell) -> None:
-    site.faults.add(Fault("slow", route="submit", seconds=20.0))
+    site.faults.add(Fault("slow_response", route="submit", seconds=20.0))
     ended = await stopped(shell, "run hero.png dance.mp4", when=lambda: site.ledger.faults)
     (task,) = site.ledger.tasks
     assert len(site.ledger.submissions) == 1

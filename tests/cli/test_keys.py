@@ -93,7 +93,7 @@ async def test_without_a_journal_an_interrupted_job_and_a_lost_link_are_looked_a
     ended = await stopped(shell, f"{RUN} --no-journal", when=lambda: site.ledger.tasks)
     look = f"look at it: rh-async status {site.ledger.tasks[0].task_id}\n"
     assert ended.err.endswith(look)
-    site.faults.add(Fault("expired", times=None))
+    site.faults.add(Fault("expired_link", times=None))
     ended = await shell(f"{RUN} --no-journal")
     assert ended.err.endswith(f"lives for about 24 h: rh-async status {site.ledger.tasks[1].task_id}\n")
 
@@ -134,7 +134,7 @@ async def test_a_saved_job_whose_file_and_link_are_gone_names_the_command(
 ) -> None:
     await shell(RUN)
     next((desk / "out").glob("*.mp4")).unlink()
-    site.faults.add(Fault("expired", times=None))
+    site.faults.add(Fault("expired_link", times=None))
     ended = await shell(RUN)
     assert ended.code == 1
     assert f"this saves it: rh-async save {site.ledger.tasks[0].task_id} -o out\n" in ended.err
@@ -152,7 +152,7 @@ async def test_a_running_job_of_an_earlier_command_is_watched_and_not_bought(
 
 
 async def test_two_commands_at_once_buy_one_job_and_both_have_it(site: Emulator, desk: Path, shell: Shell) -> None:
-    site.faults.add(Fault("slow", route="submit", seconds=20.0))
+    site.faults.add(Fault("slow_response", route="submit", seconds=20.0))
     first = asyncio.ensure_future(shell(RUN))
     while not site.ledger.faults:  # noqa: ASYNC110 - a ledger rings no bell
         await anyio.sleep(0.5)

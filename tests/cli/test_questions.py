@@ -34,7 +34,7 @@ async def test_the_account_tells_key_type_limit_tasks_and_balance(task_id: str, 
         "limit     7 tasks at once",
         "running   1",
         "queued    0",
-        f"balance   CNY {100 - site.ledger.money}, 0 RH coins",
+        f"balance   CNY {100 - site.ledger.total_charged}, 0 RH coins",
     ]
 
 
@@ -45,7 +45,7 @@ def test_what_the_account_does_not_tell_is_said_to_be_untold() -> None:
 async def test_a_running_task_is_looked_at_once(task_id: str, site: Emulator, shell: Shell) -> None:
     ended = await shell(f"status {task_id}")
     assert (ended.code, ended.out) == (0, f"task      {task_id}\nstatus    RUNNING\n")
-    assert len([asked for asked in site.ledger.questions if asked.kind == "query"]) <= 2
+    assert len([asked for asked in site.ledger.calls if asked.kind == "query"]) <= 2
 
 
 async def test_a_task_that_succeeded_shows_type_link_and_cost(task_id: str, site: Emulator, shell: Shell) -> None:
@@ -54,7 +54,7 @@ async def test_a_task_that_succeeded_shows_type_link_and_cost(task_id: str, site
     assert ended.code == 0
     assert "status    SUCCESS\n" in ended.out
     assert f"output 0  mp4 {site.url}/" in ended.out
-    assert f"cost      {site.ledger.money} in a currency not told" in ended.out
+    assert f"cost      {site.ledger.total_charged} in a currency not told" in ended.out
 
 
 async def test_a_task_that_failed_shows_code_and_message_and_ends_with_1(

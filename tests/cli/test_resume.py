@@ -59,7 +59,7 @@ async def test_what_was_done_and_not_saved_is_saved(site: Emulator, desk: Path, 
 
 
 async def test_what_cannot_be_saved_is_told_each_time_until_it_is(site: Emulator, desk: Path, shell: Shell) -> None:
-    site.faults.add(Fault("expired", times=None))
+    site.faults.add(Fault("expired_link", times=None))
     await shell("run hero.png dance.mp4 --key k")
     ended = await shell("resume")
     assert ended.code == 1
@@ -79,8 +79,8 @@ async def test_stopped_again_it_names_what_runs_and_itself(
     site: Emulator, desk: Path, shell: Shell, book: Path
 ) -> None:
     one, two = await left_running(book, "one", "two")
-    asked = len(site.ledger.questions)
-    ended = await stopped(shell, "resume -o out", when=lambda: len(site.ledger.questions) > asked)
+    asked = len(site.ledger.calls)
+    ended = await stopped(shell, "resume -o out", when=lambda: len(site.ledger.calls) > asked)
     assert ended.code == 130
     each = {f"{one} (key one)", f"{two} (key two)"}
     assert "interrupted: 2 tasks go on remotely, paid for: " in ended.err
@@ -132,7 +132,7 @@ async def test_an_uncertain_submission_is_shown_with_the_commands_that_decide(
 async def test_given_up_it_is_bought_by_the_next_command_and_not_before(
     site: Emulator, desk: Path, shell: Shell
 ) -> None:
-    site.faults.add(Fault("drop_unread"))
+    site.faults.add(Fault("drop_before_body"))
     await shell("run hero.png dance.mp4 --key k")
     ended = await shell("resolve k --abandon")
     assert ended.code == 0
@@ -179,7 +179,7 @@ async def test_resolve_again_names_the_whole_command_that_buys_the_same_anew(
 async def test_resolve_again_names_no_command_where_none_asks_for_the_same(
     site: Emulator, desk: Path, shell: Shell, book: Path
 ) -> None:
-    site.faults.add(Fault("drop_unread", times=2))
+    site.faults.add(Fault("drop_before_body", times=2))
     long = "word " * 400
     wishes = {"own": ModelRequest("own/model", {"seed": 1}), "long": KlingMotionControl("a.png", "b.mp4", prompt=long)}
     (desk / "a.png").write_bytes((desk / "hero.png").read_bytes())
@@ -217,7 +217,7 @@ async def test_a_key_may_be_named_by_its_beginning_if_no_other_begins_so(
 async def test_the_same_command_asks_again_about_a_lost_task_and_again_buys_what_is_still_unknown(
     site: Emulator, desk: Path, shell: Shell
 ) -> None:
-    site.faults.add(Fault("code", route="query", code="1004", times=None))
+    site.faults.add(Fault("error_code", route="query", code="1004", times=None))
     for _ in range(2):
         ended = await shell("run hero.png dance.mp4 --key k -o out")
         assert ended.code == 1
@@ -235,7 +235,7 @@ async def test_what_the_server_had_lost_is_picked_up_once_it_knows_it_again(
     site: Emulator, desk: Path, shell: Shell, book: Path
 ) -> None:
     await left_running(book, "k")
-    site.faults.add(Fault("code", route="query", code="1004", times=None))
+    site.faults.add(Fault("error_code", route="query", code="1004", times=None))
     ended = await shell("resume -o out")
     assert (ended.code, "the server does not know the task" in ended.out) == (1, True)
     assert "the server did not know it when last asked: rh-async resume asks again\n" in (await shell("jobs")).out
@@ -369,7 +369,7 @@ async def test_the_rows_say_everything_but_the_raw_answer(
 async def test_what_another_api_key_bought_is_named_and_left_alone(
     site: Emulator, desk: Path, shell: Shell, book: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site.faults.add(Fault("expired", times=None))
+    site.faults.add(Fault("expired_link", times=None))
     await shell("run hero.png dance.mp4 --key done")
     (task_id,) = await left_running(book, "mine")
     mine = site.api_key

@@ -125,7 +125,7 @@ async def test_links_go_to_the_server_as_they_are(site: Emulator, desk: Path, sh
     assert "upload 0/0" in ended.out
 
 
-@pytest.mark.parametrize("kind", ["drop_after_accept", "drop_unread", "gateway_502"])
+@pytest.mark.parametrize("kind", ["drop_after_accept", "drop_before_body", "gateway_502"])
 async def test_a_submit_of_unknown_fate_is_sent_once_and_says_what_to_do(
     kind: str, site: Emulator, desk: Path, shell: Shell
 ) -> None:
@@ -143,7 +143,7 @@ async def test_a_submit_of_unknown_fate_is_sent_once_and_says_what_to_do(
 async def test_an_account_that_may_not_buy_is_told_so(
     code: str, says: str, site: Emulator, desk: Path, shell: Shell
 ) -> None:
-    site.faults.add(Fault("code", code=code))
+    site.faults.add(Fault("error_code", code=code))
     ended = await shell("run hero.png dance.mp4")
     assert ended.code == 3
     assert says in ended.err
@@ -160,7 +160,7 @@ async def test_a_failed_job_says_why(site: Emulator, desk: Path, shell: Shell) -
 async def test_a_video_that_cannot_be_fetched_leaves_the_command_that_saves_it(
     site: Emulator, desk: Path, shell: Shell
 ) -> None:
-    site.faults.add(Fault("expired", times=None))
+    site.faults.add(Fault("expired_link", times=None))
     ended = await shell("run hero.png dance.mp4")
     save = f"rh-async save {site.ledger.tasks[0].task_id} -o ."
     assert ended.code == 1
@@ -168,7 +168,7 @@ async def test_a_video_that_cannot_be_fetched_leaves_the_command_that_saves_it(
 
 
 async def test_a_full_account_is_waited_for_and_said(site: Emulator, desk: Path, shell: Shell) -> None:
-    site.faults.add(Fault("code", code="421", times=3))
+    site.faults.add(Fault("error_code", code="421", times=3))
     ended = await shell("run hero.png dance.mp4")
     assert ended.code == 0
     assert "waiting: the account admits no more jobs for now" in ended.out

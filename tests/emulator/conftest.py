@@ -52,7 +52,7 @@ class Caller:
     @property
     def control(self) -> dict[str, str]:
         """The header that the emulator's own pages want."""
-        return {"X-Emulator-Token": self.server.control_token}
+        return {"X-Emulator-Token": self.server.admin_token}
 
     def headers(self, path: str, key: str | None = None) -> dict[str, str]:
         if path.startswith("/_emulator/"):

@@ -173,7 +173,7 @@ async def test_what_is_quoted_is_what_is_charged_and_reported(caller: Caller) ->
     assert quoted["estimatedPrice"] == pytest.approx(5.4)
     assert (quoted["priceText"], quoted["priceTextEn"]) == ("¥0.9/秒", "CNY 0.9/second")
     assert answer["usage"]["thirdPartyConsumeMoney"] == "5.4"
-    assert caller.server.ledger.money == Decimal("5.4")
+    assert caller.server.ledger.total_charged == Decimal("5.4")
 
 
 # --- outputs ----------------------------------------------------------------------------------------------------------
@@ -251,7 +251,7 @@ async def test_a_text_model_writes_its_text_into_the_answer(caller: Caller) -> N
 
 @pytest.mark.parametrize("word", ["video", "Image", "3d", "MP4", ""])
 async def test_a_result_may_call_its_type_by_a_word(caller: Caller, word: str) -> None:
-    caller.server.faults.add(Fault("output_type", word=word))
+    caller.server.faults.add(Fault("output_type", output_type=word))
     result, content = await made(caller, TO_VIDEO, VIDEO_BODY)
     assert result["outputType"] == (word or "mp4")
     assert content[4:8] == b"ftyp"

@@ -31,7 +31,7 @@ async def test_a_page_of_the_emulators_own_wants_its_token(caller: Caller, metho
         {"X-Emulator-Token": "guessed"},
         {"X-Emulator-Token": "\udce9"},
         {"Authorization": f"Bearer {caller.server.api_key}"},
-        {"Authorization": f"Bearer {caller.server.control_token}"},
+        {"Authorization": f"Bearer {caller.server.admin_token}"},
     ]
     assert [await status(caller, method, path, headers) for headers in strangers] == [403] * len(strangers)
     assert await status(caller, method, path, caller.control) in {200, 400}
@@ -61,7 +61,7 @@ async def test_a_page_in_a_browser_is_never_allowed_a_header_of_its_own(caller: 
 
 async def test_a_refused_page_changes_nothing(caller: Caller) -> None:
     assert await status(caller, "POST", "/_emulator/faults", {}) == 403
-    async with caller.http.post(f"{caller.server.url}/_emulator/faults", json={"kind": "empty"}) as response:
+    async with caller.http.post(f"{caller.server.url}/_emulator/faults", json={"kind": "empty_body"}) as response:
         assert response.status == 403
     assert (await caller.submit())["errorCode"] == ""
     assert caller.server.ledger.faults == []
@@ -69,7 +69,7 @@ async def test_a_refused_page_changes_nothing(caller: Caller) -> None:
 
 def test_every_emulator_draws_a_token_of_its_own_whatever_its_seed() -> None:
     first, second = Emulator(seed=1), Emulator(seed=1)
-    assert first.control_token != second.control_token
-    assert len(first.control_token) >= 32
-    assert first.control_token not in repr(first)
-    assert Emulator(control_token="mine").control_token == "mine"
+    assert first.admin_token != second.admin_token
+    assert len(first.admin_token) >= 32
+    assert first.admin_token not in repr(first)
+    assert Emulator(admin_token="mine").admin_token == "mine"

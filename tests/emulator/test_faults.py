@@ -13,7 +13,7 @@ from typing import get_args
 import aiohttp
 import pytest
 
-from rh_async.emulator import KINDS, Emulator, Fault, Kind
+from rh_async.emulator import FAULT_KINDS, Emulator, Fault, FaultKind
 from rh_async.emulator.http.payloads import MESSAGES
 from rh_async.emulator.outputs.sample_files import free_box
 from tests.emulator.conftest import BODY, KLING, PNG, Caller, Json, Serve, fixture, mp4
@@ -50,16 +50,16 @@ async def settled(caller: Caller) -> str:
 
 
 def test_every_kind_is_documented_and_nothing_else_is() -> None:
-    assert set(KINDS) == set(get_args(Kind))
-    assert all(trait.says.endswith(".") for trait in KINDS.values())
+    assert set(FAULT_KINDS) == set(get_args(FaultKind))
+    assert all(trait.description.endswith(".") for trait in FAULT_KINDS.values())
 
 
 @pytest.mark.parametrize(
     ("fault", "created", "expected"),
     [
-        (Fault("drop_unread"), 0, aiohttp.ServerDisconnectedError),
+        (Fault("drop_before_body"), 0, aiohttp.ServerDisconnectedError),
         (Fault("drop_after_accept"), 1, aiohttp.ServerDisconnectedError),
-        (Fault("drop_mid_answer"), 1, aiohttp.ClientPayloadError),
+        (Fault("drop_mid_response"), 1, aiohttp.ClientPayloadError),
         (Fault("hang"), 0, TimeoutError),
         (Fault("hang", accepted=True), 1, TimeoutError),
         (Fault("redirect_307"), 0, 307),
@@ -68,14 +68,14 @@ def test_every_kind_is_documented_and_nothing_else_is() -> None:
         (Fault("http_429"), 0, 429),
         (Fault("json_5xx"), 0, 503),
         (Fault("json_5xx", status=500, code="1005", accepted=True), 1, 500),
-        (Fault("unreadable"), 1, 200),
-        (Fault("empty"), 1, 200),
-        (Fault("oversized", size=8 << 20), 1, 200),
-        (Fault("slow"), 1, 200),
-        (Fault("code"), 0, 200),
-        (Fault("code", accepted=True), 1, 200),
-        (Fault("refused_with_task"), 1, 200),
-        (Fault("refused_with_ghost"), 0, 200),
+        (Fault("invalid_body"), 1, 200),
+        (Fault("empty_body"), 1, 200),
+        (Fault("oversized_body", size=8 << 20), 1, 200),
+        (Fault("slow_response"), 1, 200),
+        (Fault("error_code"), 0, 200),
+        (Fault("error_code", accepted=True), 1, 200),
+        (Fault("error_with_task"), 1, 200),
+        (Fault("error_with_unknown_task"), 0, 200),
     ],
     ids=lambda value: f"{value.kind}{'+' * value.accepted}" if isinstance(value, Fault) else None,
 )
@@ -87,7 +87,7 @@ async def test_a_submit_that_goes_wrong_is_received_once_and_creates_what_it_cre
     assert (answer[0] if isinstance(answer, tuple) else answer) == expected
     ledger = caller.server.ledger
     [submission] = ledger.submissions
-    assert (submission.fault, submission.body) == (fault.kind, {} if fault.kind == "drop_unread" else BODY)
+    assert (submission.fault, submission.body) == (fault.kind, {} if fault.kind == "drop_before_body" else BODY)
     assert len(ledger.tasks) == created
     assert [record.task_id for record in ledger.faults] == [ledger.tasks[0].task_id if created else ""]
     assert struck(caller.server) == [("submit", fault.kind, fault.kind != "http_429")]
@@ -96,7 +96,7 @@ async def test_a_submit_that_goes_wrong_is_received_once_and_creates_what_it_cre
 
 async def test_a_refused_connection_never_hears_a_word(caller: Caller) -> None:
     await caller.submit()
-    caller.server.faults.add(Fault("refuse", seconds=10))
+    caller.server.faults.add(Fault("refuse_connections", seconds=10))
     await asyncio.sleep(0.1)  # the caller hears that its idle connection is gone
     with pytest.raises(aiohttp.ClientConnectorError):
         await caller.submit()
@@ -106,11 +106,11 @@ async def test_a_refused_connection_never_hears_a_word(caller: Caller) -> None:
     await asyncio.sleep(0.2)
     assert (await caller.submit())["errorCode"] == ""
     assert len(caller.server.ledger.submissions) == 2
-    assert struck(caller.server) == [("submit", "refuse", False)]
+    assert struck(caller.server) == [("submit", "refuse_connections", False)]
 
 
 async def test_the_door_can_shut_before_a_chosen_request_and_shut_again(caller: Caller) -> None:
-    caller.server.faults.add(Fault("refuse", nth=2, times=2, seconds=5))
+    caller.server.faults.add(Fault("refuse_connections", nth=2, times=2, seconds=5))
     await caller.submit()
     with pytest.raises(aiohttp.ClientConnectorError):
         await caller.submit()
@@ -157,7 +157,7 @@ async def test_a_server_error_may_carry_a_code(caller: Caller) -> None:
 
 async def test_spoiled_bodies_are_spoiled(caller: Caller) -> None:
     caller.server.faults.add(
-        Fault("gateway_502"), Fault("unreadable"), Fault("empty"), Fault("oversized", size=3 << 20)
+        Fault("gateway_502"), Fault("invalid_body"), Fault("empty_body"), Fault("oversized_body", size=3 << 20)
     )
     page, unreadable, empty, oversized = [(await raw(caller))[1] for _ in range(4)]
     assert page.startswith(b"<html>")
@@ -169,7 +169,7 @@ async def test_spoiled_bodies_are_spoiled(caller: Caller) -> None:
 
 
 async def test_a_slow_answer_takes_its_time_and_arrives(caller: Caller) -> None:
-    caller.server.faults.add(Fault("slow", seconds=32))
+    caller.server.faults.add(Fault("slow_response", seconds=32))
     start = asyncio.get_running_loop().time()
     assert (await caller.submit())["errorCode"] == ""
     assert asyncio.get_running_loop().time() - start == pytest.approx(32, abs=2)
@@ -177,7 +177,7 @@ async def test_a_slow_answer_takes_its_time_and_arrives(caller: Caller) -> None:
 
 @pytest.mark.parametrize("code", sorted(MESSAGES))
 async def test_every_documented_code_can_be_met_at_submit_query_and_upload(caller: Caller, code: str) -> None:
-    caller.server.faults.add(*(Fault("code", route=route, code=code) for route in ("submit", "query", "upload")))
+    caller.server.faults.add(*(Fault("error_code", route=route, code=code) for route in ("submit", "query", "upload")))
     submit = await caller.submit()
     assert (submit["errorCode"], submit["errorMessage"], submit["taskId"]) == (code, MESSAGES[code], "")
     query = await caller.query("1999999999999999999")
@@ -186,25 +186,25 @@ async def test_every_documented_code_can_be_met_at_submit_query_and_upload(calle
     assert upload["code"] == int(code)
     assert caller.server.ledger.tasks == []
     assert caller.server.ledger.uploads == []
-    assert len(caller.server.ledger.questions) == 1
+    assert len(caller.server.ledger.calls) == 1
 
 
-@pytest.mark.parametrize(("as_type", "written"), [("str", "1005"), ("int", 1005), ("null", None)])
-async def test_a_code_can_be_text_number_or_nothing(caller: Caller, as_type: str, written: object) -> None:
-    script = [{"kind": "code", "route": route, "as_type": as_type} for route in ("submit", "queue_status")]
+@pytest.mark.parametrize(("code_type", "written"), [("str", "1005"), ("int", 1005), ("null", None)])
+async def test_a_code_can_be_text_number_or_nothing(caller: Caller, code_type: str, written: object) -> None:
+    script = [{"kind": "error_code", "route": route, "code_type": code_type} for route in ("submit", "queue_status")]
     assert await caller.post("/_emulator/faults", script) == {"added": 2}
     assert (await caller.submit())["errorCode"] == written
     assert (await caller.get("/openapi/v2/queue/status"))["code"] == written
 
 
 async def test_a_code_can_stand_beside_a_status(caller: Caller) -> None:
-    caller.server.faults.add(Fault("code", route="query", code="1012", word="FAILED", message="upstream"))
+    caller.server.faults.add(Fault("error_code", route="query", code="1012", task_status="FAILED", message="upstream"))
     answer = await caller.query("1")
     assert (answer["status"], answer["errorCode"], answer["errorMessage"]) == ("FAILED", "1012", "upstream")
 
 
 async def test_a_refusal_can_name_a_task_that_exists_and_is_charged(caller: Caller) -> None:
-    caller.server.faults.add(Fault("refused_with_task"))
+    caller.server.faults.add(Fault("error_with_task"))
     answer = await caller.submit()
     recorded = fixture("submit_error_421_with_taskid")
     assert answer.keys() == recorded.keys()
@@ -214,7 +214,7 @@ async def test_a_refusal_can_name_a_task_that_exists_and_is_charged(caller: Call
 
 
 async def test_a_refusal_can_name_a_task_that_is_not_there(caller: Caller) -> None:
-    caller.server.faults.add(Fault("refused_with_ghost"))
+    caller.server.faults.add(Fault("error_with_unknown_task"))
     answer = await caller.submit()
     assert answer["errorCode"] == "421"
     assert (await caller.query(answer["taskId"]))["errorCode"] == "1004"
@@ -222,26 +222,26 @@ async def test_a_refusal_can_name_a_task_that_is_not_there(caller: Caller) -> No
 
 async def test_a_refusal_that_would_name_a_task_stays_honest_where_there_is_none(serve: Serve) -> None:
     caller = await serve(limit=0)
-    caller.server.faults.add(Fault("refused_with_task"))
+    caller.server.faults.add(Fault("error_with_task"))
     assert await caller.submit() == fixture("submit_error_421_concurrency")
 
 
 async def test_faults_on_questions_are_written_down_as_questions_too(caller: Caller) -> None:
-    caller.server.faults.add(Fault("gateway_502", route="query"), Fault("drop_unread", route="query"))
+    caller.server.faults.add(Fault("gateway_502", route="query"), Fault("drop_before_body", route="query"))
     assert (await raw(caller, "/openapi/v2/query", {"taskId": "5"}))[0] == 502
     with pytest.raises(aiohttp.ServerDisconnectedError):
         await caller.query("5")
-    assert [question.task_id for question in caller.server.ledger.questions] == ["5"]
+    assert [question.task_id for question in caller.server.ledger.calls] == ["5"]
     assert [fault.task_id for fault in caller.server.ledger.faults] == ["5", ""]
 
 
 async def test_the_nth_request_is_struck_and_then_as_many_as_told(caller: Caller) -> None:
-    caller.server.faults.add(Fault("code", nth=2, times=2, code="1003"))
+    caller.server.faults.add(Fault("error_code", nth=2, times=2, code="1003"))
     assert [(await caller.submit())["errorCode"] for _ in range(5)] == ["", "1003", "1003", "", ""]
 
 
 async def test_a_fault_can_last_until_it_is_cleared(caller: Caller) -> None:
-    caller.server.faults.add(Fault("code", times=None))
+    caller.server.faults.add(Fault("error_code", times=None))
     assert {(await caller.submit())["errorCode"] for _ in range(5)} == {"1005"}
     async with caller.http.delete(f"{caller.server.url}/_emulator/faults", headers=caller.control) as response:
         assert response.status == 200
@@ -252,7 +252,7 @@ async def test_probability_is_drawn_from_the_seed(serve: Serve) -> None:
     patterns = []
     for seed in (1, 1, 2):
         caller = await serve(seed=seed)
-        caller.server.faults.add(Fault("code", times=None, probability=0.3))
+        caller.server.faults.add(Fault("error_code", times=None, probability=0.3))
         patterns.append([(await caller.submit({}, endpoint="any/model"))["errorCode"] for _ in range(40)])
     assert patterns[0] == patterns[1] != patterns[2]
     assert 4 < patterns[0].count("1005") < 20
@@ -262,10 +262,10 @@ async def test_probability_is_drawn_from_the_seed(serve: Serve) -> None:
     "script",
     [
         {"kind": "nonsense"},
-        {"kind": "empty", "nth": "first"},
-        {"kind": "empty", "times": 0},
-        {"kind": "empty", "colour": "red"},
-        {"kind": "empty", "accepted": False},
+        {"kind": "empty_body", "nth": "first"},
+        {"kind": "empty_body", "times": 0},
+        {"kind": "empty_body", "colour": "red"},
+        {"kind": "empty_body", "accepted": False},
         {"kind": "failed", "route": "query"},
         {"kind": "hang", "route": "task"},
         ["empty"],
@@ -279,7 +279,7 @@ async def test_a_script_that_makes_no_sense_is_refused(caller: Caller, script: o
 
 
 async def test_a_status_nobody_listed_passes(caller: Caller) -> None:
-    caller.server.faults.add(Fault("unknown_status", word="PAUSED", answers=2))
+    caller.server.faults.add(Fault("unknown_status", task_status="PAUSED", responses=2))
     task_id = (await caller.submit())["taskId"]
     assert [(await caller.query(task_id))["status"] for _ in range(3)] == ["PAUSED", "PAUSED", "RUNNING"]
 
@@ -299,7 +299,7 @@ async def test_a_flawed_workflow_is_accepted_with_what_is_wrong_and_fails_with_i
 
 @pytest.mark.parametrize("reason", ["words", {"exception_message": "out of memory"}, ["a", "b"]])
 async def test_a_failure_may_give_any_reason(caller: Caller, reason: object) -> None:
-    caller.server.faults.add(Fault("failed", reason=reason))
+    caller.server.faults.add(Fault("failed", failed_reason=reason))
     task_id = (await caller.submit())["taskId"]
     await asyncio.sleep(3600)
     assert (await caller.query(task_id))["failedReason"] == reason
@@ -315,7 +315,7 @@ async def test_a_failure_may_give_any_reason(caller: Caller, reason: object) -> 
     ],
 )
 async def test_a_task_fails_as_recorded_and_costs_nothing(
-    caller: Caller, kind: Kind, recorded: str | None, code: str
+    caller: Caller, kind: FaultKind, recorded: str | None, code: str
 ) -> None:
     caller.server.faults.add(Fault(kind, nth=2))
     await caller.submit()
@@ -332,7 +332,7 @@ async def test_a_task_fails_as_recorded_and_costs_nothing(
 
 
 async def test_success_may_come_without_results_for_a_while(caller: Caller) -> None:
-    caller.server.faults.add(Fault("success_without_results", answers=2))
+    caller.server.faults.add(Fault("success_without_results", responses=2))
     task_id = await settled(caller)
     answers = [await caller.query(task_id) for _ in range(3)]
     assert [answer["status"] for answer in answers] == ["SUCCESS"] * 3
@@ -356,7 +356,7 @@ async def test_a_fresh_task_may_not_be_found_at_first(caller: Caller) -> None:
 
 async def test_a_slot_may_be_free_later_than_the_success_that_frees_it(serve: Serve) -> None:
     caller = await serve(limit=1, run_time=60.0)
-    caller.server.faults.add(Fault("late_slots", seconds=10))
+    caller.server.faults.add(Fault("slot_release_delay", seconds=10))
     task_id = (await caller.submit())["taskId"]
     await asyncio.sleep(65)
     assert (await caller.query(task_id))["status"] == "SUCCESS"
@@ -368,19 +368,19 @@ async def test_a_slot_may_be_free_later_than_the_success_that_frees_it(serve: Se
 
 async def test_foreign_tasks_take_places_and_are_counted(serve: Serve) -> None:
     caller = await serve(limit=3)
-    caller.server.faults.add(Fault("foreign", count=2, seconds=100))
+    caller.server.faults.add(Fault("foreign_tasks", count=2, seconds=100))
     await caller.submit()
     assert (await caller.submit())["errorCode"] == "421"
     assert (await caller.get("/openapi/v2/queue/status"))["data"]["totalCurrentTasks"] == "3"
     await asyncio.sleep(100)
     assert (await caller.get("/openapi/v2/queue/status"))["data"]["totalCurrentTasks"] == "1"
-    caller.server.faults.add(Fault("foreign", count=3))
+    caller.server.faults.add(Fault("foreign_tasks", count=3))
     caller.server.faults.clear()
     assert (await caller.submit())["errorCode"] == ""
 
 
 async def test_an_upload_may_answer_another_contents_name(caller: Caller) -> None:
-    caller.server.faults.add(Fault("other_sha"))
+    caller.server.faults.add(Fault("wrong_file_name"))
     wrong, right = [(await caller.upload(PNG, "media.png"))["data"]["fileName"] for _ in range(2)]
     sha = caller.server.ledger.uploads[0].sha256
     assert right == f"openapi/{sha}.png"
@@ -389,18 +389,18 @@ async def test_an_upload_may_answer_another_contents_name(caller: Caller) -> Non
 
 
 @pytest.mark.parametrize("kind", ["gateway_502", "http_429", "json_5xx"])
-async def test_an_upload_that_fails_before_it_is_kept_is_read_and_forgotten(caller: Caller, kind: Kind) -> None:
+async def test_an_upload_that_fails_before_it_is_kept_is_read_and_forgotten(caller: Caller, kind: FaultKind) -> None:
     caller.server.faults.add(Fault(kind, route="upload"))
     form = aiohttp.FormData()
     form.add_field("file", io.BytesIO(mp4(3, tail=bytes(3 << 20))), filename="media.mp4")
     url = f"{caller.server.url}/openapi/v2/media/upload/binary"
     async with caller.http.post(url, data=form) as response:
-        assert response.status == KINDS[kind].status
+        assert response.status == FAULT_KINDS[kind].status
     assert caller.server.ledger.uploads == []
 
 
 async def test_an_upload_dropped_unread_is_not_kept(caller: Caller) -> None:
-    caller.server.faults.add(Fault("drop_unread", route="upload"))
+    caller.server.faults.add(Fault("drop_before_body", route="upload"))
     with pytest.raises(aiohttp.ClientError):
         await caller.upload(mp4(3, tail=bytes(3 << 20)), "media.mp4")
     assert caller.server.ledger.uploads == []
@@ -416,8 +416,8 @@ async def result(caller: Caller) -> str:
     return url
 
 
-@pytest.mark.parametrize("kind", ["truncated", "drop_mid_answer"])
-async def test_a_download_may_end_before_its_length(caller: Caller, kind: Kind) -> None:
+@pytest.mark.parametrize("kind", ["truncated_file", "drop_mid_response"])
+async def test_a_download_may_end_before_its_length(caller: Caller, kind: FaultKind) -> None:
     url = await result(caller)
     caller.server.faults.add(Fault(kind, route="download"))
     async with caller.http.get(url) as response:
@@ -430,14 +430,14 @@ async def test_a_download_may_end_before_its_length(caller: Caller, kind: Kind) 
 @pytest.mark.parametrize("status", [403, 404, 410])
 async def test_a_download_link_may_be_dead(caller: Caller, status: int) -> None:
     url = await result(caller)
-    caller.server.faults.add(Fault("expired", status=status))
+    caller.server.faults.add(Fault("expired_link", status=status))
     assert (await caller.fetch(url))[0] == status
     assert [record.status for record in caller.server.ledger.downloads] == [status]
 
 
 async def test_a_download_may_lead_elsewhere(caller: Caller) -> None:
     url = await result(caller)
-    caller.server.faults.add(Fault("redirected"))
+    caller.server.faults.add(Fault("redirected_link"))
     status, content = await caller.fetch(url)
     assert status == 200
     assert content.startswith(mp4(3, tail=bytes(100_000)))
@@ -471,8 +471,16 @@ async def test_faults_over_http_and_their_record(caller: Caller) -> None:
 
 
 EVERYWHERE = (
-    *("refuse", "drop_unread", "drop_after_accept", "drop_mid_answer", "hang", "redirect_307", "gateway_502"),
-    *("http_429", "json_5xx", "unreadable", "empty", "slow", "code"),
+    *(
+        "refuse_connections",
+        "drop_before_body",
+        "drop_after_accept",
+        "drop_mid_response",
+        "hang",
+        "redirect_307",
+        "gateway_502",
+    ),
+    *("http_429", "json_5xx", "invalid_body", "empty_body", "slow_response", "error_code"),
 )
 
 

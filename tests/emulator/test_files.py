@@ -126,7 +126,7 @@ async def test_a_link_follows_the_address_and_never_the_host_header(caller: Call
 async def test_a_key_beside_a_link_is_a_leak(caller: Caller) -> None:
     link = (await caller.upload(PNG, "media.png"))["data"]["download_url"]
     assert (await caller.fetch(link, Authorization=f"Bearer {caller.server.api_key}"))[0] == 400
-    assert len(caller.server.ledger.leaks) == 1
+    assert len(caller.server.ledger.key_leaks) == 1
 
 
 async def test_inputs_must_be_alive_and_of_the_models_kind(caller: Caller) -> None:
@@ -325,7 +325,7 @@ def upload_url(caller: Caller) -> str:
 
 
 async def test_an_upload_above_the_limit_is_refused_once_it_is_read(serve: Serve, tmp_path: Path) -> None:
-    caller = await serve(largest_upload=30 << 20, data_dir=tmp_path)
+    caller = await serve(max_upload_bytes=30 << 20, data_dir=tmp_path)
     assert (await caller.upload(mp4(3, tail=bytes((30 << 20) + 1)), "media.mp4"))["code"] == 809
     assert await asyncio.to_thread(lambda: list(tmp_path.iterdir())) == []
     assert (await caller.upload(mp4(3), "media.mp4"))["code"] == 0

@@ -26,9 +26,9 @@ async def test_a_burst_passes_then_calls_pass_as_fast_as_the_bucket_fills(serve:
     assert Counter(await asked(caller, 3)) == {0: 2, 1003: 1}
     await asyncio.sleep(60)  # no more than a burst is ever saved up
     assert Counter(await asked(caller, 8)) == {0: 5, 1003: 3}
-    refused = caller.server.ledger.refused_calls
+    refused = caller.server.ledger.rate_limited_calls
     assert [call.route for call in refused] == ["queue_status"] * 7
-    assert len(caller.server.ledger.questions) == 12
+    assert len(caller.server.ledger.calls) == 12
 
 
 async def test_the_burst_can_be_told(serve: Serve) -> None:
@@ -38,7 +38,7 @@ async def test_the_burst_can_be_told(serve: Serve) -> None:
 
 @pytest.mark.parametrize("retry_after", [None, 3])
 async def test_the_refusal_can_be_http_429(serve: Serve, retry_after: float | None) -> None:
-    caller = await serve(rate_limit=RateLimit(per_second=1, answer="429", retry_after=retry_after))
+    caller = await serve(rate_limit=RateLimit(per_second=1, response="429", retry_after=retry_after))
     headers = {"Authorization": f"Bearer {caller.server.api_key}"}
     await caller.get(STATUS)
     async with caller.http.get(caller.server.url + STATUS, headers=headers) as response:
@@ -57,7 +57,7 @@ async def test_the_refusal_in_the_body_can_say_when_too(serve: Serve) -> None:
 
 async def test_a_refused_submit_buys_nothing_and_uses_no_fault_up(serve: Serve) -> None:
     caller = await serve(rate_limit=1)
-    caller.server.faults.add(Fault("code", code="1005", nth=2))
+    caller.server.faults.add(Fault("error_code", code="1005", nth=2))
     assert (await caller.submit({}, endpoint="bench/motion"))["errorCode"] == ""
     assert (await caller.submit({}, endpoint="bench/motion"))["errorCode"] == "1003"
     await asyncio.sleep(1)
@@ -69,29 +69,29 @@ async def test_a_refused_submit_buys_nothing_and_uses_no_fault_up(serve: Serve) 
 async def test_the_limit_can_change_while_the_server_runs(serve: Serve) -> None:
     caller = await serve()
     assert Counter(await asked(caller, 8)) == {0: 8}
-    caller.server.limit_rate(2)
+    caller.server.set_rate_limit(2)
     assert Counter(await asked(caller, 8)) == {0: 2, 1003: 6}
-    caller.server.limit_rate(None)
+    caller.server.set_rate_limit(None)
     assert Counter(await asked(caller, 8)) == {0: 8}
 
 
 async def test_another_process_can_set_the_limit(serve: Serve) -> None:
     caller = await serve()
     control = f"{caller.server.url}/_emulator/rate_limit"
-    async with caller.http.put(control, json={"per_second": 2, "answer": "429"}, headers=caller.control) as response:
+    async with caller.http.put(control, json={"per_second": 2, "response": "429"}, headers=caller.control) as response:
         assert (await response.json())["rate_limit"]["per_second"] == 2
     async with caller.http.get(caller.server.url + STATUS) as first, caller.http.get(caller.server.url + STATUS):
         assert first.status == 200
     async with caller.http.get(caller.server.url + STATUS) as third:
         assert third.status == 429
     async with caller.http.get(f"{caller.server.url}/_emulator/ledger", headers=caller.control) as response:
-        assert [call["route"] for call in (await response.json())["refused_calls"]] == ["queue_status"]
+        assert [call["route"] for call in (await response.json())["rate_limited_calls"]] == ["queue_status"]
     async with caller.http.put(control, data=b"null", headers=caller.control) as response:
         assert (await response.json())["rate_limit"] is None
     assert Counter(await asked(caller, 8)) == {0: 8}
 
 
-@pytest.mark.parametrize("bad", [{"per_second": 0}, {"per_second": 1, "burst": 0.5}, {"answer": "1003"}, {"x": 1}, 7])
+@pytest.mark.parametrize("bad", [{"per_second": 0}, {"per_second": 1, "burst": 0.5}, {"response": "1003"}, {"x": 1}, 7])
 async def test_a_limit_that_is_none_is_refused(serve: Serve, bad: object) -> None:
     caller = await serve()
     page = f"{caller.server.url}/_emulator/rate_limit"

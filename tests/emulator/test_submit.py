@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from rh_async.emulator import Emulator, ids_after
+from rh_async.emulator import Emulator, snowflake_at
 from tests.emulator.conftest import BODY, KLING, PNG, WAN, Caller, Json, Serve, fixture, mp4
 
 pytestmark = pytest.mark.quick
@@ -157,7 +157,7 @@ async def test_an_empty_wallet_refuses_before_anything_is_created(serve: Serve) 
     caller = await serve(balance=8.1)
     assert [(await caller.submit())["errorCode"] for _ in range(2)] == ["", ""]
     assert await caller.submit() == fixture("submit_error_812_balance")
-    assert caller.server.ledger.money == Decimal("8.10")
+    assert caller.server.ledger.total_charged == Decimal("8.10")
 
 
 async def test_a_seed_repeats_keys_ids_and_run_times(serve: Serve) -> None:
@@ -174,8 +174,8 @@ async def test_a_seed_repeats_keys_ids_and_run_times(serve: Serve) -> None:
 
 
 async def test_a_later_start_draws_later_ids_from_the_same_seed(serve: Serve) -> None:
-    starts = [ids_after(1_789_000_000.0), ids_after(1_789_000_000.5), ids_after(1_789_086_400.0)]
-    servers = [await serve(seed=1, ids_after=start) for start in (None, *starts)]
+    starts = [snowflake_at(1_789_000_000.0), snowflake_at(1_789_000_000.5), snowflake_at(1_789_086_400.0)]
+    servers = [await serve(seed=1, task_ids_above=start) for start in (None, *starts)]
     tasks = [[(await caller.submit())["taskId"] for _ in range(40)] for caller in servers]
     assert tasks[1] < tasks[2] < tasks[3]
     assert len({task_id for several in tasks for task_id in several}) == 160

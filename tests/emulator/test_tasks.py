@@ -21,12 +21,12 @@ async def test_a_task_runs_and_then_has_succeeded_with_a_link_and_a_bill(caller:
     assert answer["usage"] == recorded["usage"]
     assert answer["results"][0].keys() == recorded["results"][0].keys()
     assert answer["results"][0]["outputType"] == "mp4"
-    assert caller.server.ledger.money == Decimal("8.10")
+    assert caller.server.ledger.total_charged == Decimal("8.10")
 
 
 async def test_a_video_of_unknown_length_is_billed_as_five_seconds(caller: Caller) -> None:
     await caller.submit(endpoint="kling-v3.0-pro/motion-control")
-    assert caller.server.ledger.money == Decimal("5.40")
+    assert caller.server.ledger.total_charged == Decimal("5.40")
 
 
 async def test_a_model_at_its_own_limit_queues_and_promotes_exactly_when_one_settles(serve: Serve) -> None:
@@ -207,8 +207,8 @@ async def test_the_ledger_over_http_says_what_the_ledger_in_process_says(caller:
     assert [(row["code"], row["task_id"]) for row in page["submissions"]] == [("", task_id), ("1007", "")]
     assert page["submissions"][0]["body"] == BODY
     assert [row["task_id"] for row in page["tasks"]] == [task_id]
-    assert page["tasks"][0]["charged"] == page["money"] == "4.05"
-    assert [(row["kind"], row["task_id"]) for row in page["questions"]] == [("query", task_id), ("queue_status", None)]
+    assert page["tasks"][0]["charged"] == page["total_charged"] == "4.05"
+    assert [(row["kind"], row["task_id"]) for row in page["calls"]] == [("query", task_id), ("queue_status", None)]
     assert page["uploads"][0]["sha256"] == ledger.uploads[0].sha256
     assert page["peak_unsettled"] == ledger.peak_unsettled() == 1
     assert caller.server.api_key not in str(page)

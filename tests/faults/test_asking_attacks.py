@@ -35,14 +35,14 @@ async def test_strangers_and_a_submit_that_hangs_do_not_make_the_counts_eat_the_
         Emulator(seed=1, limit=1000, run_time=300.0) as server,
         Session(server.api_key, base_url=server.url, in_flight=20, timeouts=Timeouts(read=600)) as session,
     ):
-        server.faults.add(Fault("foreign", count=200))
+        server.faults.add(Fault("foreign_tasks", count=200))
         for wish in wishes(5):
             await session.submit(wish)
         await anyio.sleep(30)
         server.faults.add(Fault("hang", accepted=True))
         session.start(ModelRequest("bench/motion", {"seed": 99}))
         await anyio.sleep(200)
-        asked = Counter(question.kind for question in server.ledger.questions if question.at > 30)
+        asked = Counter(question.kind for question in server.ledger.calls if question.at > 30)
     assert asked["queue_status"] <= 80  # it was thousands, and hardly a question for the jobs
     assert asked["query"] >= 100
 
@@ -55,10 +55,10 @@ async def test_ends_that_the_counts_tell_of_are_looked_for_side_by_side_where_an
         taught(session)
         jobs = [await session.submit(wish) for wish in wishes(8)]
         await anyio.sleep(99.5)
-        server.faults.add(Fault("slow", route="query", seconds=8, times=None))
+        server.faults.add(Fault("slow_response", route="query", seconds=8, times=None))
         for job in jobs:
             await job
-    asked = [question.at for question in server.ledger.questions if question.kind == "query" and question.at >= 100]
+    asked = [question.at for question in server.ledger.calls if question.kind == "query" and question.at >= 100]
     assert len(asked) == 8
     assert asked[7] - asked[0] <= 0.1
 
@@ -131,7 +131,7 @@ async def test_a_journal_that_cannot_take_an_acceptance_leaves_no_place_and_no_s
 async def test_questions_outside_the_timetable_are_counted_too(server: Emulator, session: Session) -> None:
     result = await session.run(wishes(1)[0])
     await session.look(result.task_id)
-    asked = Counter(question.kind for question in server.ledger.questions)
+    asked = Counter(question.kind for question in server.ledger.calls)
     assert session.statistics().questions["query"] == asked["query"]
 
 

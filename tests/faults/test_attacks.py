@@ -72,7 +72,7 @@ async def test_a_job_that_is_let_go_of_may_have_been_billed(how: str, server: Em
     async with Session(server.api_key, base_url=server.url) as session:
         job = await session.submit(LINKED)
         if how == "key refused":
-            server.faults.add(Fault("code", route="query", code="806"))
+            server.faults.add(Fault("error_code", route="query", code="806"))
             await error_of(job)
     assert job.error is not None
     assert job.error.maybe_billed
@@ -80,7 +80,7 @@ async def test_a_job_that_is_let_go_of_may_have_been_billed(how: str, server: Em
 
 
 async def test_two_handles_on_one_task_both_learn_its_end_and_its_place_is_freed(server: Emulator) -> None:
-    server.faults.add(Fault("slow", route="submit", seconds=30))
+    server.faults.add(Fault("slow_response", route="submit", seconds=30))
     async with Session(server.api_key, base_url=server.url, in_flight=1) as session:
         mine = session.start(LINKED)
         await until(lambda: server.ledger.tasks)
@@ -93,7 +93,7 @@ async def test_two_handles_on_one_task_both_learn_its_end_and_its_place_is_freed
 async def test_a_refused_key_keeps_nobody_from_saving_what_is_paid(server: Emulator, tmp_path: Path) -> None:
     async with Session(server.api_key, base_url=server.url) as session:
         result = await session.run(LINKED)
-        server.faults.add(Fault("code", route="query", code="806"))
+        server.faults.add(Fault("error_code", route="query", code="806"))
         assert isinstance(await error_of(await session.submit(LINKED)), AuthenticationFailed)
         assert await session.save(result, tmp_path)
         with pytest.raises(AuthenticationFailed):
@@ -129,7 +129,7 @@ async def test_a_file_that_was_replaced_before_its_link_was_renewed_is_refused(
 async def test_a_submit_that_was_given_up_and_bought_is_logged(
     server: Emulator, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server.faults.add(Fault("slow", route="submit", seconds=30))
+    server.faults.add(Fault("slow_response", route="submit", seconds=30))
     async with Session(server.api_key, base_url=server.url) as session:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(5):
@@ -154,7 +154,7 @@ async def test_a_folder_that_is_none_is_refused_before_anything_is_bought(
 async def test_a_final_code_is_final_whatever_the_http_status(
     code: str, kind: type[RHError], server: Emulator, session: Session
 ) -> None:
-    server.faults.add(Fault("code", code=code, status=429))
+    server.faults.add(Fault("error_code", code=code, status=429))
     assert isinstance(await error_of(session.run(LINKED)), kind)
     assert len(server.ledger.submissions) == 1
 
@@ -221,7 +221,7 @@ def made(output: Output) -> Result:
 
 
 async def test_a_map_whose_session_ends_during_a_save_ends(server: Emulator, tmp_path: Path) -> None:
-    server.faults.add(Fault("slow", route="download", seconds=300, times=None))
+    server.faults.add(Fault("slow_response", route="download", seconds=300, times=None))
     async with Session(server.api_key, base_url=server.url) as session:
         iterator = aiter(session.map([LINKED], save_to=tmp_path))
         first = asyncio.ensure_future(anext(iterator))
@@ -251,7 +251,7 @@ async def test_a_call_of_another_task_ends_with_the_session(what: str, server: E
 
 
 async def test_leaving_waits_for_an_adoption_a_minute_at_most(server: Emulator) -> None:
-    server.faults.add(Fault("refused_with_task"), Fault("http_429", route="query", retry_after=60, times=None))
+    server.faults.add(Fault("error_with_task"), Fault("http_429", route="query", retry_after=60, times=None))
     async with Session(server.api_key, base_url=server.url) as session:
         job = session.start(LINKED)
         await until(lambda: server.ledger.tasks)

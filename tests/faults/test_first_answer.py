@@ -99,7 +99,7 @@ async def test_a_call_begun_after_another_was_given_up_has_a_patience_of_its_own
 
 
 async def test_a_first_file_that_goes_up_slowly_is_not_cut_off(server: Emulator, media: Media) -> None:
-    server.faults.add(Fault("slow", route="upload", seconds=90))
+    server.faults.add(Fault("slow_response", route="upload", seconds=90))
     async with Session(server.api_key, base_url=server.url) as session:
         assert (await session.upload(media.images[0])).url
     assert len(server.ledger.uploads) == 1

@@ -133,7 +133,7 @@ async def _stopped_and_continued(tmp_path: Path) -> list[str]:
     from rh_async.emulator import Emulator, Fault  # noqa: PLC0415 - in real time, here alone
 
     async with Emulator(seed=1, run_time=60.0) as server:
-        server.faults.add(Fault("slow", route="submit", seconds=0.5, times=None))
+        server.faults.add(Fault("slow_response", route="submit", seconds=0.5, times=None))
         script = tmp_path / "client.py"
         script.write_text(_CLIENT)
         client = await asyncio.create_subprocess_exec(

@@ -72,7 +72,7 @@ async def test_a_call_given_up_after_any_number_of_turns_leaves_everything_accou
             assert len(server.ledger.submissions) == received + len(mine) + 1
             bought.add(len(mine) > 0)
             # What was bought for the caller who gave up is still watched, or was seen to its end.
-            assert mine - known <= {q.task_id for q in server.ledger.questions}
+            assert mine - known <= {q.task_id for q in server.ledger.calls}
     assert bought == ({False} if call is upload else {False, True})  # the sweep met awaits before the POST and after
     assert not list(tmp_path.glob(".*"))
 
@@ -100,7 +100,7 @@ async def test_a_session_left_after_any_number_of_turns_finishes_open_posts_and_
 async def test_a_submit_given_up_while_its_answer_is_awaited_is_finished_and_watched(
     server: Emulator, media: Media
 ) -> None:
-    server.faults.add(Fault("slow", route="submit", seconds=30))
+    server.faults.add(Fault("slow_response", route="submit", seconds=30))
     async with Session(server.api_key, base_url=server.url) as session:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(5):
@@ -141,7 +141,7 @@ async def _result(job: Awaitable[object]) -> object:
 async def test_a_session_may_be_left_by_being_cancelled(server: Emulator, media: Media) -> None:
     async def work() -> None:
         async with Session(server.api_key, base_url=server.url) as session:
-            server.faults.add(Fault("slow", route="submit", seconds=20))
+            server.faults.add(Fault("slow_response", route="submit", seconds=20))
             await session.run(DreamActor(media.images[0], media.videos[0]))
 
     working = asyncio.create_task(work())
@@ -154,7 +154,7 @@ async def test_a_session_may_be_left_by_being_cancelled(server: Emulator, media:
 
 
 async def test_a_session_is_closed_however_often_whoever_leaves_it_is_cancelled(server: Emulator) -> None:
-    server.faults.add(Fault("slow", route="submit", seconds=30))
+    server.faults.add(Fault("slow_response", route="submit", seconds=30))
     session = Session(server.api_key, base_url=server.url)
     await session.__aenter__()
     job = session.start(LINKED)

@@ -55,40 +55,45 @@ class Row:
 
     def __str__(self) -> str:
         f = self.fault
-        facts = [f.code or "", f"HTTP-{f.status}" if f.status != 200 else "", f.as_type or "", f.word]
+        facts = [
+            f.code or "",
+            f"HTTP-{f.status}" if f.status != 200 else "",
+            f.code_type or "",
+            f.task_status or f.output_type,
+        ]
         facts += ["accepted" if f.accepted else "", "" if f.times else "forever"]
         facts += [f"after-{f.retry_after}s" if f.retry_after else ""]
         return "-".join(filter(None, [f.route, f.kind, *facts]))
 
 
 def refusals(codes: str, got: type[RHError]) -> list[Row]:
-    return [Row(Fault("code", code=code), got, 1, 0) for code in codes.split()]
+    return [Row(Fault("error_code", code=code), got, 1, 0) for code in codes.split()]
 
 
 SUBMIT_NEVER_ARRIVED = [
-    Row(Fault("refuse", seconds=5)),
-    Row(Fault("refuse", seconds=120)),
+    Row(Fault("refuse_connections", seconds=5)),
+    Row(Fault("refuse_connections", seconds=120)),
 ]
 SUBMIT_REFUSED_FOR_NOW = [
-    *(Row(Fault("code", code=code), DONE, 2, 1) for code in "415 421 814 1003 1010 1011 1520".split()),
-    Row(Fault("code", code="421", as_type="int"), DONE, 2, 1),
-    Row(Fault("code", code="421", times=20), DONE, 21, 1),
+    *(Row(Fault("error_code", code=code), DONE, 2, 1) for code in "415 421 814 1003 1010 1011 1520".split()),
+    Row(Fault("error_code", code="421", code_type="int"), DONE, 2, 1),
+    Row(Fault("error_code", code="421", times=20), DONE, 21, 1),
     Row(Fault("http_429"), DONE, 2, 1),
     Row(Fault("http_429", retry_after=90), DONE, 2, 1),
     Row(Fault("http_429", retry_after=3600, times=3), DONE, 4, 1),
-    Row(Fault("refused_with_ghost"), DONE, 2, 1),
+    Row(Fault("error_with_unknown_task"), DONE, 2, 1),
 ]
 SUBMIT_REFUSED_BUT_THERE = [
-    Row(Fault("refused_with_task"), DONE, 1, 1),
-    Row(Fault("refused_with_task", code="1005"), DONE, 1, 1),
-    Row(Fault("refused_with_task", code="4242"), DONE, 1, 1),
+    Row(Fault("error_with_task"), DONE, 1, 1),
+    Row(Fault("error_with_task", code="1005"), DONE, 1, 1),
+    Row(Fault("error_with_task", code="4242"), DONE, 1, 1),
     Row(Fault("json_5xx", code="421", accepted=True), DONE, 1, 1),
-    Row(Fault("code", code="1005", accepted=True), DONE, 1, 1),
+    Row(Fault("error_code", code="1005", accepted=True), DONE, 1, 1),
 ]
 SUBMIT_UNKNOWN = [
-    Row(Fault("drop_unread"), SubmitUnknown, 1, 0),
+    Row(Fault("drop_before_body"), SubmitUnknown, 1, 0),
     Row(Fault("drop_after_accept"), SubmitUnknown, 1, 1),
-    Row(Fault("drop_mid_answer"), SubmitUnknown, 1, 1),
+    Row(Fault("drop_mid_response"), SubmitUnknown, 1, 1),
     Row(Fault("hang"), SubmitUnknown, 1, 0),
     Row(Fault("hang", accepted=True), SubmitUnknown, 1, 1),
     Row(Fault("redirect_307"), SubmitUnknown, 1, 0),
@@ -97,13 +102,13 @@ SUBMIT_UNKNOWN = [
     Row(Fault("gateway_502", accepted=True), SubmitUnknown, 1, 1),
     Row(Fault("json_5xx"), SubmitUnknown, 1, 0),
     Row(Fault("json_5xx", code="1003"), SubmitUnknown, 1, 0),
-    Row(Fault("unreadable"), SubmitUnknown, 1, 1),
-    Row(Fault("empty"), SubmitUnknown, 1, 1),
-    Row(Fault("oversized"), SubmitUnknown, 1, 1),
-    Row(Fault("refused_with_ghost", code="1005"), SubmitUnknown, 1, 0),
-    *(Row(Fault("code", code=code), SubmitUnknown, 1, 0) for code in "500 1000 1005 1006 1012 1015 1504".split()),
-    Row(Fault("code", code="1000", as_type="int"), SubmitUnknown, 1, 0),
-    Row(Fault("code", code="1000", as_type="null"), SubmitUnknown, 1, 0),
+    Row(Fault("invalid_body"), SubmitUnknown, 1, 1),
+    Row(Fault("empty_body"), SubmitUnknown, 1, 1),
+    Row(Fault("oversized_body"), SubmitUnknown, 1, 1),
+    Row(Fault("error_with_unknown_task", code="1005"), SubmitUnknown, 1, 0),
+    *(Row(Fault("error_code", code=code), SubmitUnknown, 1, 0) for code in "500 1000 1005 1006 1012 1015 1504".split()),
+    Row(Fault("error_code", code="1000", code_type="int"), SubmitUnknown, 1, 0),
+    Row(Fault("error_code", code="1000", code_type="null"), SubmitUnknown, 1, 0),
 ]
 SUBMIT_FINAL = [
     *refusals("801 802 806 811 1002 1014 1601 412 435 436", AuthenticationFailed),
@@ -113,19 +118,19 @@ SUBMIT_FINAL = [
     *refusals("40310", ModelUnavailable),
     *refusals("380 423 807 810 901 1004", NotFound),
     *refusals("4242 99999", ApiError),
-    Row(Fault("code", code="806", as_type="int"), AuthenticationFailed, 1, 0),
+    Row(Fault("error_code", code="806", code_type="int"), AuthenticationFailed, 1, 0),
     Row(Fault("gateway_502", status=400), InvalidRequest, 1, 0),
     Row(Fault("gateway_502", status=403), AuthenticationFailed, 1, 0),
     Row(Fault("gateway_502", status=404), NotFound, 1, 0),
     Row(Fault("gateway_502", status=408), SubmitUnknown, 1, 0),
 ]
-SUBMIT_SLOW = [Row(Fault("slow", seconds=20))]
+SUBMIT_SLOW = [Row(Fault("slow_response", seconds=20))]
 
 PASSING: list[dict[str, Any]] = [
-    {"kind": "refuse", "seconds": 60},
-    {"kind": "drop_unread"},
+    {"kind": "refuse_connections", "seconds": 60},
+    {"kind": "drop_before_body"},
     {"kind": "drop_after_accept"},
-    {"kind": "drop_mid_answer"},
+    {"kind": "drop_mid_response"},
     {"kind": "hang"},
     {"kind": "redirect_307"},
     {"kind": "gateway_502"},
@@ -134,54 +139,61 @@ PASSING: list[dict[str, Any]] = [
     {"kind": "http_429", "retry_after": 30},
     {"kind": "json_5xx"},
     {"kind": "json_5xx", "code": "1005"},
-    {"kind": "unreadable"},
-    {"kind": "empty"},
-    {"kind": "oversized"},
-    {"kind": "slow", "seconds": 20},
+    {"kind": "invalid_body"},
+    {"kind": "empty_body"},
+    {"kind": "oversized_body"},
+    {"kind": "slow_response", "seconds": 20},
 ]
 QUERY_PASSES = [
     *(Row(Fault(route="query", **fault)) for fault in PASSING),
     *(Row(Fault(route="query", times=5, **fault)) for fault in PASSING),
     *(
-        Row(Fault("code", route="query", code=code))
+        Row(Fault("error_code", route="query", code=code))
         for code in "500 1000 1003 1005 1007 1010 1011 1012 421 4242".split()
     ),
-    Row(Fault("code", route="query", code="1000", as_type="int")),
-    Row(Fault("code", route="query", code="421", word="RUNNING")),
-    Row(Fault("code", route="query", code="1004")),  # within the first minute it is not believed
+    Row(Fault("error_code", route="query", code="1000", code_type="int")),
+    Row(Fault("error_code", route="query", code="421", task_status="RUNNING")),
+    Row(Fault("error_code", route="query", code="1004")),  # within the first minute it is not believed
 ]
 QUERY_ENDS = [
-    *(Row(Fault("code", route="query", code=code), AuthenticationFailed) for code in "806 802 1002 1014".split()),
-    Row(Fault("code", route="query", code="1004", **FOREVER), JobLost),
+    *(Row(Fault("error_code", route="query", code=code), AuthenticationFailed) for code in "806 802 1002 1014".split()),
+    Row(Fault("error_code", route="query", code="1004", **FOREVER), JobLost),
     Row(Fault("hang", route="query", **FOREVER), JobLost),
     Row(Fault("gateway_502", route="query", **FOREVER), JobLost),
 ]
 UPLOAD_PASSES = [
     *(Row(Fault(route="upload", **fault)) for fault in PASSING),
     *(Row(Fault(route="upload", times=5, **fault)) for fault in PASSING),
-    *(Row(Fault("code", route="upload", code=code)) for code in "-1 500 808 1003 1005 1010 1011 1012 1013".split()),
-    Row(Fault("code", route="upload", code="1005", as_type="str")),
+    *(
+        Row(Fault("error_code", route="upload", code=code))
+        for code in "-1 500 808 1003 1005 1010 1011 1012 1013".split()
+    ),
+    Row(Fault("error_code", route="upload", code="1005", code_type="str")),
 ]
 UPLOAD_ENDS = [
-    Row(Fault("code", route="upload", code="401"), AuthenticationFailed, 0, 0),
-    Row(Fault("code", route="upload", code="809"), InvalidRequest, 0, 0),
-    Row(Fault("code", route="upload", code="1008"), InvalidRequest, 0, 0),
+    Row(Fault("error_code", route="upload", code="401"), AuthenticationFailed, 0, 0),
+    Row(Fault("error_code", route="upload", code="809"), InvalidRequest, 0, 0),
+    Row(Fault("error_code", route="upload", code="1008"), InvalidRequest, 0, 0),
     # Another name proves nothing of the bytes; here it is a link that leads nowhere, which the submit is refused for.
-    Row(Fault("other_sha"), InvalidRequest, 1, 0),
+    Row(Fault("wrong_file_name"), InvalidRequest, 1, 0),
     Row(Fault("hang", route="upload", **FOREVER), NoAnswer, 0, 0),
-    Row(Fault("empty", route="upload", **FOREVER), UnreadableAnswer, 0, 0),
+    Row(Fault("empty_body", route="upload", **FOREVER), UnreadableAnswer, 0, 0),
 ]
 DOWNLOAD_PASSES = [
-    *(Row(Fault(route="download", **fault)) for fault in PASSING if fault["kind"] not in {"unreadable", "oversized"}),
+    *(
+        Row(Fault(route="download", **fault))
+        for fault in PASSING
+        if fault["kind"] not in {"invalid_body", "oversized_body"}
+    ),
     Row(Fault("gateway_502", route="download", status=200)),
-    Row(Fault("truncated")),
-    Row(Fault("truncated", times=5)),
-    Row(Fault("redirected")),
-    *(Row(Fault("expired", status=status)) for status in (400, 401, 403, 404, 410)),
+    Row(Fault("truncated_file")),
+    Row(Fault("truncated_file", times=5)),
+    Row(Fault("redirected_link")),
+    *(Row(Fault("expired_link", status=status)) for status in (400, 401, 403, 404, 410)),
 ]
 DOWNLOAD_ENDS = [
-    Row(Fault("expired", **FOREVER), NotFound),
-    Row(Fault("truncated", **FOREVER), NoAnswer),
+    Row(Fault("expired_link", **FOREVER), NotFound),
+    Row(Fault("truncated_file", **FOREVER), NoAnswer),
     Row(Fault("gateway_502", route="download", status=402), ApiError),
     Row(Fault("gateway_502", route="download", status=400, **FOREVER), NotFound),
 ]
@@ -191,12 +203,12 @@ TASK = [
     Row(Fault("moderation"), JobFailed),
     Row(Fault("real_person"), JobFailed),
     Row(Fault("unknown_status")),
-    Row(Fault("unknown_status", answers=40)),
-    Row(Fault("success_without_results", answers=5)),
-    Row(Fault("success_without_results", answers=500), JobFailed),
+    Row(Fault("unknown_status", responses=40)),
+    Row(Fault("success_without_results", responses=5)),
+    Row(Fault("success_without_results", responses=500), JobFailed),
     Row(Fault("success_on_submit")),
     Row(Fault("not_found_first", seconds=30)),
-    Row(Fault("late_slots")),
+    Row(Fault("slot_release_delay")),
 ]
 TABLE = [
     *(SUBMIT_NEVER_ARRIVED + SUBMIT_REFUSED_FOR_NOW + SUBMIT_REFUSED_BUT_THERE + SUBMIT_UNKNOWN + SUBMIT_FINAL),

@@ -30,7 +30,7 @@ async def test_a_rate_limit_on_one_route_pauses_them_all(route: str, server: Emu
         await job
         await asking
     (fault,) = server.ledger.faults
-    reached = [question.at for question in server.ledger.questions]
+    reached = [question.at for question in server.ledger.calls]
     reached += [submission.at for submission in server.ledger.submissions]
     reached += [upload.at for upload in server.ledger.uploads]
     assert not [at for at in reached if fault.at + 1 < at < fault.at + 600]
@@ -76,8 +76,8 @@ async def test_a_pause_can_be_left(server: Emulator, media: Media) -> None:
     [
         RateLimit(per_second=10),
         RateLimit(per_second=10, retry_after=1),
-        RateLimit(per_second=10, answer="429"),
-        RateLimit(per_second=10, answer="429", retry_after=1),
+        RateLimit(per_second=10, response="429"),
+        RateLimit(per_second=10, response="429", retry_after=1),
         RateLimit(per_second=4, burst=40),
     ],
     ids=str,
@@ -87,7 +87,7 @@ async def test_places_are_filled_and_filled_again_about_as_fast_as_a_rate_limit_
     async with Emulator(seed=1, limit=places, run_time=120.0, rate_limit=limit) as server:
         async with Session(server.api_key, base_url=server.url) as session:
             outcomes = [outcome async for outcome in session.map(requests(2 * places))]
-        tasks, refused = server.ledger.tasks, server.ledger.refused_calls
+        tasks, refused = server.ledger.tasks, server.ledger.rate_limited_calls
     assert [outcome.error for outcome in outcomes] == [None] * 2 * places
     assert tasks[places - 1].created_at <= 2 * places / limit.per_second
     assert len(refused) <= 2 * places
@@ -100,7 +100,7 @@ async def test_submits_leave_before_questions_that_wait(server: Emulator) -> Non
     server.run_time = 3600.0
     async with Session(server.api_key, base_url=server.url, in_flight=50) as session:
         await asyncio.gather(*(session.submit(request) for request in requests(10)))
-        server.limit_rate(2)
+        server.set_rate_limit(2)
         began = asyncio.get_running_loop().time()
         questions = [asyncio.ensure_future(session.look(task.task_id)) for task in server.ledger.tasks * 3]
         await asyncio.sleep(0)  # the questions are first
@@ -117,10 +117,10 @@ async def test_a_limit_that_is_gone_holds_nothing_back(server: Emulator) -> None
     server.run_time = 3600.0
     clock = asyncio.get_running_loop()
     async with Session(server.api_key, base_url=server.url, in_flight=100) as session:
-        server.limit_rate(2)
+        server.set_rate_limit(2)
         await asyncio.gather(*(session.submit(request) for request in requests(20)))
         assert clock.time() > 8
-        server.limit_rate(None)
+        server.set_rate_limit(None)
         await asyncio.sleep(600)
         began = clock.time()
         await asyncio.gather(*(session.submit(request) for request in requests(40)))
@@ -135,7 +135,7 @@ async def test_a_limit_never_seen_costs_no_turn(server: Emulator) -> None:
 
 
 async def test_counts_that_are_refused_for_ever_fail_no_job_and_slow_none_down_for_ever(server: Emulator) -> None:
-    server.faults.add(Fault("code", route="queue_status", code="1003", times=None))
+    server.faults.add(Fault("error_code", route="queue_status", code="1003", times=None))
     server.run_time = 100.0
     async with Session(server.api_key, base_url=server.url, in_flight=20) as session:
         outcomes = [outcome async for outcome in session.map(requests(60))]

@@ -71,7 +71,7 @@ async def test_no_netrc_is_read(
         await session.upload(media.images[0])
         result = await session.run(ModelRequest(MODEL, {}), save_to=tmp_path / "out")
     assert result.paths
-    assert server.ledger.leaks == []
+    assert server.ledger.key_leaks == []
 
 
 async def test_the_environments_proxy_carries_every_call(

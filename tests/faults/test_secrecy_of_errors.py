@@ -86,7 +86,9 @@ async def failure(session: Session, route: str, media: Media) -> RHError:
 
 
 @pytest.mark.parametrize("route", ["submit", "upload", "account", "query", "cancel"])
-@pytest.mark.parametrize("kind", ["refuse", "drop_unread", "drop_mid_answer", "hang", "gateway_502", "unreadable"])
+@pytest.mark.parametrize(
+    "kind", ["refuse_connections", "drop_before_body", "drop_mid_response", "hang", "gateway_502", "invalid_body"]
+)
 async def test_no_error_of_the_network_holds_the_key(kind: Any, route: Any, server: Emulator, media: Media) -> None:
     async with Session(server.api_key, base_url=server.url, retry=IMPATIENT, timeouts=QUICK) as session:
         server.faults.add(Fault(kind, route=route, times=None, seconds=9e9))

@@ -24,17 +24,20 @@ def storm() -> Iterator[Fault]:
     routes: dict[RouteName, list[dict[str, Any]]] = {
         "submit": [
             *PASSING,
-            *({"kind": "code", "code": code} for code in "415 421 1003 1005 1007 1010 1011 1504 1520 4242".split()),
-            {"kind": "refused_with_task"},
-            {"kind": "refused_with_ghost"},
+            *(
+                {"kind": "error_code", "code": code}
+                for code in "415 421 1003 1005 1007 1010 1011 1504 1520 4242".split()
+            ),
+            {"kind": "error_with_task"},
+            {"kind": "error_with_unknown_task"},
             {"kind": "hang", "accepted": True},
         ],
-        "query": [*PASSING, *({"kind": "code", "code": code} for code in "500 1003 1005 1010".split())],
-        "upload": [*PASSING, *({"kind": "code", "code": code} for code in "808 1003 1011".split())],
-        "download": [fault for fault in PASSING if fault["kind"] not in {"unreadable", "oversized"}],
+        "query": [*PASSING, *({"kind": "error_code", "code": code} for code in "500 1003 1005 1010".split())],
+        "upload": [*PASSING, *({"kind": "error_code", "code": code} for code in "808 1003 1011".split())],
+        "download": [fault for fault in PASSING if fault["kind"] not in {"invalid_body", "oversized_body"}],
         "task": [{"kind": kind} for kind in "failed moderation unknown_status success_without_results".split()],
     }
-    routes["download"] += [{"kind": "truncated"}, {"kind": "expired"}, {"kind": "redirected"}]
+    routes["download"] += [{"kind": "truncated_file"}, {"kind": "expired_link"}, {"kind": "redirected_link"}]
     for route, faults in routes.items():
         each = 1 - 0.9 ** (1 / len(faults))
         for fault in faults:
@@ -74,7 +77,7 @@ async def test_every_job_has_an_outcome_and_none_is_bought_twice(seed: int, medi
     assert len(orphans) <= len(unknown)
     assert orphans <= {fault.task_id for fault in ledger.faults if fault.ambiguous}
     assert len(ledger.faults) > WANTED / 4
-    assert ledger.leaks == []
+    assert ledger.key_leaks == []
     saved = {path.name for path in tmp_path.iterdir()}
     assert saved == {f"{outcome.task_id}_0.mp4" for outcome in outcomes if outcome.result and outcome.result.paths}
 

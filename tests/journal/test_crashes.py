@@ -40,30 +40,30 @@ class Case:
 
 
 CASES = [
-    Case(Fault("slow", seconds=20), "submitting→submitted"),
+    Case(Fault("slow_response", seconds=20), "submitting→submitted"),
     Case(Fault("success_on_submit"), "submitted→settled"),
-    Case(Fault("refused_with_task"), "submitting→submitted"),
-    Case(Fault("refuse", seconds=5), FOR_NOW),
-    Case(Fault("code", code="421"), FOR_NOW),
+    Case(Fault("error_with_task"), "submitting→submitted"),
+    Case(Fault("refuse_connections", seconds=5), FOR_NOW),
+    Case(Fault("error_code", code="421"), FOR_NOW),
     Case(Fault("http_429"), FOR_NOW),
-    Case(Fault("refused_with_ghost"), FOR_NOW),
-    Case(Fault("code", code="812"), FINAL),
-    Case(Fault("drop_unread"), UNKNOWN),
+    Case(Fault("error_with_unknown_task"), FOR_NOW),
+    Case(Fault("error_code", code="812"), FINAL),
+    Case(Fault("drop_before_body"), UNKNOWN),
     Case(Fault("drop_after_accept"), UNKNOWN),
     Case(Fault("hang"), UNKNOWN),
     Case(Fault("hang", accepted=True), UNKNOWN),
     Case(Fault("gateway_502"), UNKNOWN),
-    Case(Fault("code", code="1005"), UNKNOWN),
-    Case(Fault("unreadable"), UNKNOWN),
-    Case(Fault("drop_mid_answer"), UNKNOWN),
+    Case(Fault("error_code", code="1005"), UNKNOWN),
+    Case(Fault("invalid_body"), UNKNOWN),
+    Case(Fault("drop_mid_response"), UNKNOWN),
     Case(Fault("redirect_307"), UNKNOWN),
     Case(Fault("json_5xx"), UNKNOWN),
-    Case(Fault("empty"), UNKNOWN),
-    Case(Fault("oversized", size=5 << 20), UNKNOWN),
-    Case(Fault("code", code="4242"), UNKNOWN),  # a code nobody documented: the costlier is taken for true
-    Case(Fault("code", code="1010"), FOR_NOW),
-    Case(Fault("code", code="1007"), FINAL),
-    Case(Fault("code", code="806"), FINAL),
+    Case(Fault("empty_body"), UNKNOWN),
+    Case(Fault("oversized_body", size=5 << 20), UNKNOWN),
+    Case(Fault("error_code", code="4242"), UNKNOWN),  # a code nobody documented: the costlier is taken for true
+    Case(Fault("error_code", code="1010"), FOR_NOW),
+    Case(Fault("error_code", code="1007"), FINAL),
+    Case(Fault("error_code", code="806"), FINAL),
 ]
 
 
@@ -170,7 +170,7 @@ async def test_a_crash_while_a_task_is_lost_or_found_again_buys_nothing_twice_an
 ) -> None:
     for number in count(1):
         book, keys = tmp_path / f"{number}.db", (f"{number}-a", f"{number}-b")
-        server.faults.add(Fault("code", route="query", code="1004", times=None))
+        server.faults.add(Fault("error_code", route="query", code="1004", times=None))
         first = await _lives_until(open_on(book), assassin, number, keys, tmp_path, after=after)
         server.faults.clear()
         second = await _lives_until(open_on(book), assassin, number, keys, tmp_path, after=after)

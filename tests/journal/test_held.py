@@ -59,7 +59,7 @@ def states(book: Path) -> list[State]:
 
 async def accepted_while_held(server: Emulator, session: Session, holder: Holder) -> list[Job]:
     """Three jobs whose answers come when the lock is held."""
-    server.faults.add(Fault("slow", route="submit", seconds=5, times=None))
+    server.faults.add(Fault("slow_response", route="submit", seconds=5, times=None))
     jobs = [session.start(request(number)) for number in range(3)]
     await until(lambda: len(server.ledger.tasks) == 3)
     holder.take()

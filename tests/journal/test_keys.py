@@ -93,11 +93,11 @@ async def test_two_live_sessions_share_one_purchase_and_only_its_owner_asks(
 ) -> None:
     async with open_session() as one, open_session() as two:
         mine = await one.submit(LINKED)
-        asked = len(server.ledger.questions)
+        asked = len(server.ledger.calls)
         theirs = two.start(LINKED)
         assert (await theirs).task_id == mine.task_id
         assert (await mine).task_id == mine.task_id
-        about = [question.task_id for question in server.ledger.questions[asked:]]
+        about = [question.task_id for question in server.ledger.calls[asked:]]
     assert len(server.ledger.submissions) == 1
     assert len(about) <= 70  # one poller's, of a model that nobody knows; not two
 
@@ -113,7 +113,7 @@ async def test_two_keys_of_ones_own_are_two_jobs_whatever_they_ask_for(open_sess
 async def test_a_job_that_follows_another_sessions_shows_that_ones_task_and_status_and_ends_like_it(
     server: Emulator, open_session: Open
 ) -> None:
-    server.faults.add(Fault("slow", route="submit", seconds=5))
+    server.faults.add(Fault("slow_response", route="submit", seconds=5))
     async with open_session() as one, open_session() as two:
         mine = one.start(LINKED)
         await asyncio.sleep(1)
@@ -128,7 +128,7 @@ async def test_a_job_that_follows_another_sessions_shows_that_ones_task_and_stat
 
 
 async def test_a_status_that_changes_is_shown_by_whoever_follows(server: Emulator, open_session: Open) -> None:
-    server.faults.add(Fault("unknown_status", word="PAUSED", answers=40))
+    server.faults.add(Fault("unknown_status", task_status="PAUSED", responses=40))
     async with open_session() as one, open_session() as two:
         mine = await one.submit(LINKED)
         jobs = [two.start(LINKED), one.start(LINKED)]
@@ -157,7 +157,7 @@ async def test_who_follows_and_gives_up_disturbs_nobody_and_waits_for_nothing(
             await theirs
         assert caught.value.task_id == mine.task_id
         assert (await mine).outputs
-    assert [question.kind for question in server.ledger.questions].count("cancel") == 0
+    assert [question.kind for question in server.ledger.calls].count("cancel") == 0
     assert len(server.ledger.submissions) == 1
 
 
@@ -210,7 +210,7 @@ async def test_a_row_of_another_api_key_is_refused_not_bought_again(
 
 
 async def test_what_the_server_refused_may_be_tried_again(open_session: Open, server: Emulator) -> None:
-    server.faults.add(Fault("code", code="812"))
+    server.faults.add(Fault("error_code", code="812"))
     async with open_session() as session:
         with pytest.raises(Exception, match="812"):
             await session.run(LINKED, key="clip")
@@ -249,7 +249,7 @@ async def test_an_uncertain_submit_is_never_sent_again_on_its_own(open_session: 
 async def test_a_refusal_nobody_documented_is_uncertain_and_not_sent_again(
     open_session: Open, server: Emulator
 ) -> None:
-    server.faults.add(Fault("code", code="4242"))
+    server.faults.add(Fault("error_code", code="4242"))
     async with open_session() as session:
         with pytest.raises(ApiError, match="4242") as caught:
             await session.run(LINKED, key="clip")
@@ -281,7 +281,7 @@ async def test_a_time_out_has_the_note_that_names_the_job_on_its_cause(how: str,
 async def test_a_time_out_says_whether_what_it_took_back_is_paid(
     sent: bool, open_session: Open, server: Emulator, media: Media
 ) -> None:
-    server.faults.add(Fault("slow", route="submit" if sent else "upload", seconds=30, times=None))
+    server.faults.add(Fault("slow_response", route="submit" if sent else "upload", seconds=30, times=None))
     async with open_session() as session:
         with pytest.raises(TimeoutError) as caught:
             await asyncio.wait_for(session.run(DreamActor(media.images[0], media.videos[0])), 10)

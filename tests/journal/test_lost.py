@@ -19,7 +19,7 @@ from tests.journal.test_memory import delivery
 
 Open = Callable[..., Session]
 LINKED = DreamActor("https://example.test/hero.png", "https://example.test/dance.mp4")
-FORGOTTEN = Fault("code", route="query", code="1004", times=None)
+FORGOTTEN = Fault("error_code", route="query", code="1004", times=None)
 
 
 @pytest.fixture
@@ -104,12 +104,12 @@ async def test_what_is_still_unknown_stays_lost_and_is_named(
 async def test_again_buys_only_what_the_server_still_does_not_know(
     lost: str, open_session: Open, server: Emulator, book: Path
 ) -> None:
-    asked = len(server.ledger.questions)
+    asked = len(server.ledger.calls)
     buying = asyncio.ensure_future(_run_again(open_session()))
     while len(server.ledger.submissions) < 2:  # noqa: ASYNC110 - a ledger rings no bell
         await asyncio.sleep(0.1)
     server.faults.clear()
-    assert server.ledger.questions[asked].task_id == lost  # before it was bought
+    assert server.ledger.calls[asked].task_id == lost  # before it was bought
     assert await buying != lost
     assert states(book) == [State.LOST, State.SETTLED]
     assert len(server.ledger.submissions) == 2

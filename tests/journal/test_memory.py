@@ -45,7 +45,7 @@ async def test_an_input_the_server_no_longer_knows_goes_up_once_more(
 
 
 async def test_an_input_that_is_wrong_goes_up_no_second_time(server: Emulator, media: Media, book: Path) -> None:
-    server.faults.add(Fault("code", code="1007"))
+    server.faults.add(Fault("error_code", code="1007"))
     async with Session(server.api_key, base_url=server.url, journal=book) as session:
         with pytest.raises(InvalidRequest):
             await session.run(DreamActor(media.images[0], media.videos[0]))
@@ -103,7 +103,7 @@ async def test_a_delivery_only_wakes_a_job_that_is_watched(server: Emulator, boo
         assert await session.deliver(delivery(str(job.task_id), shape="v2")) is job
         await anyio.sleep(0.1)
         assert not job.done  # the body said SUCCESS, the server did not
-        assert len(server.ledger.questions) == 1
+        assert len(server.ledger.calls) == 1
         assert (await job).outputs
 
 

@@ -112,7 +112,7 @@ async def test_a_failed_job_is_not_told_of_another_one_with_its_key(open_session
 async def test_a_key_whose_job_is_being_sent_is_refused_to_another_job(
     again: bool, open_session: Open, server: Emulator
 ) -> None:
-    server.faults.add(Fault("slow", route="submit", seconds=5))
+    server.faults.add(Fault("slow_response", route="submit", seconds=5))
     async with open_session() as session, open_session() as beside:
         first = session.start(LINKED, key="scene")
         await asyncio.sleep(1)

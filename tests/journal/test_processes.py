@@ -27,7 +27,7 @@ TOKEN = "of the emulator in the other process"
 
 @pytest.fixture
 def site() -> Iterator[tuple[str, str]]:
-    with emulator_process(seed=1, run_time=0.1, limit=500, control_token=TOKEN) as site:
+    with emulator_process(seed=1, run_time=0.1, limit=500, admin_token=TOKEN) as site:
         yield site
 
 

@@ -29,12 +29,12 @@ async def test_a_key_is_found_with_its_last_attempt(open_session: Open, server: 
         with pytest.raises(JobFailed):
             await session.run(ModelRequest("own/model", {}), key="clip")
         result = await session.run(ModelRequest("own/model", {}), key="clip", again=True)
-        asked = len(server.ledger.questions)
+        asked = len(server.ledger.calls)
         record = await session.find("clip")
         assert record is not None
         assert (record.state, record.attempt, record.task_id) == (State.SETTLED, 2, result.task_id)
         assert await session.find("nobody") is None
-        assert len(server.ledger.questions) == asked
+        assert len(server.ledger.calls) == asked
 
 
 async def test_jobs_are_told_in_order_by_state_and_by_the_beginning_of_their_key(

@@ -130,7 +130,7 @@ async def test_a_session_that_is_left_while_it_saves_ends_the_job_and_loses_noth
     on_exit: str, open_session: Open, assassin: Assassin, server: Emulator, book: Path, tmp_path: Path
 ) -> None:
     await killed_after("→submitted", open_session(), assassin)
-    server.faults.add(Fault("slow", route="download", seconds=30))
+    server.faults.add(Fault("slow_response", route="download", seconds=30))
     async with open_session(on_exit=on_exit) as session:
         (job,) = (await session.resume(save_to=tmp_path / "out")).jobs
         while not server.ledger.faults:  # noqa: ASYNC110 - a ledger rings no bell
@@ -206,7 +206,7 @@ async def test_a_result_that_the_server_has_forgotten_is_told_and_stays_settled(
 ) -> None:
     await killed_after("→settled", open_session(), assassin)
     await asyncio.sleep(A_DAY)
-    server.faults.add(Fault("code", route="query", code="1004", times=None))
+    server.faults.add(Fault("error_code", route="query", code="1004", times=None))
     async with open_session() as session:
         resumed = await session.resume(save_to=tmp_path / "out")
     ((record, error),) = resumed.failed
@@ -280,10 +280,10 @@ async def test_two_sessions_may_save_one_result_at_once(
 
 async def test_resolve_adopts_a_task_after_asking_the_server(open_session: Open, server: Emulator, book: Path) -> None:
     task_id = await left_uncertain(server, open_session())
-    asked = len(server.ledger.questions)
+    asked = len(server.ledger.calls)
     async with open_session() as session:
         job = await session.resolve("clip", task_id=task_id)
-        assert server.ledger.questions[asked].task_id == task_id
+        assert server.ledger.calls[asked].task_id == task_id
         assert (await job).task_id == task_id
         assert (await session.run(LINKED, key="clip")).task_id == task_id
         assert await session.uncertain() == ()
@@ -343,13 +343,13 @@ async def test_a_delivery_adopts_by_the_nonce_that_travelled_and_by_no_other(
         assert (address, len(nonce) >= 16, server.api_key in sent) == ("https://mine.test/hook?a=1", True, False)
         assert session._services is not None
         recovery, (task,) = session._services.recovery, server.ledger.tasks
-        asked = len(server.ledger.questions)
+        asked = len(server.ledger.calls)
         for wrong in ("", "0" * 32, nonce[:-1]):
             assert await recovery.delivered(task_id=task.task_id, nonce=wrong) is None  # type: ignore[arg-type]
-        assert len(server.ledger.questions) == asked
+        assert len(server.ledger.calls) == asked
         assert states(book) == [State.UNCERTAIN]
         job = await recovery.delivered(task.task_id, nonce)  # type: ignore[arg-type]
-        assert server.ledger.questions[asked].task_id == task.task_id
+        assert server.ledger.calls[asked].task_id == task.task_id
         assert job is not None
         assert (await job).task_id == task.task_id
         assert await recovery.delivered(task.task_id, nonce) is None  # type: ignore[arg-type]
@@ -373,7 +373,7 @@ async def test_a_running_job_is_cancelled_and_says_so_by_its_key_ever_after(
     async with open_session() as session:
         with pytest.raises(JobCancelled):
             await session.run(LINKED, key="clip")
-    assert [question.kind for question in server.ledger.questions].count("cancel") == 1
+    assert [question.kind for question in server.ledger.calls].count("cancel") == 1
     assert states(book) == [State.SETTLED]
     assert len(server.ledger.submissions) == 1
 
@@ -420,7 +420,7 @@ async def test_a_session_is_left_as_it_was_told(
     async with open_session(on_exit=on_exit) as session:
         jobs = [await session.submit(LINKED, key=f"clip {n}") for n in range(3)]
     assert states(book) == [left] * 3
-    assert [question.kind for question in server.ledger.questions].count("cancel") == 3 * (on_exit == "cancel")
+    assert [question.kind for question in server.ledger.calls].count("cancel") == 3 * (on_exit == "cancel")
     await asyncio.sleep(60)
     assert all(task.status.startswith(status) for task in server.ledger.tasks)
     assert [type(job.error) for job in jobs] == [
@@ -438,11 +438,11 @@ async def test_a_result_stays_readable_by_its_key_after_its_links_have_expired(
     async with open_session() as session:
         first = await session.run(LINKED, key="clip")
     await asyncio.sleep(A_DAY)
-    asked = len(server.ledger.questions)
+    asked = len(server.ledger.calls)
     async with open_session() as session:
         second = await session.run(LINKED, key="clip")
         assert evolve(second, noticed_utc=first.noticed_utc) == first
-        assert len(server.ledger.questions) == asked
+        assert len(server.ledger.calls) == asked
         assert (await session.save(second, tmp_path / "out"))[0].stat().st_size
     assert len(server.ledger.submissions) == 1
 
@@ -474,7 +474,7 @@ async def test_two_sessions_may_come_back_at_once_and_share_what_was_left(open_s
 async def test_a_session_left_by_cancelling_stops_also_what_is_only_being_sent(
     open_session: Open, server: Emulator
 ) -> None:
-    server.faults.add(Fault("slow", route="submit", seconds=5))
+    server.faults.add(Fault("slow_response", route="submit", seconds=5))
     async with open_session(on_exit="cancel") as session:
         job = session.start(LINKED)
         await asyncio.sleep(1)

@@ -18,7 +18,7 @@ async def test_the_account_tells_key_type_limit_tasks_and_wallet(media: Media) -
     ):
         await session.submit(DreamActor(media.images[0], media.videos[0]))
         account = await session.account()
-    left = 100 - server.ledger.money
+    left = 100 - server.ledger.total_charged
     assert account == Account(
         key_type="SHARED", limit=7, running=1, queued=0, money=left, currency=account.currency, coins=Decimal(0)
     )
@@ -32,7 +32,7 @@ async def test_an_unknown_key_is_refused_and_the_other_site_named(server: Emulat
 
 
 @pytest.mark.parametrize(
-    "fault", [Fault("code", route="queue_status", code="1014"), Fault("unreadable", route="queue_status")]
+    "fault", [Fault("error_code", route="queue_status", code="1014"), Fault("invalid_body", route="queue_status")]
 )
 async def test_the_wallet_is_told_even_if_the_queue_is_not(fault: Fault, server: Emulator, session: Session) -> None:
     server.faults.add(fault)
@@ -44,7 +44,7 @@ async def test_the_wallet_is_told_even_if_the_queue_is_not(fault: Fault, server:
 async def test_a_task_can_be_looked_at_once(server: Emulator, session: Session, media: Media) -> None:
     job = await session.submit(DreamActor(media.images[0], media.videos[0]))
     assert (await session.look(str(job.task_id))).status == "RUNNING"
-    assert [asked.task_id for asked in server.ledger.questions if asked.kind == "query"] == [job.task_id]
+    assert [asked.task_id for asked in server.ledger.calls if asked.kind == "query"] == [job.task_id]
     with pytest.raises(NotFound):
         await session.look("1999999999999999999")
     with pytest.raises(RequestRefused):
@@ -72,7 +72,7 @@ async def test_stopping_what_is_over_tells_how_it_ended(server: Emulator, sessio
     assert [task.status for task in server.ledger.tasks] == ["SUCCESS"]
 
 
-@pytest.mark.parametrize("kind", ["drop_unread", "drop_after_accept", "gateway_502", "http_429"])
+@pytest.mark.parametrize("kind", ["drop_before_body", "drop_after_accept", "gateway_502", "http_429"])
 async def test_stopping_is_repeated_until_it_is_answered(
     kind: str, server: Emulator, session: Session, media: Media
 ) -> None:

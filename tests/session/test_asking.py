@@ -32,7 +32,7 @@ async def run_all(session: Session, number: int) -> None:
 def lateness(server: Emulator) -> list[float]:
     """How long after each task's end the first question about it came, in seconds."""
     asked: dict[str, list[float]] = {}
-    for question in server.ledger.questions:
+    for question in server.ledger.calls:
         if question.kind == "query":
             asked.setdefault(str(question.task_id), []).append(question.at)
     return [
@@ -65,7 +65,7 @@ async def test_a_session_that_knows_nothing_yet_asks_little_and_late_by_little()
         Session(server.api_key, base_url=server.url) as session,
     ):
         await run_all(session, 50)
-    assert (len(server.ledger.submissions) + len(server.ledger.questions)) / 50 <= 32.0
+    assert (len(server.ledger.submissions) + len(server.ledger.calls)) / 50 <= 32.0
     assert mean(lateness(server)) <= 3.0
 
 
@@ -77,11 +77,13 @@ async def test_a_session_that_has_learnt_and_can_read_the_counts_notices_ends_wi
         taught(session)
         await run_all(session, 100)
     # 20 is the bar where every place is always refilled, as in benchmarks/polling; half of this run is start and end.
-    assert (len(server.ledger.submissions) + len(server.ledger.questions)) / 100 <= 21.5
+    assert (len(server.ledger.submissions) + len(server.ledger.calls)) / 100 <= 21.5
     assert mean(lateness(server)) <= 0.7
 
 
-@pytest.mark.parametrize("counts", [Fault("code", route="queue_status", code="1014", times=None)], ids=["missing"])
+@pytest.mark.parametrize(
+    "counts", [Fault("error_code", route="queue_status", code="1014", times=None)], ids=["missing"]
+)
 async def test_without_the_counts_it_asks_little_more(counts: Fault) -> None:
     async with (
         Emulator(seed=1, run_time=video_jobs) as server,
@@ -91,14 +93,14 @@ async def test_without_the_counts_it_asks_little_more(counts: Fault) -> None:
         taught(session)
         await run_all(session, 100)
     late = sorted(lateness(server))
-    assert (len(server.ledger.submissions) + len(server.ledger.questions)) / 100 <= 28.0
+    assert (len(server.ledger.submissions) + len(server.ledger.calls)) / 100 <= 28.0
     assert mean(late) <= 2.6
     assert late[int(0.99 * len(late))] <= 10.0
 
 
 # --- a model that nobody knows ----------------------------------------------------------------------------------------
 
-UNREADABLE = Fault("code", route="queue_status", code="1014", times=None)
+UNREADABLE = Fault("error_code", route="queue_status", code="1014", times=None)
 
 
 @pytest.mark.parametrize("seconds", [0.1, 2.0, 5.0, 10.0, 20.0, 40.0])
@@ -148,11 +150,11 @@ async def test_what_one_process_has_learnt_spares_the_next_the_first_questions(t
     async with Emulator(seed=1, run_time=60.0) as server:
         asked = []
         for seeds in (range(20), [99]):
-            before = len(server.ledger.questions)
+            before = len(server.ledger.calls)
             async with Session(server.api_key, base_url=server.url, journal=book, pace=BLIND) as session:
                 for job in [await session.submit(ModelRequest(ENDPOINT, {"seed": seed})) for seed in seeds]:
                     await job
-            asked.append((len(server.ledger.questions) - before) / len(seeds))
+            asked.append((len(server.ledger.calls) - before) / len(seeds))
     cold, taught = asked
     assert taught <= 0.7 * cold
     assert lateness(server)[-1] <= 5.0
@@ -168,7 +170,7 @@ async def test_with_hundreds_in_flight_as_many_questions_are_asked_as_they_need(
     ):
         taught(session)
         await run_all(session, 600)
-    assert (len(server.ledger.submissions) + len(server.ledger.questions)) / 600 <= 0.7 * 40.5
+    assert (len(server.ledger.submissions) + len(server.ledger.calls)) / 600 <= 0.7 * 40.5
     assert mean(lateness(server)) <= 2.6
 
 
@@ -185,7 +187,7 @@ async def test_jobs_that_fail_at_once_cost_the_counts_no_trust() -> None:
         taught(session)
         await run_all(session, 150)
         assert trust_of(session) > 0.8
-    assert (len(server.ledger.submissions) + len(server.ledger.questions)) / 150 <= 21.0
+    assert (len(server.ledger.submissions) + len(server.ledger.calls)) / 150 <= 21.0
     assert mean(lateness(server)) <= 0.8
 
 
@@ -213,7 +215,7 @@ async def test_ends_that_webhooks_tell_of_cost_the_counts_no_trust() -> None:
             await run_all(session, 150)
             webhooks.cancel_scope.cancel()
         assert trust_of(session) > 0.75
-    assert (len(server.ledger.submissions) + len(server.ledger.questions)) / 150 <= 20.0
+    assert (len(server.ledger.submissions) + len(server.ledger.calls)) / 150 <= 20.0
     assert mean(lateness(server)) <= 0.3
 
 
@@ -267,7 +269,7 @@ async def test_a_question_starts_no_task() -> None:
     # What is not ours: the server's connections, and aiohttp's own writing of a body (none from Python 3.12 on).
     others = ("BaseEventLoop", "RequestHandler", "ClientRequest.write_bytes")
     ours = sum(times for name, times in born.items() if not name.startswith(others))
-    assert len(server.ledger.questions) > 200
+    assert len(server.ledger.calls) > 200
     # One for the chain of each submit, one for each asker that is needed at once, and none for the questions.
     assert ours <= 20 + Pace().most_open(20) + 5, born
 
@@ -286,7 +288,7 @@ async def test_statistics_tell_how_the_session_stands(media: Media) -> None:
         for job in jobs:
             await job
         last = session.statistics()
-    asked = Counter(question.kind for question in server.ledger.questions)
+    asked = Counter(question.kind for question in server.ledger.calls)
     assert (last.waiting, last.in_flight, last.settled) == (0, 0, 6)
     assert last.questions == {
         "submit": len(server.ledger.submissions),
@@ -353,7 +355,7 @@ async def test_a_session_fills_an_account_whose_limit_nobody_tells(limit: int) -
         Emulator(seed=1, limit=limit, run_time=60.0) as server,
         Session(server.api_key, base_url=server.url) as session,
     ):
-        server.faults.add(Fault("code", route="queue_status", code="1014", times=None))
+        server.faults.add(Fault("error_code", route="queue_status", code="1014", times=None))
         await run_all(session, 3 * limit)
     tasks = server.ledger.tasks
     assert len(tasks) == 3 * limit
@@ -388,10 +390,10 @@ async def test_a_number_is_a_ceiling_whatever_the_account_says() -> None:
 async def test_a_status_nobody_knows_is_logged_once_for_all_jobs_and_questions(
     server: Emulator, session: Session, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server.faults.add(Fault("unknown_status", word="PAUSED", answers=5, times=2))
+    server.faults.add(Fault("unknown_status", task_status="PAUSED", responses=5, times=2))
     with caplog.at_level("WARNING", logger="rh_async"):
         for job in [await session.submit(ModelRequest("own/model", {"seed": n})) for n in range(2)]:
             assert (await job).outputs
     said = [record.getMessage() for record in caplog.records if "unknown_status" in record.getMessage()]
     assert said == ["rh_async.unknown_status PAUSED: taken for still running"]
-    assert [question.kind for question in server.ledger.questions].count("query") > 2 * 5
+    assert [question.kind for question in server.ledger.calls].count("query") > 2 * 5

@@ -26,7 +26,7 @@ def without_media(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_request_that_breaks_no_rule_has_no_problem(server: Emulator, session: Session, media: Media) -> None:
     assert await session.check(KlingMotionControl(media.images[0], media.videos[0])) == ()
-    assert (server.ledger.submissions, server.ledger.uploads, server.ledger.questions) == ([], [], [])
+    assert (server.ledger.submissions, server.ledger.uploads, server.ledger.calls) == ([], [], [])
 
 
 async def test_every_problem_of_a_request_is_told_at_once_and_nothing_is_sent(

@@ -43,7 +43,7 @@ async def test_every_call_of_the_api_goes_through_the_callers_connector_which_st
     ) as session:
         result = await session.run(DreamActor(media.images[0], media.videos[0]), save_to=tmp_path)
     assert len(result.paths) == len(server.ledger.tasks) == 1
-    seen = len(server.ledger.submissions) + len(server.ledger.questions) + len(server.ledger.uploads)
+    seen = len(server.ledger.submissions) + len(server.ledger.calls) + len(server.ledger.uploads)
     assert names.asked == ["runninghub.internal"] * seen
     assert not connector.closed
     await connector.close()

@@ -16,7 +16,7 @@ async def test_a_failed_workflow_names_the_node_and_its_exception(
     server: Emulator, session: Session, media: Media
 ) -> None:
     why = {"node_name": "KSampler", "exception_message": "out of memory", "traceback": '["line 1"]'}
-    server.faults.add(Fault("failed", code="1000", reason=why))
+    server.faults.add(Fault("failed", code="1000", failed_reason=why))
     with pytest.raises(JobFailed, match="code 1000: Unknown error: KSampler: out of memory") as caught:
         await session.run(DreamActor(media.images[0], media.videos[0]))
     assert caught.value.reason == "KSampler: out of memory"
@@ -62,7 +62,7 @@ async def test_a_job_that_failed_over_a_busy_server_is_never_submitted_again_by_
 async def test_a_404_of_another_server_proves_nothing_about_a_task_that_a_refusal_names(
     server: Emulator, session: Session, media: Media
 ) -> None:
-    server.faults.add(Fault("refused_with_task"), Fault("gateway_502", route="query", status=404))
+    server.faults.add(Fault("error_with_task"), Fault("gateway_502", route="query", status=404))
     with pytest.raises(SubmitUnknown) as caught:
         await session.run(DreamActor(media.images[0], media.videos[0]))
     assert caught.value.task_id == server.ledger.tasks[0].task_id

@@ -23,7 +23,7 @@ async def main():
     async with Emulator(seed=1, scale=0.001) as server:
         async with Session(server.api_key, base_url=server.url) as session:
             await session.run(DreamActor(sys.argv[1], sys.argv[2]))
-        print(json.dumps({"tasks": len(server.ledger.tasks), "questions": len(server.ledger.questions)}))
+        print(json.dumps({"tasks": len(server.ledger.tasks), "questions": len(server.ledger.calls)}))
 
 
 asyncio.run(main())

@@ -49,7 +49,7 @@ async def test_every_call_is_one_debug_line_without_query_header_or_body(
     async with Emulator(seed=1) as server:
         async with Session(server.api_key, base_url=server.url) as session:
             await session.run(DreamActor(media.images[0], media.videos[0]), save_to=tmp_path)
-        seen = len(server.ledger.submissions) + len(server.ledger.questions) + len(server.ledger.uploads)
+        seen = len(server.ledger.submissions) + len(server.ledger.calls) + len(server.ledger.uploads)
         seen += len(server.ledger.downloads)
     told = lines(caplog, "rh_async.calls")
     assert len(told) == seen
@@ -60,7 +60,7 @@ async def test_every_call_is_one_debug_line_without_query_header_or_body(
 
 async def test_a_call_that_was_never_answered_is_logged_by_its_error(caplog: pytest.LogCaptureFixture) -> None:
     async with Emulator(seed=1) as server:
-        server.faults.add(Fault("drop_unread", route="account", times=1))
+        server.faults.add(Fault("drop_before_body", route="account", times=1))
         async with Session(server.api_key, base_url=server.url, pace=Pace(counts=False)) as session:
             await session.account()
     told = [line for line in lines(caplog, "rh_async.calls") if "accountStatus" in line]

@@ -37,13 +37,13 @@ async def test_two_hundred_jobs_over_all_six_models_end_as_saved_videos(media: M
     assert len(ledger.uploads) == len(media.images) + len(media.videos)
     assert all(upload.had_content_length for upload in ledger.uploads)
     assert {upload.file_name for upload in ledger.uploads} == {"media.png", "media.mp4"}
-    assert ledger.leaks == []
+    assert ledger.key_leaks == []
     for outcome in outcomes:
         assert outcome.result is not None
         assert [path.name for path in outcome.result.paths] == [f"{outcome.task_id}_0.mp4"]
         made = [made_of(video, outcome.result.task_id) for video in media.videos]
         assert outcome.result.paths[0].read_bytes() in made
-    assert sum((o.result.usage.money or 0 for o in outcomes if o.result), start=0) == ledger.money
+    assert sum((o.result.usage.money or 0 for o in outcomes if o.result), start=0) == ledger.total_charged
     assert not list(tmp_path.glob("*.part"))
 
 
@@ -55,7 +55,7 @@ async def test_questions_keep_to_their_budget(media: Media) -> None:
     ):
         async for _ in session.map(requests_over_all_models(media, 30)):
             pass
-    asked = [question.at for question in server.ledger.questions]
+    asked = [question.at for question in server.ledger.calls]
     for spread in (1, 4, 20, 100):
         saved_up = 3  # of a second and a half
         assert all(

@@ -64,9 +64,9 @@ async def test_every_passing_fault_and_a_rate_limit_cost_no_job(tmp_path: Path, 
     pace = Pace(interval=0.1, ceiling=0.3, questions_per_second=100)
     book = tmp_path / "journal.db" if durable else None
     async with Emulator(seed=1, run_time=0.3, rate_limit=100) as server:
-        for kind in ("drop_unread", "drop_after_accept", "gateway_502", "unreadable", "empty"):
+        for kind in ("drop_before_body", "drop_after_accept", "gateway_502", "invalid_body", "empty_body"):
             server.faults.add(Fault(kind, route="query", probability=0.1, times=None))
-        server.faults.add(Fault("code", route="submit", code="421", probability=0.2, times=None))
+        server.faults.add(Fault("error_code", route="submit", code="421", probability=0.2, times=None))
         async with Session(server.api_key, base_url=server.url, pace=pace, retry=retry, journal=book) as session:
             requests = [ModelRequest(MODEL, {"seed": number}) for number in range(40)]
             outcomes = [outcome async for outcome in session.map(requests)]

@@ -33,7 +33,7 @@ class _Standing:
 
 
 @define(eq=False)
-class FaultPlan:
+class FaultInjector:
     """The script of one emulator. Where several faults fit a request, the one added first strikes.
 
     :param refuse: shuts the door for some seconds.
@@ -51,9 +51,9 @@ class FaultPlan:
         """Put faults at the end of the script; those that need no request strike at once."""
         for fault in faults:
             self._script.append(_Standing(fault, fault.times, self._clock()))
-            if fault.kind == "foreign":
+            if fault.kind == "foreign_tasks":
                 self.note(fault, fault.route)
-            if fault.kind == "refuse":
+            if fault.kind == "refuse_connections":
                 self.answered(fault.route)
 
     def clear(self) -> None:
@@ -80,7 +80,9 @@ class FaultPlan:
     def foreign(self) -> int:
         """Count the tasks of others on the key, as of now."""
         now = self._clock()
-        alive = [it.fault for it in self._script if it.fault.kind == "foreign" and now < it.since + it.fault.seconds]
+        alive = [
+            it.fault for it in self._script if it.fault.kind == "foreign_tasks" and now < it.since + it.fault.seconds
+        ]
         return sum(fault.count for fault in alive)
 
     def frozen_counts(self, fault: Fault, running: int, queued: int) -> tuple[int, int]:
@@ -101,7 +103,11 @@ class FaultPlan:
     def _first(self, route: RouteName, number: int, *, refusing: bool) -> Fault | None:
         for standing in self._script:
             fault = standing.fault
-            fits = fault.route == route and fault.kind != "foreign" and (fault.kind == "refuse") == refusing
+            fits = (
+                fault.route == route
+                and fault.kind != "foreign_tasks"
+                and (fault.kind == "refuse_connections") == refusing
+            )
             if fits and standing.hits(number, self._rng):
                 return fault
         return None

@@ -12,7 +12,7 @@ from aiohttp import web
 from attrs import frozen
 
 from rh_async.emulator.faults.definitions import Fault
-from rh_async.emulator.faults.injector import FaultPlan
+from rh_async.emulator.faults.injector import FaultInjector
 from rh_async.emulator.http.bearer_auth import ASKED
 from rh_async.emulator.http.file_handlers import FileAnswer
 from rh_async.emulator.http.payloads import MESSAGES, Json, Refused, counts
@@ -38,7 +38,7 @@ class Scene:
     fault: Fault
     refusal: Callable[[Refused], Json]
     links: Signer
-    plan: FaultPlan
+    plan: FaultInjector
     stopping: asyncio.Event
 
 
@@ -168,27 +168,27 @@ async def _random_counts(scene: Scene, answer: Answer) -> web.StreamResponse:
 
 _KINDS: Mapping[str, Callable[[Scene, Answer], Awaitable[web.StreamResponse]]] = MappingProxyType(
     {
-        "drop_unread": _drop,
+        "drop_before_body": _drop,
         "drop_after_accept": _drop,
-        "drop_mid_answer": _drop_midway,
+        "drop_mid_response": _drop_midway,
         "hang": _hang,
         "redirect_307": _redirect,
         "gateway_502": _page,
         "http_429": _too_many,
         "json_5xx": _server_error,
-        "unreadable": _unreadable,
-        "empty": _empty,
-        "oversized": _oversized,
-        "slow": _slow,
-        "code": _code,
-        "refused_with_task": _with_task,
-        "refused_with_ghost": _with_ghost,
-        "other_sha": _other_sha,
-        "truncated": _drop_midway,
-        "expired": _expired,
-        "redirected": _redirected,
-        "frozen_counts": _frozen_counts,
-        "random_counts": _random_counts,
+        "invalid_body": _unreadable,
+        "empty_body": _empty,
+        "oversized_body": _oversized,
+        "slow_response": _slow,
+        "error_code": _code,
+        "error_with_task": _with_task,
+        "error_with_unknown_task": _with_ghost,
+        "wrong_file_name": _other_sha,
+        "truncated_file": _drop_midway,
+        "expired_link": _expired,
+        "redirected_link": _redirected,
+        "frozen_counters": _frozen_counts,
+        "random_counters": _random_counts,
     }
 )
 
@@ -199,10 +199,10 @@ def _refusal(scene: Scene) -> Json:
     code = fault.code or "0"
     body = scene.refusal(Refused(code, fault.message or "", task_id=scene.request.get(ASKED, "")))
     name = "errorCode" if "errorCode" in body else "code"
-    if fault.as_type is not None:
-        body[name] = {"str": code, "int": int(code), "null": None}[fault.as_type]
+    if fault.code_type is not None:
+        body[name] = {"str": code, "int": int(code), "null": None}[fault.code_type]
     if "status" in body:
-        body["status"] = fault.word
+        body["status"] = fault.task_status
     return body
 
 
@@ -212,7 +212,7 @@ def _named(scene: Scene, task_id: str) -> web.Response:
     code = fault.code or ""
     message = fault.message or MESSAGES.get(code, "")
     return web.json_response(
-        {"taskId": task_id, "status": fault.word or "RUNNING", "errorCode": code, "errorMessage": message}
+        {"taskId": task_id, "status": fault.task_status or "RUNNING", "errorCode": code, "errorMessage": message}
     )
 
 

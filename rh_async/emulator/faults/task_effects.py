@@ -54,13 +54,13 @@ def fate_of(fault: Fault | None) -> Fate:
     if fault.kind in _FAILURES:
         return _failure(fault)
     return Fate(
-        word=fault.word,
-        output_type=fault.word if fault.kind == "output_type" else "",
-        odd_answers=fault.answers if fault.kind == "unknown_status" else 0,
-        bare_answers=fault.answers if fault.kind == "success_without_results" else 0,
+        word=fault.task_status,
+        output_type=fault.output_type if fault.kind == "output_type" else "",
+        odd_answers=fault.responses if fault.kind == "unknown_status" else 0,
+        bare_answers=fault.responses if fault.kind == "success_without_results" else 0,
         at_once=fault.kind == "success_on_submit",
         hidden=fault.seconds if fault.kind == "not_found_first" else 0.0,
-        lingers=fault.seconds if fault.kind == "late_slots" else 0.0,
+        lingers=fault.seconds if fault.kind == "slot_release_delay" else 0.0,
     )
 
 
@@ -74,7 +74,7 @@ def _failure(fault: Fault) -> Fate:
         code=code,
         message=message,
         usage=usage(None, coins=None) if moderated else None,
-        reason=fault.reason or (dict(_NODE_FAILED) if bad_workflow else None),
+        reason=fault.failed_reason or (dict(_NODE_FAILED) if bad_workflow else None),
         tips=_NODE_ERRORS if bad_workflow else "",
     )
 

@@ -16,7 +16,7 @@ from attrs import field, frozen
 from yarl import URL
 
 from rh_async.emulator.faults.definitions import Fault
-from rh_async.emulator.faults.injector import FaultPlan
+from rh_async.emulator.faults.injector import FaultInjector
 from rh_async.emulator.http.call_rate_limit import Throttle, rate_limit_of
 from rh_async.emulator.state.ledger import Ledger
 
@@ -37,7 +37,7 @@ class Control:
     token: str = field(repr=False)
     host: str
     ledger: Ledger
-    faults: FaultPlan
+    faults: FaultInjector
     throttle: Throttle
 
     def add_to(self, app: web.Application) -> None:

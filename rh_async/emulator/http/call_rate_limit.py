@@ -10,7 +10,7 @@ from attrs import Attribute, asdict, define, field, frozen
 from attrs.validators import gt, in_, optional
 
 from rh_async.emulator.http.payloads import Json, Refused
-from rh_async.emulator.state.ledger import Ledger, RefusedCallRecord
+from rh_async.emulator.state.ledger import Ledger, RateLimitedCallRecord
 
 
 @frozen(kw_only=True)
@@ -19,13 +19,13 @@ class RateLimit:
 
     :param per_second: how many tokens the bucket gains; each call that is let through takes one.
     :param burst: how many tokens the bucket holds; None for what it gains in a second, at least one.
-    :param answer: how a call is refused: by code ``1003`` in an HTTP 200, or by HTTP ``429``.
+    :param response: how a call is refused: by code ``1003`` in an HTTP 200, or by HTTP ``429``.
     :param retry_after: the header of that name; None for none.
     """
 
     per_second: float = field(validator=gt(0))
     burst: float | None = field(default=None, validator=optional(gt(0)))
-    answer: Literal["1003", "429"] = field(default="1003", validator=in_(("1003", "429")))
+    response: Literal["1003", "429"] = field(default="1003", validator=in_(("1003", "429")))
     retry_after: float | None = None
 
     @burst.validator
@@ -77,14 +77,14 @@ class Throttle:
         if self._tokens >= 1.0 - 1e-9:  # sums of floats: a token that is there must not be missed
             self._tokens -= 1.0
             return True
-        self._ledger.refused_calls.append(RefusedCallRecord(at=now, route=route))
+        self._ledger.rate_limited_calls.append(RateLimitedCallRecord(at=now, route=route))
         return False
 
     def refuse(self, refusal: Callable[[Refused], Json]) -> web.Response:
         """Refuse a call in its route's own shape."""
         limit = self._limit
         headers = {} if limit is None or limit.retry_after is None else {"Retry-After": f"{limit.retry_after:g}"}
-        if limit is not None and limit.answer == "429":
+        if limit is not None and limit.response == "429":
             return web.json_response({"error": "too many requests"}, status=429, headers=headers)
         return web.json_response(refusal(Refused("1003")), headers=headers)
 

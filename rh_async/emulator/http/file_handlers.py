@@ -13,7 +13,7 @@ from rh_async.emulator.http.bearer_auth import Keyring
 from rh_async.emulator.http.payloads import Json, Refused
 from rh_async.emulator.outputs.task_results import Results
 from rh_async.emulator.state.file_store import KINDS, Store, StoredFile
-from rh_async.emulator.state.ledger import DownloadRecord, LeakRecord, Ledger, UploadRecord
+from rh_async.emulator.state.ledger import DownloadRecord, KeyLeakRecord, Ledger, UploadRecord
 from rh_async.emulator.state.signed_urls import BadLink
 
 _BLOCK = 1 << 20
@@ -76,7 +76,7 @@ class FileCalls:
     def _check_link(self, request: web.Request) -> None:
         """A link is its own permission: a key beside it is a leak."""
         if "Authorization" in request.headers:
-            self._ledger.leaks.append(LeakRecord(at=self._clock(), path=request.path))
+            self._ledger.key_leaks.append(KeyLeakRecord(at=self._clock(), path=request.path))
             raise web.HTTPBadRequest(text="<Error><Code>InvalidArgument</Code></Error>", content_type="application/xml")
         try:
             self._store.links.check(request.path, request.query)

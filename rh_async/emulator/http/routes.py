@@ -9,7 +9,7 @@ from aiohttp import web
 from attrs import frozen
 
 from rh_async.emulator.faults.definitions import Fault, RouteName
-from rh_async.emulator.faults.injector import FaultPlan
+from rh_async.emulator.faults.injector import FaultInjector
 from rh_async.emulator.faults.responses import Scene, misbehave
 from rh_async.emulator.http.admin_handlers import Control
 from rh_async.emulator.http.bearer_auth import ASKED, FAULT
@@ -33,7 +33,7 @@ class House:
 
     tasks: TaskCalls
     files: FileCalls
-    faults: FaultPlan
+    faults: FaultInjector
     links: Signer
     door: Door
     throttle: Throttle
@@ -93,7 +93,7 @@ class Route:
 
     async def _before(self, request: web.Request, fault: Fault) -> web.StreamResponse | None:
         """Carry the request out if the fault lets it, or at least read it; a question is always written down."""
-        unread = fault.kind == "drop_unread"
+        unread = fault.kind == "drop_before_body"
         if fault.accepted or not (unread or self.name in _HAS_EFFECTS):
             return await self._honest(request)
         if self.name == "submit":

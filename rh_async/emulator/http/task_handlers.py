@@ -16,14 +16,14 @@ from attrs import define, evolve
 from rh_async.emulator.catalogue.emulated_models import Model, RunTime
 from rh_async.emulator.catalogue.model_catalogue import Catalogue
 from rh_async.emulator.catalogue.price_list import Price, price_of
-from rh_async.emulator.faults.injector import FaultPlan
+from rh_async.emulator.faults.injector import FaultInjector
 from rh_async.emulator.faults.task_effects import fate_of
 from rh_async.emulator.http.bearer_auth import ASKED, FAULT, Keyring, json_object, parse_object
 from rh_async.emulator.http.payloads import Json, Refused, amount, counts, envelope, flat, submitted, usage
 from rh_async.emulator.http.request_validation import Inputs, check
 from rh_async.emulator.outputs.sample_files import FORMS
 from rh_async.emulator.state.file_store import Store
-from rh_async.emulator.state.ledger import Ledger, Question, QuestionRecord, SubmissionRecord
+from rh_async.emulator.state.ledger import CallKind, CallRecord, Ledger, SubmitRecord
 from rh_async.emulator.state.signed_urls import Signer
 from rh_async.emulator.state.task_store import Board, Task
 
@@ -44,7 +44,7 @@ class TaskCalls:
     _store: Store
     _links: Signer
     _ledger: Ledger
-    _faults: FaultPlan
+    _faults: FaultInjector
     _run_time: RunTime
     _scale: float
     _currency: str
@@ -242,8 +242,8 @@ class TaskCalls:
     def _note_submission(self, request: web.Request, body: Json, *, code: str = "", task_id: str = "") -> None:
         endpoint, fault = request.match_info["endpoint"], request.get(FAULT, "")
         self._ledger.submissions.append(
-            SubmissionRecord(at=self._clock(), endpoint=endpoint, body=body, code=code, task_id=task_id, fault=fault)
+            SubmitRecord(at=self._clock(), endpoint=endpoint, body=body, code=code, task_id=task_id, fault=fault)
         )
 
-    def _note_question(self, kind: Question, task_id: str | None = None) -> None:
-        self._ledger.questions.append(QuestionRecord(at=self._clock(), kind=kind, task_id=task_id))
+    def _note_question(self, kind: CallKind, task_id: str | None = None) -> None:
+        self._ledger.calls.append(CallRecord(at=self._clock(), kind=kind, task_id=task_id))

@@ -20,17 +20,17 @@ _MODEL = Model(endpoint="strangers/model")
 
 
 @frozen(kw_only=True)
-class Strangers:
+class BackgroundLoad:
     """Tasks of others that come and go.
 
     :param count: how many they want in flight.
     :param run_time: as `Emulator` takes it.
-    :param pause: the longest time, in seconds, until a settled task is replaced; a refused one is tried again so, too.
+    :param max_pause: the longest time, in seconds, until a settled or refused task is replaced.
     """
 
     count: int = field(default=0, validator=ge(0))
     run_time: RunTime = None
-    pause: float = field(default=5.0, validator=gt(0))
+    max_pause: float = field(default=5.0, validator=gt(0))
 
 
 @define(eq=False)
@@ -40,7 +40,7 @@ class Crowd:
     :ivar present: how many of their tasks run.
     """
 
-    _plan: Strangers
+    _plan: BackgroundLoad
     _scale: float
     _rng: Random
     present: int = field(default=0, init=False)
@@ -65,7 +65,7 @@ class Crowd:
         if comes and has_room():
             self._enter(at)
         else:
-            self._at(at + self._rng.uniform(0, self._plan.pause), comes=True)
+            self._at(at + self._rng.uniform(0, self._plan.max_pause), comes=True)
 
     def _enter(self, at: float, *, share: float = 1.0) -> None:
         self.present += 1

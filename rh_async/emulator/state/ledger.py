@@ -10,11 +10,11 @@ from attrs import asdict, define, field, frozen
 
 from rh_async.emulator.http.payloads import Json
 
-Question = Literal["query", "queue_status", "account", "price", "cancel", "app_demo"]
+CallKind = Literal["query", "queue_status", "account", "price", "cancel", "app_demo"]
 
 
 @frozen(kw_only=True)
-class SubmissionRecord:
+class SubmitRecord:
     """A submit that arrived; its body is empty where it was dropped unread or could not be understood.
 
     :param code: why it was refused, "" when it was accepted.
@@ -54,14 +54,14 @@ class TaskRecord:
 
 
 @frozen(kw_only=True)
-class QuestionRecord:
+class CallRecord:
     """A request that changes nothing but a cancelled task.
 
     :param task_id: what it asked about; None when it was not about one task.
     """
 
     at: float
-    kind: Question
+    kind: CallKind
     task_id: str | None = None
 
 
@@ -90,7 +90,7 @@ class DownloadRecord:
 
 
 @frozen(kw_only=True)
-class LeakRecord:
+class KeyLeakRecord:
     """A request for a file that carried an API key, which must never leave for a CDN."""
 
     at: float
@@ -113,7 +113,7 @@ class FaultRecord:
 
 
 @frozen(kw_only=True)
-class RefusedCallRecord:
+class RateLimitedCallRecord:
     """A call that came too fast: nothing else was done about it, and it stands in no other list."""
 
     at: float
@@ -125,13 +125,13 @@ class Ledger:
     """Everything that reached the server, in order of arrival; times are the loop's clock."""
 
     _read_tasks: Callable[[], Iterable[TaskRecord]]
-    submissions: list[SubmissionRecord] = field(factory=list, init=False)
-    questions: list[QuestionRecord] = field(factory=list, init=False)
+    submissions: list[SubmitRecord] = field(factory=list, init=False)
+    calls: list[CallRecord] = field(factory=list, init=False)
     uploads: list[UploadRecord] = field(factory=list, init=False)
     downloads: list[DownloadRecord] = field(factory=list, init=False)
-    leaks: list[LeakRecord] = field(factory=list, init=False)
+    key_leaks: list[KeyLeakRecord] = field(factory=list, init=False)
     faults: list[FaultRecord] = field(factory=list, init=False)
-    refused_calls: list[RefusedCallRecord] = field(factory=list, init=False)
+    rate_limited_calls: list[RateLimitedCallRecord] = field(factory=list, init=False)
 
     @property
     def tasks(self) -> list[TaskRecord]:
@@ -139,7 +139,7 @@ class Ledger:
         return list(self._read_tasks())
 
     @property
-    def money(self) -> Decimal:
+    def total_charged(self) -> Decimal:
         """What all tasks cost together."""
         return sum((task.charged for task in self.tasks), Decimal(0))
 
@@ -163,15 +163,15 @@ class Ledger:
         lists: dict[str, list[Any]] = {
             "submissions": self.submissions,
             "tasks": self.tasks,
-            "questions": self.questions,
+            "calls": self.calls,
             "uploads": self.uploads,
             "downloads": self.downloads,
-            "leaks": self.leaks,
+            "key_leaks": self.key_leaks,
             "faults": self.faults,
-            "refused_calls": self.refused_calls,
+            "rate_limited_calls": self.rate_limited_calls,
         }
         pages = {name: [asdict(row, value_serializer=_plain) for row in rows] for name, rows in lists.items()}
-        return {**pages, "money": str(self.money), "peak_unsettled": self.peak_unsettled()}
+        return {**pages, "total_charged": str(self.total_charged), "peak_unsettled": self.peak_unsettled()}
 
 
 def _plain(_record: object, _attribute: object, value: object) -> object:

@@ -7,7 +7,7 @@ _EPOCH = 1_288_834_974.657  #: seconds; the recorded ids fit the dates of their 
 _PER_MILLISECOND = 1 << 22
 
 
-def ids_after(now: float) -> int:
+def snowflake_at(now: float) -> int:
     """Return a number that every id drawn before this moment is below, as long as a millisecond yields one.
 
     :param now: seconds since 1970.
