@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -26,3 +27,17 @@ def compare(name: str, text: str) -> None:
         lines = difflib.unified_diff(golden.splitlines(), text.splitlines(), f"golden/{name}", "now", lineterm="", n=1)
         words = f"{name} differs from what is there now. If that is meant, run: {WRITE}\n"
         raise AssertionError(words + "\n".join(lines))
+
+
+def compare_folder(folder: str, texts: Mapping[str, str]) -> None:
+    """Compare each text with the ``.txt`` file of its name; a file without a text fails, or is removed."""
+    for name, text in texts.items():
+        compare(f"{folder}/{name}.txt", text)
+    left = {path for path in (GOLDEN / folder).glob("*.txt") if path.stem not in texts}
+    if os.environ.get("GOLDEN") == "write":
+        for path in left:
+            path.unlink()
+    elif left:
+        raise AssertionError(
+            f"nothing is there any more for {', '.join(map(str, left))}. If that is meant, run: {WRITE}"
+        )
