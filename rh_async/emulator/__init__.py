@@ -15,9 +15,9 @@ Time is the running loop's clock and every draw comes from the seed, so that a t
 
 from rh_async.emulator.faults.definitions import FAULT_KINDS, Fault, FaultKind, FaultSpec, RouteName
 from rh_async.emulator.faults.injector import FaultInjector
-from rh_async.emulator.http.call_rate_limit import RateLimit
 from rh_async.emulator.server import Emulator
 from rh_async.emulator.state.background_load import BackgroundLoad
+from rh_async.emulator.state.call_rate_limit import RateLimit
 from rh_async.emulator.state.ledger import (
     CallRecord,
     DownloadRecord,

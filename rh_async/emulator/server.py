@@ -21,13 +21,13 @@ from rh_async.emulator.catalogue.model_catalogue import Catalogue, published
 from rh_async.emulator.faults.injector import FaultInjector
 from rh_async.emulator.http.admin_handlers import Control
 from rh_async.emulator.http.bearer_auth import Keyring
-from rh_async.emulator.http.call_rate_limit import RateLimit, Throttle
 from rh_async.emulator.http.file_handlers import FileCalls
 from rh_async.emulator.http.routes import House, build_app
 from rh_async.emulator.http.task_handlers import TaskCalls
 from rh_async.emulator.listener import Door, bound
 from rh_async.emulator.outputs.task_results import Results
 from rh_async.emulator.state.background_load import BackgroundLoad, Crowd
+from rh_async.emulator.state.call_rate_limit import RateLimit, Throttle
 from rh_async.emulator.state.file_store import Naming, Store
 from rh_async.emulator.state.ledger import Ledger
 from rh_async.emulator.state.signed_urls import Signer

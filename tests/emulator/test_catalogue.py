@@ -18,7 +18,7 @@ from PIL import Image
 from rh_async.emulator import Fault
 from rh_async.emulator.catalogue.emulated_models import Field, Model
 from rh_async.emulator.catalogue.model_catalogue import Catalogue, published
-from rh_async.emulator.catalogue.price_list import price_of
+from rh_async.emulator.catalogue.pricing import price_of
 from rh_async.emulator.http.request_validation import Inputs
 from rh_async.emulator.outputs.sample_files import FORMS, mark
 from tests.emulator.conftest import PNG, Caller, Json, Serve, mp4

@@ -17,7 +17,7 @@ from yarl import URL
 
 from rh_async.emulator.faults.definitions import Fault
 from rh_async.emulator.faults.injector import FaultInjector
-from rh_async.emulator.http.call_rate_limit import Throttle, rate_limit_of
+from rh_async.emulator.state.call_rate_limit import Throttle, rate_limit_of
 from rh_async.emulator.state.ledger import Ledger
 
 HEADER = "X-Emulator-Token"

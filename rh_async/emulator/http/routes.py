@@ -13,11 +13,11 @@ from rh_async.emulator.faults.injector import FaultInjector
 from rh_async.emulator.faults.responses import Scene, misbehave
 from rh_async.emulator.http.admin_handlers import Control
 from rh_async.emulator.http.bearer_auth import ASKED, FAULT
-from rh_async.emulator.http.call_rate_limit import Throttle
 from rh_async.emulator.http.file_handlers import FileCalls
 from rh_async.emulator.http.payloads import Json, Refused, envelope_refusal, flat_refusal, price_refusal, upload_refusal
 from rh_async.emulator.http.task_handlers import TaskCalls
 from rh_async.emulator.listener import Door
+from rh_async.emulator.state.call_rate_limit import Throttle
 from rh_async.emulator.state.signed_urls import Signer
 
 _LARGEST_BODY = 64 << 20  #: bytes of JSON, room for data URIs

@@ -15,7 +15,7 @@ from attrs import define, evolve
 
 from rh_async.emulator.catalogue.emulated_models import Model, RunTime
 from rh_async.emulator.catalogue.model_catalogue import Catalogue
-from rh_async.emulator.catalogue.price_list import Price, price_of
+from rh_async.emulator.catalogue.pricing import Price, price_of
 from rh_async.emulator.faults.injector import FaultInjector
 from rh_async.emulator.faults.task_effects import fate_of
 from rh_async.emulator.http.bearer_auth import ASKED, FAULT, Keyring, json_object, parse_object
