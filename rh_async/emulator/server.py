@@ -17,25 +17,25 @@ from aiohttp import web
 from attrs import define, field
 
 from rh_async.emulator.catalogue.emulated_models import RunTime
-from rh_async.emulator.catalogue.model_catalogue import Catalogue, published
+from rh_async.emulator.catalogue.model_catalogue import ModelCatalogue, published_models
 from rh_async.emulator.faults.injector import FaultInjector
-from rh_async.emulator.http.admin_handlers import Control
-from rh_async.emulator.http.bearer_auth import Keyring
-from rh_async.emulator.http.file_handlers import FileCalls
-from rh_async.emulator.http.routes import House, build_app
-from rh_async.emulator.http.task_handlers import TaskCalls
-from rh_async.emulator.listener import Door, bound
-from rh_async.emulator.outputs.task_results import Results
-from rh_async.emulator.state.background_load import BackgroundLoad, Crowd
-from rh_async.emulator.state.call_rate_limit import RateLimit, Throttle
-from rh_async.emulator.state.file_store import Naming, Store
+from rh_async.emulator.http.admin_handlers import AdminHandlers
+from rh_async.emulator.http.bearer_auth import ApiKeys
+from rh_async.emulator.http.file_handlers import FileHandlers
+from rh_async.emulator.http.routes import Components, build_app
+from rh_async.emulator.http.task_handlers import TaskHandlers
+from rh_async.emulator.listener import Listener, bind
+from rh_async.emulator.outputs.task_results import TaskResults
+from rh_async.emulator.state.background_load import BackgroundLoad, BackgroundTasks
+from rh_async.emulator.state.call_rate_limit import RateLimit, RateLimiter
+from rh_async.emulator.state.file_store import FileStore, UploadNaming
 from rh_async.emulator.state.ledger import Ledger
-from rh_async.emulator.state.signed_urls import Signer
+from rh_async.emulator.state.signed_urls import UrlSigner
 from rh_async.emulator.state.task_ids import FIRST_ID
-from rh_async.emulator.state.task_store import Board
+from rh_async.emulator.state.task_store import TaskStore
 
 _KEY_TYPES = ("SHARED", "NORMAL", "EXCLUSIVE", "FREE")
-_PATIENCE = 0.1  #: seconds that open connections get when the server stops
+_SHUTDOWN_SECONDS = 0.1  #: seconds that open connections get when the server stops
 
 
 def _as_rate_limit(given: float | RateLimit | None) -> RateLimit | None:
@@ -96,7 +96,7 @@ class Emulator:
     rate_limit: float | RateLimit | None = None
     balance: Decimal | float | None = None
     max_upload_bytes: int | None = None
-    upload_names: Naming = "sha256"
+    upload_names: UploadNaming = "sha256"
     task_ids_above: int | None = None
     currency: str = "CNY"
     exchange_rate: Decimal | float = 1
@@ -106,13 +106,13 @@ class Emulator:
     keys: Mapping[str, str] = field(init=False, repr=False)
     faults: FaultInjector = field(init=False)
     _secret: bytes = field(init=False, repr=False)
-    _throttle: Throttle = field(init=False, repr=False)
-    _crowd: Crowd = field(init=False, repr=False)
-    _board: Board = field(init=False, repr=False)
+    _rate_limiter: RateLimiter = field(init=False, repr=False)
+    _background_tasks: BackgroundTasks = field(init=False, repr=False)
+    _task_store: TaskStore = field(init=False, repr=False)
     _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False, repr=False)
     _folder: Path = field(init=False, repr=False)
     _runner: web.AppRunner = field(init=False, repr=False)
-    _door: Door = field(init=False, repr=False)
+    _listener: Listener = field(init=False, repr=False)
     _stopping: asyncio.Event = field(factory=asyncio.Event, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -120,17 +120,17 @@ class Emulator:
         self.keys = MappingProxyType({name: _draw_key(rng) for name in _KEY_TYPES})
         self._secret = rng.randbytes(20)
         balance = None if self.balance is None else Decimal(str(self.balance))
-        self.ledger = Ledger(lambda: [task.record() for task in self._board.tasks])
+        self.ledger = Ledger(lambda: [task.record() for task in self._task_store.tasks])
         self.faults = FaultInjector(self._now, Random(f"{self.seed}/faults"), self.ledger, self.refuse_connections)
-        self._throttle = Throttle(self._now, self.ledger, _as_rate_limit(self.rate_limit))
-        self._crowd = Crowd(self.background_load, self.scale, Random(f"{self.seed}/strangers"))
-        self._board = Board(
+        self._rate_limiter = RateLimiter(self._now, self.ledger, _as_rate_limit(self.rate_limit))
+        self._background_tasks = BackgroundTasks(self.background_load, self.scale, Random(f"{self.seed}/strangers"))
+        self._task_store = TaskStore(
             clock=self._now,
             limit=lambda: self.limit,
             queue=self.queue,
             balance=balance,
             foreign=self.faults.foreign,
-            crowd=self._crowd,
+            background_tasks=self._background_tasks,
         )
 
     @property
@@ -146,37 +146,37 @@ class Emulator:
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        self._crowd.settle_in(self._now())
-        held = await asyncio.to_thread(bound, (self.host, self.port))
+        self._background_tasks.start(self._now())
+        held = await asyncio.to_thread(bind, (self.host, self.port))
         self._folder = await asyncio.to_thread(self._make_folder)
-        await asyncio.to_thread(published)  # read once, off the loop
+        await asyncio.to_thread(published_models)  # read once, off the loop
         self.port = held.getsockname()[1]
-        self._door = Door((self.host, self.port), held)
+        self._listener = Listener((self.host, self.port), held)
         self._runner = web.AppRunner(
-            self._assemble(), access_log=None, shutdown_timeout=_PATIENCE, keepalive_timeout=self.keep_alive
+            self._build_app(), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS, keepalive_timeout=self.keep_alive
         )
         await self._runner.setup()
         if (server := self._runner.server) is not None:
-            self._door.open(server)
+            self._listener.open(server)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stopping.set()
-        await self._door.close()
+        await self._listener.close()
         await self._runner.cleanup()
         if self.data_dir is None:
             await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
     def refuse_connections(self, seconds: float) -> None:
         """Shut the door for some time: whoever connects is refused before it says a word, idle connections end."""
-        self._door.shut(seconds)
+        self._listener.shut(seconds)
 
     def set_rate_limit(self, rate_limit: float | RateLimit | None) -> None:
         """Take calls at another rate from now on, as a vendor changes an account's; None takes any number."""
         self.rate_limit = rate_limit
-        self._throttle.limit = _as_rate_limit(rate_limit)
+        self._rate_limiter.limit = _as_rate_limit(rate_limit)
 
     def _now(self) -> float:
         return 0.0 if self._loop is None else self._loop.time()
@@ -188,15 +188,15 @@ class Emulator:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def _assemble(self) -> web.Application:
-        keyring = Keyring(self.keys)
-        links = Signer(self.url, self._secret, self._now)
-        store = Store(self._folder, links, self.upload_names, self.max_upload_bytes)
-        tasks = TaskCalls(
+    def _build_app(self) -> web.Application:
+        api_keys = ApiKeys(self.keys)
+        links = UrlSigner(self.url, self._secret, self._now)
+        store = FileStore(self._folder, links, self.upload_names, self.max_upload_bytes)
+        tasks = TaskHandlers(
             clock=self._now,
-            keyring=keyring,
-            catalogue=Catalogue(self.model_limits or {}),
-            board=self._board,
+            api_keys=api_keys,
+            catalogue=ModelCatalogue(self.model_limits or {}),
+            task_store=self._task_store,
             store=store,
             links=links,
             ledger=self.ledger,
@@ -208,22 +208,22 @@ class Emulator:
             rng=Random(f"{self.seed}/tasks"),
             last_id=FIRST_ID if self.task_ids_above is None else self.task_ids_above,
         )
-        results = Results(board=self._board, folder=self._folder, render=self.render)
-        files = FileCalls(clock=self._now, keyring=keyring, store=store, results=results, ledger=self.ledger)
+        results = TaskResults(task_store=self._task_store, folder=self._folder, render=self.render)
+        files = FileHandlers(clock=self._now, api_keys=api_keys, store=store, results=results, ledger=self.ledger)
         return build_app(
-            House(
+            Components(
                 tasks=tasks,
                 files=files,
                 faults=self.faults,
                 links=links,
-                door=self._door,
-                throttle=self._throttle,
-                control=Control(
+                listener=self._listener,
+                rate_limiter=self._rate_limiter,
+                control=AdminHandlers(
                     token=self.admin_token,
                     host=self.host,
                     ledger=self.ledger,
                     faults=self.faults,
-                    throttle=self._throttle,
+                    rate_limiter=self._rate_limiter,
                 ),
                 stopping=self._stopping,
             )

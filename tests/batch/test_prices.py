@@ -12,7 +12,7 @@ from rh_async import CharacterMotionTransfer, DreamActor, KlingMotionControl, Mo
 from rh_async._batch import Facts, plan_folder
 from rh_async._batch._catalog import data
 from rh_async._batch._prices import list_price
-from rh_async.emulator.catalogue.model_catalogue import published
+from rh_async.emulator.catalogue.model_catalogue import published_models
 
 CLIP = Path("clip.mp4")
 
@@ -37,7 +37,9 @@ def test_a_driving_video_is_billed_by_the_started_second(seconds: float, times: 
     assert amount(KlingMotionControl("https://a/b.png", CLIP), seconds) == Decimal("0.81") * times
 
 
-@pytest.mark.parametrize("endpoint", [endpoint for endpoint, model in published().items() if model and model.closed])
+@pytest.mark.parametrize(
+    "endpoint", [endpoint for endpoint, model in published_models().items() if model and model.closed]
+)
 def test_the_list_asks_what_the_emulator_bills(endpoint: str) -> None:
     made: dict[str, Request] = {
         "bytedance/dreamactor-v2": DreamActor("https://a/b.png", CLIP),
@@ -45,10 +47,10 @@ def test_the_list_asks_what_the_emulator_bills(endpoint: str) -> None:
     }
     by_wire = ModelRequest(endpoint, {"imageUrl": "https://a/b.png", "videoUrl": CLIP})
     request = made.get(endpoint, by_wire)
-    model = published()[endpoint]
+    model = published_models()[endpoint]
     assert model is not None
-    assert model.tariff is not None
-    assert amount(request, 7.5) == model.tariff.rules[0].each * 8
+    assert model.list_price is not None
+    assert amount(request, 7.5) == model.list_price.rules[0].each * 8
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from rh_async import Names, NoAnswer, OutputRefused
 from rh_async._transport import Transport
 from rh_async.emulator import Emulator
-from rh_async.emulator.http.task_handlers import TaskCalls
+from rh_async.emulator.http.task_handlers import TaskHandlers
 from tests.batch.running import opened, product, run, states
 
 
@@ -61,12 +61,12 @@ async def test_a_link_that_may_not_be_fetched_stops_no_other_job(
 async def test_a_word_in_place_of_an_extension_becomes_no_suffix(
     stock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answered = TaskCalls._results
+    answered = TaskHandlers._results
 
-    def worded(calls: TaskCalls, task: Any) -> Any:
+    def worded(calls: TaskHandlers, task: Any) -> Any:
         return [{**result, "outputType": "video"} for result in answered(calls, task) or []] or None
 
-    monkeypatch.setattr(TaskCalls, "_results", worded)
+    monkeypatch.setattr(TaskHandlers, "_results", worded)
     async with Emulator(seed=1, run_time=60.0) as server:
         outcomes = await run(server, tmp_path, await product(stock), names=Names("{clip}__{character}"))
         again = await run(server, tmp_path, await product(stock), names=Names("{clip}__{character}"))

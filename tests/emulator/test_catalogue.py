@@ -16,11 +16,11 @@ import pytest
 from PIL import Image
 
 from rh_async.emulator import Fault
-from rh_async.emulator.catalogue.emulated_models import Field, Model
-from rh_async.emulator.catalogue.model_catalogue import Catalogue, published
-from rh_async.emulator.catalogue.pricing import price_of
-from rh_async.emulator.http.request_validation import Inputs
-from rh_async.emulator.outputs.sample_files import FORMS, mark
+from rh_async.emulator.catalogue.emulated_models import Model, ModelField
+from rh_async.emulator.catalogue.model_catalogue import ModelCatalogue, published_models
+from rh_async.emulator.catalogue.pricing import request_price
+from rh_async.emulator.http.request_validation import TaskInputs
+from rh_async.emulator.outputs.sample_files import OUTPUT_FORMATS, mark
 from tests.emulator.conftest import PNG, Caller, Json, Serve, mp4
 
 TO_VIDEO = "alibaba/happyhorse-1.0/image-to-video"
@@ -30,7 +30,7 @@ LINK = "https://example.test/hero.png"
 VIDEO_BODY: Json = {"imageUrl": LINK, "resolution": "720p", "duration": "6"}
 
 
-def value_for(field: Field) -> object:
+def value_for(field: ModelField) -> object:
     """Return the plainest value that a field takes."""
     if field.kind in {"image", "video", "audio"}:
         return f"https://example.test/media.{field.kind}"
@@ -48,14 +48,16 @@ def body_for(model: Model) -> Json:
     return {field.name: [value_for(field)] if field.many else value_for(field) for field in needed}
 
 
-KNOWN = {endpoint: model for endpoint, model in published().items() if model is not None and model.fields is not None}
-BY_LINK = {endpoint: model for endpoint, model in KNOWN.items() if not model.comfy}
+KNOWN = {
+    endpoint: model for endpoint, model in published_models().items() if model is not None and model.fields is not None
+}
+BY_LINK = {endpoint: model for endpoint, model in KNOWN.items() if not model.is_workflow}
 
 
 def test_the_copy_of_the_catalogue_is_whole_and_travels_with_the_package() -> None:
     text = (files("rh_async.emulator.catalogue") / "catalogue.json").read_text(encoding="utf-8")
     said = json.loads(text)["models"]
-    assert len(said) == len(published()) == 436
+    assert len(said) == len(published_models()) == 436
     assert sum("price" in one for one in said.values()) == 290
     assert len(KNOWN) == 327
 
@@ -72,7 +74,7 @@ async def test_every_model_takes_the_least_it_asks_for_and_misses_each_required_
 
 async def test_what_the_catalogue_lists_in_part_refuses_no_value(serve: Serve) -> None:
     caller = await serve(limit=1000, run_time=1.0)
-    partial = [endpoint for endpoint, model in published().items() if model is not None and model.fields is None]
+    partial = [endpoint for endpoint, model in published_models().items() if model is not None and model.fields is None]
     assert len(partial) == 108
     for endpoint in partial:
         odd = {"resolution": "as you like", "duration": [7], "nobody": {"knows": True}}
@@ -148,9 +150,9 @@ async def test_sound_is_taken_where_sound_is_asked_for(caller: Caller) -> None:
     ],
 )
 def test_a_request_costs_what_the_published_list_asks(endpoint: str, body: Json, price: str) -> None:
-    model = Catalogue().find(endpoint)
+    model = ModelCatalogue().find(endpoint)
     assert model is not None
-    found = price_of(model, body, Inputs())
+    found = request_price(model, body, TaskInputs())
     assert found is not None
     assert found.whole == Decimal(price)
 
@@ -160,9 +162,9 @@ def test_a_request_costs_what_the_published_list_asks(endpoint: str, body: Json,
     [("any/model", {}), (TO_VIDEO, {"resolution": "4k"}), ("alibaba/wan-2.7/reference-to-video", {"prompt": "x"})],
 )
 def test_what_the_list_does_not_price_has_no_price(endpoint: str, body: Json) -> None:
-    model = Catalogue().find(endpoint)
+    model = ModelCatalogue().find(endpoint)
     assert model is not None
-    assert price_of(model, body, Inputs()) is None
+    assert request_price(model, body, TaskInputs()) is None
 
 
 async def test_what_is_quoted_is_what_is_charged_and_reported(caller: Caller) -> None:
@@ -196,7 +198,7 @@ ONE_OF_EACH: list[tuple[str, Json, str]] = [
 
 
 def whole(endpoint: str, body: Json) -> Json:
-    model = Catalogue().find(endpoint)
+    model = ModelCatalogue().find(endpoint)
     assert model is not None
     return body_for(model) | body
 
@@ -265,7 +267,7 @@ async def test_a_video_model_that_is_no_motion_model_shows_the_video_it_was_give
 
 
 def test_every_kind_of_output_has_a_form_and_every_picture_a_colour_of_its_own() -> None:
-    assert {model.output for model in published().values() if model is not None} == set(FORMS)
-    pictures = {FORMS["image"].make(str(number)) for number in range(100)}
+    assert {model.output for model in published_models().values() if model is not None} == set(OUTPUT_FORMATS)
+    pictures = {OUTPUT_FORMATS["image"].make(str(number)) for number in range(100)}
     assert len(pictures) == 100
     assert zlib.crc32(b"1") != zlib.crc32(b"2")

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 
 from rh_async.emulator import FAULT_KINDS, Emulator, Fault, FaultKind
-from rh_async.emulator.http.payloads import MESSAGES
+from rh_async.emulator.http.payloads import ERROR_MESSAGES
 from rh_async.emulator.outputs.sample_files import free_box
 from tests.emulator.conftest import BODY, KLING, PNG, Caller, Json, Serve, fixture, mp4
 
@@ -175,11 +175,11 @@ async def test_a_slow_answer_takes_its_time_and_arrives(caller: Caller) -> None:
     assert asyncio.get_running_loop().time() - start == pytest.approx(32, abs=2)
 
 
-@pytest.mark.parametrize("code", sorted(MESSAGES))
+@pytest.mark.parametrize("code", sorted(ERROR_MESSAGES))
 async def test_every_documented_code_can_be_met_at_submit_query_and_upload(caller: Caller, code: str) -> None:
     caller.server.faults.add(*(Fault("error_code", route=route, code=code) for route in ("submit", "query", "upload")))
     submit = await caller.submit()
-    assert (submit["errorCode"], submit["errorMessage"], submit["taskId"]) == (code, MESSAGES[code], "")
+    assert (submit["errorCode"], submit["errorMessage"], submit["taskId"]) == (code, ERROR_MESSAGES[code], "")
     query = await caller.query("1999999999999999999")
     assert (query["errorCode"], query["status"], query["taskId"]) == (code, "", "1999999999999999999")
     upload = await caller.upload(PNG, "media.png")
@@ -288,8 +288,11 @@ async def test_a_flawed_workflow_is_accepted_with_what_is_wrong_and_fails_with_i
     caller.server.faults.add(Fault("node_errors"))
     accepted = await caller.submit()
     assert accepted["errorCode"] == ""
-    tips, recorded = json.loads(accepted["promptTips"]), json.loads(fixture("submit_prompttips_false")["promptTips"])
-    assert tips == recorded
+    prompt_tips, recorded = (
+        json.loads(accepted["promptTips"]),
+        json.loads(fixture("submit_prompttips_false")["promptTips"]),
+    )
+    assert prompt_tips == recorded
     await asyncio.sleep(3600)
     answer = await caller.query(accepted["taskId"])
     keys = "current_inputs current_outputs exception_message exception_type node_id node_name traceback"

@@ -15,7 +15,7 @@ from PIL import Image
 
 from rh_async.emulator import Emulator
 from rh_async.emulator.outputs.sample_files import free_box
-from rh_async.emulator.state.mp4_duration import duration_of
+from rh_async.emulator.state.mp4_duration import read_duration
 from tests.emulator.conftest import BODY, PNG, WAN, Caller, Serve, fixture, mp4
 
 DAY = 86_400
@@ -281,7 +281,7 @@ def corners(path: Path) -> tuple[tuple[int, ...], tuple[int, ...]]:
 )
 def test_a_video_says_its_length_in_its_header(tmp_path: Path, content: bytes, seconds: float | None) -> None:
     (tmp_path / "x.mp4").write_bytes(content)
-    assert duration_of(tmp_path / "x.mp4") == seconds
+    assert read_duration(tmp_path / "x.mp4") == seconds
 
 
 async def test_leaving_does_not_wait_for_anybody(tmp_path: Path) -> None:

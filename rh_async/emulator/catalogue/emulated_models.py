@@ -16,15 +16,15 @@ OutputKind = Literal["video", "image", "audio", "3d", "text"]
 RunTime = float | Callable[[str, Random], float] | None
 """How long tasks run: None draws from each model's own log-normal, a number holds for all, a function decides."""
 
-_SPREAD = 0.4  #: sigma of the log-normal run times
-MEDIANS: Mapping[OutputKind, float] = MappingProxyType(
+_SIGMA = 0.4  #: sigma of the log-normal run times
+MEDIAN_RUN_TIMES: Mapping[OutputKind, float] = MappingProxyType(
     {"video": 120.0, "image": 20.0, "audio": 30.0, "3d": 90.0, "text": 8.0}
 )
 """Of the run times of a model of which nothing better is known, in seconds."""
 
 
 @frozen(kw_only=True)
-class Field:
+class ModelField:
     """One parameter of a model.
 
     :param default: what the server takes where nothing is sent, which may decide the price.
@@ -44,20 +44,20 @@ class Field:
     accept: frozenset[str] = frozenset()
     largest: int | None = None
     options: tuple[str, ...] = ()
-    longest: int | None = None
+    max_length: int | None = None
     least: float | None = None
     most: float | None = None
     many: bool = False
-    most_items: int | None = None
+    max_items: int | None = None
 
     @property
-    def by_name(self) -> bool:
+    def takes_file_name(self) -> bool:
         """Whether it takes an upload's file name rather than a link (contract 2.5)."""
         return "##" in self.name
 
 
 @frozen(kw_only=True)
-class Rule:
+class PriceRule:
     """What one unit costs where fields have certain values; an empty value stands for any."""
 
     when: Mapping[str, str]
@@ -65,14 +65,14 @@ class Rule:
 
 
 @frozen(kw_only=True)
-class Tariff:
+class ListPrice:
     """What the published list asks for a model, in CNY.
 
     :param unit: ``call``, ``image``, ``second``, ``5 seconds``, ``1000 characters``.
     """
 
     unit: str
-    rules: tuple[Rule, ...]
+    rules: tuple[PriceRule, ...]
 
 
 @frozen(kw_only=True)
@@ -88,20 +88,20 @@ class Model:
     """
 
     endpoint: str
-    fields: tuple[Field, ...] | None = field(default=None)
+    fields: tuple[ModelField, ...] | None = field(default=None)
     closed: bool = False
     output: OutputKind = "video"
-    tariff: Tariff | None = None
+    list_price: ListPrice | None = None
     median: float = 60.0
     limit: int | None = None
 
     @property
-    def comfy(self) -> bool:
+    def is_workflow(self) -> bool:
         """Whether it is a workflow behind a model's face, which shows in ``promptTips``."""
-        return any(field.by_name for field in self.fields or ())
+        return any(field.takes_file_name for field in self.fields or ())
 
     def run_time(self, rule: RunTime, rng: Random) -> float:
         """Draw how long one task runs, in unscaled seconds."""
         if rule is None:
-            return rng.lognormvariate(math.log(self.median), _SPREAD)
+            return rng.lognormvariate(math.log(self.median), _SIGMA)
         return rule(self.endpoint, rng) if callable(rule) else float(rule)

@@ -12,15 +12,15 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from rh_async.emulator.catalogue.emulated_models import MEDIANS, Field, Model, Rule, Tariff
+from rh_async.emulator.catalogue.emulated_models import MEDIAN_RUN_TIMES, ListPrice, Model, ModelField, PriceRule
 
-_NOT_MODELS = frozenset(
+_RESERVED_PATHS = frozenset(
     {"aiapp", "api-key", "assets", "media", "price-preview", "query", "queue", "resource", "run"}  # contract 4-6
 )
 
 
 @cache
-def published() -> Mapping[str, Model | None]:
+def published_models() -> Mapping[str, Model | None]:
     """Every model of the catalogue, None for one that is only announced. Blocks at first: call it off the loop."""
     text = (files(__package__) / "catalogue.json").read_text(encoding="utf-8")
     models = json.loads(text)["models"]
@@ -28,7 +28,7 @@ def published() -> Mapping[str, Model | None]:
 
 
 @frozen
-class Catalogue:
+class ModelCatalogue:
     """The models of one emulator: those that are published, and every other path as a model that takes anything.
 
     :param limits: per endpoint, in place of the documented concurrency.
@@ -38,16 +38,16 @@ class Catalogue:
 
     def find(self, endpoint: str) -> Model | None:
         """Return the model behind a path, or None when there is none."""
-        known = published()
-        model = known[endpoint] if endpoint in known else _unlisted(endpoint)
+        known = published_models()
+        model = known[endpoint] if endpoint in known else _undocumented_model(endpoint)
         if model is not None and endpoint in self.limits:
             return evolve(model, limit=self.limits[endpoint])
         return model
 
 
-def _unlisted(endpoint: str) -> Model | None:
+def _undocumented_model(endpoint: str) -> Model | None:
     """A path that nobody published may be a model of tomorrow, if it looks like one."""
-    could_be = "/" in endpoint.strip("/") and endpoint.partition("/")[0] not in _NOT_MODELS
+    could_be = "/" in endpoint.strip("/") and endpoint.partition("/")[0] not in _RESERVED_PATHS
     return Model(endpoint=endpoint) if could_be else None
 
 
@@ -60,15 +60,15 @@ def _model(endpoint: str, said: Mapping[str, Any]) -> Model | None:
         fields=None if said.get("partial") else tuple(map(_field, said["fields"])),
         closed=said.get("closed", False),
         output=output,
-        tariff=_tariff(said["price"]) if "price" in said else None,
-        median=said.get("median", MEDIANS[output]),
+        list_price=_tariff(said["price"]) if "price" in said else None,
+        median=said.get("median", MEDIAN_RUN_TIMES[output]),
         limit=said.get("limit"),
     )
 
 
-def _field(said: Mapping[str, Any]) -> Field:
+def _field(said: Mapping[str, Any]) -> ModelField:
     megabytes = said.get("megabytes")
-    return Field(
+    return ModelField(
         name=said["name"],
         kind=said["kind"],
         required=said.get("required", False),
@@ -76,14 +76,16 @@ def _field(said: Mapping[str, Any]) -> Field:
         accept=frozenset(said.get("accept", ())),
         largest=None if megabytes is None else int(megabytes * (1 << 20)),
         options=tuple(said.get("options", ())),
-        longest=said.get("longest"),
+        max_length=said.get("longest"),
         least=said.get("min"),
         most=said.get("max"),
         many=said.get("many", False),
-        most_items=said.get("most"),
+        max_items=said.get("most"),
     )
 
 
-def _tariff(said: Mapping[str, Any]) -> Tariff:
+def _tariff(said: Mapping[str, Any]) -> ListPrice:
     rules = said.get("rules") or [{"when": {}, "each": said["each"]}]
-    return Tariff(unit=said["unit"], rules=tuple(Rule(when=rule["when"], each=Decimal(rule["each"])) for rule in rules))
+    return ListPrice(
+        unit=said["unit"], rules=tuple(PriceRule(when=rule["when"], each=Decimal(rule["each"])) for rule in rules)
+    )

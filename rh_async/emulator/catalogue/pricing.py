@@ -8,9 +8,9 @@ from decimal import Decimal
 
 from attrs import frozen
 
-from rh_async.emulator.catalogue.emulated_models import Model, Rule, Tariff
+from rh_async.emulator.catalogue.emulated_models import ListPrice, Model, PriceRule
 from rh_async.emulator.http.payloads import Json
-from rh_async.emulator.http.request_validation import Inputs
+from rh_async.emulator.http.request_validation import TaskInputs
 
 _UNKNOWN_LENGTH = 5.0  #: seconds a video is taken to last when it does not say
 _HOW_MANY = ("n", "imageNum", "maxImages")
@@ -30,12 +30,12 @@ class Price:
         return self.each * self.units
 
 
-def price_of(model: Model, body: Json, inputs: Inputs) -> Price | None:
+def request_price(model: Model, body: Json, inputs: TaskInputs) -> Price | None:
     """Price a request; None where the list names no price for it."""
-    if model.tariff is None:
+    if model.list_price is None:
         return None
-    values, unit = _values(model, body), model.tariff.unit
-    rule = _rule(model.tariff, values)
+    values, unit = _values(model, body), model.list_price.unit
+    rule = _rule(model.list_price, values)
     if rule is None:
         return None
     by_number = unit == "image" or "" in rule.when.values()  # a rule for any number is a rule for each of them
@@ -52,14 +52,16 @@ def _word(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _rule(tariff: Tariff, values: dict[str, str]) -> Rule | None:
+def _rule(list_price: ListPrice, values: dict[str, str]) -> PriceRule | None:
     fits = [
-        rule for rule in tariff.rules if all(values.get(name) == wanted for name, wanted in rule.when.items() if wanted)
+        rule
+        for rule in list_price.rules
+        if all(values.get(name) == wanted for name, wanted in rule.when.items() if wanted)
     ]
     return max(fits, key=lambda rule: len(rule.when), default=None)
 
 
-def _units(unit: str, values: dict[str, str], inputs: Inputs) -> int:
+def _units(unit: str, values: dict[str, str], inputs: TaskInputs) -> int:
     if "second" in unit:
         started = math.ceil(_seconds(values, inputs))
         return math.ceil(started / 5) if unit.startswith("5 ") else started
@@ -72,7 +74,7 @@ def _number(values: dict[str, str]) -> int:
     return max(1, int(_amount(values, _HOW_MANY) or 1))
 
 
-def _seconds(values: dict[str, str], inputs: Inputs) -> float:
+def _seconds(values: dict[str, str], inputs: TaskInputs) -> float:
     """What was asked for; where nothing can be, what the driving video lasts."""
     stated = inputs.video.seconds if inputs.video else None
     return _amount(values, ("duration",)) or (_UNKNOWN_LENGTH if stated is None else stated)

@@ -13,14 +13,14 @@ from rh_async.emulator.state.ledger import FaultRecord, Ledger
 
 
 @define(eq=False)
-class _Standing:
+class _ScheduledFault:
     """A fault in the script, and how often it may still strike."""
 
     fault: Fault
     left: int | None
     since: float
 
-    def hits(self, number: int, rng: Random) -> bool:
+    def matches(self, number: int, rng: Random) -> bool:
         """Decide about the request of this number, and use one strike up."""
         fault = self.fault
         if self.left == 0 or number < (fault.nth or 0):
@@ -43,14 +43,14 @@ class FaultInjector:
     _rng: Random
     _ledger: Ledger
     _refuse: Callable[[float], None]
-    _script: list[_Standing] = field(factory=list, init=False)
+    _script: list[_ScheduledFault] = field(factory=list, init=False)
     _seen: Counter[str] = field(factory=Counter, init=False)
     _first_counts: dict[Fault, tuple[int, int]] = field(factory=dict, init=False)
 
     def add(self, *faults: Fault) -> None:
         """Put faults at the end of the script; those that need no request strike at once."""
         for fault in faults:
-            self._script.append(_Standing(fault, fault.times, self._clock()))
+            self._script.append(_ScheduledFault(fault, fault.times, self._clock()))
             if fault.kind == "foreign_tasks":
                 self.note(fault, fault.route)
             if fault.kind == "refuse_connections":
@@ -101,13 +101,13 @@ class FaultInjector:
         return fault
 
     def _first(self, route: RouteName, number: int, *, refusing: bool) -> Fault | None:
-        for standing in self._script:
-            fault = standing.fault
+        for scheduled in self._script:
+            fault = scheduled.fault
             fits = (
                 fault.route == route
                 and fault.kind != "foreign_tasks"
                 and (fault.kind == "refuse_connections") == refusing
             )
-            if fits and standing.hits(number, self._rng):
+            if fits and scheduled.matches(number, self._rng):
                 return fault
         return None

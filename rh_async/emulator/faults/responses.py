@@ -13,10 +13,10 @@ from attrs import frozen
 
 from rh_async.emulator.faults.definitions import Fault
 from rh_async.emulator.faults.injector import FaultInjector
-from rh_async.emulator.http.bearer_auth import ASKED
+from rh_async.emulator.http.bearer_auth import TASK_ID
 from rh_async.emulator.http.file_handlers import FileAnswer
-from rh_async.emulator.http.payloads import MESSAGES, Json, Refused, counts
-from rh_async.emulator.state.signed_urls import Signer
+from rh_async.emulator.http.payloads import ERROR_MESSAGES, Json, RequestRejected, counts
+from rh_async.emulator.state.signed_urls import UrlSigner
 
 _BLOCK = 1 << 20
 _TRICKLE = 16  #: pieces of a slow answer
@@ -25,7 +25,7 @@ _PAGE = "<html><head><title>{0}</title></head><body><center><h1>{0}</h1></center
 
 
 @frozen
-class Scene:
+class FaultContext:
     """What a fault has to work with.
 
     :param refusal: the shape in which this route refuses.
@@ -36,8 +36,8 @@ class Scene:
 
     request: web.Request
     fault: Fault
-    refusal: Callable[[Refused], Json]
-    links: Signer
+    refusal: Callable[[RequestRejected], Json]
+    links: UrlSigner
     plan: FaultInjector
     stopping: asyncio.Event
 
@@ -45,95 +45,95 @@ class Scene:
 Answer = web.StreamResponse | None
 
 
-async def misbehave(scene: Scene, answer: Answer) -> web.StreamResponse:
+async def respond_with_fault(context: FaultContext, answer: Answer) -> web.StreamResponse:
     """Answer as the fault has it; ``answer`` is the honest one, None when the request was not carried out."""
-    return await _KINDS[scene.fault.kind](scene, answer)
+    return await _KINDS[context.fault.kind](context, answer)
 
 
-async def _drop(scene: Scene, _answer: Answer) -> web.StreamResponse:
-    if scene.request.transport is not None:
-        scene.request.transport.abort()
+async def _drop(context: FaultContext, _answer: Answer) -> web.StreamResponse:
+    if context.request.transport is not None:
+        context.request.transport.abort()
     return web.Response(status=444)  # as nginx writes down what it never sent
 
 
-async def _drop_midway(scene: Scene, answer: Answer) -> web.StreamResponse:
+async def _drop_midway(context: FaultContext, answer: Answer) -> web.StreamResponse:
     content = await _content(answer)
-    stream = await _open(scene, answer, len(content))
+    stream = await _open(context, answer, len(content))
     await stream.write(content[: len(content) // 2])
-    await _drop(scene, answer)
+    await _drop(context, answer)
     return stream
 
 
-async def _hang(scene: Scene, answer: Answer) -> web.StreamResponse:
-    await scene.stopping.wait()
-    return await _drop(scene, answer)
+async def _hang(context: FaultContext, answer: Answer) -> web.StreamResponse:
+    await context.stopping.wait()
+    return await _drop(context, answer)
 
 
-async def _redirect(scene: Scene, _answer: Answer) -> web.StreamResponse:
-    return web.Response(status=scene.fault.status, headers={"Location": "/openapi/v2/elsewhere/model"})
+async def _redirect(context: FaultContext, _answer: Answer) -> web.StreamResponse:
+    return web.Response(status=context.fault.status, headers={"Location": "/openapi/v2/elsewhere/model"})
 
 
-async def _page(scene: Scene, _answer: Answer) -> web.StreamResponse:
-    response = web.Response(status=scene.fault.status, content_type="text/html")
+async def _page(context: FaultContext, _answer: Answer) -> web.StreamResponse:
+    response = web.Response(status=context.fault.status, content_type="text/html")
     response.text = _PAGE.format(f"{response.status} {response.reason}")
     return response
 
 
-async def _too_many(scene: Scene, _answer: Answer) -> web.StreamResponse:
-    after = scene.fault.retry_after
+async def _too_many(context: FaultContext, _answer: Answer) -> web.StreamResponse:
+    after = context.fault.retry_after
     headers = {} if after is None else {"Retry-After": str(after)}
-    return web.Response(status=scene.fault.status, text="Too Many Requests", headers=headers)
+    return web.Response(status=context.fault.status, text="Too Many Requests", headers=headers)
 
 
-async def _server_error(scene: Scene, _answer: Answer) -> web.StreamResponse:
-    fault = scene.fault
-    body: Json = {"status": fault.status, "error": "Service Unavailable", "path": scene.request.path}
+async def _server_error(context: FaultContext, _answer: Answer) -> web.StreamResponse:
+    fault = context.fault
+    body: Json = {"status": fault.status, "error": "Service Unavailable", "path": context.request.path}
     if fault.code is not None:
-        body = _refusal(scene)
+        body = _refusal(context)
     return web.json_response(body, status=fault.status)
 
 
-async def _unreadable(_scene: Scene, answer: Answer) -> web.StreamResponse:
+async def _unreadable(_scene: FaultContext, answer: Answer) -> web.StreamResponse:
     content = await _content(answer)
     return web.Response(body=content[: len(content) // 2] + b"\xff", content_type="application/json")
 
 
-async def _empty(_scene: Scene, _answer: Answer) -> web.StreamResponse:
+async def _empty(_scene: FaultContext, _answer: Answer) -> web.StreamResponse:
     return web.Response(body=b"", content_type="application/json")
 
 
-async def _oversized(scene: Scene, answer: Answer) -> web.StreamResponse:
-    stream = await _open(scene, answer, None)
-    for _ in range(0, scene.fault.size, _BLOCK):
+async def _oversized(context: FaultContext, answer: Answer) -> web.StreamResponse:
+    stream = await _open(context, answer, None)
+    for _ in range(0, context.fault.size, _BLOCK):
         await stream.write(b" " * _BLOCK)
     await stream.write(await _content(answer))
     return stream
 
 
-async def _slow(scene: Scene, answer: Answer) -> web.StreamResponse:
+async def _slow(context: FaultContext, answer: Answer) -> web.StreamResponse:
     content = await _content(answer)
-    stream = await _open(scene, answer, len(content))
+    stream = await _open(context, answer, len(content))
     piece = -(-len(content) // _TRICKLE) or 1
     for start in range(0, len(content), piece):
-        await asyncio.sleep(scene.fault.seconds / _TRICKLE)
+        await asyncio.sleep(context.fault.seconds / _TRICKLE)
         await stream.write(content[start : start + piece])
     return stream
 
 
-async def _code(scene: Scene, _answer: Answer) -> web.StreamResponse:
-    return web.json_response(_refusal(scene))
+async def _code(context: FaultContext, _answer: Answer) -> web.StreamResponse:
+    return web.json_response(_refusal(context))
 
 
-async def _with_task(scene: Scene, answer: Answer) -> web.StreamResponse:
+async def _with_task(context: FaultContext, answer: Answer) -> web.StreamResponse:
     accepted: Json = json.loads(await _content(answer))
-    return _named(scene, accepted["taskId"]) if accepted["taskId"] else web.json_response(accepted)
+    return _named(context, accepted["taskId"]) if accepted["taskId"] else web.json_response(accepted)
 
 
-async def _with_ghost(scene: Scene, _answer: Answer) -> web.StreamResponse:
-    return _named(scene, _GHOST)
+async def _with_ghost(context: FaultContext, _answer: Answer) -> web.StreamResponse:
+    return _named(context, _GHOST)
 
 
-async def _other_sha(_scene: Scene, answer: Answer) -> web.StreamResponse:
+async def _other_sha(_scene: FaultContext, answer: Answer) -> web.StreamResponse:
     content = await _content(answer)
     data: Json = json.loads(content).get("data") or {}
     name = data.get("fileName") or data.get("filename") or ""
@@ -142,31 +142,31 @@ async def _other_sha(_scene: Scene, answer: Answer) -> web.StreamResponse:
     return web.Response(body=content.replace(sha.encode(), other.encode()), content_type="application/json")
 
 
-async def _expired(scene: Scene, _answer: Answer) -> web.StreamResponse:
+async def _expired(context: FaultContext, _answer: Answer) -> web.StreamResponse:
     text = "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
-    return web.Response(status=scene.fault.status, text=text, content_type="application/xml")
+    return web.Response(status=context.fault.status, text=text, content_type="application/xml")
 
 
-async def _redirected(scene: Scene, _answer: Answer) -> web.StreamResponse:
-    return web.Response(status=scene.fault.status, headers={"Location": scene.links.sign(scene.request.path)})
+async def _redirected(context: FaultContext, _answer: Answer) -> web.StreamResponse:
+    return web.Response(status=context.fault.status, headers={"Location": context.links.sign(context.request.path)})
 
 
-async def _frozen_counts(scene: Scene, answer: Answer) -> web.StreamResponse:
+async def _frozen_counts(context: FaultContext, answer: Answer) -> web.StreamResponse:
     told: Json = json.loads(await _content(answer))
     if data := told["data"]:
         running, queued = int(data["runningCount"]), int(data["queuedCount"])
-        data |= counts(*scene.plan.frozen_counts(scene.fault, running, queued))
+        data |= counts(*context.plan.frozen_counts(context.fault, running, queued))
     return web.json_response(told)
 
 
-async def _random_counts(scene: Scene, answer: Answer) -> web.StreamResponse:
+async def _random_counts(context: FaultContext, answer: Answer) -> web.StreamResponse:
     told: Json = json.loads(await _content(answer))
     if data := told["data"]:
-        data |= counts(*scene.plan.random_counts(data["concurrentLimit"]))
+        data |= counts(*context.plan.random_counts(data["concurrentLimit"]))
     return web.json_response(told)
 
 
-_KINDS: Mapping[str, Callable[[Scene, Answer], Awaitable[web.StreamResponse]]] = MappingProxyType(
+_KINDS: Mapping[str, Callable[[FaultContext, Answer], Awaitable[web.StreamResponse]]] = MappingProxyType(
     {
         "drop_before_body": _drop,
         "drop_after_accept": _drop,
@@ -193,11 +193,11 @@ _KINDS: Mapping[str, Callable[[Scene, Answer], Awaitable[web.StreamResponse]]] =
 )
 
 
-def _refusal(scene: Scene) -> Json:
+def _refusal(context: FaultContext) -> Json:
     """Refuse as this route does, with the code and the word that the fault wants."""
-    fault = scene.fault
+    fault = context.fault
     code = fault.code or "0"
-    body = scene.refusal(Refused(code, fault.message or "", task_id=scene.request.get(ASKED, "")))
+    body = context.refusal(RequestRejected(code, fault.message or "", task_id=context.request.get(TASK_ID, "")))
     name = "errorCode" if "errorCode" in body else "code"
     if fault.code_type is not None:
         body[name] = {"str": code, "int": int(code), "null": None}[fault.code_type]
@@ -206,11 +206,11 @@ def _refusal(scene: Scene) -> Json:
     return body
 
 
-def _named(scene: Scene, task_id: str) -> web.Response:
+def _named(context: FaultContext, task_id: str) -> web.Response:
     """Refuse in the short shape that has been seen with a task id."""
-    fault = scene.fault
+    fault = context.fault
     code = fault.code or ""
-    message = fault.message or MESSAGES.get(code, "")
+    message = fault.message or ERROR_MESSAGES.get(code, "")
     return web.json_response(
         {"taskId": task_id, "status": fault.task_status or "RUNNING", "errorCode": code, "errorMessage": message}
     )
@@ -222,10 +222,10 @@ async def _content(answer: Answer) -> bytes:
     return answer.body if isinstance(answer, web.Response) and isinstance(answer.body, bytes) else b""
 
 
-async def _open(scene: Scene, answer: Answer, length: int | None) -> web.StreamResponse:
+async def _open(context: FaultContext, answer: Answer, length: int | None) -> web.StreamResponse:
     stream = web.StreamResponse(
         headers={"Content-Type": "video/mp4" if isinstance(answer, FileAnswer) else "application/json"}
     )
     stream.content_length = length
-    await stream.prepare(scene.request)
+    await stream.prepare(context.request)
     return stream

@@ -10,14 +10,14 @@ from typing import Any
 from attrs import define
 
 from rh_async.emulator.faults.definitions import Fault
-from rh_async.emulator.http.payloads import MESSAGES, Json, usage
+from rh_async.emulator.http.payloads import ERROR_MESSAGES, Json, usage
 
 _FAILURES = frozenset({"failed", "node_errors", "moderation", "real_person"})
 _MODERATED = "Content verification failed, 改提示词或图片"
 
 
 @define(kw_only=True)
-class Fate:
+class TaskEffect:
     """What is in store for a task; the counters go down as answers are spoiled.
 
     :param ends: the status it settles with.
@@ -32,50 +32,50 @@ class Fate:
     :param lingers: for how many seconds after it settled it holds its place.
     """
 
-    ends: str = "SUCCESS"
+    final_status: str = "SUCCESS"
     code: str = ""
     message: str = ""
     usage: Json | None = None
     reason: Any = None
-    tips: str = ""
+    prompt_tips: str = ""
     word: str = ""
-    odd_answers: int = 0
+    unknown_status_responses: int = 0
     output_type: str = ""
-    bare_answers: int = 0
-    at_once: bool = False
-    hidden: float = 0.0
-    lingers: float = 0.0
+    responses_without_results: int = 0
+    settles_on_submit: bool = False
+    not_found_seconds: float = 0.0
+    slot_release_delay: float = 0.0
 
 
-def fate_of(fault: Fault | None) -> Fate:
+def task_effect(fault: Fault | None) -> TaskEffect:
     """Turn a fault into what it means for the task it strikes."""
     if fault is None:
-        return Fate()
+        return TaskEffect()
     if fault.kind in _FAILURES:
         return _failure(fault)
-    return Fate(
+    return TaskEffect(
         word=fault.task_status,
         output_type=fault.output_type if fault.kind == "output_type" else "",
-        odd_answers=fault.responses if fault.kind == "unknown_status" else 0,
-        bare_answers=fault.responses if fault.kind == "success_without_results" else 0,
-        at_once=fault.kind == "success_on_submit",
-        hidden=fault.seconds if fault.kind == "not_found_first" else 0.0,
-        lingers=fault.seconds if fault.kind == "slot_release_delay" else 0.0,
+        unknown_status_responses=fault.responses if fault.kind == "unknown_status" else 0,
+        responses_without_results=fault.responses if fault.kind == "success_without_results" else 0,
+        settles_on_submit=fault.kind == "success_on_submit",
+        not_found_seconds=fault.seconds if fault.kind == "not_found_first" else 0.0,
+        slot_release_delay=fault.seconds if fault.kind == "slot_release_delay" else 0.0,
     )
 
 
-def _failure(fault: Fault) -> Fate:
+def _failure(fault: Fault) -> TaskEffect:
     moderated = fault.kind == "moderation"
     code = fault.code or ""
-    message = fault.message or (_MODERATED if moderated else MESSAGES.get(code, ""))
+    message = fault.message or (_MODERATED if moderated else ERROR_MESSAGES.get(code, ""))
     bad_workflow = fault.kind == "node_errors"
-    return Fate(
-        ends="FAILED",
+    return TaskEffect(
+        final_status="FAILED",
         code=code,
         message=message,
         usage=usage(None, coins=None) if moderated else None,
         reason=fault.failed_reason or (dict(_NODE_FAILED) if bad_workflow else None),
-        tips=_NODE_ERRORS if bad_workflow else "",
+        prompt_tips=_NODE_ERRORS if bad_workflow else "",
     )
 
 

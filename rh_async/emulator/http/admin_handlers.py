@@ -17,7 +17,7 @@ from yarl import URL
 
 from rh_async.emulator.faults.definitions import Fault
 from rh_async.emulator.faults.injector import FaultInjector
-from rh_async.emulator.state.call_rate_limit import Throttle, rate_limit_of
+from rh_async.emulator.state.call_rate_limit import RateLimiter, parse_rate_limit
 from rh_async.emulator.state.ledger import Ledger
 
 HEADER = "X-Emulator-Token"
@@ -27,7 +27,7 @@ Page = Callable[[web.Request], Awaitable[web.Response]]
 
 
 @frozen(kw_only=True)
-class Control:
+class AdminHandlers:
     """The handlers of these pages.
 
     :param token: what whoever calls them must know.
@@ -38,7 +38,7 @@ class Control:
     host: str
     ledger: Ledger
     faults: FaultInjector
-    throttle: Throttle
+    rate_limiter: RateLimiter
 
     def add_to(self, app: web.Application) -> None:
         """Put every page at its path."""
@@ -83,8 +83,8 @@ class Control:
         return web.json_response({})
 
     async def _set_rate_limit(self, request: web.Request) -> web.Response:
-        limit = rate_limit_of(await request.json())
-        self.throttle.limit = limit
+        limit = parse_rate_limit(await request.json())
+        self.rate_limiter.limit = limit
         return web.json_response({"rate_limit": None if limit is None else limit.as_json()})
 
 

@@ -9,16 +9,16 @@ from collections.abc import Mapping
 from aiohttp import web
 from attrs import frozen
 
-from rh_async.emulator.http.payloads import Json, Refused
+from rh_async.emulator.http.payloads import Json, RequestRejected
 
-ASKED = web.RequestKey("asked", str)  #: the task id that a request is about, or has made
-FAULT = web.RequestKey("fault", str)  #: the kind of fault that strikes it
+TASK_ID = web.RequestKey("asked", str)  #: the task id that a request is about, or has made
+FAULT_KIND = web.RequestKey("fault", str)  #: the kind of fault that strikes it
 
 _BEARER = re.compile(r"Bearer (\S+)")
 
 
 @frozen
-class Keyring:
+class ApiKeys:
     """The keys of one emulator, by the name of their type."""
 
     keys: Mapping[str, str]
@@ -27,7 +27,7 @@ class Keyring:
         """Return the type of the key that a request carries, or refuse it."""
         header = _BEARER.fullmatch(request.headers.get("Authorization", ""))
         if header is None:
-            raise Refused("1002")
+            raise RequestRejected("1002")
         return self.type_of(header[1])
 
     def type_of(self, key: object) -> str:
@@ -35,7 +35,7 @@ class Keyring:
         for name, known in self.keys.items():
             if key == known:
                 return name
-        raise Refused("806")
+        raise RequestRejected("806")
 
     def confirm(self, request: web.Request, key: object) -> str:
         """Return the type of the key that a v1 call names in its body or query, or refuse it (contract 1.2).
@@ -43,26 +43,26 @@ class Keyring:
         The vendor's own clients send it there alone. A key in the header beside it must be the same.
         """
         if not isinstance(key, str) or not key:
-            raise Refused("301")
+            raise RequestRejected("301")
         holder = self.type_of(key)
         if "Authorization" in request.headers and self.holder(request) != holder:
-            raise Refused("802")
+            raise RequestRejected("802")
         return holder
 
 
-async def json_object(request: web.Request) -> Json:
+async def read_json_object(request: web.Request) -> Json:
     """Read a body that must be one JSON object, and say so."""
-    return parse_object(request, await request.read())
+    return parse_json_object(request, await request.read())
 
 
-def parse_object(request: web.Request, raw: bytes) -> Json:
+def parse_json_object(request: web.Request, raw: bytes) -> Json:
     """Understand a body that must be one JSON object, and say so."""
     if request.content_type != "application/json":
-        raise Refused("1007")
+        raise RequestRejected("1007")
     try:
         body = json.loads(raw)
     except ValueError as bad:
-        raise Refused("1007") from bad
+        raise RequestRejected("1007") from bad
     if not isinstance(body, dict):
-        raise Refused("1007")
+        raise RequestRejected("1007")
     return body

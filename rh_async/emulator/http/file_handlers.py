@@ -9,39 +9,39 @@ from pathlib import Path
 from aiohttp import BodyPartReader, web
 from attrs import define, field
 
-from rh_async.emulator.http.bearer_auth import Keyring
-from rh_async.emulator.http.payloads import Json, Refused
-from rh_async.emulator.outputs.task_results import Results
-from rh_async.emulator.state.file_store import KINDS, Store, StoredFile
+from rh_async.emulator.http.bearer_auth import ApiKeys
+from rh_async.emulator.http.payloads import Json, RequestRejected
+from rh_async.emulator.outputs.task_results import TaskResults
+from rh_async.emulator.state.file_store import KINDS, FileStore, StoredFile
 from rh_async.emulator.state.ledger import DownloadRecord, KeyLeakRecord, Ledger, UploadRecord
-from rh_async.emulator.state.signed_urls import BadLink
+from rh_async.emulator.state.signed_urls import InvalidLink
 
 _BLOCK = 1 << 20
 
 
 @define(eq=False, kw_only=True)
-class FileCalls:
+class FileHandlers:
     """The handlers of these calls."""
 
     _clock: Callable[[], float]
-    _keyring: Keyring
-    _store: Store
-    _results: Results
+    _api_keys: ApiKeys
+    _store: FileStore
+    _results: TaskResults
     _ledger: Ledger
     _answers: count[int] = field(factory=count, init=False)
 
     async def upload(self, request: web.Request) -> web.Response:
         """Keep one file (contract 5.1)."""
         try:
-            self._keyring.holder(request)
-        except Refused as refused:  # a bad key has a code of its own here
-            raise Refused("401") from refused
+            self._api_keys.holder(request)
+        except RequestRejected as refused:  # a bad key has a code of its own here
+            raise RequestRejected("401") from refused
         if request.content_type != "multipart/form-data":
-            raise Refused("301")
+            raise RequestRejected("301")
         try:
             stored, file_name = await self._receive(request)
         except ValueError as malformed:
-            raise Refused("301") from malformed
+            raise RequestRejected("301") from malformed
         known_length = request.content_length is not None
         self._ledger.uploads.append(
             UploadRecord(
@@ -53,7 +53,7 @@ class FileCalls:
             )
         )
         if not known_length:
-            raise Refused("808", "APIKEY_UPLOAD_FAILED: Content-Length required")
+            raise RequestRejected("808", "APIKEY_UPLOAD_FAILED: Content-Length required")
         return web.json_response(self._kept(stored))
 
     async def uploaded(self, request: web.Request) -> web.StreamResponse:
@@ -80,7 +80,7 @@ class FileCalls:
             raise web.HTTPBadRequest(text="<Error><Code>InvalidArgument</Code></Error>", content_type="application/xml")
         try:
             self._store.links.check(request.path, request.query)
-        except BadLink as bad:
+        except InvalidLink as bad:
             text = f"<Error><Code>AccessDenied</Code><Message>{bad}</Message></Error>"
             raise web.HTTPForbidden(text=text, content_type="application/xml") from bad
 
@@ -89,13 +89,13 @@ class FileCalls:
         reader = await request.multipart()
         part = await reader.next()
         if not isinstance(part, BodyPartReader) or part.name != "file" or not part.filename:
-            raise Refused("301")
+            raise RequestRejected("301")
         extension = Path(part.filename).suffix.removeprefix(".").lower()
         if extension not in KINDS:
-            raise Refused("1013")
+            raise RequestRejected("1013")
         stored = await self._store.keep(extension, _blocks(part))
         if await reader.next() is not None:
-            raise Refused("301")
+            raise RequestRejected("301")
         return stored, part.filename
 
     def _kept(self, stored: StoredFile) -> Json:

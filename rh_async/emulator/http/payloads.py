@@ -10,7 +10,7 @@ from typing import Any
 Json = dict[str, Any]
 
 # Contract 3.2, 4.3, 8: where the wire was seen, its exact text; elsewhere the identifier or the meaning in the table.
-MESSAGES: Mapping[str, str] = MappingProxyType(
+ERROR_MESSAGES: Mapping[str, str] = MappingProxyType(
     {
         "1": "API Key不存在",
         "301": "PARAMS_INVALID",
@@ -75,16 +75,16 @@ MESSAGES: Mapping[str, str] = MappingProxyType(
 )
 
 
-class Refused(Exception):
+class RequestRejected(Exception):
     """The server says no, in one of its documented ways.
 
     :param task_id: the id the answer echoes, "" for most.
     """
 
     def __init__(self, code: str, message: str = "", *, task_id: str = "") -> None:
-        super().__init__(code, message or MESSAGES.get(code, ""))
+        super().__init__(code, message or ERROR_MESSAGES.get(code, ""))
         self.code = code
-        self.message = message or MESSAGES.get(code, "")
+        self.message = message or ERROR_MESSAGES.get(code, "")
         self.task_id = task_id
 
 
@@ -147,22 +147,22 @@ def counts(running: int, queued: int) -> Json:
     return {"runningCount": str(running), "queuedCount": str(queued), "totalCurrentTasks": str(running + queued)}
 
 
-def flat_refusal(refused: Refused) -> Json:
+def flat_error(refused: RequestRejected) -> Json:
     """Refuse a submit or a query."""
     return flat(refused.task_id, code=refused.code, message=refused.message)
 
 
-def envelope_refusal(refused: Refused) -> Json:
+def envelope_error(refused: RequestRejected) -> Json:
     """Refuse a management call."""
     return envelope(code=refused.code, message=refused.message)
 
 
-def price_refusal(refused: Refused) -> Json:
+def price_error(refused: RequestRejected) -> Json:
     """Refuse to quote a price."""
     return {"errorCode": refused.code, "errorMessage": refused.message}
 
 
-def upload_refusal(refused: Refused) -> Json:
+def upload_error(refused: RequestRejected) -> Json:
     """Refuse an upload; a bad key has a shape of its own here (contract 5.1)."""
     if refused.code == "401":
         return {"code": 401, "message": refused.message}

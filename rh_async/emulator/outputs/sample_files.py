@@ -11,7 +11,7 @@ from types import MappingProxyType
 from attrs import frozen
 
 from rh_async.emulator.catalogue.emulated_models import OutputKind
-from rh_async.emulator.outputs.sample_video import TINY_MP4
+from rh_async.emulator.outputs.sample_video import SAMPLE_MP4
 
 _SIDE = 16  #: pixels of a picture
 _CELLS = struct.pack("<9f", 0, 0, 0, 1, 0, 0, 0, 1, 0)  # the corners of a triangle
@@ -21,7 +21,7 @@ _FRAMES = 39  #: about a second of silence
 
 
 @frozen(kw_only=True)
-class Form:
+class OutputFormat:
     """What results of a kind look like.
 
     :param extension: of the file, and what the answer calls it.
@@ -45,7 +45,7 @@ def free_box(task_id: str) -> bytes:
 
 def mp4(task_id: str) -> bytes:
     """Film the smallest video that plays."""
-    return TINY_MP4 + free_box(task_id)
+    return SAMPLE_MP4 + free_box(task_id)
 
 
 def png(task_id: str) -> bytes:
@@ -95,12 +95,12 @@ def words(task_id: str) -> bytes:
     return f"A line of text, by {mark(task_id)}.".encode()
 
 
-FORMS: Mapping[OutputKind, Form] = MappingProxyType(
+OUTPUT_FORMATS: Mapping[OutputKind, OutputFormat] = MappingProxyType(
     {
-        "video": Form(extension="mp4", make=mp4),
-        "image": Form(extension="png", make=png),
-        "audio": Form(extension="mp3", make=mp3),
-        "3d": Form(extension="glb", make=glb),
-        "text": Form(extension="txt", make=words),
+        "video": OutputFormat(extension="mp4", make=mp4),
+        "image": OutputFormat(extension="png", make=png),
+        "audio": OutputFormat(extension="mp3", make=mp3),
+        "3d": OutputFormat(extension="glb", make=glb),
+        "text": OutputFormat(extension="txt", make=words),
     }
 )

@@ -14,4 +14,4 @@ _PACKED = (
     r"6(Cm>k&UUoGdvfWtu}uN;OJfZi!8~(6iT{+sB|V86z#IQX932<?eVDI<*VWR^oiqI}Xu1Xb<MyO$NHJaeb@^clok-rDd+QQ{>o}<7)PWOYiz@GjE"
     r"DicF1Ba)F_YY_qblZc=@L;${)d=1L3OmfY?kq@Na5pZEb^^MmNuG<*tR_-u_aA}?D8K"
 )
-TINY_MP4 = zlib.decompress(base64.b85decode(_PACKED))
+SAMPLE_MP4 = zlib.decompress(base64.b85decode(_PACKED))

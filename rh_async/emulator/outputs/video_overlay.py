@@ -11,7 +11,7 @@ _SHARE = 0.35  #: of the frame's shorter side that the character may take
 _LONGEST = 720  #: pixels; a picture for people needs no more
 
 
-def composite(image: Path, video: Path, target: Path) -> None:
+def overlay_image(image: Path, video: Path, target: Path) -> None:
     """Draw an image into a video and write it as H.264. Blocks for seconds: call it off the loop."""
     with av.open(video) as source, av.open(target, "w", format="mp4") as sink:
         track = source.streams.video[0]

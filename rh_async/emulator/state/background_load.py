@@ -34,7 +34,7 @@ class BackgroundLoad:
 
 
 @define(eq=False)
-class Crowd:
+class BackgroundTasks:
     """The strangers on one board.
 
     :ivar present: how many of their tasks run.
@@ -48,11 +48,11 @@ class Crowd:
     _numbers: count[int] = field(factory=count, init=False)
 
     @property
-    def next_at(self) -> float:
+    def next_event_at(self) -> float:
         """When the next one comes or goes; infinity for never."""
         return self._events[0][0] if self._events else math.inf
 
-    def settle_in(self, now: float) -> None:
+    def start(self, now: float) -> None:
         """Be there all at once, each somewhere in the middle of its run."""
         for _ in range(self._plan.count):
             self._enter(now, share=self._rng.random())

@@ -9,7 +9,7 @@ from aiohttp import web
 from attrs import Attribute, asdict, define, field, frozen
 from attrs.validators import gt, in_, optional
 
-from rh_async.emulator.http.payloads import Json, Refused
+from rh_async.emulator.http.payloads import Json, RequestRejected
 from rh_async.emulator.state.ledger import Ledger, RateLimitedCallRecord
 
 
@@ -45,7 +45,7 @@ class RateLimit:
 
 
 @define(eq=False)
-class Throttle:
+class RateLimiter:
     """The bucket of one emulator.
 
     :ivar limit: None lets everything through; it may be set while the server runs, and then starts with a full bucket.
@@ -66,7 +66,7 @@ class Throttle:
     def limit(self, limit: RateLimit | None) -> None:
         self._limit, self._filled_at = limit, None
 
-    def admits(self, route: str) -> bool:
+    def try_acquire(self, route: str) -> bool:
         """Take a token for a call on a route, if there is one; write down a call that is refused."""
         if self._limit is None:
             return True
@@ -80,16 +80,16 @@ class Throttle:
         self._ledger.rate_limited_calls.append(RateLimitedCallRecord(at=now, route=route))
         return False
 
-    def refuse(self, refusal: Callable[[Refused], Json]) -> web.Response:
+    def refuse(self, refusal: Callable[[RequestRejected], Json]) -> web.Response:
         """Refuse a call in its route's own shape."""
         limit = self._limit
         headers = {} if limit is None or limit.retry_after is None else {"Retry-After": f"{limit.retry_after:g}"}
         if limit is not None and limit.response == "429":
             return web.json_response({"error": "too many requests"}, status=429, headers=headers)
-        return web.json_response(refusal(Refused("1003")), headers=headers)
+        return web.json_response(refusal(RequestRejected("1003")), headers=headers)
 
 
-def rate_limit_of(told: Any) -> RateLimit | None:
+def parse_rate_limit(told: Any) -> RateLimit | None:
     """Read what the control route was sent; null takes the limit away.
 
     :raises TypeError: it names something that a limit has not.

@@ -13,11 +13,11 @@ from typing import Literal
 import aiofiles
 from attrs import define, field, frozen
 
-from rh_async.emulator.http.payloads import Refused
-from rh_async.emulator.state.mp4_duration import duration_of
-from rh_async.emulator.state.signed_urls import Signer
+from rh_async.emulator.http.payloads import RequestRejected
+from rh_async.emulator.state.mp4_duration import read_duration
+from rh_async.emulator.state.signed_urls import UrlSigner
 
-Naming = Literal["sha256", "other"]
+UploadNaming = Literal["sha256", "other"]
 KINDS: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys(("jpg", "jpeg", "png", "webp"), "image"),
@@ -59,7 +59,7 @@ class StoredFile:
 
 
 @define(eq=False)
-class Store:
+class FileStore:
     """The files of one emulator, on disk; only what describes them is in memory.
 
     :param naming: which hash names them.
@@ -67,8 +67,8 @@ class Store:
     """
 
     _folder: Path
-    links: Signer
-    _naming: Naming = "sha256"
+    links: UrlSigner
+    _naming: UploadNaming = "sha256"
     _largest: int | None = None
     _files: dict[str, StoredFile] = field(factory=dict, init=False)
     _numbers: count[int] = field(factory=count, init=False)
@@ -87,8 +87,8 @@ class Store:
                         continue  # read to its end all the same, so that the caller hears the answer
                     await asyncio.gather(file.write(block), asyncio.to_thread(digest.update, block))
             if self._too_large(size):
-                raise Refused("809")
-            stored = await asyncio.to_thread(self._adopt, part, digest.hexdigest(), extension, size)
+                raise RequestRejected("809")
+            stored = await asyncio.to_thread(self._store_part, part, digest.hexdigest(), extension, size)
         finally:
             await asyncio.to_thread(part.unlink, missing_ok=True)
         self._files[stored.name] = stored
@@ -104,20 +104,20 @@ class Store:
 
     def linked(self, url: str) -> StoredFile | None:
         """Return the file behind a link of this server, None for a link to elsewhere or to a result."""
-        path = self.links.own_path(url)
+        path = self.links.verified_path(url)
         if path is None or path.startswith("/output/"):
             return None
         stored = self.named(path.removeprefix("/input/"))
         if stored is None:
-            raise Refused("1013")
+            raise RequestRejected("1013")
         return stored
 
-    def _adopt(self, part: Path, sha256: str, extension: str, size: int) -> StoredFile:
+    def _store_part(self, part: Path, sha256: str, extension: str, size: int) -> StoredFile:
         if not size:
-            raise Refused("1013")
+            raise RequestRejected("1013")
         path = self._folder / f"{sha256}.{extension}"
         part.replace(path)
-        seconds = duration_of(path) if extension in {"mp4", "mov"} else None
+        seconds = read_duration(path) if extension in {"mp4", "mov"} else None
         return StoredFile(sha256, extension, size, path, self._name(sha256, extension), seconds)
 
     def _too_large(self, size: int) -> bool:
@@ -131,4 +131,4 @@ class Store:
 def _check_magic(extension: str, head: bytes) -> None:
     offset, magic = _MAGIC.get(extension, (0, b""))
     if head[offset : offset + len(magic)] != magic:
-        raise Refused("1013")
+        raise RequestRejected("1013")

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 
-def duration_of(path: Path) -> float | None:
+def read_duration(path: Path) -> float | None:
     """Return the seconds that ``moov/mvhd`` states, None where there is none to read. Blocks: call it off the loop."""
     with path.open("rb") as file:
         end = path.stat().st_size
         if (moov := _find(file, b"moov", end)) is None or (mvhd := _find(file, b"mvhd", moov)) is None:
             return None
-        return _stated(file.read(min(32, mvhd - file.tell())))
+        return _parse_mvhd(file.read(min(32, mvhd - file.tell())))
 
 
 def _find(file: BinaryIO, wanted: bytes, end: int) -> int | None:
@@ -31,7 +31,7 @@ def _find(file: BinaryIO, wanted: bytes, end: int) -> int | None:
     return None
 
 
-def _stated(header: bytes) -> float | None:
+def _parse_mvhd(header: bytes) -> float | None:
     if len(header) < 20:
         return None
     if header[0] == 1 and len(header) < 32:

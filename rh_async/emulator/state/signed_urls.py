@@ -10,15 +10,15 @@ from urllib.parse import urlsplit
 from attrs import field, frozen
 from yarl import URL
 
-LIFETIME = 86_400  #: seconds, the exact window of a real signature
+LINK_SECONDS = 86_400  #: seconds, the exact window of a real signature
 
 
-class BadLink(Exception):
+class InvalidLink(Exception):
     """A link that was never signed here, or not for this path, or not for this long."""
 
 
 @frozen
-class Signer:
+class UrlSigner:
     """Makes and checks links.
 
     :param origin: where the server listens, so that a forged ``Host`` can not steer a link.
@@ -32,7 +32,7 @@ class Signer:
     def sign(self, path: str) -> str:
         """Return a link to a path of this server, good for a day from now."""
         start = math.floor(self._clock())
-        window = f"{start};{start + LIFETIME}"
+        window = f"{start};{start + LINK_SECONDS}"
         return (
             f"{self.origin}{path}?q-sign-algorithm=sha1&q-ak=emulator&q-sign-time={window}&q-key-time={window}"
             f"&q-header-list=host&q-url-param-list=&q-signature={self._signature(path, window)}"
@@ -42,11 +42,11 @@ class Signer:
         """Accept a link as this server signed it; otherwise say :class:`BadLink`."""
         window = query.get("q-sign-time", "")
         if not hmac.compare_digest(self._signature(path, window), query.get("q-signature", "")):
-            raise BadLink("SignatureDoesNotMatch")
+            raise InvalidLink("SignatureDoesNotMatch")
         if self._clock() >= float(window.partition(";")[2]):
-            raise BadLink("Request has expired")
+            raise InvalidLink("Request has expired")
 
-    def own_path(self, url: str) -> str | None:
+    def verified_path(self, url: str) -> str | None:
         """Return the path of a link to this server after checking it, None for a link to anywhere else."""
         parts = urlsplit(url)
         if f"{parts.scheme}://{parts.netloc}" != self.origin:

@@ -12,13 +12,13 @@ from itertools import count
 from attrs import Factory, define, field, frozen
 
 from rh_async.emulator.catalogue.emulated_models import Model
-from rh_async.emulator.faults.task_effects import Fate
-from rh_async.emulator.http.payloads import Refused
-from rh_async.emulator.http.request_validation import Inputs
-from rh_async.emulator.state.background_load import Crowd
+from rh_async.emulator.faults.task_effects import TaskEffect
+from rh_async.emulator.http.payloads import RequestRejected
+from rh_async.emulator.http.request_validation import TaskInputs
+from rh_async.emulator.state.background_load import BackgroundTasks
 from rh_async.emulator.state.ledger import TaskRecord
 
-QUEUE_LENGTH = 1000  #: contract 9, personal queue
+PERSONAL_QUEUE_LENGTH = 1000  #: contract 9, personal queue
 
 
 @define(eq=False, kw_only=True)
@@ -28,10 +28,10 @@ class Task:
     task_id: str
     model: Model
     key_type: str
-    inputs: Inputs
+    inputs: TaskInputs
     run_time: float
     charged: Decimal
-    fate: Fate = field(default=Factory(Fate))
+    fate: TaskEffect = field(default=Factory(TaskEffect))
     created_at: float = 0.0
     started_at: float | None = None
     settles_at: float | None = None
@@ -56,7 +56,7 @@ class Task:
 
 
 @frozen(kw_only=True)
-class Counts:
+class QueueCounters:
     """How many tasks of an account are where."""
 
     running: int
@@ -64,7 +64,7 @@ class Counts:
 
 
 @define(eq=False, kw_only=True)
-class Board:
+class TaskStore:
     """All tasks of one account, their queues and their money.
 
     :param clock: tells the time; every answer is about that instant.
@@ -77,13 +77,13 @@ class Board:
 
     _clock: Callable[[], float]
     _limit: Callable[[], int]
-    _crowd: Crowd
+    _background_tasks: BackgroundTasks
     _queue: bool = False
     _balance: Decimal | None = None
     _foreign: Callable[[], int] = int
     _tasks: dict[str, Task] = field(factory=dict, init=False)
     _due: list[tuple[float, int, Task]] = field(factory=list, init=False)  #: who settles, or leaves, and when
-    _busy: dict[str, int] = field(factory=dict, init=False)  #: running tasks of each model
+    _running_per_model: dict[str, int] = field(factory=dict, init=False)  #: running tasks of each model
     _waiting: dict[str, deque[tuple[int, Task]]] = field(factory=dict, init=False)
     _numbers: count[int] = field(factory=count, init=False)
 
@@ -104,10 +104,10 @@ class Board:
         self._advance()
         return None if self._balance is None else self._balance - self._spent()
 
-    def counts(self) -> Counts:
+    def counts(self) -> QueueCounters:
         """Count what runs and what waits, as of now."""
         self._advance()
-        return Counts(running=self._in_use(), queued=self._queued())
+        return QueueCounters(running=self._used_slots(), queued=self._queued())
 
     def find(self, task_id: str) -> Task | None:
         """Return a task as of now."""
@@ -118,11 +118,11 @@ class Board:
         """Make sure that one more task can be paid for and taken in, or refuse it."""
         self._advance()
         if self._balance is not None and self._balance - self._spent() < price:
-            raise Refused("812")
-        if not self._queue and not self._takes_in():
-            raise Refused("421")
-        if not self._takes_in(QUEUE_LENGTH):
-            raise Refused("814")
+            raise RequestRejected("812")
+        if not self._queue and not self._has_slot():
+            raise RequestRejected("421")
+        if not self._has_slot(PERSONAL_QUEUE_LENGTH):
+            raise RequestRejected("814")
 
     def add(self, task: Task) -> None:
         """Take a task in; it runs at once if its model and its account have room."""
@@ -131,34 +131,34 @@ class Board:
         task.created_at = now
         self._tasks[task.task_id] = task
         self._waiting.setdefault(task.model.endpoint, deque()).append((next(self._numbers), task))
-        self._promote(now)
+        self._start_waiting(now)
         self._advance()  # it may be over already
 
     def cancel(self, task: Task) -> None:
         """Stop a task now; its place goes to the next."""
         self._advance()
         if task.settled:
-            raise Refused("817")
+            raise RequestRejected("817")
         now = self._clock()
         if task.status == "RUNNING":
-            self._busy[task.model.endpoint] -= 1
+            self._running_per_model[task.model.endpoint] -= 1
             self._due = sorted(entry for entry in self._due if entry[2] is not task)  # sorted, it is a heap
         else:
             line = self._waiting[task.model.endpoint]
             self._waiting[task.model.endpoint] = deque(entry for entry in line if entry[1] is not task)
         task.status, task.settles_at = "CANCEL", now
-        self._promote(now)
+        self._start_waiting(now)
 
     def _advance(self) -> None:
         """Let everything happen that was due by now, in order, at its own time."""
         now = self._clock()
-        while (at := min(self._next_due(), self._crowd.next_at)) <= now:
+        while (at := min(self._next_due(), self._background_tasks.next_event_at)) <= now:
             if at == self._next_due():
                 self._leave()
             else:
-                self._crowd.step(self._takes_in)
-            self._promote(at)
-        self._promote(now)
+                self._background_tasks.step(self._has_slot)
+            self._start_waiting(at)
+        self._start_waiting(now)
 
     def _next_due(self) -> float:
         return self._due[0][0] if self._due else math.inf
@@ -167,39 +167,39 @@ class Board:
         at, number, task = heappop(self._due)
         if not task.settled:
             self._settle(task)
-            if task.fate.lingers:
-                heappush(self._due, (at + task.fate.lingers, number, task))
+            if task.fate.slot_release_delay:
+                heappush(self._due, (at + task.fate.slot_release_delay, number, task))
 
     def _settle(self, task: Task) -> None:
-        self._busy[task.model.endpoint] -= 1
-        task.status = task.fate.ends
+        self._running_per_model[task.model.endpoint] -= 1
+        task.status = task.fate.final_status
         if task.status == "FAILED":  # contract 9: what failed shows no charge
             task.charged = Decimal(0)
 
-    def _promote(self, at: float) -> None:
+    def _start_waiting(self, at: float) -> None:
         while (following := self._next()) is not None:
             number, task = following
             endpoint = task.model.endpoint
             self._waiting[endpoint].popleft()
-            self._busy[endpoint] = self._busy.get(endpoint, 0) + 1
+            self._running_per_model[endpoint] = self._running_per_model.get(endpoint, 0) + 1
             task.status, task.started_at, task.settles_at = "RUNNING", at, at + task.run_time
             heappush(self._due, (task.settles_at, number, task))
 
     def _next(self) -> tuple[int, Task] | None:
         """Return the oldest waiting task that its account and its model have room for."""
-        if self._queue and self._in_use() >= self.limit:
+        if self._queue and self._used_slots() >= self.limit:
             return None
-        heads = [line[0] for line in self._waiting.values() if line and self._has_room(line[0][1].model)]
+        heads = [line[0] for line in self._waiting.values() if line and self._model_has_slot(line[0][1].model)]
         return min(heads, key=lambda head: head[0], default=None)
 
-    def _has_room(self, model: Model) -> bool:
-        return model.limit is None or self._busy.get(model.endpoint, 0) < model.limit
+    def _model_has_slot(self, model: Model) -> bool:
+        return model.limit is None or self._running_per_model.get(model.endpoint, 0) < model.limit
 
-    def _in_use(self) -> int:
-        return len(self._due) + self._foreign() + self._crowd.present
+    def _used_slots(self) -> int:
+        return len(self._due) + self._foreign() + self._background_tasks.present
 
-    def _takes_in(self, more: int = 0) -> bool:
-        return self._in_use() + self._queued() < self.limit + more
+    def _has_slot(self, more: int = 0) -> bool:
+        return self._used_slots() + self._queued() < self.limit + more
 
     def _queued(self) -> int:
         return sum(map(len, self._waiting.values()))
