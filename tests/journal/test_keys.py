@@ -16,6 +16,7 @@ from rh_async import (
     Job,
     JobFailed,
     KlingMotionControl,
+    ModelRequest,
     Pace,
     Session,
     SessionError,
@@ -59,6 +60,21 @@ async def test_a_key_bought_again_twice_at_once_is_bought_once_more(
         (second,) = {(await job).task_id for job in again}
         assert second != first.task_id
     assert len(server.ledger.submissions) == 2
+
+
+async def test_the_same_inputs_to_another_model_are_another_purchase_and_in_another_order_the_same(
+    open_session: Open, server: Emulator
+) -> None:
+    async with open_session() as session:
+        jobs = [
+            session.start(ModelRequest(model, parameters))
+            for model in ("own/one", "own/two")
+            for parameters in ({"prompt": "x", "seed": 1}, {"seed": 1, "prompt": "x"})
+        ]
+        one, same, two, same_two = [(await job).task_id for job in jobs]
+    assert (one, two) == (same, same_two)
+    assert one != two
+    assert [submission.endpoint for submission in server.ledger.submissions] == ["own/one", "own/two"]
 
 
 async def test_a_settled_key_is_not_bought_again_in_the_next_session(
