@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from aiohttp import TraceConfig
 
-from rh_async import ModelRequest, NeverArrived, Retry, Session
+from rh_async import ModelRequest, NeverArrived, Retry, Session, SubmitUnknown
 from rh_async.emulator import Emulator
 
 MODEL = "bench/motion"
@@ -71,3 +72,19 @@ async def test_a_shortage_that_lasts_is_told_as_what_it_is_and_never_arrived(
             assert not caught.value.maybe_billed
         monkeypatch.undo()
     assert server.ledger.submissions == []
+
+
+@pytest.mark.parametrize("error", SHORTAGES.values(), ids=SHORTAGES.keys())
+async def test_a_shortage_met_once_a_submit_has_left_makes_it_unknown_and_sends_it_no_second_time(
+    error: BaseException, server: Emulator
+) -> None:
+    async def lacks(*_: object) -> None:
+        raise error
+
+    trace = TraceConfig()
+    trace.on_request_end.append(lacks)
+    async with Session(server.api_key, base_url=server.url, trace_configs=[trace]) as session:
+        with pytest.raises(SubmitUnknown) as caught:
+            await session.submit(ModelRequest(MODEL, {}))
+    assert caught.value.maybe_billed
+    assert len(server.ledger.submissions) == 1
