@@ -91,6 +91,46 @@ def test_a_doubt_that_is_cleared_later_counts_once() -> None:
     assert money.doubtful == 0
 
 
+@pytest.mark.parametrize("later", ["release", "doubt", "settle", "reserve"])
+def test_what_was_paid_is_counted_once_whatever_is_said_of_it_later(later: str) -> None:
+    money = Money(currency="CNY", budget=Decimal(10))
+    money.reserve("paid", CNY)
+    money.reserve("under way", CNY)
+    money.settle("paid", told("1.20"))
+    before = sums_of("1.20", "0", "1.50", "0")
+    if later == "release":
+        money.release("paid")
+    elif later == "doubt":
+        money.doubt("paid")
+    elif later == "settle":
+        money.settle("paid", told("1.20"))
+    else:
+        money.reserve("paid", CNY)  # bought once more
+        before = sums_of("1.20", "0", "3.00", "0")
+    assert sums(money) == before
+    assert money.doubtful == 0
+
+
+def test_a_currency_is_changed_only_before_anything_is_counted() -> None:
+    money = Money(currency="CNY", certain=False, budget=Decimal(2))
+    money.bill_in("USD")
+    assert (money.currency, money.certain) == ("USD", True)
+    money.reserve("a", Price(Decimal("1.50"), "USD"))
+    money.bill_in("CNY")
+    assert money.currency == "USD"
+    assert not money.covers(Price(Decimal("1.50"), "USD"))
+
+
+@pytest.mark.parametrize("later", ["doubt", "release"])
+def test_a_doubt_is_counted_once_and_ends_when_the_job_cost_nothing(later: str) -> None:
+    money = Money(currency="CNY")
+    money.reserve("a", CNY)
+    money.doubt("a")
+    getattr(money, later)("a")
+    assert sums(money) == sums_of("0", "0", "0", "1.50" if later == "doubt" else "0")
+    assert money.doubtful == (later == "doubt")
+
+
 @pytest.mark.parametrize("price", [None, Price(Decimal(1), "USD")])
 def test_without_a_comparable_price_a_budget_covers_nothing(price: Price | None) -> None:
     assert not Money(currency="CNY", budget=Decimal(100)).knows(price)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
+from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.test_utils import TestServer
 
-from rh_async import ConfigurationError, DreamActor, Session
+from rh_async import ConfigurationError, DreamActor, ModelRequest, Session, SubmitUnknown
 from rh_async.emulator import Emulator
 from tests.session.conftest import Media
 
@@ -47,6 +50,24 @@ async def test_every_call_of_the_api_goes_through_the_callers_connector_which_st
     assert names.asked == ["runninghub.internal"] * seen
     assert not connector.closed
     await connector.close()
+
+
+async def test_every_submit_has_a_connection_of_its_own() -> None:
+    """On a kept connection that the server has just closed, a paid call would fail after its headers left."""
+    ports: list[int] = []
+
+    async def answering(request: web.Request) -> web.Response:
+        if request.path.endswith("/own/model") and request.transport is not None:
+            ports.append(request.transport.get_extra_info("peername")[1])
+        return web.json_response({"taskId": "7", "status": "RUNNING"})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answering)
+    async with TestServer(app) as site, Session("k" * 32, base_url=str(site.make_url(""))) as session:
+        for _ in range(3):
+            with suppress(SubmitUnknown):  # all name one task
+                await session.submit(ModelRequest("own/model", {}))
+    assert len(set(ports)) == len(ports) == 3
 
 
 async def test_a_connector_that_keeps_connections_is_refused_before_anything_is_sent() -> None:
