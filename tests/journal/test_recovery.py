@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import TraceConfig, TraceRequestStartParams
 from attrs import evolve
 
 from rh_async import (
@@ -400,6 +401,30 @@ async def test_cancelling_what_was_not_sent_takes_it_back_and_tells_nothing(
         with pytest.raises(JobCancelled):
             await job
         assert await job.cancel() is None
+    assert server.ledger.submissions == []
+
+
+async def test_what_is_cancelled_while_it_connects_was_never_sent_and_leaves_no_row(
+    server: Emulator, book: Path
+) -> None:
+    connecting = asyncio.Event()
+
+    async def hangs(_: object, __: object, params: TraceRequestStartParams) -> None:
+        if params.url.path.endswith(LINKED.endpoint):
+            connecting.set()
+            await asyncio.Event().wait()
+
+    trace = TraceConfig()
+    trace.on_request_start.append(hangs)
+    async with Session(server.api_key, base_url=server.url, journal=book, trace_configs=[trace]) as session:
+        job = session.start(LINKED, key="clip")
+        await connecting.wait()
+        assert [row.state for row in rows_of(book)] == [State.SUBMITTING]
+        await job.cancel()
+        with pytest.raises(JobCancelled) as caught:
+            await job
+        assert not caught.value.maybe_billed
+    assert rows_of(book) == []
     assert server.ledger.submissions == []
 
 
