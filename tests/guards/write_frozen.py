@@ -1,0 +1,133 @@
+"""Write the journal of this version's schema, for later versions to read::
+
+    python -m tests.guards.write_frozen
+
+Sessions run against an emulator until the journal has a row in every state. A file that is there is left alone: what a
+released version wrote never changes. Times and random names are then replaced by fixed ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+
+from rh_async import DreamActor, JobLost, RHError, Session
+from rh_async.emulator import Emulator, Fault
+from tests.guards.golden import FROZEN
+from tests.virtual_clock import VirtualClockLoop
+
+SEED = 1  #: of the emulator, which decides the API key whose fingerprint the journal holds
+SITE = "http://127.0.0.1:1"  #: in the place of the emulator's address
+FOLDER = "/frozen"  #: in the place of the folder of the file that went up; outputs were saved to its folder ``out``
+IMAGE = b"\x89PNG\r\n\x1a\nhero"  #: the content of the one file that went up
+
+VIDEO = "https://example.test/dance.mp4"
+Open = Callable[..., Session]
+
+
+def linked(number: int) -> DreamActor:
+    """A request that needs no upload."""
+    return DreamActor(f"https://example.test/hero{number}.png", VIDEO)
+
+
+async def _ended(open_session: Open, server: Emulator, folder: Path) -> None:
+    """Run jobs to every end that a row can have."""
+    image = folder / "hero.png"
+    image.write_bytes(IMAGE)
+    async with open_session() as session:
+        server.faults.add(Fault("error_code", route="query", code="1004", times=None))
+        with suppress(JobLost):
+            await session.run(linked(1), key="lost")
+        server.faults.clear()
+        await session.run(DreamActor(image, VIDEO), key="saved", save_to=folder / "out")
+        await session.run(linked(2), key="settled")
+        await session.run(linked(2), key="settled", again=True)
+        await session.run(linked(3))
+        for key, fault in {
+            "failed": Fault("failed"),
+            "refused": Fault("error_code", code="1501"),
+            "uncertain": Fault("drop_after_accept"),
+            "abandoned": Fault("drop_after_accept"),
+        }.items():
+            server.faults.add(fault)
+            with suppress(RHError):
+                await session.run(linked(4), key=key)
+        await session.abandon("abandoned")
+
+
+async def _under_way(open_session: Open, server: Emulator, folder: Path, copy: Path) -> None:
+    """Copy the journal while jobs run, one is being submitted, and one waits for its slot."""
+    async with open_session(in_flight=3) as session:
+        running = asyncio.ensure_future(session.run(linked(5), key="running", save_to=folder / "out"))
+        await session.submit(linked(6), key="running, no folder")
+        await asyncio.sleep(1)
+        server.faults.add(Fault("hang"))
+        session.start(linked(7), key="submitting")
+        await asyncio.sleep(1)
+        session.start(linked(8), key="claimed")
+        await asyncio.sleep(1)
+        with closing(sqlite3.connect(folder / "journal.db")) as source, closing(sqlite3.connect(copy)) as sink:
+            source.backup(sink)
+        running.cancel()
+
+
+def _fix(copy: Path, site: str, folder: Path) -> None:
+    """Replace what differs from run to run: times, owners, webhook tokens, the address and the folder."""
+    minute = "'2026-01-01T12:' || printf('%02d', rowid) || ':"
+    with closing(sqlite3.connect(copy)) as db:
+        for table, columns in {"jobs": "site folder paths raw inputs contents", "uploads": "site url"}.items():
+            for column in columns.split():
+                change = (
+                    f"UPDATE {table} SET {column} = CAST(replace(replace({column}, ?, ?), ?, ?) AS {_kind(column)})"  # noqa: S608
+                )
+                db.execute(change, (site, SITE, str(folder), FOLDER))
+        db.execute(f"UPDATE jobs SET claimed_utc = {minute}00+00:00', owner = 'frozen', nonce = printf('%032x', rowid)")  # noqa: S608
+        db.execute(f"UPDATE jobs SET submitted_utc = {minute}01+00:00' WHERE submitted_utc IS NOT NULL")  # noqa: S608
+        db.execute(f"UPDATE jobs SET noticed_utc = {minute}21+00:00' WHERE noticed_utc IS NOT NULL")  # noqa: S608
+        db.execute("UPDATE uploads SET until = 4102444800")  # 2100: however late a test runs, the upload still serves
+        db.commit()
+        db.execute("PRAGMA journal_mode = DELETE")
+        db.execute("VACUUM")
+
+
+def _kind(column: str) -> str:
+    return "BLOB" if column == "raw" else "TEXT"
+
+
+async def write_journal(copy: Path) -> None:
+    """Run the sessions, and keep their journal as a file."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        async with Emulator(seed=SEED, run_time=20.0) as server:
+
+            def open_session(**more: int) -> Session:
+                return Session(server.api_key, base_url=server.url, journal=folder / "journal.db", **more)  # type: ignore[arg-type]
+
+            await _ended(open_session, server, folder)
+            await _under_way(open_session, server, folder, copy)
+            _fix(copy, server.url, folder)
+
+
+def main() -> int:
+    """Write the journal of today's schema, unless it is there."""
+    with tempfile.TemporaryDirectory() as name, asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
+        written = Path(name) / "journal"
+        runner.run(write_journal(written))
+        with closing(sqlite3.connect(written)) as db:
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+        target = FROZEN / f"journal-v{version}.sqlite"
+        if target.exists():
+            sys.stdout.write(f"{target} is there and stays as it is\n")
+            return 1
+        FROZEN.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(written.read_bytes())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
