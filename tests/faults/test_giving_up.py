@@ -111,6 +111,19 @@ async def test_a_submit_given_up_while_its_answer_is_awaited_is_finished_and_wat
     assert len(server.ledger.submissions) == 1
 
 
+@pytest.mark.parametrize("sent", [False, True])
+async def test_a_submit_given_up_is_called_taken_back_only_where_nothing_was_sent(sent: bool, server: Emulator) -> None:
+    server.faults.add(Fault("slow_response", route="submit", seconds=30))
+    async with Session(server.api_key, base_url=server.url) as session:
+        submitting = asyncio.ensure_future(session.submit(LINKED))
+        await (until(lambda: server.ledger.submissions) if sent else turns(1))
+        submitting.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await submitting
+    assert any("nothing is paid" in note for note in caught.value.__notes__) is not sent
+    assert len(server.ledger.submissions) == sent
+
+
 async def test_leaving_waits_for_a_hanging_post_no_longer_than_its_time_out(server: Emulator, media: Media) -> None:
     server.faults.add(Fault("hang", route="submit", accepted=True))
     loop = asyncio.get_running_loop()
