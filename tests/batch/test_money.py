@@ -203,6 +203,26 @@ async def test_a_submit_of_unknown_fate_counts_as_spent(stock: Path, tmp_path: P
             assert server.ledger.total_charged + lost.amount <= 5
 
 
+async def test_a_submit_that_was_abandoned_no_longer_counts_and_needs_room_in_the_budget(
+    stock: Path, tmp_path: Path
+) -> None:
+    plan = await product(stock)
+    plan = evolve(plan, entries=plan.entries[:1])
+    async with Emulator(seed=1) as server:
+        server.faults.add(Fault("drop_before_body"))
+        assert states(await run(server, tmp_path, plan, budget=5)) == {"uncertain": 1}
+        async with opened(server, tmp_path) as session:
+            (unknown,) = await session.uncertain()
+            await session.abandon(unknown.key)
+        assert states(await run(server, tmp_path, plan, budget=Decimal("0.01"))) == {"withheld": 1}
+        assert len(server.ledger.submissions) == 1
+        async with opened(server, tmp_path) as session:
+            batch = session.batch(plan, tmp_path / "out", budget=whole(plan))
+            assert states([outcome async for outcome in batch]) == {"saved": 1}
+            standing = batch.standing()
+    assert (standing.spent_earlier, standing.reserved, standing.in_doubt) == sums_of("0", "0", "0")
+
+
 async def test_a_refusal_gives_its_reservation_back(stock: Path, tmp_path: Path) -> None:
     plan = await product(stock)
     async with Emulator(seed=1) as server:
