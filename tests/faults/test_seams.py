@@ -16,7 +16,7 @@ from rh_async._poller import Poller
 from rh_async._records import State
 from rh_async._submissions import Submissions
 from rh_async._uploads import Uploads
-from rh_async.emulator import Emulator
+from rh_async.emulator import Emulator, Fault
 from tests.faults.test_attacks import error_of
 from tests.journal.killing import rows_of
 from tests.raw_server import Request, http, raw_server
@@ -151,6 +151,48 @@ async def test_a_refusal_that_names_an_earlier_sessions_task_is_a_refusal_and_no
     assert [(row.task_id, row.state) for row in rows_of(book)] == [("1", State.SUBMITTED)]
 
 
+async def test_a_404_of_another_server_does_not_prove_that_a_refusals_task_is_unknown() -> None:
+    submits: list[str] = []
+
+    async def answer(asked: Request, _: asyncio.StreamWriter) -> bytes:
+        await asyncio.sleep(0)
+        if asked.target.endswith("/query"):
+            return http(b"not here", status="404 Not Found", kind="text/html")
+        if "/bytedance/" not in asked.target:
+            return _json({"code": 1, "msg": "no"})
+        submits.append(asked.target)
+        return _json({"errorCode": "421", "errorMessage": "too many", "taskId": "1", "status": "RUNNING"})
+
+    async with raw_server(answer) as site, Session("k" * 32, base_url=site.url) as session:
+        with pytest.raises(SubmitUnknown) as caught:
+            async with asyncio.timeout(600):
+                await session.submit(request(1))
+    assert caught.value.maybe_billed
+    assert len(submits) == 1
+
+
+async def test_a_refusals_task_is_adopted_though_the_server_knows_it_only_at_the_third_question() -> None:
+    submits: list[str] = []
+    asked_at: list[float] = []
+
+    async def answer(asked: Request, _: asyncio.StreamWriter) -> bytes:
+        await asyncio.sleep(0)
+        if asked.target.endswith("/query"):
+            asked_at.append(asyncio.get_running_loop().time())
+            unknown = {"errorCode": "1004", "errorMessage": "no such task"} if len(asked_at) < 3 else {}
+            return _json({"taskId": "1", "status": "" if unknown else "RUNNING", **unknown})
+        if "/bytedance/" not in asked.target:
+            return _json({"code": 1, "msg": "no"})
+        submits.append(asked.target)
+        return _json({"errorCode": "421", "errorMessage": "too many", "taskId": "1", "status": "RUNNING"})
+
+    async with raw_server(answer) as site, Session("k" * 32, base_url=site.url) as session:
+        job = await session.submit(request(1))
+        assert job.task_id == "1"
+    assert len(submits) == 1
+    assert [at - asked_at[0] for at in asked_at[:3]] == pytest.approx([0, 5, 20])
+
+
 def _json(body: object) -> bytes:
     return http(json.dumps(body).encode(), kind="application/json")
 
@@ -224,3 +266,12 @@ async def test_a_folder_whose_name_is_no_text_is_written_down_and_found_again(se
         await job
     assert len(list(Path(tmp_path, "B\udcfcro").iterdir())) == 1
     assert len(server.ledger.tasks) == 1
+
+
+async def test_a_404_of_another_server_loses_no_job_that_runs() -> None:
+    async with Emulator(seed=1, run_time=200.0) as server, Session(server.api_key, base_url=server.url) as session:
+        job = await session.submit(request(1))
+        await asyncio.sleep(100)  # past the time in which no answer is believed
+        server.faults.add(Fault("gateway_502", route="query", status=404, times=3))
+        assert (await job).outputs
+        assert len(server.ledger.faults) == 3
