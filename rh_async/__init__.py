@@ -34,6 +34,7 @@ The front door: names only. Behind it the floors, each looking down and never up
     emulator                                                         stands apart, knows nothing of the rest
 """
 
+import sys
 import typing
 
 from ._codes import CHINA_SITE, GLOBAL_SITE
@@ -85,7 +86,10 @@ from .errors import (
 )
 from .motion import CharacterMotionTransfer, DreamActor, KlingMotionControl
 
-if typing.TYPE_CHECKING:
+__docformat__ = "restructuredtext"  # pdoc renders ``:param`` by it
+
+# Besides type checkers, pdoc: it reads the namespace of the module and never calls __getattr__ below.
+if typing.TYPE_CHECKING or "pdoc" in sys.modules:
     from ._batch import Batch, BatchOutcome, Cost, Estimate, Finding, Names, Plan, Standing, plan_folder, plan_manifest
 
 __all__ = [
