@@ -11,8 +11,9 @@ import pytest
 
 from rh_async import DreamActor, JobFailed, Session, SubmitUnknown
 from rh_async.emulator import Emulator
+from tests.guards.batch_runs import VIDEO
 from tests.guards.frozen import JOURNALS, thaw
-from tests.guards.write_frozen import IMAGE, SEED, VIDEO, linked
+from tests.guards.write_frozen import IMAGE, SEED, linked
 
 TASKS = 8  #: that the frozen journals know
 

@@ -1,4 +1,4 @@
-"""Write the journal of this version's schema, for later versions to read::
+"""Write a journal and a batch of this version's schema, for later versions to read::
 
     python -m tests.guards.write_frozen
 
@@ -9,6 +9,8 @@ released version wrote never changes. Times and random names are then replaced b
 from __future__ import annotations
 
 import asyncio
+import re
+import shutil
 import sqlite3
 import sys
 import tempfile
@@ -18,6 +20,7 @@ from pathlib import Path
 
 from rh_async import DreamActor, JobLost, RHError, Session
 from rh_async.emulator import Emulator, Fault
+from tests.guards.batch_runs import VIDEO, first_run
 from tests.guards.golden import FROZEN
 from tests.virtual_clock import VirtualClockLoop
 
@@ -26,7 +29,6 @@ SITE = "http://127.0.0.1:1"  #: in the place of the emulator's address
 FOLDER = "/frozen"  #: in the place of the folder of the file that went up; outputs were saved to its folder ``out``
 IMAGE = b"\x89PNG\r\n\x1a\nhero"  #: the content of the one file that went up
 
-VIDEO = "https://example.test/dance.mp4"
 Open = Callable[..., Session]
 
 
@@ -113,21 +115,40 @@ async def write_journal(copy: Path) -> None:
             _fix(copy, server.url, folder)
 
 
-def main() -> int:
-    """Write the journal of today's schema, unless it is there."""
+async def write_batch(copy: Path) -> None:
+    """Run a batch, and keep its journal and its folder of outputs."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        async with Emulator(seed=SEED, run_time=20.0) as server:
+            await first_run(server, folder)
+            copy.mkdir()
+            shutil.copyfile(folder / "journal.sqlite", copy / "journal.sqlite")
+            _fix(copy / "journal.sqlite", server.url, folder)
+        shutil.copytree(folder / "out", copy / "out")
+        for path in (copy / "out").glob("*.json*"):
+            text = path.read_text().replace(str(folder), FOLDER)
+            text = re.sub(r"\"\d{4}-\d\d-\d\dT[^\"]*\"", '"2026-01-01T12:01:01+00:00"', text)
+            path.write_text(re.sub(r'("seconds": )[\d.e-]+', r"\g<1>20.0", text))
+
+
+def main() -> None:
+    """Write the journals of today's schema, unless they are there."""
     with tempfile.TemporaryDirectory() as name, asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
-        written = Path(name) / "journal"
-        runner.run(write_journal(written))
-        with closing(sqlite3.connect(written)) as db:
+        journal, batch = Path(name) / "journal", Path(name) / "batch"
+        runner.run(write_journal(journal))
+        runner.run(write_batch(batch))
+        with closing(sqlite3.connect(journal)) as db:
             version = db.execute("PRAGMA user_version").fetchone()[0]
-        target = FROZEN / f"journal-v{version}.sqlite"
-        if target.exists():
-            sys.stdout.write(f"{target} is there and stays as it is\n")
-            return 1
         FROZEN.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(written.read_bytes())
-    return 0
+        for written, target in [
+            (journal, FROZEN / f"journal-v{version}.sqlite"),
+            (batch, FROZEN / f"batch-v{version}"),
+        ]:
+            if target.exists():
+                sys.stdout.write(f"{target} is there and stays as it is\n")
+            else:
+                shutil.move(written, target)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
