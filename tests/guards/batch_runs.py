@@ -1,4 +1,4 @@
-"""Two runs of one batch, which end entries in every state that the results log has."""
+"""Run one batch twice, so that entries end in every state of the results log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ VIDEO = "https://example.test/dance.mp4"
 
 
 def plan() -> Plan:
-    """Eight entries; the second asks for the same as the first."""
+    """Return a plan of eight entries, the second a duplicate of the first."""
     return Plan(entries=tuple(_entry(number, 1 if number == 2 else number) for number in range(1, 9)))
 
 
@@ -40,7 +40,7 @@ async def run(server: Emulator, folder: Path) -> list[BatchOutcome]:
 
 
 async def first_run(server: Emulator, folder: Path) -> list[BatchOutcome]:
-    """Run it where one job fails, one is refused, one is never answered, one output does not come, and money ends."""
+    """Run it where a job fails, a submit is refused, one is unanswered, a download breaks, and the balance runs out."""
     server.faults.add(
         Fault("failed", nth=2),
         Fault("error_code", code="1501", nth=3),
@@ -55,12 +55,12 @@ async def first_run(server: Emulator, folder: Path) -> list[BatchOutcome]:
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
-    """What the results log holds."""
+    """Read the results log."""
     return [json.loads(line) for line in (folder / "out" / "batch.jsonl").read_text().splitlines()]
 
 
-def fixed(text: str, folder: Path) -> str:
-    """Text of a run without what differs from run to run; tasks are numbered as they come."""
+def normalise(text: str, folder: Path) -> str:
+    """Replace what differs from run to run; tasks are numbered in the order in which they appear."""
     text = text.replace(str(folder), "FOLDER")
     tasks = list(dict.fromkeys(re.findall(r"\b\d{19}\b", text)))
     for number, task in enumerate(tasks, start=1):

@@ -31,7 +31,7 @@ _UNIONS = frozenset({typing.Union, types.UnionType})
 
 
 def describe() -> str:
-    """Every public name of every public module, and what the named types in their annotations stand for."""
+    """Describe the names of every public module, and the type aliases in their annotations."""
     modules = [importlib.import_module(name) for name in MODULES if importlib.util.find_spec(name) is not None]
     homes: dict[int, str] = {}
     blocks = [list(_module(module, homes)) for module in modules]
@@ -75,7 +75,7 @@ def _class(path: str, kind: type) -> Iterator[str]:
 
 
 def _members(kind: type) -> dict[str, Any]:
-    """What a class and its private bases define: what a public base defines stands with that base."""
+    """Collect what a class and its private bases define; members of a public base are listed with that base."""
     found: dict[str, Any] = {}
     for base in kind.__mro__:
         if base is kind or (base.__module__.startswith("rh_async") and base.__name__[0] == "_"):
@@ -112,7 +112,7 @@ def _getter(member: property | functools.cached_property[Any]) -> Callable[..., 
 
 
 def _signature(function: Callable[..., Any], *, fields: Mapping[str, str] = MappingProxyType({})) -> str:
-    """Parameters and what is returned, on one line if that is short enough to read.
+    """Write parameters and return type, on one line if that is short enough.
 
     :param fields: a parameter that is like the field of its name is only named.
     """
@@ -167,7 +167,7 @@ def _value(value: object) -> str:
 
 
 def _type(annotation: object) -> str:
-    """An annotation as it would be written with bare names."""
+    """Write an annotation with bare names."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if isinstance(annotation, list):  # the parameters of a Callable
         return f"[{', '.join(map(_type, annotation))}]"
@@ -192,7 +192,7 @@ def _named(annotation: object) -> str:
 
 
 def _aliases(module: types.ModuleType) -> Iterator[str]:
-    """What the named types in annotations stand for, where that is a choice of words or of types."""
+    """List the type aliases in annotations that stand for literals or unions."""
     for public in (getattr(module, name) for name in _names(module)):
         globals_ = vars(sys.modules.get(getattr(public, "__module__", ""), module))
         text = "\n".join(_class("", public)) if inspect.isclass(public) else ""

@@ -1,4 +1,4 @@
-"""A relay between a client and an emulator, which keeps every request byte for byte."""
+"""Relay between a client and an emulator, and record every request byte for byte."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rh_async.emulator import Emulator
 
 @frozen
 class Received:
-    """One request as it came.
+    """One request as the server receives it.
 
     :param headers: by the names as they were written.
     """
@@ -26,9 +26,9 @@ class Received:
 
 @define(eq=False)
 class Recorder:
-    """Listens in the place of an emulator, and answers with its answers.
+    """A relay that records requests.
 
-    Links in answers lead here as well, so that downloads are kept, too.
+    Links in responses are rewritten to the relay's address, so that downloads are recorded, too.
     """
 
     server: Emulator
@@ -38,12 +38,12 @@ class Recorder:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The address it listens on."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def requests(self) -> list[Received]:
-        """Every request that came whole."""
+        """Every request that arrived complete."""
         return [request for stream in self._streams for request in _requests(bytes(stream))]
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -53,26 +53,26 @@ class Recorder:
         task.add_done_callback(self._connections.discard)
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        kept = bytearray()
-        self._streams.append(kept)
+        recorded = bytearray()
+        self._streams.append(recorded)
         with suppress(ConnectionError):
             from_server, to_server = await asyncio.open_connection(self.server.host, self.server.port)
-            await asyncio.gather(self._pump(reader, to_server, kept), self._pump(from_server, writer, None))
+            await asyncio.gather(self._pump(reader, to_server, recorded), self._pump(from_server, writer, None))
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, kept: bytearray | None) -> None:
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, recorded: bytearray | None) -> None:
         here, there = f"127.0.0.1:{self.port}".encode(), f"127.0.0.1:{self.server.port}".encode()
         assert len(here) == len(there)  # so that lengths in headers stay true
         try:
             while chunk := await source.read(1 << 16):
-                if kept is not None:
-                    kept += chunk
-                sink.write(chunk.replace(there, here) if kept is None else chunk)
+                if recorded is not None:
+                    recorded += chunk
+                sink.write(chunk.replace(there, here) if recorded is None else chunk)
                 await sink.drain()
         finally:
             sink.close()
 
     async def stop(self) -> None:
-        """Let go of every connection."""
+        """Close every connection."""
         for task in self._connections:
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)

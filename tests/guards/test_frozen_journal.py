@@ -12,7 +12,7 @@ import pytest
 from rh_async import DreamActor, JobFailed, Session, SubmitUnknown
 from rh_async.emulator import Emulator
 from tests.guards.batch_runs import VIDEO
-from tests.guards.frozen import JOURNALS, thaw
+from tests.guards.frozen_files import BATCHES, JOURNALS, restore_journal
 from tests.guards.write_frozen import IMAGE, SEED, linked
 
 TASKS = 8  #: that the frozen journals know
@@ -27,13 +27,13 @@ async def server() -> AsyncIterator[Emulator]:
 @pytest.fixture(params=JOURNALS, ids=lambda path: path.stem)
 async def journal(request: pytest.FixtureRequest, server: Emulator, tmp_path: Path) -> Path:
     """A copy of a frozen journal, whose tasks the server knows."""
-    copy = await thaw(request.param, server, tmp_path)
+    copy = await restore_journal(request.param, server, tmp_path)
     assert len(server.ledger.submissions) == len(server.ledger.tasks) == TASKS
     return copy
 
 
 def rows(journal: Path) -> dict[tuple[str, int], tuple[str, int]]:
-    """The state of every attempt, and how many files it has."""
+    """Read the state of every attempt, and how many files it has."""
     with closing(sqlite3.connect(journal)) as db:
         found = db.execute("SELECT key, attempt, state, json_array_length(paths) FROM jobs")
         return {
@@ -56,7 +56,7 @@ BEFORE = {
     ("submitting", 1): ("submitting", 0),
     ("claimed", 1): ("claimed", 0),
 }
-"""What the writing sessions left."""
+"""The states in which the frozen journal was written."""
 
 SAVED = dict.fromkeys([("lost", 1), ("settled", 1), ("settled", 2), ("derived", 1), ("running", 1)], ("saved", 1))
 
@@ -109,6 +109,17 @@ async def test_a_new_job_extends_it_and_uses_the_upload_that_it_knows(
         await session.run(DreamActor(tmp_path / "hero.png", f"{VIDEO}?new"), key="new", save_to=tmp_path / "out")
     async with Session(server.api_key, base_url=server.url, journal=journal) as session:
         await session.run(DreamActor(tmp_path / "hero.png", f"{VIDEO}?new"), key="new", save_to=tmp_path / "out")
-    assert len(server.ledger.uploads) == 1  # by the journal's writer
+    assert len(server.ledger.uploads) == 1  # the one that restoring the journal made
     assert len(server.ledger.submissions) == TASKS + 1
     assert rows(journal) == BEFORE | {("new", 1): ("saved", 1)}
+
+
+async def test_a_journal_and_a_batch_of_the_schema_of_today_are_among_the_frozen_files(
+    server: Emulator, tmp_path: Path
+) -> None:
+    async with Session(server.api_key, base_url=server.url, journal=tmp_path / "new.sqlite"):
+        pass
+    with closing(sqlite3.connect(tmp_path / "new.sqlite")) as db:
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+    assert f"journal-v{version}" in {path.stem for path in JOURNALS}, "run: python -m tests.guards.write_frozen"
+    assert f"batch-v{version}" in {path.name for path in BATCHES}

@@ -11,8 +11,8 @@ import pytest
 
 from rh_async import BatchOutcome, ContentRefused, JobFailed, SubmitUnknown
 from rh_async.emulator import Emulator
-from tests.guards.batch_runs import first_run, fixed, lines, run
-from tests.guards.frozen import BATCHES, thaw_batch
+from tests.guards.batch_runs import first_run, lines, normalise, run
+from tests.guards.frozen_files import BATCHES, restore_batch
 from tests.guards.golden import compare
 from tests.guards.write_frozen import SEED
 
@@ -28,14 +28,14 @@ async def test_every_state_is_written_with_the_keys_and_values_of_the_golden_fil
 ) -> None:
     await first_run(server, tmp_path)
     log = tmp_path / "out" / "batch.jsonl"
-    told = [line for line in log.read_text().splitlines(keepends=True) if json.loads(line)["number"] != 1]
-    log.write_text("".join(told))  # as if the run had been killed before it wrote of the first
+    kept = [line for line in log.read_text().splitlines(keepends=True) if json.loads(line)["number"] != 1]
+    log.write_text("".join(kept))  # as if the run had been killed before it wrote the first line
     first = lines(tmp_path)
     await run(server, tmp_path)
     both = [*sorted(first, key=_number), *sorted(lines(tmp_path)[len(first) :], key=_number)]
     assert {line["state"] for line in both} == set(get_args(get_type_hints(BatchOutcome)["state"]))
-    compare("batch.jsonl.txt", fixed("\n".join(json.dumps(line, indent=1) for line in both), tmp_path))
-    compare("sidecar.json.txt", fixed((tmp_path / "out" / "1.mp4.json").read_text(), tmp_path))
+    compare("batch.jsonl.txt", normalise("\n".join(json.dumps(line, indent=1) for line in both), tmp_path))
+    compare("sidecar.json.txt", normalise((tmp_path / "out" / "1.mp4.json").read_text(), tmp_path))
 
 
 def _number(line: dict[str, int]) -> int:
@@ -43,19 +43,23 @@ def _number(line: dict[str, int]) -> int:
 
 
 @pytest.mark.parametrize("frozen", BATCHES, ids=lambda path: path.name)
-async def test_a_batch_of_an_earlier_version_is_gone_on_from_and_buys_only_what_was_never_bought(
+async def test_a_batch_of_an_earlier_version_continues_and_buys_only_what_was_never_bought(
     frozen: Path, server: Emulator, tmp_path: Path
 ) -> None:
-    await thaw_batch(frozen, server, tmp_path)
+    await restore_batch(frozen, server, tmp_path)
     submitted, before = len(server.ledger.submissions), lines(tmp_path)
-    ends = {outcome.entry.number: outcome for outcome in await run(server, tmp_path)}
-    bought = [record.body["imageUrl"] for record in server.ledger.submissions[submitted:]]
-    assert bought == ["https://example.test/hero7.png", "https://example.test/hero8.png"]
-    assert [ends[number].paths for number in (1, 2)] == [(tmp_path / "out" / f"{number}.mp4",) for number in (1, 2)]
-    assert [type(ends[number].error) for number in (3, 4, 5)] == [JobFailed, ContentRefused, SubmitUnknown]
-    assert [ends[number].error for number in (1, 2, 6, 7, 8)] == [None] * 5
+    outcomes = {outcome.entry.number: outcome for outcome in await run(server, tmp_path)}
+    submits = [record.body["imageUrl"] for record in server.ledger.submissions[submitted:]]
+    assert submits == ["https://example.test/hero7.png", "https://example.test/hero8.png"]
+    assert [outcomes[number].paths for number in (1, 2)] == [(tmp_path / "out" / f"{number}.mp4",) for number in (1, 2)]
+    assert [type(outcomes[number].error) for number in (3, 4, 5)] == [JobFailed, ContentRefused, SubmitUnknown]
+    assert [outcomes[number].error for number in (1, 2, 6, 7, 8)] == [None] * 5
     after = lines(tmp_path)
     assert after[: len(before)] == before
-    assert sorted(line["number"] for line in after[len(before) :]) == [6, 7, 8]  # of the others nothing is new
+    assert sorted(line["number"] for line in after[len(before) :]) == [
+        6,
+        7,
+        8,
+    ]  # what the log has is not repeated
     assert sorted(path.name for path in (tmp_path / "out").glob("*.mp4")) == [f"{n}.mp4" for n in (1, 2, 6, 7, 8)]
     assert [record.status for record in server.ledger.downloads].count(200) == 3

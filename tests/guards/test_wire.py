@@ -1,4 +1,4 @@
-"""Every request that leaves is, byte for byte where bytes can repeat, the one of the golden file."""
+"""Every request that is sent equals the one in the golden file, apart from what differs from run to run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _BOUNDARY = re.compile(rb"boundary=\"?([^\s\";]+)")
 
 
 def requests(image: Path, video: Path) -> Iterator[Request]:
-    """Each model with all of its options, and once with none."""
+    """Yield each model with all of its options, and with none."""
     words = {"orientation": "image", "prompt": "dance, 跳舞", "keep_original_sound": False, "webhook_url": HOOK}
     more = {"negative_prompt": "blurred", "elements": ("101", {"elementId": "102"})}
     for model in ("kling-v3.0-std", "kling-v3.0-pro"):
@@ -47,8 +47,8 @@ def requests(image: Path, video: Path) -> Iterator[Request]:
     yield ModelRequest("kling-v3.0-std/motion-control", fields, webhook_url=HOOK)
 
 
-async def everything_that_is_sent(recorder: Recorder, media: Media, folder: Path) -> None:
-    """Make a session send every kind of call there is."""
+async def send_every_call(recorder: Recorder, media: Media, folder: Path) -> None:
+    """Make a session send every kind of call."""
     image, video = media.images[0], media.videos[0]
     key, journal = recorder.server.api_key, folder / "journal.db"
     async with Session(key, base_url=recorder.url, journal=journal, in_flight=1) as session:
@@ -63,8 +63,8 @@ async def everything_that_is_sent(recorder: Recorder, media: Media, folder: Path
             await job
 
 
-def shown(request: Received, key: str) -> str:
-    """A request as text, without what differs from run to run."""
+def as_text(request: Received, key: str) -> str:
+    """Write a request as text, without what differs from run to run."""
     names = sorted(request.headers.items(), key=lambda header: header[0].lower())
     heads = [f"{name}: {value}" if name.lower() in _SHOWN else name for name, value in names]
     boundary = _BOUNDARY.search(request.headers.get("Content-Type", "").encode())
@@ -86,7 +86,7 @@ def shown(request: Received, key: str) -> str:
 
 
 def _parts(body: bytes, boundary: bytes) -> str:
-    """The parts of a multipart body: the head of each, and how long it is."""
+    """Write the headers of each part of a multipart body."""
     first, *parts, last = body.split(b"--" + boundary)
     assert (first, last) == (b"", b"--\r\n")
     heads = [part.partition(b"\r\n\r\n")[0].decode().strip().replace("\r", "") for part in parts]
@@ -95,7 +95,7 @@ def _parts(body: bytes, boundary: bytes) -> str:
 
 async def test_every_request_is_the_one_of_the_golden_file(server: Emulator, media: Media, tmp_path: Path) -> None:
     async with recording(server) as recorder:
-        await everything_that_is_sent(recorder, media, tmp_path)
-    texts = {shown(request, server.api_key) for request in recorder.requests}
+        await send_every_call(recorder, media, tmp_path)
+    texts = {as_text(request, server.api_key) for request in recorder.requests}
     assert len(server.ledger.tasks) == 11
     compare("requests.txt", "\n\n\n".join(sorted(texts)))

@@ -2,8 +2,8 @@
 
     python -m tests.guards.write_frozen
 
-Sessions run against an emulator until the journal has a row in every state. A file that is there is left alone: what a
-released version wrote never changes. Times and random names are then replaced by fixed ones.
+Sessions run against an emulator until the journal has a row in every state. Times and random names are then replaced by
+fixed ones. An existing file is left alone: what an earlier version wrote never changes.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ Open = Callable[..., Session]
 
 
 def linked(number: int) -> DreamActor:
-    """A request that needs no upload."""
+    """Return a request that needs no upload."""
     return DreamActor(f"https://example.test/hero{number}.png", VIDEO)
 
 
-async def _ended(open_session: Open, server: Emulator, folder: Path) -> None:
-    """Run jobs to every end that a row can have."""
+async def _run_settled_jobs(open_session: Open, server: Emulator, folder: Path) -> None:
+    """Run jobs until there is a row in every state that a finished job can have."""
     image = folder / "hero.png"
     image.write_bytes(IMAGE)
     async with open_session() as session:
@@ -62,8 +62,8 @@ async def _ended(open_session: Open, server: Emulator, folder: Path) -> None:
         await session.abandon("abandoned")
 
 
-async def _under_way(open_session: Open, server: Emulator, folder: Path, copy: Path) -> None:
-    """Copy the journal while jobs run, one is being submitted, and one waits for its slot."""
+async def _copy_while_jobs_run(open_session: Open, server: Emulator, folder: Path, copy: Path) -> None:
+    """Copy the journal while jobs run, one submit is unanswered, and one job waits for a slot."""
     async with open_session(in_flight=3) as session:
         running = asyncio.ensure_future(session.run(linked(5), key="running", save_to=folder / "out"))
         await session.submit(linked(6), key="running, no folder")
@@ -78,7 +78,7 @@ async def _under_way(open_session: Open, server: Emulator, folder: Path, copy: P
         running.cancel()
 
 
-def _fix(copy: Path, site: str, folder: Path) -> None:
+def _normalise(copy: Path, site: str, folder: Path) -> None:
     """Replace what differs from run to run: times, owners, webhook tokens, the address and the folder."""
     minute = "'2026-01-01T12:' || printf('%02d', rowid) || ':"
     with closing(sqlite3.connect(copy)) as db:
@@ -102,7 +102,7 @@ def _kind(column: str) -> str:
 
 
 async def write_journal(copy: Path) -> None:
-    """Run the sessions, and keep their journal as a file."""
+    """Run the sessions, and copy their journal."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         async with Emulator(seed=SEED, run_time=20.0) as server:
@@ -110,20 +110,20 @@ async def write_journal(copy: Path) -> None:
             def open_session(**more: int) -> Session:
                 return Session(server.api_key, base_url=server.url, journal=folder / "journal.db", **more)  # type: ignore[arg-type]
 
-            await _ended(open_session, server, folder)
-            await _under_way(open_session, server, folder, copy)
-            _fix(copy, server.url, folder)
+            await _run_settled_jobs(open_session, server, folder)
+            await _copy_while_jobs_run(open_session, server, folder, copy)
+            _normalise(copy, server.url, folder)
 
 
 async def write_batch(copy: Path) -> None:
-    """Run a batch, and keep its journal and its folder of outputs."""
+    """Run a batch, and copy its journal and its output folder."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         async with Emulator(seed=SEED, run_time=20.0) as server:
             await first_run(server, folder)
             copy.mkdir()
             shutil.copyfile(folder / "journal.sqlite", copy / "journal.sqlite")
-            _fix(copy / "journal.sqlite", server.url, folder)
+            _normalise(copy / "journal.sqlite", server.url, folder)
         shutil.copytree(folder / "out", copy / "out")
         for path in (copy / "out").glob("*.json*"):
             text = path.read_text().replace(str(folder), FOLDER)
