@@ -19,7 +19,7 @@ from benchmarks._report import Row, tabulate
 from benchmarks._rivals import ENDPOINT
 from rh_async._journal import Journal
 from rh_async._records import Record, State
-from rh_async._types import TaskId
+from rh_async.types import TaskId
 
 BARS = {"commits_per_move": 0.25}
 _AT_ONCE = 50

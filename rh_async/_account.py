@@ -22,8 +22,8 @@ from ._protocol import (
     encode_queue_status,
 )
 from ._transport import Transport
-from ._types import Account, Snapshot, TaskId
 from .errors import ApiError, TransportError, UnreadableAnswer
+from .types import Account, Snapshot, TaskId
 
 _TRUTH_WAITS = (0.0, 1.0, 3.0)
 """When the truth is asked after a cancellation, in seconds: the server may take a moment to act."""

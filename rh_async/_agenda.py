@@ -22,8 +22,8 @@ from ._hunt import Suspect
 from ._kinds import usual_of
 from ._pace import Pace
 from ._run_times import Experience, Running
-from ._types import TaskId
 from ._watched import Entry, Watched
+from .types import TaskId
 
 _LEAST_SHARE: Final = 0.2  # of the interval: the shortest gap between two questions about one job
 _SAVED_UP: Final = 1.5  # seconds

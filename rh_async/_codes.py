@@ -6,8 +6,8 @@ Never chosen by words: "balance" is also in "load balancer".
 from __future__ import annotations
 
 from . import errors
-from ._types import TaskId
 from ._wire import Answer, Route
+from .types import TaskId
 
 GLOBAL_SITE = "https://www.runninghub.ai"
 CHINA_SITE = "https://www.runninghub.cn"

@@ -15,8 +15,8 @@ from attrs import define, field, frozen
 from ._download_policy import DownloadPolicy
 from ._extensions import BINARY, decided, is_page, stated
 from ._outside import Download, Inflated
-from ._types import Output, TaskId
 from .errors import NoAnswer, OutputRefused, UnreadableAnswer
+from .types import Output, TaskId
 
 _HEAD = 512  # bytes that tell a page from a medium
 _INFLATED = frozenset({"gzip", "x-gzip", "deflate"})

@@ -32,9 +32,9 @@ from ._outside import Download
 from ._owners import mark_in_use
 from ._protocol import download_refusal
 from ._transport import Transport
-from ._types import Output, Result, TaskId
 from .errors import NoAnswer, NotFound, RHError, SaveError
 from .events import Downloading, Event, Saved
+from .types import Output, Result, TaskId
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from urllib.parse import unquote
 
 from ._sniff import kind_of
-from ._types import Output
+from .types import Output
 
 _VIDEO = "mp4 m4v mov webm mkv avi mpg mpeg flv wmv"
 _IMAGE = "png jpg jpeg webp gif bmp tif tiff heic avif psd exr"

@@ -14,7 +14,7 @@ from typing import Final
 from attrs import define, field
 
 from ._hunt import Hunt, Suspect
-from ._types import TaskId
+from .types import TaskId
 
 _FIRST_TRUST, _MOST_TRUST, _LEAST_TRUST, _NEXT_TRUST = 0.8, 0.98, 0.4, 0.5
 _GAIN, _LOSS = 0.15, 0.25

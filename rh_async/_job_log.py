@@ -22,8 +22,8 @@ from __future__ import annotations
 
 import logging
 
-from ._clean import one_line
-from ._job import Job
+from ._printable import one_line
+from .job import Job
 
 jobs = logging.getLogger("rh_async.jobs")
 

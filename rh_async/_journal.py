@@ -20,8 +20,8 @@ from ._group_commit import GroupCommit
 from ._journal_file import JournalFile, backup, named
 from ._owners import Owner
 from ._records import FREE, Record, State, may_move, read_folder, stored_folder
-from ._types import TaskId, Upload
 from .errors import JournalError, KeyInUse
+from .types import TaskId, Upload
 
 __all__ = ["Journal", "TaskHeld", "backup"]
 

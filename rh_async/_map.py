@@ -16,11 +16,11 @@ from typing import Generic, TypeVar
 import anyio
 from attrs import define, field, frozen
 
-from ._job import Job
 from ._request import Request
 from ._tasks import Tasks
-from ._types import Result, TaskId
 from .errors import AuthenticationFailed, BalanceExhausted, RHError, SessionError
+from .job import Job
+from .types import Result, TaskId
 
 R = TypeVar("R", bound=Request)
 """The type of the requests, so that an outcome's request has the fields of the caller's own class."""

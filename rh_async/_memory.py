@@ -19,14 +19,14 @@ from attrs import define, evolve, field, frozen
 
 from . import errors
 from ._contents import asked_for, refuse_another
-from ._job import Job, outcome_of
 from ._journal import Journal, TaskHeld
 from ._protocol import decode_query
 from ._records import Record, State, Wish, derived_key
 from ._request import Request
-from ._types import Result, Snapshot, TaskId
 from ._wire import Answer
 from .errors import JobError, JobLost, JournalError, KeyInUse, NotFound, RHError, SubmitUnknown
+from .job import Job, outcome_of
+from .types import Result, Snapshot, TaskId
 
 log = logging.getLogger(__name__)
 

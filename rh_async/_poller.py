@@ -17,15 +17,15 @@ from anyio.abc import TaskGroup
 from attrs import define, field
 
 from ._agenda import COUNTS, Agenda, Question
-from ._clean import one_line
 from ._codes import key_refused
 from ._defects import unexpected
-from ._job import Job
+from ._printable import one_line
 from ._protocol import decode_query, decode_queue_status, encode_query, encode_queue_status
 from ._rate_gate import Urgency
 from ._transport import Transport
-from ._types import IN_FLIGHT, QUEUED, Account, Snapshot, TaskId
 from .errors import JobLost, NotFound, RHError, SessionError
+from .job import Job
+from .types import IN_FLIGHT, QUEUED, Account, Snapshot, TaskId
 
 log = logging.getLogger(__name__)
 

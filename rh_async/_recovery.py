@@ -14,14 +14,14 @@ from typing import TypeVar
 import anyio
 from attrs import define, evolve
 
-from ._job import Job
 from ._journal import Journal
 from ._memory import Memory
 from ._owners import Owner
 from ._records import Record, State
 from ._resumed import Resumed
-from ._types import Result, Snapshot, TaskId
 from .errors import JournalError, KeyInUse, NotFound, RHError, SessionError
+from .job import Job
+from .types import Result, Snapshot, TaskId
 
 T = TypeVar("T")
 

@@ -17,9 +17,9 @@ from typing import Any, NoReturn, Self, cast
 from attrs import Attribute, evolve, field, frozen
 from attrs import fields as attrs_fields
 
-from ._media import BinaryFile, Media, Picture, media_from
-from ._types import Upload
 from .errors import RequestRefused
+from .models.media_input import BinaryFile, Media, Picture, media_from
+from .types import Upload
 
 MediaValue = str | Path | Upload | Media
 """A link or data URI that goes to the server as it is, a local file, an upload, or media that is no file yet."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from ._job import Job
 from ._records import Record
-from ._types import Result
 from .errors import RHError
+from .job import Job
+from .types import Result
 
 
 @frozen(kw_only=True)

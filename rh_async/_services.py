@@ -26,10 +26,8 @@ from ._download_policy import DownloadPolicy
 from ._download_stream import Naming
 from ._downloads import Downloads
 from ._flight import Flight
-from ._job import Job, outcome_of
 from ._job_log import log_change, log_job
 from ._journal import Journal
-from ._media import Media
 from ._memory import Earlier, Memory
 from ._observer import Observer, Traffic
 from ._pace import Pace
@@ -43,10 +41,12 @@ from ._statistics import RunTime, Statistics, mean_and_p99
 from ._submissions import Submissions
 from ._tasks import Tasks
 from ._transport import Transport
-from ._types import Account, OnExit, Output, Result, Snapshot, TaskId, Upload
 from ._uploads import Uploads
 from .errors import JournalError, NoAnswer, RHError, SessionError
 from .events import Changed, Settled, Waiting
+from .job import Job, outcome_of
+from .models.media_input import Media
+from .types import Account, OnExit, Output, Result, Snapshot, TaskId, Upload
 
 log = logging.getLogger(__name__)
 

@@ -20,10 +20,10 @@ from attrs import define, field
 
 from ._files import in_thread
 from ._flight import Flight
-from ._media import Media, Picture, SourceKind
 from ._request import Request
 from ._tasks import Tasks
 from .errors import MediaRefused, RHError
+from .models.media_input import Media, Picture, SourceKind
 
 R = TypeVar("R", bound=Request)
 

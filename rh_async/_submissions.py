@@ -18,13 +18,12 @@ import anyio
 from attrs import define, field
 
 from ._admission import Admission
-from ._clean import one_line
 from ._defects import unexpected
-from ._job import Job
 from ._job_log import log_job
 from ._journal import TaskHeld
 from ._memory import Memory
 from ._poller import Poller
+from ._printable import one_line
 from ._protocol import decode_submit, encode_submit, submit_unknown
 from ._rate_gate import Urgency
 from ._records import Wish
@@ -32,7 +31,6 @@ from ._request import Request
 from ._spool import Spool
 from ._tasks import LateScope, Tasks
 from ._transport import Transport
-from ._types import Snapshot, TaskId, Upload
 from ._uploads import Uploads
 from ._wire import Answer, Call
 from .errors import (
@@ -49,6 +47,8 @@ from .errors import (
     UnreadableAnswer,
 )
 from .events import Event, Flawed, Submitted, Waiting
+from .job import Job
+from .types import Snapshot, TaskId, Upload
 
 log = logging.getLogger(__name__)
 

@@ -32,8 +32,8 @@ from ._network_errors import Sent, failure_of, sent_trace
 from ._outside import Download, Outside
 from ._proxies import proxy_from_environment
 from ._rate_gate import Urgency
-from ._types import Secret
 from ._wire import Answer, Call, Route
+from .types import Secret
 
 T = TypeVar("T")
 

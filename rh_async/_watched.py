@@ -8,7 +8,7 @@ from typing import Final
 from attrs import define
 
 from ._run_times import Expectation
-from ._types import TaskId
+from .types import TaskId
 
 Entry = tuple[float, int, TaskId]
 """A place in the timetable: when, a ticket for ties, and who."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attrs import field, fields, frozen
 
 from ._reasons import flaw_of, reason_of
-from ._types import SETTLED, Output, Snapshot, TaskId, Usage
+from .types import SETTLED, Output, Snapshot, TaskId, Usage
 
 if TYPE_CHECKING:
     from cattrs import Converter

@@ -42,8 +42,8 @@ import copy
 from collections.abc import Sequence
 from typing import Any, Self
 
-from ._clean import one_line
-from ._types import Snapshot, TaskId
+from ._printable import one_line
+from .types import Snapshot, TaskId
 
 
 class RHError(Exception):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from attrs import frozen
 
-from ._types import Result, Snapshot, TaskId, Upload
 from .errors import RHError
+from .types import Result, Snapshot, TaskId, Upload
 
 
 @frozen(kw_only=True)

@@ -4,10 +4,11 @@ A plan is a value. Making one looks at every file once; every problem of every i
 A run reaches the session through `Carrier` alone.
 """
 
+from rh_async.issues import Finding, Unfit
+
 from ._entries import Entry, Plan, Refusal
 from ._estimate import Estimate
 from ._facts import Facts
-from ._findings import Finding, Unfit
 from ._folder import Make, plan_folder
 from ._manifest import plan_manifest
 from ._money import Cost

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Protocol
 
 from rh_async._download_stream import Naming
-from rh_async._job import Job
 from rh_async._memory import Earlier
 from rh_async._observer import Traffic
 from rh_async._protocol import Quote
@@ -15,8 +14,9 @@ from rh_async._records import Wish
 from rh_async._request import Request
 from rh_async._statistics import Statistics
 from rh_async._tasks import Tasks
-from rh_async._types import Account, Result
 from rh_async.errors import SessionError
+from rh_async.job import Job
+from rh_async.types import Account, Result
 
 
 class Carrier(Protocol):

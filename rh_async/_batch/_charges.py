@@ -9,8 +9,8 @@ from attrs import define, field
 
 from rh_async._memory import Earlier
 from rh_async._records import FREE, State
-from rh_async._types import Result, Usage
 from rh_async.errors import BudgetReached, JobError, RHError
+from rh_async.types import Result, Usage
 
 from ._carrier import Carrier
 from ._entries import Entry

@@ -13,9 +13,9 @@ from typing import Any
 from attrs import define, field, frozen
 
 from rh_async._request import MediaValue, Request
+from rh_async.issues import Finding
 
 from ._facts import Facts
-from ._findings import Finding
 from ._prices import Price
 
 _EXAMPLES = 3

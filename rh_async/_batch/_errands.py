@@ -13,10 +13,8 @@ from pathlib import Path
 import anyio
 from attrs import define, evolve, field
 
-from rh_async._job import Job
 from rh_async._memory import Earlier
 from rh_async._records import Wish
-from rh_async._types import Result
 from rh_async.errors import (
     BudgetReached,
     JobCancelled,
@@ -27,6 +25,8 @@ from rh_async.errors import (
     SessionError,
     SubmitUnknown,
 )
+from rh_async.job import Job
+from rh_async.types import Result
 
 from ._carrier import Carrier
 from ._charges import NOT_BOUGHT, Charges, bill_of, without_price

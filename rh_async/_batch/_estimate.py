@@ -11,8 +11,8 @@ import anyio
 from attrs import frozen
 
 from rh_async._memory import Earlier
-from rh_async._types import Account
 from rh_async.errors import RHError
+from rh_async.types import Account
 
 from ._carrier import Carrier
 from ._entries import Entry

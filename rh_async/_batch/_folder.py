@@ -12,9 +12,9 @@ from attrs import frozen
 
 from rh_async._request import Request
 from rh_async.errors import RequestRefused
+from rh_async.issues import Finding, shown
 
 from ._entries import Plan
-from ._findings import Finding, shown
 from ._judge import Draft, chosen, judged
 from ._outputs import Outputs
 from ._pairs import Pair, paired

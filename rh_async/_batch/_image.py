@@ -10,8 +10,9 @@ from typing import IO
 from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
+from rh_async.issues import Unfit
+
 from ._facts import Facts
-from ._findings import Unfit
 
 _ORIENTATION = 0x0112
 _LYING = frozenset({5, 6, 7, 8})  # the camera was held sideways

@@ -14,12 +14,12 @@ from attrs import define, field, frozen
 
 from rh_async._records import derived_key
 from rh_async._request import MediaValue, Request
+from rh_async.issues import Finding, shown
 from rh_async.motion import CharacterMotionTransfer, DreamActor, KlingMotionControl
 
 from ._catalog import model_of
 from ._entries import Entry, Plan
 from ._facts import Facts
-from ._findings import Finding, shown
 from ._limits import check
 from ._prices import Price, dated, list_price
 from ._prober import Prober

@@ -11,8 +11,9 @@ from typing import Any
 
 from attrs import frozen
 
+from rh_async.issues import Finding, shown
+
 from ._entries import Plan
-from ._findings import Finding, shown
 from ._judge import Draft, chosen, judged
 from ._prober import Prober
 from ._rows import Made, Problem, Reader

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from attrs import define, field, frozen
 
-from rh_async._types import Usage
+from rh_async.types import Usage
 
 from ._prices import Price
 

@@ -11,10 +11,10 @@ from urllib.parse import unquote, urlsplit
 
 from attrs import Attribute, field, frozen
 
-from rh_async._media import Media
 from rh_async._request import MediaValue
-from rh_async._types import Upload
 from rh_async.errors import ConfigurationError
+from rh_async.models.media_input import Media
+from rh_async.types import Upload
 
 PLACEHOLDERS = ("clip", "character", "task_id", "number", "model", "key")
 LONGEST = 200

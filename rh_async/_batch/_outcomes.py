@@ -7,8 +7,8 @@ from typing import Literal
 
 from attrs import frozen
 
-from rh_async._types import Result, TaskId
 from rh_async.errors import RHError
+from rh_async.types import Result, TaskId
 
 from ._entries import Entry
 from ._money import NO_COST, Cost

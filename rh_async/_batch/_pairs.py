@@ -8,7 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from ._findings import Finding, shown
+from rh_async.issues import Finding, shown
+
 from ._spelling import composed
 
 Pair = Literal["one", "name", "product", "zip"]

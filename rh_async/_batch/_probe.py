@@ -12,9 +12,9 @@ from pathlib import Path
 
 from rh_async._sniff import HEAD, kind_of
 from rh_async.errors import ConfigurationError
+from rh_async.issues import Unfit
 
 from ._facts import Facts
-from ._findings import Unfit
 
 Identity = tuple[int, int, int, int]
 """Device, inode, size and time of the last change: while these stay, it is the same file."""

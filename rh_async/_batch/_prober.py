@@ -13,9 +13,9 @@ import anyio
 from attrs import define, evolve, field
 
 from rh_async.errors import ConfigurationError
+from rh_async.issues import Finding, Unfit, shown
 
 from ._facts import Facts
-from ._findings import Finding, Unfit, shown
 from ._probe import Identity, identity_of, need_media, probe
 
 Seen = Facts | Finding

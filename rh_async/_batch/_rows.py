@@ -14,13 +14,13 @@ from typing import Any, get_args
 from attrs import define, field, frozen
 
 from rh_async._request import MediaValue, ModelRequest, Request, brief, media_value
-from rh_async._types import Upload
 from rh_async.errors import RequestRefused
+from rh_async.issues import Finding, shown
 from rh_async.motion import CharacterMotionTransfer, DreamActor, KlingModel, KlingMotionControl
+from rh_async.types import Upload
 
 from ._catalog import endpoints, model_of
 from ._cells import MOTION, Cell, Wrong, by_type, guessed
-from ._findings import Finding, shown
 from ._spelling import as_on_disk, trimmed
 
 _DEFAULT_MODEL = "kling-v3.0-std"

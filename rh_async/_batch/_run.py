@@ -19,8 +19,8 @@ import anyio
 from anyio.abc import TaskGroup
 from attrs import define, evolve, field
 
-from rh_async._types import Account
 from rh_async.errors import ConfigurationError, RHError, SessionError
+from rh_async.types import Account
 
 from ._carrier import Carrier
 from ._charges import Charges

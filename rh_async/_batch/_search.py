@@ -16,7 +16,8 @@ from typing import Literal
 
 from attrs import define, field, frozen
 
-from ._findings import Finding, shown
+from rh_async.issues import Finding, shown
+
 from ._outputs import Outputs
 from ._spelling import as_on_disk, composed
 

@@ -15,8 +15,8 @@ from attrs import define, field, frozen
 from rh_async._extensions import KNOWN, possible, stated
 from rh_async._files import in_thread
 from rh_async._memory import Earlier
-from rh_async._types import Output, Result, TaskId
 from rh_async.errors import NotFound, RHError, SaveError
+from rh_async.types import Output, Result, TaskId
 
 from ._carrier import Carrier
 from ._copies import put_all, same

@@ -10,9 +10,9 @@ from rh_async._duration import seconds_of
 from rh_async._request import Request
 from rh_async._sniff import HEAD, kind_of
 from rh_async.errors import ConfigurationError
+from rh_async.issues import Finding, Unfit, shown
 
 from ._facts import Facts, Family
-from ._findings import Finding, Unfit, shown
 from ._limits import check
 from ._probe import identity_of, need_media, unreadable
 from ._prober import Prober

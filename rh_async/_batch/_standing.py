@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from attrs import frozen
 
-from rh_async._types import TaskId
+from rh_async.types import TaskId
 
 
 @frozen(kw_only=True)

@@ -13,7 +13,7 @@ from attrs import asdict
 
 from rh_async._memory import Earlier
 from rh_async._request import Request, brief
-from rh_async._types import Result, Upload
+from rh_async.types import Result, Upload
 
 from ._entries import Entry
 from ._prices import Price

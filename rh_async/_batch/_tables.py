@@ -14,7 +14,8 @@ from typing import Any
 
 from attrs import field, frozen
 
-from ._findings import shown
+from rh_async.issues import shown
+
 from ._rows import Problem, plain
 from ._spelling import trimmed
 from ._text import Illegible, Text, decoded

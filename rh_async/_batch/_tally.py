@@ -9,7 +9,7 @@ from heapq import nsmallest
 
 from attrs import define, field
 
-from rh_async._types import TaskId
+from rh_async.types import TaskId
 
 from ._carrier import Carrier
 from ._entries import Entry

@@ -10,7 +10,8 @@ import re
 
 from attrs import frozen
 
-from ._findings import shown
+from rh_async.issues import shown
+
 from ._rows import Problem
 
 _MARKS = (

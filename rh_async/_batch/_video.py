@@ -14,8 +14,9 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from rh_async.issues import Unfit
+
 from ._facts import Facts
-from ._findings import Unfit
 
 _READERS = {
     "mp4": "mov", "mov": "mov", "m4a": "mov", "webm": "matroska", "mkv": "matroska", "avi": "avi",

@@ -13,8 +13,8 @@ from attrs import evolve
 
 from rh_async import KeyInUse, State
 from rh_async._batch import Entry, Finding, Plan
-from rh_async._batch._findings import shown
 from rh_async._contents import asked_for, refuse_another
+from rh_async.issues import shown
 
 from ._exits import Misuse
 from ._needs import sha256_of

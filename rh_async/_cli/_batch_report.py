@@ -12,7 +12,7 @@ from rich.filesize import decimal
 from rich.text import Text
 
 from rh_async._batch import Entry, Finding, Plan, Refusal
-from rh_async._batch._findings import shown
+from rh_async.issues import shown
 
 from ._facts import printable
 

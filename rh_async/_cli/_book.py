@@ -10,7 +10,7 @@ from attrs import frozen
 from cyclopts import Parameter
 from platformdirs import user_data_path
 
-from rh_async._types import OnExit
+from rh_async.types import OnExit
 
 from ._exits import Misuse
 

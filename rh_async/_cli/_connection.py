@@ -13,9 +13,9 @@ from attrs import field, frozen
 from cyclopts import Parameter
 
 from rh_async import CHINA_SITE, GLOBAL_SITE, ConfigurationError, Retry, Session, Timeouts
-from rh_async._session import _base_url
-from rh_async._types import OnExit
+from rh_async.client import _base_url
 from rh_async.events import Event
+from rh_async.types import OnExit
 
 from ._exits import Misuse
 

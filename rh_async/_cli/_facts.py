@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from rh_async import Snapshot, Usage
-from rh_async._clean import one_line
+from rh_async._printable import one_line
 
 _UNKNOWN = "not told"
 _LONGEST = 20_000  # characters: a link is shown whole

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from rh_async import KlingMotionControl, ModelRequest, Plan, Request, plan_folder, plan_manifest
-from rh_async._types import Upload
 from rh_async.emulator import Emulator
+from rh_async.types import Upload
 from tests.batch.makers import film
 from tests.batch.running import run
 

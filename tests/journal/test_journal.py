@@ -19,9 +19,9 @@ from rh_async import DreamActor, JournalError, Session
 from rh_async._journal import Journal, TaskHeld
 from rh_async._owners import Owner
 from rh_async._records import MOVES, Record, State
-from rh_async._types import TaskId, Upload
 from rh_async.emulator import Emulator
 from rh_async.errors import KeyInUse
+from rh_async.types import TaskId, Upload
 from tests.journal.killing import rows_of
 
 pytestmark = pytest.mark.quick

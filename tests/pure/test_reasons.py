@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from rh_async import Job, JobFailed, Snapshot, TaskId
-from rh_async._job import outcome_of
 from rh_async._protocol import decode_query, decode_submit
 from rh_async._reasons import flaw_of, reason_of
+from rh_async.job import outcome_of
 from tests.pure.samples import answer, answer_of
 
 TASK = TaskId("2013508786110730241")

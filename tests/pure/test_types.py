@@ -10,7 +10,7 @@ import pytest
 from attrs import AttrsInstance, asdict, exceptions
 
 from rh_async import Account, Output, Result, Snapshot, TaskId, Upload, Usage
-from rh_async._types import CANCELLED, FAILED, IN_FLIGHT, SETTLED, SUCCEEDED
+from rh_async.types import CANCELLED, FAILED, IN_FLIGHT, SETTLED, SUCCEEDED
 
 TASK = TaskId("2013508786110730241")
 

@@ -12,7 +12,7 @@ from typing import Protocol, cast, runtime_checkable
 
 from attrs import field, frozen
 
-from .errors import RequestRefused
+from rh_async.errors import RequestRefused
 
 Bytes = bytes | bytearray | memoryview
 

@@ -19,9 +19,7 @@ from attrs import evolve
 
 from ._codes import GLOBAL_SITE
 from ._download_policy import DownloadPolicy
-from ._job import Job
 from ._map import Feed, Outcomes, R, Requests
-from ._media import BinaryFile, Media, Picture, media_from
 from ._observer import Observer
 from ._pace import Pace
 from ._protocol import decode_delivery
@@ -31,10 +29,12 @@ from ._request import Request
 from ._resumed import Resumed
 from ._statistics import Statistics
 from ._transport import SSL, Connector, Retry, Timeouts, TraceConfig, Transport
-from ._types import Account, OnExit, Result, Secret, Snapshot, TaskId, Upload
 from ._wire import UNSTORABLE
 from .errors import ConfigurationError, RequestRefused, SessionError
 from .events import Event, Waiting
+from .job import Job
+from .models.media_input import BinaryFile, Media, Picture, media_from
+from .types import Account, OnExit, Result, Secret, Snapshot, TaskId, Upload
 
 if TYPE_CHECKING:
     from ._batch import Batch, Finding, Names, Plan, Price  # loaded only by a session that runs one

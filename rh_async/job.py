@@ -15,8 +15,8 @@ from attrs import define, field
 
 from ._codes import advice_for, was_busy
 from ._request import Request
-from ._types import Result, Snapshot, TaskId
 from .errors import JobCancelled, JobError, JobFailed, RHError
+from .types import Result, Snapshot, TaskId
 
 
 class Desk(Protocol):
