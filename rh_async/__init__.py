@@ -15,39 +15,36 @@ The front door: names only. Behind it the floors, each looking down and never up
     _poller          Carries the agenda's questions to the server and settles jobs with the answers
     _uploads         Local files to server values: checked, hashed, streamed, and each content only once however many j
     _download_stream  Reads one attempt at an output: no slower than is worth a lane, no larger than may be, uncompresse
-    _job_log         Logs the life of each job, one INFO line per change, with its key, task id and endpoint
     _journal         Remembers, durably before it answers: what one session writes down of its submissions and uploads
-    _map             Many requests in, outcomes out as they come: bounded memory, and one bad clip never stops the rest
-    _resumed         What coming back brings, as a value
     _transport       Carries calls out and answers back: the only room that speaks HTTP
-    _contents        Tells by content whether two submissions ask for the same: files by their hash, links without thei
     _group_commit    Makes changes of one SQLite file durable: on one thread of its own, many changes in one transactio
+    _job_log         Logs the life of each job, one INFO line per change, with its key, task id and endpoint
+    _map             Many requests in, outcomes out as they come: bounded memory, and one bad clip never stops the rest
     _outside         Fetches links of the outside world: results on a CDN, byte for byte as they were signed, never wit
+    _resumed         What coming back brings, as a value
+    _contents        Tells by content whether two submissions ask for the same: files by their hash, links without thei
+    _file_body       A local file as an upload's body: streamed with a known length, hashed on the way, opened anew for
+    _journal_file    The journal's SQLite file: made, recognised, kept whole, copied; whatever is wrong with it is told
+    _network_errors  Names what goes wrong on the network, and proves whether a request's headers left this machine
     _spool           Writes media that is no file to disk, once each, and removes it when no job needs it any longer
     job              The handle in the caller's hand: awaitable, watchable, never changed by waiting
     motion           The motion-transfer requests: a character image, a driving video, and what each model adds (contra
     _agenda          Whom to ask, and when: the timetable every job shares, as plain data that is told the time
-    _file_body       A local file as an upload's body: streamed with a known length, hashed on the way, opened anew for
     _flight          Work that belongs to the session and is waited for by its callers: one piece, any number of waiter
-    _journal_file    The journal's SQLite file: made, recognised, kept whole, copied; whatever is wrong with it is told
-    _network_errors  Names what goes wrong on the network, and proves whether a request's headers left this machine
+    _media           Local media files: their type, structure, duration and pixels, read before anything is sent
     _observer        Hands events to the caller's own code, and lets none of its trouble in
     _protocol        What bytes to send for a wish, and what an answer means. Every URL path and JSON key that is sent
     _request         What every request shares: which fields it sends, which local files must go up first, what the mod
     _codes           What an error code means: one table from code to error class (contract 8), and who may repeat what
     _defects         Turns an exception that nobody foresaw into an error of this package, and logs where it came from
-    _file_structure  Tells by a file's own structure whether it is all there: the one proof where no length was promise
-    _files           Opens files off the event loop, leaks none when the wait for a thread is cancelled, and waits out
     _hints           What the account's own counts hint at, and how far to trust them: one question about everybody
     _statistics      What a session can say of itself at one moment, as plain values
     _watched         What the timetable knows of one job, and how long that job may be left alone
     events           What happens in a session, as frozen values for its ``on_event`` callback; logging is one such obs
     issues           What is wrong with an input, as one line for a person: the thing, what is wrong with it, what help
     models           What can be asked for: request classes, the catalogue of models, and list prices
-    _audio_structure  Tells whether an MP3, FLAC or Ogg file is all there, by its frames. Pure
     _call_log        Logs each HTTP call at DEBUG, by the logger ``rh_async.calls``
     _call_queue      Lets calls wait for their turn: each leaves when the gate opens, the most urgent first
-    _extensions      Finds the extension that an output's file gets: from what the server calls it, its link, its answe
     _hunt            Whom to ask first when the counts tell that somebody has ended: the likeliest, while that is worth
     _records         What the journal can say about one job, and which move may follow which: a move not in the table i
     _run_times       How long jobs of one kind run: a survival table, learnt from those that ended, on top of a broad p
@@ -57,17 +54,14 @@ The front door: names only. Behind it the floors, each looking down and never up
     _admission       How many jobs may be in flight, as plain data that is told the time
     _deadline        Ends what takes too long, but looks once more first: the answer may be here already, and not read
     _download_policy  What a download may be like: how slow, how large. Pure
-    _duration        How long a video lasts, as its own header says: MP4 and MOV, for which a few bytes tell
     _kinds           Guesses from a model's endpoint what its jobs make, and how long such jobs usually run
     _links           Reads links byte by byte: a signed link's server compares the request target with what it signed.
-    _media_bytes     Reads a media file's bytes by their places, and says *cut* where the file ends before what it prom
     _owners          Who is alive: each session holds an OS lock on a file of its own, which the kernel drops when its
     _pace            How eagerly to ask: what a caller can say about it, as one value that the timetable obeys
     _printable       Cleans text that a server or a file name brought: logs and terminals get one line of it, and obey
     _proxies         Finds the proxy that the environment names for an address, as most programs do; and nobody's passw
     _rate_gate       How fast calls may leave, as plain data that is told the time: learnt from refusals, forgotten whe
     _reasons         Reads why a job failed, and what is wrong with a workflow, from the two fields whose form the API
-    _sniff           Tells what kind of file some bytes begin. Pure: a name may lie, the first bytes seldom do
     _tasks           Runs what belongs to a session in its task group, and says at once when some of it crashes
     types            The nouns that travel, frozen. What the server says stays as open as the server: statuses are word
     emulator                                                         stands apart, knows nothing of the rest

@@ -24,10 +24,10 @@ from attrs import define, field, frozen
 
 from ._download_policy import DownloadPolicy
 from ._download_stream import Arrival, Demand, Naming, Wanted, source_of
-from ._extensions import possible
-from ._file_structure import judge
-from ._files import in_thread, is_shortage, opened, out_of_resources
-from ._media_bytes import Cut
+from ._media.byte_source import Cut
+from ._media.file_extension import possible
+from ._media.file_io import in_thread, is_shortage, opened, out_of_resources
+from ._media.file_structure import judge
 from ._outside import Download
 from ._owners import mark_in_use
 from ._protocol import download_refusal

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from attrs import define, field
 
-from ._files import is_shortage
+from ._media.file_io import is_shortage
 from ._owners import Owner, locked
 from .errors import JournalError, LocalRefusal, OutOfResources
 

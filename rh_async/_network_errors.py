@@ -14,7 +14,7 @@ from attrs import define
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from . import errors
-from ._files import is_shortage
+from ._media.file_io import is_shortage
 
 log = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ from typing import BinaryIO, TypeVar, cast
 import anyio
 from attrs import define, field
 
-from ._files import in_thread
 from ._flight import Flight
+from ._media.file_io import in_thread
 from ._request import Request
 from ._tasks import Tasks
 from .errors import MediaRefused, RHError

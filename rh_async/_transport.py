@@ -27,7 +27,7 @@ from ._call_log import logged
 from ._call_queue import CallQueue
 from ._deadline import deadline
 from ._file_body import FileBody, multipart
-from ._files import is_shortage
+from ._media.file_io import is_shortage
 from ._network_errors import Sent, failure_of, sent_trace
 from ._outside import Download, Outside
 from ._proxies import proxy_from_environment

@@ -4,11 +4,13 @@ A plan is a value. Making one looks at every file once; every problem of every i
 A run reaches the session through `Carrier` alone.
 """
 
+from rh_async._media.media_info import Facts
+from rh_async._media.probe import probe
+from rh_async._media.prober import Prober
 from rh_async.issues import Finding, Unfit
 
 from ._entries import Entry, Plan, Refusal
 from ._estimate import Estimate
-from ._facts import Facts
 from ._folder import Make, plan_folder
 from ._manifest import plan_manifest
 from ._money import Cost
@@ -16,8 +18,6 @@ from ._names import Names, Subject
 from ._outcomes import BatchOutcome
 from ._pairs import Pair
 from ._prices import Price
-from ._probe import probe
-from ._prober import Prober
 from ._run import Batch
 from ._single import problems_of
 from ._standing import Cause, Oldest, Standing

@@ -10,9 +10,8 @@ from typing import Any, Literal, cast
 
 from attrs import evolve, field, frozen
 
+from rh_async._media.media_info import Family
 from rh_async._request import MediaLimits
-
-from ._facts import Family
 
 Type = Literal["STRING", "LIST", "BOOLEAN", "INT", "FLOAT", "IMAGE", "VIDEO", "AUDIO", "COMPLEX"]
 

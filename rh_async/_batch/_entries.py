@@ -12,10 +12,10 @@ from typing import Any
 
 from attrs import define, field, frozen
 
+from rh_async._media.media_info import Facts
 from rh_async._request import MediaValue, Request
 from rh_async.issues import Finding
 
-from ._facts import Facts
 from ._prices import Price
 
 _EXAMPLES = 3

@@ -10,6 +10,7 @@ from random import Random
 
 from attrs import frozen
 
+from rh_async._media.prober import Prober
 from rh_async._request import Request
 from rh_async.errors import RequestRefused
 from rh_async.issues import Finding, shown
@@ -18,7 +19,6 @@ from ._entries import Plan
 from ._judge import Draft, chosen, judged
 from ._outputs import Outputs
 from ._pairs import Pair, paired
-from ._prober import Prober
 from ._search import search
 
 Make = Callable[[Path, Path], Request]

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 from attrs import define, field, frozen
 
+from rh_async._media.media_info import Facts
+from rh_async._media.prober import Prober
 from rh_async._records import derived_key
 from rh_async._request import MediaValue, Request
 from rh_async.issues import Finding, shown
@@ -19,10 +21,8 @@ from rh_async.motion import CharacterMotionTransfer, DreamActor, KlingMotionCont
 
 from ._catalog import model_of
 from ._entries import Entry, Plan
-from ._facts import Facts
 from ._limits import check
 from ._prices import Price, dated, list_price
-from ._prober import Prober
 
 T = TypeVar("T")
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from attrs import frozen
 
+from rh_async._media.prober import Prober
 from rh_async.issues import Finding, shown
 
 from ._entries import Plan
 from ._judge import Draft, chosen, judged
-from ._prober import Prober
 from ._rows import Made, Problem, Reader
 from ._tables import Row, read_table
 from ._text import Illegible, Text

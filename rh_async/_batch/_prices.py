@@ -10,11 +10,11 @@ from typing import Any
 
 from attrs import field, frozen
 
+from rh_async._media.media_info import Facts
 from rh_async._request import Request
 from rh_async.issues import Finding
 
 from ._catalog import Model, data, model_of
-from ._facts import Facts
 
 _COUNTS = frozenset({"imageNum", "n", "maxImages"})
 

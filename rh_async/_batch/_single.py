@@ -6,16 +6,16 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from rh_async._duration import seconds_of
+from rh_async._media.filetype import HEAD, kind_of
+from rh_async._media.media_info import Facts, Family
+from rh_async._media.mp4 import seconds_of
+from rh_async._media.probe import identity_of, need_media, unreadable
+from rh_async._media.prober import Prober
 from rh_async._request import Request
-from rh_async._sniff import HEAD, kind_of
 from rh_async.errors import ConfigurationError
 from rh_async.issues import Finding, Unfit, shown
 
-from ._facts import Facts, Family
 from ._limits import check
-from ._probe import identity_of, need_media, unreadable
-from ._prober import Prober
 
 _VIDEOS = frozenset({"mp4", "mov", "webm", "mkv", "avi"})
 _SOUNDS = frozenset({"mp3", "wav", "flac", "m4a"})

@@ -13,8 +13,8 @@ from typing import Any, Literal, cast
 from attrs import frozen
 
 from rh_async import CharacterMotionTransfer, DreamActor, KlingMotionControl, Request, RequestRefused
+from rh_async._media.filetype import HEAD, kind_of
 from rh_async._request import MediaFile
-from rh_async._sniff import HEAD, kind_of
 from rh_async.motion import KlingModel, Orientation
 
 from ._exits import Misuse

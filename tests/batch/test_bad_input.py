@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from rh_async import CharacterMotionTransfer, DreamActor, KlingMotionControl, Request
-from rh_async._batch import Facts, Plan, Prober, _video, plan_folder, plan_manifest
+from rh_async._batch import Facts, Plan, Prober, plan_folder, plan_manifest
+from rh_async._media import video as _video
 from tests.batch.makers import cut, film, record
 
 LONG_NAME = "n" * 300 + ".mp4"

@@ -184,6 +184,6 @@ async def test_a_file_is_looked_at_once_whatever_it_is_called_and_again_once_it_
 
 
 async def test_without_the_media_extra_one_line_says_so(studio: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rh_async._batch._probe.find_spec", lambda _: None)
+    monkeypatch.setattr("rh_async._media.probe.find_spec", lambda _: None)
     with pytest.raises(ConfigurationError, match=r"needs the media extra: pip install 'rh-async\[media\]'"):
         await plan_folder(studio, studio / "a.png", make=kling)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rh_async._duration import seconds_of
+from rh_async._media.mp4 import seconds_of
 from tests.media import film_video
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rh_async import Output
-from rh_async._extensions import decided, is_page, possible, stated
+from rh_async._media.file_extension import decided, is_page, possible, stated
 
 MP4 = b"\x00\x00\x00\x20ftypisom\x00\x00\x02\x00isomiso2avc1mp41"
 LINK = "https://cdn.test/1/result?sig=a.png"

@@ -16,8 +16,8 @@ import av
 import pytest
 from PIL import Image
 
-from rh_async._file_structure import judge
-from rh_async._media_bytes import Cut
+from rh_async._media.byte_source import Cut
+from rh_async._media.file_structure import judge
 from tests.pure.test_sniff import picture
 
 NOISE = Random(7)

@@ -10,7 +10,7 @@ import av
 import pytest
 from PIL import Image
 
-from rh_async._sniff import HEAD, kind_of
+from rh_async._media.filetype import HEAD, kind_of
 
 PICTURES = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp", "GIF": "gif", "BMP": "bmp"}
 FILMS = {

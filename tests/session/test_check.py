@@ -21,7 +21,7 @@ def refused(findings: tuple[Finding, ...]) -> dict[str, str]:
 
 @pytest.fixture
 def without_media(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rh_async._batch._probe.find_spec", lambda _: None)
+    monkeypatch.setattr("rh_async._media.probe.find_spec", lambda _: None)
 
 
 async def test_a_request_that_breaks_no_rule_has_no_problem(server: Emulator, session: Session, media: Media) -> None:

@@ -10,11 +10,11 @@ import stat
 from importlib.util import find_spec
 from pathlib import Path
 
-from rh_async._sniff import HEAD, kind_of
+from rh_async._media.filetype import HEAD, kind_of
 from rh_async.errors import ConfigurationError
 from rh_async.issues import Unfit
 
-from ._facts import Facts
+from .media_info import Facts
 
 Identity = tuple[int, int, int, int]
 """Device, inode, size and time of the last change: while these stay, it is the same file."""
@@ -66,7 +66,7 @@ def need_media() -> None:
 
 def _look(path: Path, head: bytes) -> Facts:
     need_media()
-    from . import _image, _video  # noqa: PLC0415 - they need the media extra, the rest of this package does not
+    from . import image as _image, video as _video  # noqa: I001, PLC0415 - they need the media extra, the rest not
 
     kind = kind_of(head) or _image.other_kind(head)
     return _image.look(path, kind) if kind in _image.KINDS else _video.look(path, kind)

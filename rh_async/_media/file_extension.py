@@ -10,8 +10,9 @@ import re
 from types import MappingProxyType
 from urllib.parse import unquote
 
-from ._sniff import kind_of
-from .types import Output
+from rh_async.types import Output
+
+from .filetype import kind_of
 
 _VIDEO = "mp4 m4v mov webm mkv avi mpg mpeg flv wmv"
 _IMAGE = "png jpg jpeg webp gif bmp tif tiff heic avif psd exr"

@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 
 from rh_async.issues import Unfit
 
-from ._facts import Facts
+from .media_info import Facts
 
 _READERS = {
     "mp4": "mov", "mov": "mov", "m4a": "mov", "webm": "matroska", "mkv": "matroska", "avi": "avi",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
-from ._media_bytes import STEPS, Cut, Source, Verdict
+from .byte_source import STEPS, Cut, Source, Verdict
 
 # --- MP3 -------------------------------------------------------------------------------------------------------------
 

@@ -15,8 +15,8 @@ from attrs import define, evolve, field
 from rh_async.errors import ConfigurationError
 from rh_async.issues import Finding, Unfit, shown
 
-from ._facts import Facts
-from ._probe import Identity, identity_of, need_media, probe
+from .media_info import Facts
+from .probe import Identity, identity_of, need_media, probe
 
 Seen = Facts | Finding
 """What a file is, or why it can be nothing."""

@@ -12,7 +12,7 @@ from PIL.ImageFile import ImageFile
 
 from rh_async.issues import Unfit
 
-from ._facts import Facts
+from .media_info import Facts
 
 _ORIENTATION = 0x0112
 _LYING = frozenset({5, 6, 7, 8})  # the camera was held sideways

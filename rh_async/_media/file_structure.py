@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import BinaryIO
 
-from ._audio_structure import flac, mp3, ogg
-from ._media_bytes import STEPS, Cut, Source, Verdict
-from ._sniff import HEAD, kind_of
+from .audio_structure import flac, mp3, ogg
+from .byte_source import STEPS, Cut, Source, Verdict
+from .filetype import HEAD, kind_of
 
 
 def judge(file: BinaryIO, size: int) -> Verdict:

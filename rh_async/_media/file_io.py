@@ -16,7 +16,7 @@ from typing import IO, Any, Literal, TypeVar
 import anyio
 from aiofiles.threadpool import wrap
 
-from .errors import OutOfResources
+from rh_async.errors import OutOfResources
 
 T = TypeVar("T")
 

@@ -1,0 +1,1 @@
+"""Local media files: their type, structure, duration and pixels, read before anything is sent."""
