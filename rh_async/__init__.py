@@ -15,26 +15,25 @@ The front door: names only. Behind it the floors, each looking down and never up
     _poller          Carries the agenda's questions to the server and settles jobs with the answers
     _uploads         Local files to server values: checked, hashed, streamed, and each content only once however many j
     _download_stream  Reads one attempt at an output: no slower than is worth a lane, no larger than may be, uncompresse
-    _journal         Remembers, durably before it answers: what one session writes down of its submissions and uploads
-    _transport       Carries calls out and answers back: the only room that speaks HTTP
-    _group_commit    Makes changes of one SQLite file durable: on one thread of its own, many changes in one transactio
     _job_log         Logs the life of each job, one INFO line per change, with its key, task id and endpoint
+    _journal         Remembers, durably before it answers: what one session writes down of its submissions and uploads
     _map             Many requests in, outcomes out as they come: bounded memory, and one bad clip never stops the rest
-    _outside         Fetches links of the outside world: results on a CDN, byte for byte as they were signed, never wit
     _resumed         What coming back brings, as a value
+    _transport       Carries calls out and answers back: the only room that speaks HTTP
     _contents        Tells by content whether two submissions ask for the same: files by their hash, links without thei
+    _group_commit    Makes changes of one SQLite file durable: on one thread of its own, many changes in one transactio
+    _outside         Fetches links of the outside world: results on a CDN, byte for byte as they were signed, never wit
+    _spool           Writes media that is no file to disk, once each, and removes it when no job needs it any longer
+    job              The handle in the caller's hand: awaitable, watchable, never changed by waiting
     _file_body       A local file as an upload's body: streamed with a known length, hashed on the way, opened anew for
     _journal_file    The journal's SQLite file: made, recognised, kept whole, copied; whatever is wrong with it is told
     _network_errors  Names what goes wrong on the network, and proves whether a request's headers left this machine
-    _spool           Writes media that is no file to disk, once each, and removes it when no job needs it any longer
-    job              The handle in the caller's hand: awaitable, watchable, never changed by waiting
-    motion           The motion-transfer requests: a character image, a driving video, and what each model adds (contra
+    models           What can be asked for: request classes, the catalogue of models, and list prices
     _agenda          Whom to ask, and when: the timetable every job shares, as plain data that is told the time
     _flight          Work that belongs to the session and is waited for by its callers: one piece, any number of waiter
     _media           Local media files: their type, structure, duration and pixels, read before anything is sent
     _observer        Hands events to the caller's own code, and lets none of its trouble in
     _protocol        What bytes to send for a wish, and what an answer means. Every URL path and JSON key that is sent
-    _request         What every request shares: which fields it sends, which local files must go up first, what the mod
     _codes           What an error code means: one table from code to error class (contract 8), and who may repeat what
     _defects         Turns an exception that nobody foresaw into an error of this package, and logs where it came from
     _hints           What the account's own counts hint at, and how far to trust them: one question about everybody
@@ -42,7 +41,6 @@ The front door: names only. Behind it the floors, each looking down and never up
     _watched         What the timetable knows of one job, and how long that job may be left alone
     events           What happens in a session, as frozen values for its ``on_event`` callback; logging is one such obs
     issues           What is wrong with an input, as one line for a person: the thing, what is wrong with it, what help
-    models           What can be asked for: request classes, the catalogue of models, and list prices
     _call_log        Logs each HTTP call at DEBUG, by the logger ``rh_async.calls``
     _call_queue      Lets calls wait for their turn: each leaves when the gate opens, the most urgent first
     _hunt            Whom to ask first when the counts tell that somebody has ended: the likeliest, while that is worth
@@ -75,7 +73,6 @@ from ._download_policy import DownloadPolicy
 from ._map import Failed, Outcome, Outcomes, Succeeded
 from ._pace import Pace
 from ._records import Record, State
-from ._request import ModelRequest, Request
 from ._resumed import Resumed
 from ._statistics import RunTime, Statistics
 from ._transport import Retry, Timeouts
@@ -115,8 +112,9 @@ from .errors import (
     UnreadableAnswer,
 )
 from .job import Job
+from .models.base import ModelRequest, Request
 from .models.media_input import Media
-from .motion import CharacterMotionTransfer, DreamActor, KlingMotionControl
+from .models.motion import CharacterMotionTransfer, DreamActor, KlingMotionControl
 from .types import Account, Output, Result, Snapshot, TaskId, Upload, Usage
 
 __docformat__ = "restructuredtext"  # pdoc renders ``:param`` by it

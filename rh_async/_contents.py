@@ -8,8 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from ._records import Record, State, is_derived
-from ._request import Request, brief
 from .errors import KeyInUse
+from .models.base import Request, brief
 
 _LINKS = ("http://", "https://")
 _AS_TYPED = (*_LINKS, "data:", "Upload(")

@@ -16,10 +16,10 @@ from typing import Generic, TypeVar
 import anyio
 from attrs import define, field, frozen
 
-from ._request import Request
 from ._tasks import Tasks
 from .errors import AuthenticationFailed, BalanceExhausted, RHError, SessionError
 from .job import Job
+from .models.base import Request
 from .types import Result, TaskId
 
 R = TypeVar("R", bound=Request)

@@ -22,10 +22,10 @@ from ._contents import asked_for, refuse_another
 from ._journal import Journal, TaskHeld
 from ._protocol import decode_query
 from ._records import Record, State, Wish, derived_key
-from ._request import Request
 from ._wire import Answer
 from .errors import JobError, JobLost, JournalError, KeyInUse, NotFound, RHError, SubmitUnknown
 from .job import Job, outcome_of
+from .models.base import Request
 from .types import Result, Snapshot, TaskId
 
 log = logging.getLogger(__name__)

@@ -35,7 +35,6 @@ from ._poller import Poller
 from ._protocol import CURRENCIES, Quote
 from ._records import Wish
 from ._recovery import Recovery
-from ._request import MediaFile, Request
 from ._spool import Spool
 from ._statistics import RunTime, Statistics, mean_and_p99
 from ._submissions import Submissions
@@ -45,6 +44,7 @@ from ._uploads import Uploads
 from .errors import JournalError, NoAnswer, RHError, SessionError
 from .events import Changed, Settled, Waiting
 from .job import Job, outcome_of
+from .models.base import MediaFile, Request
 from .models.media_input import Media
 from .types import Account, OnExit, Output, Result, Snapshot, TaskId, Upload
 

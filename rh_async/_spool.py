@@ -20,9 +20,9 @@ from attrs import define, field
 
 from ._flight import Flight
 from ._media.file_io import in_thread
-from ._request import Request
 from ._tasks import Tasks
 from .errors import MediaRefused, RHError
+from .models.base import Request
 from .models.media_input import Media, Picture, SourceKind
 
 R = TypeVar("R", bound=Request)

@@ -27,7 +27,6 @@ from ._printable import one_line
 from ._protocol import decode_submit, encode_submit, submit_unknown
 from ._rate_gate import Urgency
 from ._records import Wish
-from ._request import Request
 from ._spool import Spool
 from ._tasks import LateScope, Tasks
 from ._transport import Transport
@@ -48,6 +47,7 @@ from .errors import (
 )
 from .events import Event, Flawed, Submitted, Waiting
 from .job import Job
+from .models.base import Request
 from .types import Snapshot, TaskId, Upload
 
 log = logging.getLogger(__name__)

@@ -26,11 +26,11 @@ from ._media.filetype import HEAD, kind_of
 from ._media.mp4 import seconds_of
 from ._printable import one_line
 from ._protocol import decode_upload, encode_upload
-from ._request import MediaFile, MediaLimits
 from ._tasks import Tasks
 from ._transport import FileBody, Transport
 from .errors import MediaRefused
 from .events import Event, Uploaded, Uploading, Warned
+from .models.base import MediaFile, MediaLimits
 from .types import Upload
 
 log = logging.getLogger(__name__)

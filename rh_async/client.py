@@ -25,7 +25,6 @@ from ._pace import Pace
 from ._protocol import decode_delivery
 from ._proxies import is_proxy
 from ._records import Record, State, Wish
-from ._request import Request
 from ._resumed import Resumed
 from ._statistics import Statistics
 from ._transport import SSL, Connector, Retry, Timeouts, TraceConfig, Transport
@@ -33,6 +32,7 @@ from ._wire import UNSTORABLE
 from .errors import ConfigurationError, RequestRefused, SessionError
 from .events import Event, Waiting
 from .job import Job
+from .models.base import Request
 from .models.media_input import BinaryFile, Media, Picture, media_from
 from .types import Account, OnExit, Result, Secret, Snapshot, TaskId, Upload
 

@@ -14,8 +14,8 @@ import anyio
 from attrs import define, field
 
 from ._codes import advice_for, was_busy
-from ._request import Request
 from .errors import JobCancelled, JobError, JobFailed, RHError
+from .models.base import Request
 from .types import Result, Snapshot, TaskId
 
 

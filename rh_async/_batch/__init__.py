@@ -8,6 +8,7 @@ from rh_async._media.media_info import Facts
 from rh_async._media.probe import probe
 from rh_async._media.prober import Prober
 from rh_async.issues import Finding, Unfit
+from rh_async.models.prices import Price
 
 from ._entries import Entry, Plan, Refusal
 from ._estimate import Estimate
@@ -17,7 +18,6 @@ from ._money import Cost
 from ._names import Names, Subject
 from ._outcomes import BatchOutcome
 from ._pairs import Pair
-from ._prices import Price
 from ._run import Batch
 from ._single import problems_of
 from ._standing import Cause, Oldest, Standing

@@ -11,11 +11,11 @@ from rh_async._memory import Earlier
 from rh_async._observer import Traffic
 from rh_async._protocol import Quote
 from rh_async._records import Wish
-from rh_async._request import Request
 from rh_async._statistics import Statistics
 from rh_async._tasks import Tasks
 from rh_async.errors import SessionError
 from rh_async.job import Job
+from rh_async.models.base import Request
 from rh_async.types import Account, Result
 
 

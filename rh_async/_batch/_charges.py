@@ -10,12 +10,12 @@ from attrs import define, field
 from rh_async._memory import Earlier
 from rh_async._records import FREE, State
 from rh_async.errors import BudgetReached, JobError, RHError
+from rh_async.models.prices import Price
 from rh_async.types import Result, Usage
 
 from ._carrier import Carrier
 from ._entries import Entry
 from ._money import NO_COST, Cost, Money, credible
-from ._prices import Price
 from ._quotes import Quotes
 
 NOT_BOUGHT = FREE | {State.CLAIMED}

@@ -7,7 +7,8 @@ from types import MappingProxyType
 
 from attrs import frozen
 
-from ._catalog import Param, model_of
+from rh_async.models.catalog import Param, model_of
+
 from ._rows import MODELS, columns_of
 
 _WORDS: Mapping[str, str] = MappingProxyType(

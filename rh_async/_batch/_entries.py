@@ -13,10 +13,9 @@ from typing import Any
 from attrs import define, field, frozen
 
 from rh_async._media.media_info import Facts
-from rh_async._request import MediaValue, Request
 from rh_async.issues import Finding
-
-from ._prices import Price
+from rh_async.models.base import MediaValue, Request
+from rh_async.models.prices import Price
 
 _EXAMPLES = 3
 

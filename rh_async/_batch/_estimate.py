@@ -12,12 +12,12 @@ from attrs import frozen
 
 from rh_async._memory import Earlier
 from rh_async.errors import RHError
+from rh_async.models.prices import Price
 from rh_async.types import Account
 
 from ._carrier import Carrier
 from ._entries import Entry
 from ._errands import Errands
-from ._prices import Price
 from ._quotes import Quotes, kind_of
 
 log = logging.getLogger(__name__)

@@ -11,9 +11,9 @@ from random import Random
 from attrs import frozen
 
 from rh_async._media.prober import Prober
-from rh_async._request import Request
 from rh_async.errors import RequestRefused
 from rh_async.issues import Finding, shown
+from rh_async.models.base import Request
 
 from ._entries import Plan
 from ._judge import Draft, chosen, judged

@@ -15,14 +15,14 @@ from attrs import define, field, frozen
 from rh_async._media.media_info import Facts
 from rh_async._media.prober import Prober
 from rh_async._records import derived_key
-from rh_async._request import MediaValue, Request
 from rh_async.issues import Finding, shown
-from rh_async.motion import CharacterMotionTransfer, DreamActor, KlingMotionControl
+from rh_async.models.base import MediaValue, Request
+from rh_async.models.catalog import model_of
+from rh_async.models.motion import CharacterMotionTransfer, DreamActor, KlingMotionControl
+from rh_async.models.prices import Price, dated, list_price
 
-from ._catalog import model_of
 from ._entries import Entry, Plan
 from ._limits import check
-from ._prices import Price, dated, list_price
 
 T = TypeVar("T")
 

@@ -12,10 +12,9 @@ from pathlib import Path
 from attrs import field, frozen
 
 from rh_async._media.media_info import Facts
-from rh_async._request import MediaFile, MediaLimits, ModelRequest, Request, brief
 from rh_async.issues import Finding, shown
-
-from ._catalog import Model, Param, family_of, model_of
+from rh_async.models.base import MediaFile, MediaLimits, ModelRequest, Request, brief
+from rh_async.models.catalog import Model, Param, family_of, model_of
 
 _MB = 1024 * 1024
 _EVERYWHERE = frozenset({"webhookUrl"})

@@ -11,9 +11,8 @@ from decimal import Decimal
 
 from attrs import define, field, frozen
 
+from rh_async.models.prices import Price
 from rh_async.types import Usage
-
-from ._prices import Price
 
 _MOST = Decimal(1_000_000)
 _LEAST_EXPONENT = -12

@@ -11,8 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 from attrs import Attribute, field, frozen
 
-from rh_async._request import MediaValue
 from rh_async.errors import ConfigurationError
+from rh_async.models.base import MediaValue
 from rh_async.models.media_input import Media
 from rh_async.types import Upload
 

@@ -9,10 +9,10 @@ import anyio
 from attrs import define, field, frozen
 
 from rh_async.errors import AuthenticationFailed, BalanceExhausted, RateLimited, RHError, TransportError
+from rh_async.models.prices import Price
 
 from ._carrier import Carrier
 from ._entries import Entry
-from ._prices import Price
 
 _FINEST = Decimal("0.000001")
 _RAISED = (TransportError, RateLimited, AuthenticationFailed, BalanceExhausted)

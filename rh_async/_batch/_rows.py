@@ -13,13 +13,13 @@ from typing import Any, get_args
 
 from attrs import define, field, frozen
 
-from rh_async._request import MediaValue, ModelRequest, Request, brief, media_value
 from rh_async.errors import RequestRefused
 from rh_async.issues import Finding, shown
-from rh_async.motion import CharacterMotionTransfer, DreamActor, KlingModel, KlingMotionControl
+from rh_async.models.base import MediaValue, ModelRequest, Request, brief, media_value
+from rh_async.models.catalog import endpoints, model_of
+from rh_async.models.motion import CharacterMotionTransfer, DreamActor, KlingModel, KlingMotionControl
 from rh_async.types import Upload
 
-from ._catalog import endpoints, model_of
 from ._cells import MOTION, Cell, Wrong, by_type, guessed
 from ._spelling import as_on_disk, trimmed
 

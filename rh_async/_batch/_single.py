@@ -11,9 +11,9 @@ from rh_async._media.media_info import Facts, Family
 from rh_async._media.mp4 import seconds_of
 from rh_async._media.probe import identity_of, need_media, unreadable
 from rh_async._media.prober import Prober
-from rh_async._request import Request
 from rh_async.errors import ConfigurationError
 from rh_async.issues import Finding, Unfit, shown
+from rh_async.models.base import Request
 
 from ._limits import check
 

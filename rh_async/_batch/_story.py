@@ -12,11 +12,11 @@ from uuid import uuid4
 from attrs import asdict
 
 from rh_async._memory import Earlier
-from rh_async._request import Request, brief
+from rh_async.models.base import Request, brief
+from rh_async.models.prices import Price
 from rh_async.types import Result, Upload
 
 from ._entries import Entry
-from ._prices import Price
 
 
 def story(entry: Entry, past: Earlier, result: Result, paths: tuple[Path, ...]) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from cyclopts.validators import Number
 
 from rh_async._batch import Names, Pair
 from rh_async._batch._columns import explained
-from rh_async._request import MediaLimits, media_value
-from rh_async.motion import CharacterMotionTransfer, DreamActor, KlingMotionControl, Orientation
+from rh_async.models.base import MediaLimits, media_value
+from rh_async.models.motion import CharacterMotionTransfer, DreamActor, KlingMotionControl, Orientation
 
 from ._batch_settings import USUAL
 from ._book import Book, JournalPath

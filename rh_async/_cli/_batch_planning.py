@@ -18,10 +18,10 @@ from rich.text import Text
 
 from rh_async import Request
 from rh_async._batch import Make, Plan, Prober, plan_folder, plan_manifest
-from rh_async._batch._catalog import Param, model_of
 from rh_async._batch._rows import Problem, Reader
 from rh_async._batch._spelling import as_on_disk
-from rh_async._request import MediaValue, media_value
+from rh_async.models.base import MediaValue, media_value
+from rh_async.models.catalog import Param, model_of
 
 from ._batch_order import Options, Order
 from ._connection import site_of

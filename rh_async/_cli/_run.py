@@ -15,7 +15,7 @@ from rich.console import Console
 from rh_async import Request, Result, RHError, State
 from rh_async._contents import asked_for, refuse_another
 from rh_async._records import FREE, derived_key
-from rh_async.motion import Orientation
+from rh_async.models.motion import Orientation
 from rh_async.types import OnExit
 
 from ._book import Keeping

@@ -14,8 +14,8 @@ from attrs import frozen
 
 from rh_async import CharacterMotionTransfer, DreamActor, KlingMotionControl, Request, RequestRefused
 from rh_async._media.filetype import HEAD, kind_of
-from rh_async._request import MediaFile
-from rh_async.motion import KlingModel, Orientation
+from rh_async.models.base import MediaFile
+from rh_async.models.motion import KlingModel, Orientation
 
 from ._exits import Misuse
 

@@ -9,7 +9,7 @@ import pytest
 
 from rh_async import CharacterMotionTransfer, DreamActor, KlingMotionControl
 from rh_async._batch import Plan, plan_manifest
-from rh_async.motion import KlingModel
+from rh_async.models.motion import KlingModel
 
 pytestmark = pytest.mark.quick
 

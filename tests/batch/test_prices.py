@@ -10,9 +10,9 @@ import pytest
 
 from rh_async import CharacterMotionTransfer, DreamActor, KlingMotionControl, ModelRequest, Request
 from rh_async._batch import Facts, plan_folder
-from rh_async._batch._catalog import data
-from rh_async._batch._prices import list_price
 from rh_async.emulator.catalogue.model_catalogue import published_models
+from rh_async.models.catalog import data
+from rh_async.models.prices import list_price
 
 CLIP = Path("clip.mp4")
 

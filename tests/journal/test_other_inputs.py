@@ -12,8 +12,8 @@ import pytest
 from attrs import evolve
 
 from rh_async import DreamActor, JobFailed, KeyInUse, KlingMotionControl, ModelRequest, Session
-from rh_async._request import Request
 from rh_async.emulator import Emulator, Fault
+from rh_async.models.base import Request
 from tests.session.conftest import Media
 
 Open = Callable[[], Session]

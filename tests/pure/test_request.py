@@ -13,7 +13,7 @@ import pytest
 from attrs import exceptions
 
 from rh_async import ModelRequest, Request, RequestRefused, Upload
-from rh_async._request import MediaFile, brief, media_value, takes_file_name
+from rh_async.models.base import MediaFile, brief, media_value, takes_file_name
 
 pytestmark = pytest.mark.quick
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, cast, get_args
 
 from attrs import field, frozen
 
-from ._request import MediaLimits, MediaValue, Request, brief, check_media, media_value
+from .base import MediaLimits, MediaValue, Request, brief, check_media, media_value
 
 KlingModel = Literal["kling-v3.0-std", "kling-v3.0-pro", "kling-v2.6-std", "kling-v2.6-pro"]
 Orientation = Literal["video", "image"]

@@ -11,10 +11,10 @@ from typing import Any
 from attrs import field, frozen
 
 from rh_async._media.media_info import Facts
-from rh_async._request import Request
 from rh_async.issues import Finding
+from rh_async.models.base import Request
 
-from ._catalog import Model, data, model_of
+from .catalog import Model, data, model_of
 
 _COUNTS = frozenset({"imageNum", "n", "maxImages"})
 

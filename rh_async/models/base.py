@@ -17,9 +17,10 @@ from typing import Any, NoReturn, Self, cast
 from attrs import Attribute, evolve, field, frozen
 from attrs import fields as attrs_fields
 
-from .errors import RequestRefused
-from .models.media_input import BinaryFile, Media, Picture, media_from
-from .types import Upload
+from rh_async.errors import RequestRefused
+from rh_async.types import Upload
+
+from .media_input import BinaryFile, Media, Picture, media_from
 
 MediaValue = str | Path | Upload | Media
 """A link or data URI that goes to the server as it is, a local file, an upload, or media that is no file yet."""
