@@ -33,8 +33,7 @@ The front door: names only. Behind it the floors, each looking down and never up
     _flight          Work that belongs to the session and is waited for by its callers: one piece, any number of waiter
     _media           Local media files: their type, structure, duration and pixels, read before anything is sent
     _observer        Hands events to the caller's own code, and lets none of its trouble in
-    _protocol        What bytes to send for a wish, and what an answer means. Every URL path and JSON key that is sent
-    _codes           What an error code means: one table from code to error class (contract 8), and who may repeat what
+    _api             The protocol, without I/O: builds calls, and decodes what the server answered
     _defects         Turns an exception that nobody foresaw into an error of this package, and logs where it came from
     _hints           What the account's own counts hint at, and how far to trust them: one question about everybody
     _statistics      What a session can say of itself at one moment, as plain values
@@ -46,7 +45,6 @@ The front door: names only. Behind it the floors, each looking down and never up
     _hunt            Whom to ask first when the counts tell that somebody has ended: the likeliest, while that is worth
     _records         What the journal can say about one job, and which move may follow which: a move not in the table i
     _run_times       How long jobs of one kind run: a survival table, learnt from those that ended, on top of a broad p
-    _wire            The shapes of the wire: HTTP calls and answers as bytes, and the JSON objects inside them, whateve
     errors           Every way to fail, as one tree. A leaf is chosen by who must act; it carries facts and prints noth
     _addresses       Tells public addresses from those that lead inside: this machine, its network, its cloud's metadat
     _admission       How many jobs may be in flight, as plain data that is told the time
@@ -59,7 +57,6 @@ The front door: names only. Behind it the floors, each looking down and never up
     _printable       Cleans text that a server or a file name brought: logs and terminals get one line of it, and obey
     _proxies         Finds the proxy that the environment names for an address, as most programs do; and nobody's passw
     _rate_gate       How fast calls may leave, as plain data that is told the time: learnt from refusals, forgotten whe
-    _reasons         Reads why a job failed, and what is wrong with a workflow, from the two fields whose form the API
     _tasks           Runs what belongs to a session in its task group, and says at once when some of it crashes
     types            The nouns that travel, frozen. What the server says stays as open as the server: statuses are word
     emulator                                                         stands apart, knows nothing of the rest
@@ -68,7 +65,7 @@ The front door: names only. Behind it the floors, each looking down and never up
 import sys
 import typing
 
-from ._codes import CHINA_SITE, GLOBAL_SITE
+from ._api.error_codes import CHINA_SITE, GLOBAL_SITE
 from ._download_policy import DownloadPolicy
 from ._map import Failed, Outcome, Outcomes, Succeeded
 from ._pace import Pace

@@ -9,8 +9,7 @@ from typing import Any
 import anyio
 from attrs import define, evolve
 
-from ._poller import Poller
-from ._protocol import (
+from ._api.endpoints import (
     Quote,
     decode_account,
     decode_cancel,
@@ -21,6 +20,7 @@ from ._protocol import (
     encode_price,
     encode_queue_status,
 )
+from ._poller import Poller
 from ._transport import Transport
 from .errors import ApiError, TransportError, UnreadableAnswer
 from .types import Account, Snapshot, TaskId

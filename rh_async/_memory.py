@@ -18,11 +18,11 @@ import anyio
 from attrs import define, evolve, field, frozen
 
 from . import errors
+from ._api.endpoints import decode_query
+from ._api.wire import Answer
 from ._contents import asked_for, refuse_another
 from ._journal import Journal, TaskHeld
-from ._protocol import decode_query
 from ._records import Record, State, Wish, derived_key
-from ._wire import Answer
 from .errors import JobError, JobLost, JournalError, KeyInUse, NotFound, RHError, SubmitUnknown
 from .job import Job, outcome_of
 from .models.base import Request

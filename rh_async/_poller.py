@@ -17,10 +17,10 @@ from anyio.abc import TaskGroup
 from attrs import define, field
 
 from ._agenda import COUNTS, Agenda, Question
-from ._codes import key_refused
+from ._api.endpoints import decode_query, decode_queue_status, encode_query, encode_queue_status
+from ._api.error_codes import key_refused
 from ._defects import unexpected
 from ._printable import one_line
-from ._protocol import decode_query, decode_queue_status, encode_query, encode_queue_status
 from ._rate_gate import Urgency
 from ._transport import Transport
 from .errors import JobLost, NotFound, RHError, SessionError

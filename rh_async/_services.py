@@ -21,6 +21,7 @@ from attrs import define, evolve, field
 from ._account import AccountDesk
 from ._admission import Admission
 from ._agenda import Agenda
+from ._api.endpoints import CURRENCIES, Quote
 from ._defects import unexpected
 from ._download_policy import DownloadPolicy
 from ._download_stream import Naming
@@ -32,7 +33,6 @@ from ._memory import Earlier, Memory
 from ._observer import Observer, Traffic
 from ._pace import Pace
 from ._poller import Poller
-from ._protocol import CURRENCIES, Quote
 from ._records import Wish
 from ._recovery import Recovery
 from ._spool import Spool

@@ -18,20 +18,20 @@ import anyio
 from attrs import define, field
 
 from ._admission import Admission
+from ._api.endpoints import decode_submit, encode_submit, submit_unknown
+from ._api.wire import Answer, Call
 from ._defects import unexpected
 from ._job_log import log_job
 from ._journal import TaskHeld
 from ._memory import Memory
 from ._poller import Poller
 from ._printable import one_line
-from ._protocol import decode_submit, encode_submit, submit_unknown
 from ._rate_gate import Urgency
 from ._records import Wish
 from ._spool import Spool
 from ._tasks import LateScope, Tasks
 from ._transport import Transport
 from ._uploads import Uploads
-from ._wire import Answer, Call
 from .errors import (
     ApiError,
     AtCapacity,

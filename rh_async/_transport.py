@@ -23,6 +23,7 @@ from attrs import define, field, frozen
 from attrs.validators import ge, gt
 
 from . import errors
+from ._api.wire import Answer, Call, Route
 from ._call_log import logged
 from ._call_queue import CallQueue
 from ._deadline import deadline
@@ -32,7 +33,6 @@ from ._network_errors import Sent, failure_of, sent_trace
 from ._outside import Download, Outside
 from ._proxies import proxy_from_environment
 from ._rate_gate import Urgency
-from ._wire import Answer, Call, Route
 from .types import Secret
 
 T = TypeVar("T")

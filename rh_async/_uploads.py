@@ -19,13 +19,13 @@ from typing import Any, TypeVar
 import anyio
 from attrs import define, field, frozen
 
+from ._api.endpoints import decode_upload, encode_upload
 from ._flight import Flight
 from ._journal import Journal
 from ._media.file_io import in_thread, is_shortage
 from ._media.filetype import HEAD, kind_of
 from ._media.mp4 import seconds_of
 from ._printable import one_line
-from ._protocol import decode_upload, encode_upload
 from ._tasks import Tasks
 from ._transport import FileBody, Transport
 from .errors import MediaRefused

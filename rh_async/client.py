@@ -17,18 +17,18 @@ from urllib.parse import urlsplit
 
 from attrs import evolve
 
-from ._codes import GLOBAL_SITE
+from ._api.endpoints import decode_delivery
+from ._api.error_codes import GLOBAL_SITE
+from ._api.wire import UNSTORABLE
 from ._download_policy import DownloadPolicy
 from ._map import Feed, Outcomes, R, Requests
 from ._observer import Observer
 from ._pace import Pace
-from ._protocol import decode_delivery
 from ._proxies import is_proxy
 from ._records import Record, State, Wish
 from ._resumed import Resumed
 from ._statistics import Statistics
 from ._transport import SSL, Connector, Retry, Timeouts, TraceConfig, Transport
-from ._wire import UNSTORABLE
 from .errors import ConfigurationError, RequestRefused, SessionError
 from .events import Event, Waiting
 from .job import Job
@@ -460,8 +460,8 @@ class Session:
 def _furnished(*, transport: Transport, journal: Path | None, **settings: Any) -> Services:
     """What runs while the session is open: a third of the package, loaded when the first one is, off the event loop."""
     from . import _batch  # noqa: F401, PLC0415 - named while jobs run, it could not be loaded without a descriptor
+    from ._api.wire import prepare  # noqa: PLC0415
     from ._services import Services, journal_at  # noqa: PLC0415
-    from ._wire import prepare  # noqa: PLC0415
 
     prepare()
     for name in ("idna", "ascii"):  # the resolver's, for a host's name, and a terminal's

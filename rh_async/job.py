@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import anyio
 from attrs import define, field
 
-from ._codes import advice_for, was_busy
+from ._api.error_codes import advice_for, was_busy
 from .errors import JobCancelled, JobError, JobFailed, RHError
 from .models.base import Request
 from .types import Result, Snapshot, TaskId

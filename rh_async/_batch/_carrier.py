@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from rh_async._api.endpoints import Quote
 from rh_async._download_stream import Naming
 from rh_async._memory import Earlier
 from rh_async._observer import Traffic
-from rh_async._protocol import Quote
 from rh_async._records import Wish
 from rh_async._statistics import Statistics
 from rh_async._tasks import Tasks

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rh_async._wire import Answer
+from rh_async._api.wire import Answer
 
 FOLDER = Path(__file__).parent.parent / "fixtures"
 INDEX: dict[str, dict[str, Any]] = {

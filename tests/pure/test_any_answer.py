@@ -11,8 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rh_async import Account, RHError, Snapshot, SubmitUnknown, TaskId
-from rh_async._codes import ERROR_CLASSES
-from rh_async._protocol import (
+from rh_async._api.endpoints import (
     Stored,
     decode_account,
     decode_cancel,
@@ -25,7 +24,8 @@ from rh_async._protocol import (
     encode_query,
     encode_submit,
 )
-from rh_async._wire import Answer, text
+from rh_async._api.error_codes import ERROR_CLASSES
+from rh_async._api.wire import Answer, text
 
 TASK = TaskId("2013508786110730241")
 TWIN = "2019324151986266999"

@@ -22,8 +22,16 @@ from rh_async import (
     TaskId,
     UnreadableAnswer,
 )
-from rh_async._codes import ERROR_CLASSES, advice_for, api_error, http_error, key_refused, may_have_bought, was_busy
-from rh_async._wire import Route
+from rh_async._api.error_codes import (
+    ERROR_CLASSES,
+    advice_for,
+    api_error,
+    http_error,
+    key_refused,
+    may_have_bought,
+    was_busy,
+)
+from rh_async._api.wire import Route
 from tests.pure.samples import answer
 
 # contract 8, row by row; 0 and 200 are fine, 804 and 813 are states of another route.

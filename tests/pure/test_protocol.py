@@ -30,7 +30,7 @@ from rh_async import (
     UnreadableAnswer,
     Usage,
 )
-from rh_async._protocol import (
+from rh_async._api.endpoints import (
     CURRENCIES,
     Quote,
     Stored,
@@ -51,7 +51,7 @@ from rh_async._protocol import (
     encode_upload,
     submit_unknown,
 )
-from rh_async._wire import Answer, Call, Route
+from rh_async._api.wire import Answer, Call, Route
 from tests.pure.samples import answer, answer_of, value_of
 
 TASK = TaskId("2013508786110730241")

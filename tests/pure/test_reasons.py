@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from rh_async import Job, JobFailed, Snapshot, TaskId
-from rh_async._protocol import decode_query, decode_submit
-from rh_async._reasons import flaw_of, reason_of
+from rh_async._api.endpoints import decode_query, decode_submit
+from rh_async._api.failure_reasons import flaw_of, reason_of
 from rh_async.job import outcome_of
 from tests.pure.samples import answer, answer_of
 

@@ -9,7 +9,7 @@ import pytest
 from attrs import exceptions
 
 from rh_async import Output, Snapshot, TaskId, Usage
-from rh_async._wire import Answer, Call, Route, Wire, json_object, structured, text
+from rh_async._api.wire import Answer, Call, Route, Wire, json_object, structured, text
 
 TASK = TaskId("2013508786110730241")
 

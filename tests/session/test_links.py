@@ -29,8 +29,8 @@ from rh_async import (
     Usage,
     _outside,
 )
-from rh_async._protocol import decode_upload
-from rh_async._wire import Answer
+from rh_async._api.endpoints import decode_upload
+from rh_async._api.wire import Answer
 from rh_async.emulator import Emulator
 from tests.raw_server import RawServer, Request, always, http, raw_server
 from tests.session.conftest import Media

@@ -5,9 +5,10 @@ Never chosen by words: "balance" is also in "load balancer".
 
 from __future__ import annotations
 
-from . import errors
-from ._wire import Answer, Route
-from .types import TaskId
+from rh_async import errors
+from rh_async.types import TaskId
+
+from .wire import Answer, Route
 
 GLOBAL_SITE = "https://www.runninghub.ai"
 CHINA_SITE = "https://www.runninghub.cn"

@@ -12,10 +12,11 @@ from typing import Any
 
 from attrs import frozen
 
-from . import errors
-from ._codes import CHINA_SITE, ERROR_CLASSES, GLOBAL_SITE, api_error, final, http_error, may_have_bought
-from ._wire import Answer, Call, Route, Wire, amount, json_object, number, structured, text
-from .types import IN_FLIGHT, Account, Snapshot, TaskId
+from rh_async import errors
+from rh_async.types import IN_FLIGHT, Account, Snapshot, TaskId
+
+from .error_codes import CHINA_SITE, ERROR_CLASSES, GLOBAL_SITE, api_error, final, http_error, may_have_bought
+from .wire import Answer, Call, Route, Wire, amount, json_object, number, structured, text
 
 CURRENCIES = {GLOBAL_SITE: "USD", CHINA_SITE: "CNY"}
 """By site (contract 10)."""

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import field, fields, frozen
 
-from ._reasons import flaw_of, reason_of
-from .types import SETTLED, Output, Snapshot, TaskId, Usage
+from rh_async.types import SETTLED, Output, Snapshot, TaskId, Usage
+
+from .failure_reasons import flaw_of, reason_of
 
 if TYPE_CHECKING:
     from cattrs import Converter
