@@ -30,11 +30,10 @@ The front door: names only. Behind it the floors, each looking down and never up
     _network_errors  Names what goes wrong on the network, and proves whether a request's headers left this machine
     models           What can be asked for: request classes, the catalogue of models, and list prices
     _agenda          Whom to ask, and when: the timetable every job shares, as plain data that is told the time
-    _flight          Work that belongs to the session and is waited for by its callers: one piece, any number of waiter
     _media           Local media files: their type, structure, duration and pixels, read before anything is sent
     _observer        Hands events to the caller's own code, and lets none of its trouble in
     _api             The protocol, without I/O: builds calls, and decodes what the server answered
-    _defects         Turns an exception that nobody foresaw into an error of this package, and logs where it came from
+    _concurrency     Building blocks for asyncio: shared work, the session's task group, deadlines, unforeseen defects
     _hints           What the account's own counts hint at, and how far to trust them: one question about everybody
     _statistics      What a session can say of itself at one moment, as plain values
     _watched         What the timetable knows of one job, and how long that job may be left alone
@@ -48,7 +47,6 @@ The front door: names only. Behind it the floors, each looking down and never up
     errors           Every way to fail, as one tree. A leaf is chosen by who must act; it carries facts and prints noth
     _addresses       Tells public addresses from those that lead inside: this machine, its network, its cloud's metadat
     _admission       How many jobs may be in flight, as plain data that is told the time
-    _deadline        Ends what takes too long, but looks once more first: the answer may be here already, and not read
     _download_policy  What a download may be like: how slow, how large. Pure
     _kinds           Guesses from a model's endpoint what its jobs make, and how long such jobs usually run
     _links           Reads links byte by byte: a signed link's server compares the request target with what it signed.
@@ -57,7 +55,6 @@ The front door: names only. Behind it the floors, each looking down and never up
     _printable       Cleans text that a server or a file name brought: logs and terminals get one line of it, and obey
     _proxies         Finds the proxy that the environment names for an address, as most programs do; and nobody's passw
     _rate_gate       How fast calls may leave, as plain data that is told the time: learnt from refusals, forgotten whe
-    _tasks           Runs what belongs to a session in its task group, and says at once when some of it crashes
     types            The nouns that travel, frozen. What the server says stays as open as the server: statuses are word
     emulator                                                         stands apart, knows nothing of the rest
 """

@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 import anyio
 from attrs import define, field, frozen
 
-from ._tasks import Tasks
+from ._concurrency.session_tasks import Tasks
 from .errors import AuthenticationFailed, BalanceExhausted, RHError, SessionError
 from .job import Job
 from .models.base import Request

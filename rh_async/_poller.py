@@ -19,7 +19,7 @@ from attrs import define, field
 from ._agenda import COUNTS, Agenda, Question
 from ._api.endpoints import decode_query, decode_queue_status, encode_query, encode_queue_status
 from ._api.error_codes import key_refused
-from ._defects import unexpected
+from ._concurrency.defects import unexpected
 from ._printable import one_line
 from ._rate_gate import Urgency
 from ._transport import Transport

@@ -22,11 +22,12 @@ from ._account import AccountDesk
 from ._admission import Admission
 from ._agenda import Agenda
 from ._api.endpoints import CURRENCIES, Quote
-from ._defects import unexpected
+from ._concurrency.defects import unexpected
+from ._concurrency.session_tasks import Tasks
+from ._concurrency.single_flight import Flight
 from ._download_policy import DownloadPolicy
 from ._download_stream import Naming
 from ._downloads import Downloads
-from ._flight import Flight
 from ._job_log import log_change, log_job
 from ._journal import Journal
 from ._memory import Earlier, Memory
@@ -38,7 +39,6 @@ from ._recovery import Recovery
 from ._spool import Spool
 from ._statistics import RunTime, Statistics, mean_and_p99
 from ._submissions import Submissions
-from ._tasks import Tasks
 from ._transport import Transport
 from ._uploads import Uploads
 from .errors import JournalError, NoAnswer, RHError, SessionError

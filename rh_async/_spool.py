@@ -18,9 +18,9 @@ from typing import BinaryIO, TypeVar, cast
 import anyio
 from attrs import define, field
 
-from ._flight import Flight
+from ._concurrency.session_tasks import Tasks
+from ._concurrency.single_flight import Flight
 from ._media.file_io import in_thread
-from ._tasks import Tasks
 from .errors import MediaRefused, RHError
 from .models.base import Request
 from .models.media_input import Media, Picture, SourceKind

@@ -20,7 +20,8 @@ from attrs import define, field
 from ._admission import Admission
 from ._api.endpoints import decode_submit, encode_submit, submit_unknown
 from ._api.wire import Answer, Call
-from ._defects import unexpected
+from ._concurrency.defects import unexpected
+from ._concurrency.session_tasks import LateScope, Tasks
 from ._job_log import log_job
 from ._journal import TaskHeld
 from ._memory import Memory
@@ -29,7 +30,6 @@ from ._printable import one_line
 from ._rate_gate import Urgency
 from ._records import Wish
 from ._spool import Spool
-from ._tasks import LateScope, Tasks
 from ._transport import Transport
 from ._uploads import Uploads
 from .errors import (

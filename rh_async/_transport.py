@@ -26,7 +26,7 @@ from . import errors
 from ._api.wire import Answer, Call, Route
 from ._call_log import logged
 from ._call_queue import CallQueue
-from ._deadline import deadline
+from ._concurrency.deadline import deadline
 from ._file_body import FileBody, multipart
 from ._media.file_io import is_shortage
 from ._network_errors import Sent, failure_of, sent_trace

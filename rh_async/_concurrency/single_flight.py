@@ -8,8 +8,9 @@ from typing import Generic, TypeVar
 import anyio
 from attrs import define, field
 
-from ._defects import unexpected
-from .errors import RHError, SessionError
+from rh_async.errors import RHError, SessionError
+
+from .defects import unexpected
 
 T = TypeVar("T")
 

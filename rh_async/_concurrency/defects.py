@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 
-from .errors import UnexpectedError
+from rh_async.errors import UnexpectedError
 
 log = logging.getLogger(__name__)
 
