@@ -26,7 +26,7 @@ from benchmarks._report import Row, tabulate
 from benchmarks.uploads import peak_rss_mb
 from rh_async import ModelRequest, Pace, Session
 from rh_async._api.wire import Answer, Call
-from rh_async._transport import Transport
+from rh_async._http.transport import Transport
 from rh_async.emulator.http.payloads import flat, submitted, usage
 from tests.virtual_clock import VirtualClockLoop
 

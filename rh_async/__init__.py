@@ -6,28 +6,25 @@ The front door: names only. Behind it the floors, each looking down and never up
     _cli             Words in, words out, exit codes: the one room that prints, reads the command line and ends the pro
     client           What a caller can ask: submit, start, run, map, watch, upload, save. The only room a caller talks
     _services        What runs while a session is open: the rooms, joined, opened and closed in order
-    _account         What the account says of itself, and stopping a task: the calls that are neither a job's way nor i
     _batch           Many jobs: planned first (what would be asked for, what is refused and why, what it would cost), t
     _recovery        Coming back: what another session left behind is watched, saved, or shown for a person to decide a
     _submissions     The chain upload → slot → POST → record, run by tasks the session owns; callers only wait for it
-    _downloads       Saves outputs to files: streamed to ``.part``, checked, fsynced, renamed. Names come from the task
+    _account         What the account says of itself, and stopping a task: the calls that are neither a job's way nor i
     _memory          Sees to it that one submission is bought once: in this session by its key, and with a journal in e
-    _poller          Carries the agenda's questions to the server and settles jobs with the answers
     _uploads         Local files to server values: checked, hashed, streamed, and each content only once however many j
-    _download_stream  Reads one attempt at an output: no slower than is worth a lane, no larger than may be, uncompresse
+    _downloads       Saves outputs to files: streamed to ``.part``, checked, fsynced, renamed. Names come from the task
     _job_log         Logs the life of each job, one INFO line per change, with its key, task id and endpoint
     _journal         Remembers, durably before it answers: what one session writes down of its submissions and uploads
     _map             Many requests in, outcomes out as they come: bounded memory, and one bad clip never stops the rest
+    _poller          Carries the agenda's questions to the server and settles jobs with the answers
     _resumed         What coming back brings, as a value
-    _transport       Carries calls out and answers back: the only room that speaks HTTP
     _contents        Tells by content whether two submissions ask for the same: files by their hash, links without thei
+    _download_stream  Reads one attempt at an output: no slower than is worth a lane, no larger than may be, uncompresse
     _group_commit    Makes changes of one SQLite file durable: on one thread of its own, many changes in one transactio
-    _outside         Fetches links of the outside world: results on a CDN, byte for byte as they were signed, never wit
     _spool           Writes media that is no file to disk, once each, and removes it when no job needs it any longer
     job              The handle in the caller's hand: awaitable, watchable, never changed by waiting
-    _file_body       A local file as an upload's body: streamed with a known length, hashed on the way, opened anew for
+    _http            The only aiohttp client: connection pools, retries, the shared rate limit, links outside the API
     _journal_file    The journal's SQLite file: made, recognised, kept whole, copied; whatever is wrong with it is told
-    _network_errors  Names what goes wrong on the network, and proves whether a request's headers left this machine
     models           What can be asked for: request classes, the catalogue of models, and list prices
     _agenda          Whom to ask, and when: the timetable every job shares, as plain data that is told the time
     _media           Local media files: their type, structure, duration and pixels, read before anything is sent
@@ -39,22 +36,16 @@ The front door: names only. Behind it the floors, each looking down and never up
     _watched         What the timetable knows of one job, and how long that job may be left alone
     events           What happens in a session, as frozen values for its ``on_event`` callback; logging is one such obs
     issues           What is wrong with an input, as one line for a person: the thing, what is wrong with it, what help
-    _call_log        Logs each HTTP call at DEBUG, by the logger ``rh_async.calls``
-    _call_queue      Lets calls wait for their turn: each leaves when the gate opens, the most urgent first
     _hunt            Whom to ask first when the counts tell that somebody has ended: the likeliest, while that is worth
     _records         What the journal can say about one job, and which move may follow which: a move not in the table i
     _run_times       How long jobs of one kind run: a survival table, learnt from those that ended, on top of a broad p
     errors           Every way to fail, as one tree. A leaf is chosen by who must act; it carries facts and prints noth
-    _addresses       Tells public addresses from those that lead inside: this machine, its network, its cloud's metadat
     _admission       How many jobs may be in flight, as plain data that is told the time
     _download_policy  What a download may be like: how slow, how large. Pure
     _kinds           Guesses from a model's endpoint what its jobs make, and how long such jobs usually run
-    _links           Reads links byte by byte: a signed link's server compares the request target with what it signed.
     _owners          Who is alive: each session holds an OS lock on a file of its own, which the kernel drops when its
     _pace            How eagerly to ask: what a caller can say about it, as one value that the timetable obeys
     _printable       Cleans text that a server or a file name brought: logs and terminals get one line of it, and obey
-    _proxies         Finds the proxy that the environment names for an address, as most programs do; and nobody's passw
-    _rate_gate       How fast calls may leave, as plain data that is told the time: learnt from refusals, forgotten whe
     types            The nouns that travel, frozen. What the server says stays as open as the server: statuses are word
     emulator                                                         stands apart, knows nothing of the rest
 """
@@ -64,12 +55,12 @@ import typing
 
 from ._api.error_codes import CHINA_SITE, GLOBAL_SITE
 from ._download_policy import DownloadPolicy
+from ._http.transport import Retry, Timeouts
 from ._map import Failed, Outcome, Outcomes, Succeeded
 from ._pace import Pace
 from ._records import Record, State
 from ._resumed import Resumed
 from ._statistics import RunTime, Statistics
-from ._transport import Retry, Timeouts
 from .client import Session
 from .errors import (
     ApiError,

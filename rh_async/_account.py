@@ -20,8 +20,8 @@ from ._api.endpoints import (
     encode_price,
     encode_queue_status,
 )
+from ._http.transport import Transport
 from ._poller import Poller
-from ._transport import Transport
 from .errors import ApiError, TransportError, UnreadableAnswer
 from .types import Account, Snapshot, TaskId
 

@@ -13,8 +13,8 @@ import anyio
 from attrs import define, field, frozen
 
 from ._download_policy import DownloadPolicy
+from ._http.link_client import Download, Inflated
 from ._media.file_extension import BINARY, decided, is_page, stated
-from ._outside import Download, Inflated
 from .errors import NoAnswer, OutputRefused, UnreadableAnswer
 from .types import Output, TaskId
 

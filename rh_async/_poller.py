@@ -20,9 +20,9 @@ from ._agenda import COUNTS, Agenda, Question
 from ._api.endpoints import decode_query, decode_queue_status, encode_query, encode_queue_status
 from ._api.error_codes import key_refused
 from ._concurrency.defects import unexpected
+from ._http.rate_limit import Urgency
+from ._http.transport import Transport
 from ._printable import one_line
-from ._rate_gate import Urgency
-from ._transport import Transport
 from .errors import JobLost, NotFound, RHError, SessionError
 from .job import Job
 from .types import IN_FLIGHT, QUEUED, Account, Snapshot, TaskId

@@ -28,6 +28,7 @@ from ._concurrency.single_flight import Flight
 from ._download_policy import DownloadPolicy
 from ._download_stream import Naming
 from ._downloads import Downloads
+from ._http.transport import Transport
 from ._job_log import log_change, log_job
 from ._journal import Journal
 from ._memory import Earlier, Memory
@@ -39,7 +40,6 @@ from ._recovery import Recovery
 from ._spool import Spool
 from ._statistics import RunTime, Statistics, mean_and_p99
 from ._submissions import Submissions
-from ._transport import Transport
 from ._uploads import Uploads
 from .errors import JournalError, NoAnswer, RHError, SessionError
 from .events import Changed, Settled, Waiting

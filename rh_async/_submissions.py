@@ -22,15 +22,15 @@ from ._api.endpoints import decode_submit, encode_submit, submit_unknown
 from ._api.wire import Answer, Call
 from ._concurrency.defects import unexpected
 from ._concurrency.session_tasks import LateScope, Tasks
+from ._http.rate_limit import Urgency
+from ._http.transport import Transport
 from ._job_log import log_job
 from ._journal import TaskHeld
 from ._memory import Memory
 from ._poller import Poller
 from ._printable import one_line
-from ._rate_gate import Urgency
 from ._records import Wish
 from ._spool import Spool
-from ._transport import Transport
 from ._uploads import Uploads
 from .errors import (
     ApiError,

@@ -22,12 +22,12 @@ from attrs import define, field, frozen
 from ._api.endpoints import decode_upload, encode_upload
 from ._concurrency.session_tasks import Tasks
 from ._concurrency.single_flight import Flight
+from ._http.transport import FileBody, Transport
 from ._journal import Journal
 from ._media.file_io import in_thread, is_shortage
 from ._media.filetype import HEAD, kind_of
 from ._media.mp4 import seconds_of
 from ._printable import one_line
-from ._transport import FileBody, Transport
 from .errors import MediaRefused
 from .events import Event, Uploaded, Uploading, Warned
 from .models.base import MediaFile, MediaLimits

@@ -21,14 +21,14 @@ from ._api.endpoints import decode_delivery
 from ._api.error_codes import GLOBAL_SITE
 from ._api.wire import UNSTORABLE
 from ._download_policy import DownloadPolicy
+from ._http.proxies import is_proxy
+from ._http.transport import SSL, Connector, Retry, Timeouts, TraceConfig, Transport
 from ._map import Feed, Outcomes, R, Requests
 from ._observer import Observer
 from ._pace import Pace
-from ._proxies import is_proxy
 from ._records import Record, State, Wish
 from ._resumed import Resumed
 from ._statistics import Statistics
-from ._transport import SSL, Connector, Retry, Timeouts, TraceConfig, Transport
 from .errors import ConfigurationError, RequestRefused, SessionError
 from .events import Event, Waiting
 from .job import Job

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rh_async._transport import TraceConfig
+from rh_async._http.transport import TraceConfig
 
 from ._hush import Hush
 

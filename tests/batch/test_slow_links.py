@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rh_async import Names, NoAnswer, OutputRefused
-from rh_async._transport import Transport
+from rh_async._http.transport import Transport
 from rh_async.emulator import Emulator
 from rh_async.emulator.http.task_handlers import TaskHandlers
 from tests.batch.running import opened, product, run, states

@@ -11,7 +11,7 @@ import pytest
 from attrs import define, field
 
 from rh_async import Retry
-from rh_async._rate_gate import RateGate, Urgency, rank
+from rh_async._http.rate_limit import RateGate, Urgency, rank
 
 
 @define

@@ -27,10 +27,10 @@ from rh_async import (
     TransportError,
     Upload,
     Usage,
-    _outside,
 )
 from rh_async._api.endpoints import decode_upload
 from rh_async._api.wire import Answer
+from rh_async._http import link_client as _outside
 from rh_async.emulator import Emulator
 from tests.raw_server import RawServer, Request, always, http, raw_server
 from tests.session.conftest import Media

@@ -13,7 +13,7 @@ from itertools import count
 
 from attrs import define, field
 
-from ._rate_gate import RateGate, Urgency, rank
+from .rate_limit import RateGate, Urgency, rank
 
 _Waiting = tuple[float, int, "asyncio.Future[float]"]
 

@@ -11,7 +11,7 @@ import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from attrs import define, field
 
-from ._media.file_io import opened
+from rh_async._media.file_io import opened
 
 _CHUNK = 256 * 1024  # 1.1 GB/s at 1 ms of loop lag; larger chunks gain nothing and lag more
 

@@ -13,8 +13,8 @@ from aiohttp import TraceConfig
 from attrs import define
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from . import errors
-from ._media.file_io import is_shortage
+from rh_async import errors
+from rh_async._media.file_io import is_shortage
 
 log = logging.getLogger(__name__)
 

@@ -22,18 +22,19 @@ from aiohttp import TraceConfig, hdrs
 from attrs import define, field, frozen
 from attrs.validators import ge, gt
 
-from . import errors
-from ._api.wire import Answer, Call, Route
-from ._call_log import logged
-from ._call_queue import CallQueue
-from ._concurrency.deadline import deadline
-from ._file_body import FileBody, multipart
-from ._media.file_io import is_shortage
-from ._network_errors import Sent, failure_of, sent_trace
-from ._outside import Download, Outside
-from ._proxies import proxy_from_environment
-from ._rate_gate import Urgency
-from .types import Secret
+from rh_async import errors
+from rh_async._api.wire import Answer, Call, Route
+from rh_async._concurrency.deadline import deadline
+from rh_async._media.file_io import is_shortage
+from rh_async.types import Secret
+
+from .call_log import logged
+from .call_queue import CallQueue
+from .file_body import FileBody, multipart
+from .link_client import Download, Outside
+from .network_errors import Sent, failure_of, sent_trace
+from .proxies import proxy_from_environment
+from .rate_limit import Urgency
 
 T = TypeVar("T")
 

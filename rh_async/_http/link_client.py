@@ -20,12 +20,13 @@ from aiohttp import hdrs
 from attrs import define, field, frozen
 from yarl import URL
 
-from ._addresses import is_metadata, is_public, literal
-from ._call_log import logged
-from ._links import BadLink, Link, link_of
-from ._network_errors import Sent, sent_trace, translated
-from ._proxies import proxy_from_environment
-from .errors import NeverArrived, NoAnswer, OutputRefused
+from rh_async.errors import NeverArrived, NoAnswer, OutputRefused
+
+from .address_policy import is_metadata, is_public, literal
+from .call_log import logged
+from .exact_url import BadLink, Link, link_of
+from .network_errors import Sent, sent_trace, translated
+from .proxies import proxy_from_environment
 
 _MOST_REDIRECTS = 10
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import anyio
 from attrs import define
 
-from ._printable import one_line
+from rh_async._printable import one_line
 
 log = logging.getLogger("rh_async.calls")
 
