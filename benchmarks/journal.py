@@ -17,8 +17,8 @@ from time import perf_counter
 
 from benchmarks._report import Row, tabulate
 from benchmarks._rivals import ENDPOINT
-from rh_async._journal import Journal
-from rh_async._records import Record, State
+from rh_async._journal.records import Record, State
+from rh_async._journal.sqlite import Journal
 from rh_async.types import TaskId
 
 BARS = {"commits_per_move": 0.25}

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 
-from ._records import Record, State, is_derived
+from ._journal.records import Record, State, is_derived
 from .errors import KeyInUse
 from .models.base import Request, brief
 

@@ -27,11 +27,11 @@ from ._download_policy import DownloadPolicy
 from ._download_stream import Arrival, Demand, Naming, Wanted, source_of
 from ._http.link_client import Download
 from ._http.transport import Transport
+from ._journal.lease import mark_in_use
 from ._media.byte_source import Cut
 from ._media.file_extension import possible
 from ._media.file_io import in_thread, is_shortage, opened, out_of_resources
 from ._media.file_structure import judge
-from ._owners import mark_in_use
 from .errors import NoAnswer, NotFound, RHError, SaveError
 from .events import Downloading, Event, Saved
 from .types import Output, Result, TaskId

@@ -21,8 +21,8 @@ from . import errors
 from ._api.endpoints import decode_query
 from ._api.wire import Answer
 from ._contents import asked_for, refuse_another
-from ._journal import Journal, TaskHeld
-from ._records import Record, State, Wish, derived_key
+from ._journal.records import Record, State, Wish, derived_key
+from ._journal.sqlite import Journal, TaskHeld
 from .errors import JobError, JobLost, JournalError, KeyInUse, NotFound, RHError, SubmitUnknown
 from .job import Job, outcome_of
 from .models.base import Request

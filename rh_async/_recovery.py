@@ -14,10 +14,10 @@ from typing import TypeVar
 import anyio
 from attrs import define, evolve
 
-from ._journal import Journal
+from ._journal.lease import Owner
+from ._journal.records import Record, State
+from ._journal.sqlite import Journal
 from ._memory import Memory
-from ._owners import Owner
-from ._records import Record, State
 from ._resumed import Resumed
 from .errors import JournalError, KeyInUse, NotFound, RHError, SessionError
 from .job import Job

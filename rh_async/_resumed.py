@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from ._records import Record
+from ._journal.records import Record
 from .errors import RHError
 from .job import Job
 from .types import Result

@@ -30,12 +30,12 @@ from ._download_stream import Naming
 from ._downloads import Downloads
 from ._http.transport import Transport
 from ._job_log import log_change, log_job
-from ._journal import Journal
+from ._journal.records import Wish
+from ._journal.sqlite import Journal
 from ._memory import Earlier, Memory
 from ._observer import Observer, Traffic
 from ._pace import Pace
 from ._poller import Poller
-from ._records import Wish
 from ._recovery import Recovery
 from ._spool import Spool
 from ._statistics import RunTime, Statistics, mean_and_p99

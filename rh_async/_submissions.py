@@ -25,11 +25,11 @@ from ._concurrency.session_tasks import LateScope, Tasks
 from ._http.rate_limit import Urgency
 from ._http.transport import Transport
 from ._job_log import log_job
-from ._journal import TaskHeld
+from ._journal.records import Wish
+from ._journal.sqlite import TaskHeld
 from ._memory import Memory
 from ._poller import Poller
 from ._printable import one_line
-from ._records import Wish
 from ._spool import Spool
 from ._uploads import Uploads
 from .errors import (

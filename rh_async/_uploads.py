@@ -23,7 +23,7 @@ from ._api.endpoints import decode_upload, encode_upload
 from ._concurrency.session_tasks import Tasks
 from ._concurrency.single_flight import Flight
 from ._http.transport import FileBody, Transport
-from ._journal import Journal
+from ._journal.sqlite import Journal
 from ._media.file_io import in_thread, is_shortage
 from ._media.filetype import HEAD, kind_of
 from ._media.mp4 import seconds_of

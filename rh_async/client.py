@@ -23,10 +23,10 @@ from ._api.wire import UNSTORABLE
 from ._download_policy import DownloadPolicy
 from ._http.proxies import is_proxy
 from ._http.transport import SSL, Connector, Retry, Timeouts, TraceConfig, Transport
+from ._journal.records import Record, State, Wish
 from ._map import Feed, Outcomes, R, Requests
 from ._observer import Observer
 from ._pace import Pace
-from ._records import Record, State, Wish
 from ._resumed import Resumed
 from ._statistics import Statistics
 from .errors import ConfigurationError, RequestRefused, SessionError

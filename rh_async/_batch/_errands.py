@@ -13,8 +13,8 @@ from pathlib import Path
 import anyio
 from attrs import define, evolve, field
 
+from rh_async._journal.records import Wish
 from rh_async._memory import Earlier
-from rh_async._records import Wish
 from rh_async.errors import (
     BudgetReached,
     JobCancelled,

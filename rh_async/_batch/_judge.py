@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 from attrs import define, field, frozen
 
+from rh_async._journal.records import derived_key
 from rh_async._media.media_info import Facts
 from rh_async._media.prober import Prober
-from rh_async._records import derived_key
 from rh_async.issues import Finding, shown
 from rh_async.models.base import MediaValue, Request
 from rh_async.models.catalog import model_of

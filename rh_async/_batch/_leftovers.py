@@ -8,7 +8,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from rh_async._owners import in_use
+from rh_async._journal.lease import in_use
 
 log = logging.getLogger(__name__)
 

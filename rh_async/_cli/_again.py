@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import get_args
 
 from rh_async import Record
-from rh_async._records import is_derived
+from rh_async._journal.records import is_derived
 
 from ._book import Book
 from ._connection import Connection

@@ -14,11 +14,11 @@ from attrs import evolve
 from rh_async import KeyInUse, State
 from rh_async._batch import Entry, Finding, Plan
 from rh_async._contents import asked_for, refuse_another
+from rh_async._journal.reader import Row, last_attempts, task_ids
 from rh_async.issues import shown
 
 from ._exits import Misuse
 from ._needs import sha256_of
-from ._rows import Row, last_attempts, task_ids
 
 _HANDED_OVER = frozenset({State.SUBMITTING, State.SUBMITTED, State.LOST, State.SAVED})
 """Whoever asks for the key in one of these gets its job; so in ``settled``, if that has a result."""

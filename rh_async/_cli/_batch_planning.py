@@ -20,6 +20,7 @@ from rh_async import Request
 from rh_async._batch import Make, Plan, Prober, plan_folder, plan_manifest
 from rh_async._batch._rows import Problem, Reader
 from rh_async._batch._spelling import as_on_disk
+from rh_async._journal.reader import saved_paths, task_ids
 from rh_async.models.base import MediaValue, media_value
 from rh_async.models.catalog import Param, model_of
 
@@ -27,7 +28,6 @@ from ._batch_order import Options, Order
 from ._connection import site_of
 from ._exits import Misuse
 from ._needs import need_media
-from ._rows import saved_paths, task_ids
 
 _SENT = "nothing was sent"
 _MANY = 200  #: files that take long enough to be told of

@@ -9,12 +9,12 @@ from pathlib import Path
 from rh_async import State
 from rh_async._batch import Entry, Plan
 from rh_async._batch._sorting import reason_of
+from rh_async._journal.reader import Row, read
+from rh_async._journal.records import derived_key
 from rh_async._memory import _refusal
-from rh_async._records import derived_key
 
 from ._batch_report import amounts
 from ._needs import sha256_of
-from ._rows import Row, read
 
 
 def retry_words(plan: Plan, journal: Path, site: str) -> str:

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from rich.text import Text
 
 from rh_async import Result, Session, State
+from rh_async._journal.reader import Row, made
 
 from ._again import run_again
 from ._book import Book, JournalPath
@@ -20,7 +21,6 @@ from ._exits import Exit, Misuse
 from ._facts import about, cost, printable, screen, tell
 from ._keys import Found, find, last_of_key
 from ._questions import Name, asked
-from ._rows import Row, made
 
 Key = Annotated[str, Parameter(name="KEY", help="what rh-async jobs calls the job; its beginning will do.")]
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from rh_async import JobError, JobLost, Result, RHError, SessionError, State, SubmitUnknown, TaskId
+from rh_async._journal.reader import BOUGHT, Row, at
 from rh_async.events import Changed, Event, Flawed, Saved, Settled, Submitted
 
 from ._book import Book
@@ -16,7 +17,6 @@ from ._connection import Connection
 from ._exits import sentence
 from ._facts import printable
 from ._hush import Hush
-from ._rows import BOUGHT, Row, at
 from ._tally import Tally
 
 _LOST = "The same command asks the server again; with --again it buys anew what the server still does not know."

@@ -19,13 +19,13 @@ from rich.console import Console
 from rich.text import Text
 
 from rh_async import Record, State
-from rh_async._journal import backup as copy_journal
-from rh_async._records import is_derived
+from rh_async._journal.reader import Row, overview, stream
+from rh_async._journal.records import is_derived
+from rh_async._journal.sqlite import backup as copy_journal
 
 from ._book import Book, JournalPath
 from ._exits import Exit
 from ._facts import printable, screen
-from ._rows import Row, overview, stream
 from ._wishes import Model
 
 Named = Literal["claimed", "submitting", "submitted", "settled", "saved", "lost", "refused", "uncertain", "abandoned"]

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rh_async import JournalError
+from rh_async._journal.reader import BOUGHT, Row, keys_beginning, read
 
 from ._exits import Misuse
-from ._rows import BOUGHT, Row, keys_beginning, read
 
 _SHOWN = 4
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from rh_async import Job, Record, Resumed, RHError, Session, State, SubmitUnknown
+from rh_async._journal.reader import UNFINISHED, Row, at, read
 from rh_async.events import Changed, Event, Settled
 
 from ._book import Book, JournalPath
@@ -27,7 +28,6 @@ from ._interrupts import stoppable
 from ._jobs import model
 from ._progress import shown
 from ._reached import reached
-from ._rows import UNFINISHED, Row, at, read
 from ._tally import Tally
 
 _SILENCE = 5.0

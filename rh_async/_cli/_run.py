@@ -14,7 +14,8 @@ from rich.console import Console
 
 from rh_async import Request, Result, RHError, State
 from rh_async._contents import asked_for, refuse_another
-from rh_async._records import FREE, derived_key
+from rh_async._journal.reader import BOUGHT, Row, read
+from rh_async._journal.records import FREE, derived_key
 from rh_async.models.motion import Orientation
 from rh_async.types import OnExit
 
@@ -29,7 +30,6 @@ from ._interrupts import stoppable
 from ._needs import need_folder, sha256_of
 from ._progress import shown
 from ._reached import reached
-from ._rows import BOUGHT, Row, read
 from ._tally import Tally
 from ._wishes import Model, Wish, check_files
 

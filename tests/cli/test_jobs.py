@@ -14,8 +14,8 @@ from attrs import evolve
 from rh_async import JournalError, KlingMotionControl, Record, Session, State, TaskId
 from rh_async._cli import _jobs
 from rh_async._cli._jobs import model, outcome, subject
-from rh_async._cli._rows import Overview, Row, overview, read, stream
-from rh_async._journal_file import SCHEMA, VERSION
+from rh_async._journal.reader import Overview, Row, overview, read, stream
+from rh_async._journal.sqlite_file import SCHEMA, VERSION
 from rh_async.emulator import Emulator
 from tests.cli.conftest import Shell
 
@@ -154,7 +154,7 @@ def test_an_owner_who_cannot_be_asked_is_not_declared_dead(book: Path, monkeypat
         db.execute(f"INSERT INTO jobs ({names}, {rest}) VALUES ({values})")  # noqa: S608 - all of it is written here
     db.close()
     assert [one.carried for one in read(book)] == [False]
-    monkeypatch.setattr("rh_async._owners.Owner.alive", refused)
+    monkeypatch.setattr("rh_async._journal.lease.Owner.alive", refused)
     assert [one.carried for one in read(book)] == [True]
 
 

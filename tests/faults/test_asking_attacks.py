@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from rh_async import JournalError, ModelRequest, Pace, Session, SessionError, Timeouts
-from rh_async._journal import Journal
+from rh_async._journal.sqlite import Journal
 from rh_async._memory import Memory
 from rh_async._services import Services
 from rh_async.emulator import Emulator, Fault

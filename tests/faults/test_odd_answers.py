@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rh_async import DreamActor, Retry, RHError, Session, SubmitUnknown, Timeouts
-from rh_async._records import State
+from rh_async._journal.records import State
 from tests.journal.killing import rows_of
 from tests.raw_server import Request, http, raw_server
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from rh_async import DreamActor, Job, RHError, Session, SubmitUnknown, UnexpectedError
+from rh_async._journal.records import State
 from rh_async._poller import Poller
-from rh_async._records import State
 from rh_async._submissions import Submissions
 from rh_async._uploads import Uploads
 from rh_async.emulator import Emulator, Fault

@@ -13,8 +13,8 @@ import pytest
 from attrs import define, field, frozen
 
 from rh_async import Session
-from rh_async._journal import Journal
-from rh_async._records import State
+from rh_async._journal.records import State
+from rh_async._journal.sqlite import Journal
 
 _CHANGES = ("claim", "move", "moved", "noted", "saved", "release", "inherit")
 

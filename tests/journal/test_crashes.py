@@ -17,7 +17,7 @@ from attrs import frozen
 
 from benchmarks._batch import key_of, request_of
 from rh_async import ApiError, Session, SubmitUnknown
-from rh_async._records import MOVES, State
+from rh_async._journal.records import MOVES, State
 from rh_async.emulator import Emulator, Fault
 from tests.journal.killing import Assassin, Row, bury, journal_of, rows_of
 

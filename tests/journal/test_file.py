@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from rh_async import DreamActor, Job, JournalError, RHError, Session
-from rh_async._journal import Journal, backup
-from rh_async._journal_file import SCHEMA, VERSION
+from rh_async._journal.sqlite import Journal, backup
+from rh_async._journal.sqlite_file import SCHEMA, VERSION
 from rh_async.emulator import Emulator
 from tests.journal.killing import journal_of, rows_of
 
@@ -248,7 +248,7 @@ async def test_the_file_alone_has_every_row_once_the_session_has_rested(
 async def test_a_long_run_without_a_rest_copies_its_log_too(
     server: Emulator, book: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rh_async._group_commit._COMMITS_IN_LOG", 3)
+    monkeypatch.setattr("rh_async._journal.group_commit._COMMITS_IN_LOG", 3)
     async with Session(server.api_key, base_url=server.url, journal=book) as session:
         job = await session.submit(request(0))
         await session.submit(request(1))

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from rh_async import DreamActor, Job, JournalError, Session
-from rh_async._journal_file import JournalFile
-from rh_async._records import State
+from rh_async._journal.records import State
+from rh_async._journal.sqlite_file import JournalFile
 from rh_async.emulator import Emulator, Fault
 from rh_async.events import Event, Waiting
 from tests.faults.test_giving_up import until
@@ -43,7 +43,7 @@ class Holder:
 @pytest.fixture(autouse=True)
 def no_real_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """A lock that is held is found to be held at once: SQLite's own wait for it is in real time."""
-    monkeypatch.setattr("rh_async._journal_file._BUSY_PATIENCE", 0.0)
+    monkeypatch.setattr("rh_async._journal.sqlite_file._BUSY_PATIENCE", 0.0)
 
 
 @pytest.fixture

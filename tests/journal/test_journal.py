@@ -16,9 +16,9 @@ import pytest
 from attrs import define
 
 from rh_async import DreamActor, JournalError, Session
-from rh_async._journal import Journal, TaskHeld
-from rh_async._owners import Owner
-from rh_async._records import MOVES, Record, State
+from rh_async._journal.lease import Owner
+from rh_async._journal.records import MOVES, Record, State
+from rh_async._journal.sqlite import Journal, TaskHeld
 from rh_async.emulator import Emulator
 from rh_async.errors import KeyInUse
 from rh_async.types import TaskId, Upload
@@ -317,7 +317,7 @@ async def test_a_file_that_may_not_be_opened_is_refused(
             raise PermissionError(13, "Permission denied", str(path))
         return opened(path, *options, **more)
 
-    monkeypatch.setattr("rh_async._journal_file.os.open", forbidden)
+    monkeypatch.setattr("rh_async._journal.sqlite_file.os.open", forbidden)
     await refused_on_opening(server, book, "Permission denied")
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks._server import emulator_process
 from rh_async import DreamActor, Session, State
-from rh_async._owners import Owner
+from rh_async._journal.lease import Owner
 from rh_async.emulator import Emulator
 from tests.journal.killing import rows_of
 

@@ -12,7 +12,7 @@ import pytest
 from attrs import evolve
 
 from rh_async import DreamActor, JobLost, KeyInUse, NoAnswer, Retry, Session
-from rh_async._records import State
+from rh_async._journal.records import State
 from rh_async.emulator import Emulator, Fault
 from tests.journal.killing import rows_of
 from tests.journal.test_memory import delivery

@@ -15,7 +15,7 @@ from benchmarks import crash
 from benchmarks._batch import Batch, begin, heard, key_of, request_of
 from benchmarks._command import COMMAND
 from benchmarks._server import emulator_process
-from rh_async._records import State
+from rh_async._journal.records import State
 from tests.journal.killing import rows_of
 
 pytestmark = pytest.mark.processes

@@ -40,7 +40,7 @@ async def test_a_key_is_found_with_its_last_attempt(open_session: Open, server: 
 async def test_jobs_are_told_in_order_by_state_and_by_the_beginning_of_their_key(
     open_session: Open, server: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rh_async._journal._PAGE", 3)
+    monkeypatch.setattr("rh_async._journal.sqlite._PAGE", 3)
     async with open_session() as session:
         for number in range(10):
             await session.submit(ModelRequest("own/model", {"seed": number}), key=f"{'ab'[number % 2]}_%{number}")

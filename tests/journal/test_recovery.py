@@ -24,7 +24,7 @@ from rh_async import (
     SessionError,
     SubmitUnknown,
 )
-from rh_async._records import State
+from rh_async._journal.records import State
 from rh_async.emulator import Emulator, Fault
 from tests.journal.killing import Assassin, bury, rows_of
 from tests.session.conftest import Media

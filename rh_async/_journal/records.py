@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from .types import TaskId
+from rh_async.types import TaskId
 
 _DERIVED = re.compile(r"auto-[0-9a-f]{32}")
 

@@ -16,12 +16,13 @@ from typing import Any
 
 from attrs import fields_dict, frozen
 
-from rh_async import JournalError, Record, Result, RHError, Snapshot, State
 from rh_async._api.endpoints import decode_query
 from rh_async._api.wire import Answer
-from rh_async._journal_file import VERSION
-from rh_async._owners import Owner
-from rh_async._records import read_folder
+from rh_async._journal.lease import Owner
+from rh_async._journal.records import Record, State, read_folder
+from rh_async._journal.sqlite_file import VERSION
+from rh_async.errors import JournalError, RHError
+from rh_async.types import Result, Snapshot
 
 BOUGHT = frozenset({State.SUBMITTED, State.SETTLED, State.SAVED, State.LOST})
 """The server has accepted it, and its task is known."""

@@ -15,9 +15,10 @@ from pathlib import Path
 
 from attrs import define, field
 
-from ._media.file_io import is_shortage
-from ._owners import Owner, locked
-from .errors import JournalError, LocalRefusal, OutOfResources
+from rh_async._media.file_io import is_shortage
+from rh_async.errors import JournalError, LocalRefusal, OutOfResources
+
+from .lease import Owner, locked
 
 VERSION = 3
 

@@ -16,12 +16,13 @@ from typing import Any, TypeVar
 
 from attrs import define, evolve, field
 
-from ._group_commit import GroupCommit
-from ._journal_file import JournalFile, backup, named
-from ._owners import Owner
-from ._records import FREE, Record, State, may_move, read_folder, stored_folder
-from .errors import JournalError, KeyInUse
-from .types import TaskId, Upload
+from rh_async.errors import JournalError, KeyInUse
+from rh_async.types import TaskId, Upload
+
+from .group_commit import GroupCommit
+from .lease import Owner
+from .records import FREE, Record, State, may_move, read_folder, stored_folder
+from .sqlite_file import JournalFile, backup, named
 
 __all__ = ["Journal", "TaskHeld", "backup"]
 

@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 
 from attrs import define, field, frozen
 
-from ._journal_file import JournalFile, named, passes, spoils_all
-from .errors import JournalError, RHError
+from rh_async.errors import JournalError, RHError
+
+from .sqlite_file import JournalFile, named, passes, spoils_all
 
 log = logging.getLogger(__name__)
 
