@@ -5,16 +5,17 @@ The front door: names only. Behind it the floors, each looking down and never up
     __main__         The door from the shell: whoever has not installed the command line is told how, in one line
     _cli             Words in, words out, exit codes: the one room that prints, reads the command line and ends the pro
     client           What a caller can ask: submit, start, run, map, watch, upload, save. The only room a caller talks
+    _batch           Many jobs: planned first (what would be asked for, what is refused and why, what it would cost), t
     _services        What runs while a session is open: the rooms, joined, opened and closed in order
     _account         What the account says of itself, and stopping a task: the calls that are neither a job's way nor i
-    _batch           Many jobs: planned first (what would be asked for, what is refused and why, what it would cost), t
     _recovery        Coming back: what another session left behind is watched, saved, or shown for a person to decide a
+    _statistics      What a session can say of itself at one moment, as plain values
     _submissions     The chain upload → slot → POST → record, run by tasks the session owns; callers only wait for it
     _downloads       Saves outputs to files: streamed to ``.part``, checked, fsynced, renamed. Names come from the task
     _job_log         Logs the life of each job, one INFO line per change, with its key, task id and endpoint
     _map             Many requests in, outcomes out as they come: bounded memory, and one bad clip never stops the rest
     _memory          Sees to it that one submission is bought once: in this session by its key, and with a journal in e
-    _poller          Carries the agenda's questions to the server and settles jobs with the answers
+    _polling         When to ask for a task's status: the schedule, its budget, run-time estimates, and the poll worker
     _resumed         What coming back brings, as a value
     _contents        Tells by content whether two submissions ask for the same: files by their hash, links without thei
     _download_stream  Reads one attempt at an output: no slower than is worth a lane, no larger than may be, uncompresse
@@ -24,23 +25,15 @@ The front door: names only. Behind it the floors, each looking down and never up
     _http            The only aiohttp client: connection pools, retries, the shared rate limit, links outside the API
     _journal         Durable state: one record per submission, in SQLite, shared by processes through lease files
     models           What can be asked for: request classes, the catalogue of models, and list prices
-    _agenda          Whom to ask, and when: the timetable every job shares, as plain data that is told the time
     _media           Local media files: their type, structure, duration and pixels, read before anything is sent
     _observer        Hands events to the caller's own code, and lets none of its trouble in
     _api             The protocol, without I/O: builds calls, and decodes what the server answered
     _concurrency     Building blocks for asyncio: shared work, the session's task group, deadlines, unforeseen defects
-    _hints           What the account's own counts hint at, and how far to trust them: one question about everybody
-    _statistics      What a session can say of itself at one moment, as plain values
-    _watched         What the timetable knows of one job, and how long that job may be left alone
     events           What happens in a session, as frozen values for its ``on_event`` callback; logging is one such obs
     issues           What is wrong with an input, as one line for a person: the thing, what is wrong with it, what help
-    _hunt            Whom to ask first when the counts tell that somebody has ended: the likeliest, while that is worth
-    _run_times       How long jobs of one kind run: a survival table, learnt from those that ended, on top of a broad p
     errors           Every way to fail, as one tree. A leaf is chosen by who must act; it carries facts and prints noth
     _admission       How many jobs may be in flight, as plain data that is told the time
     _download_policy  What a download may be like: how slow, how large. Pure
-    _kinds           Guesses from a model's endpoint what its jobs make, and how long such jobs usually run
-    _pace            How eagerly to ask: what a caller can say about it, as one value that the timetable obeys
     _printable       Cleans text that a server or a file name brought: logs and terminals get one line of it, and obey
     types            The nouns that travel, frozen. What the server says stays as open as the server: statuses are word
     emulator                                                         stands apart, knows nothing of the rest
@@ -54,7 +47,7 @@ from ._download_policy import DownloadPolicy
 from ._http.transport import Retry, Timeouts
 from ._journal.records import Record, State
 from ._map import Failed, Outcome, Outcomes, Succeeded
-from ._pace import Pace
+from ._polling.policy import Pace
 from ._resumed import Resumed
 from ._statistics import RunTime, Statistics
 from .client import Session

@@ -21,7 +21,7 @@ from ._api.endpoints import (
     encode_queue_status,
 )
 from ._http.transport import Transport
-from ._poller import Poller
+from ._polling.poller import Poller
 from .errors import ApiError, TransportError, UnreadableAnswer
 from .types import Account, Snapshot, TaskId
 

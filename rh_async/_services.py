@@ -20,7 +20,6 @@ from attrs import define, evolve, field
 
 from ._account import AccountDesk
 from ._admission import Admission
-from ._agenda import Agenda
 from ._api.endpoints import CURRENCIES, Quote
 from ._concurrency.defects import unexpected
 from ._concurrency.session_tasks import Tasks
@@ -34,8 +33,9 @@ from ._journal.records import Wish
 from ._journal.sqlite import Journal
 from ._memory import Earlier, Memory
 from ._observer import Observer, Traffic
-from ._pace import Pace
-from ._poller import Poller
+from ._polling.policy import Pace
+from ._polling.poller import Poller
+from ._polling.scheduler import Agenda
 from ._recovery import Recovery
 from ._spool import Spool
 from ._statistics import RunTime, Statistics, mean_and_p99

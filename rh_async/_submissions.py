@@ -28,7 +28,7 @@ from ._job_log import log_job
 from ._journal.records import Wish
 from ._journal.sqlite import TaskHeld
 from ._memory import Memory
-from ._poller import Poller
+from ._polling.poller import Poller
 from ._printable import one_line
 from ._spool import Spool
 from ._uploads import Uploads

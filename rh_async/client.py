@@ -26,7 +26,7 @@ from ._http.transport import SSL, Connector, Retry, Timeouts, TraceConfig, Trans
 from ._journal.records import Record, State, Wish
 from ._map import Feed, Outcomes, R, Requests
 from ._observer import Observer
-from ._pace import Pace
+from ._polling.policy import Pace
 from ._resumed import Resumed
 from ._statistics import Statistics
 from .errors import ConfigurationError, RequestRefused, SessionError

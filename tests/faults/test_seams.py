@@ -13,7 +13,7 @@ import pytest
 
 from rh_async import DreamActor, Job, RHError, Session, SubmitUnknown, UnexpectedError
 from rh_async._journal.records import State
-from rh_async._poller import Poller
+from rh_async._polling.poller import Poller
 from rh_async._submissions import Submissions
 from rh_async._uploads import Uploads
 from rh_async.emulator import Emulator, Fault

@@ -16,7 +16,7 @@ from typing import Final
 from attrs import define, field, frozen
 
 from rh_async import Pace, TaskId
-from rh_async._agenda import Agenda
+from rh_async._polling.scheduler import Agenda
 
 Draw = Callable[[random.Random], float]
 """Draws a run time, in seconds."""

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from rh_async import Pace, TaskId
-from rh_async._agenda import COUNTS, Agenda, Question
+from rh_async._polling.scheduler import COUNTS, Agenda, Question
 from tests.pure.fleet import (
     MODEL,
     Counts,

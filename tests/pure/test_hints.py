@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rh_async import TaskId
-from rh_async._hints import Hints, best_period
-from rh_async._hunt import Suspect
+from rh_async._polling.candidate_search import Suspect
+from rh_async._polling.completion_detector import Hints, best_period
 
 A, B, C = (TaskId(name) for name in "abc")
 OURS = 3

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rh_async import TaskId
-from rh_async._hunt import Hunt, Suspect
+from rh_async._polling.candidate_search import Hunt, Suspect
 
 A, B, C = (TaskId(name) for name in "abc")
 WORTH = 100.0  # questions that a find is worth

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rh_async import CharacterMotionTransfer, DreamActor, KlingMotionControl
-from rh_async._kinds import USUAL, Kind, kind_of, usual_of
+from rh_async._polling.job_kinds import USUAL, Kind, kind_of, usual_of
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rh_async import Pace
-from rh_async._agenda import Agenda
-from rh_async._kinds import usual_of
-from rh_async._run_times import Experience, RunTimes
+from rh_async._polling.job_kinds import usual_of
+from rh_async._polling.run_times import Experience, RunTimes
+from rh_async._polling.scheduler import Agenda
 from rh_async._statistics import RunTime
 from tests.pure.fleet import MODEL, Draw, Fleet, lognormal, two_humps
 

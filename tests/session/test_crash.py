@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rh_async import ModelRequest, Pace, RHError, Session, SessionError, Timeouts
-from rh_async._agenda import Agenda
+from rh_async._polling.scheduler import Agenda
 from rh_async._services import Services
 from rh_async.emulator import Emulator, Fault
 
@@ -46,9 +46,9 @@ async def ended(wait: Awaitable[object]) -> RHError:
 @pytest.mark.parametrize(
     ("place", "bug"),
     [
-        ("rh_async._agenda.Agenda.ask", broken),
-        ("rh_async._agenda.Agenda.wake_at", broken),
-        ("rh_async._poller.Poller._next", broken_later),
+        ("rh_async._polling.scheduler.Agenda.ask", broken),
+        ("rh_async._polling.scheduler.Agenda.wake_at", broken),
+        ("rh_async._polling.poller.Poller._next", broken_later),
     ],
 )
 async def test_every_wait_ends_at_once_and_names_the_cause(

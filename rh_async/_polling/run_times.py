@@ -15,7 +15,7 @@ from typing import Final
 
 from attrs import define, field, frozen
 
-from ._kinds import USUAL, Kind, Usual
+from .job_kinds import USUAL, Kind, Usual
 
 _STEP: Final = 0.05  # of the logarithm: a bin is 5 % wide
 _EDGES: Final = (0.0, *(exp(_STEP * n) for n in range(round(log(86400.0) / _STEP) + 1)))  # seconds

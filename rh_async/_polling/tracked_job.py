@@ -7,8 +7,9 @@ from typing import Final
 
 from attrs import define
 
-from ._run_times import Expectation
-from .types import TaskId
+from rh_async.types import TaskId
+
+from .run_times import Expectation
 
 Entry = tuple[float, int, TaskId]
 """A place in the timetable: when, a ticket for ties, and who."""

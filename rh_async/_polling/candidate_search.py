@@ -7,7 +7,7 @@ from typing import Final
 
 from attrs import define, field
 
-from .types import TaskId
+from rh_async.types import TaskId
 
 _SURPRISE: Final = 0.05
 """The share of ends that nobody expects where they come: what is learnt from a few is never the whole truth."""

@@ -16,16 +16,17 @@ import anyio
 from anyio.abc import TaskGroup
 from attrs import define, field
 
-from ._agenda import COUNTS, Agenda, Question
-from ._api.endpoints import decode_query, decode_queue_status, encode_query, encode_queue_status
-from ._api.error_codes import key_refused
-from ._concurrency.defects import unexpected
-from ._http.rate_limit import Urgency
-from ._http.transport import Transport
-from ._printable import one_line
-from .errors import JobLost, NotFound, RHError, SessionError
-from .job import Job
-from .types import IN_FLIGHT, QUEUED, Account, Snapshot, TaskId
+from rh_async._api.endpoints import decode_query, decode_queue_status, encode_query, encode_queue_status
+from rh_async._api.error_codes import key_refused
+from rh_async._concurrency.defects import unexpected
+from rh_async._http.rate_limit import Urgency
+from rh_async._http.transport import Transport
+from rh_async._printable import one_line
+from rh_async.errors import JobLost, NotFound, RHError, SessionError
+from rh_async.job import Job
+from rh_async.types import IN_FLIGHT, QUEUED, Account, Snapshot, TaskId
+
+from .scheduler import COUNTS, Agenda, Question
 
 log = logging.getLogger(__name__)
 

@@ -17,13 +17,14 @@ from typing import Final
 
 from attrs import define, field
 
-from ._hints import Hints, best_period
-from ._hunt import Suspect
-from ._kinds import usual_of
-from ._pace import Pace
-from ._run_times import Experience, Running
-from ._watched import Entry, Watched
-from .types import TaskId
+from rh_async.types import TaskId
+
+from .candidate_search import Suspect
+from .completion_detector import Hints, best_period
+from .job_kinds import usual_of
+from .policy import Pace
+from .run_times import Experience, Running
+from .tracked_job import Entry, Watched
 
 _LEAST_SHARE: Final = 0.2  # of the interval: the shortest gap between two questions about one job
 _SAVED_UP: Final = 1.5  # seconds

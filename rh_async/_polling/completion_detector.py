@@ -13,8 +13,9 @@ from typing import Final
 
 from attrs import define, field
 
-from ._hunt import Hunt, Suspect
-from .types import TaskId
+from rh_async.types import TaskId
+
+from .candidate_search import Hunt, Suspect
 
 _FIRST_TRUST, _MOST_TRUST, _LEAST_TRUST, _NEXT_TRUST = 0.8, 0.98, 0.4, 0.5
 _GAIN, _LOSS = 0.15, 0.25
