@@ -11,16 +11,13 @@ The front door: names only. Behind it the floors, each looking down and never up
     _recovery        Coming back: what another session left behind is watched, saved, or shown for a person to decide a
     _statistics      What a session can say of itself at one moment, as plain values
     _submissions     The chain upload → slot → POST → record, run by tasks the session owns; callers only wait for it
-    _downloads       Saves outputs to files: streamed to ``.part``, checked, fsynced, renamed. Names come from the task
     _job_log         Logs the life of each job, one INFO line per change, with its key, task id and endpoint
     _map             Many requests in, outcomes out as they come: bounded memory, and one bad clip never stops the rest
     _memory          Sees to it that one submission is bought once: in this session by its key, and with a journal in e
     _polling         When to ask for a task's status: the schedule, its budget, run-time estimates, and the poll worker
     _resumed         What coming back brings, as a value
     _contents        Tells by content whether two submissions ask for the same: files by their hash, links without thei
-    _download_stream  Reads one attempt at an output: no slower than is worth a lane, no larger than may be, uncompresse
-    _spool           Writes media that is no file to disk, once each, and removes it when no job needs it any longer
-    _uploads         Local files to server values: checked, hashed, streamed, and each content only once however many j
+    _transfer        Files up and down: uploads cached by content, outputs written to disk and verified
     job              The handle in the caller's hand: awaitable, watchable, never changed by waiting
     _http            The only aiohttp client: connection pools, retries, the shared rate limit, links outside the API
     _journal         Durable state: one record per submission, in SQLite, shared by processes through lease files
@@ -33,7 +30,6 @@ The front door: names only. Behind it the floors, each looking down and never up
     issues           What is wrong with an input, as one line for a person: the thing, what is wrong with it, what help
     errors           Every way to fail, as one tree. A leaf is chosen by who must act; it carries facts and prints noth
     _admission       How many jobs may be in flight, as plain data that is told the time
-    _download_policy  What a download may be like: how slow, how large. Pure
     _printable       Cleans text that a server or a file name brought: logs and terminals get one line of it, and obey
     types            The nouns that travel, frozen. What the server says stays as open as the server: statuses are word
     emulator                                                         stands apart, knows nothing of the rest
@@ -43,13 +39,13 @@ import sys
 import typing
 
 from ._api.error_codes import CHINA_SITE, GLOBAL_SITE
-from ._download_policy import DownloadPolicy
 from ._http.transport import Retry, Timeouts
 from ._journal.records import Record, State
 from ._map import Failed, Outcome, Outcomes, Succeeded
 from ._polling.policy import Pace
 from ._resumed import Resumed
 from ._statistics import RunTime, Statistics
+from ._transfer.download_policy import DownloadPolicy
 from .client import Session
 from .errors import (
     ApiError,

@@ -24,9 +24,6 @@ from ._api.endpoints import CURRENCIES, Quote
 from ._concurrency.defects import unexpected
 from ._concurrency.session_tasks import Tasks
 from ._concurrency.single_flight import Flight
-from ._download_policy import DownloadPolicy
-from ._download_stream import Naming
-from ._downloads import Downloads
 from ._http.transport import Transport
 from ._job_log import log_change, log_job
 from ._journal.records import Wish
@@ -37,10 +34,13 @@ from ._polling.policy import Pace
 from ._polling.poller import Poller
 from ._polling.scheduler import Agenda
 from ._recovery import Recovery
-from ._spool import Spool
 from ._statistics import RunTime, Statistics, mean_and_p99
 from ._submissions import Submissions
-from ._uploads import Uploads
+from ._transfer.download_policy import DownloadPolicy
+from ._transfer.download_stream import Naming
+from ._transfer.downloads import Downloads
+from ._transfer.media_spool import Spool
+from ._transfer.uploads import Uploads
 from .errors import JournalError, NoAnswer, RHError, SessionError
 from .events import Changed, Settled, Waiting
 from .job import Job, outcome_of

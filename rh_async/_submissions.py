@@ -30,8 +30,8 @@ from ._journal.sqlite import TaskHeld
 from ._memory import Memory
 from ._polling.poller import Poller
 from ._printable import one_line
-from ._spool import Spool
-from ._uploads import Uploads
+from ._transfer.media_spool import Spool
+from ._transfer.uploads import Uploads
 from .errors import (
     ApiError,
     AtCapacity,

@@ -20,7 +20,6 @@ from attrs import evolve
 from ._api.endpoints import decode_delivery
 from ._api.error_codes import GLOBAL_SITE
 from ._api.wire import UNSTORABLE
-from ._download_policy import DownloadPolicy
 from ._http.proxies import is_proxy
 from ._http.transport import SSL, Connector, Retry, Timeouts, TraceConfig, Transport
 from ._journal.records import Record, State, Wish
@@ -29,6 +28,7 @@ from ._observer import Observer
 from ._polling.policy import Pace
 from ._resumed import Resumed
 from ._statistics import Statistics
+from ._transfer.download_policy import DownloadPolicy
 from .errors import ConfigurationError, RequestRefused, SessionError
 from .events import Event, Waiting
 from .job import Job

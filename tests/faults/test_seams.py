@@ -15,7 +15,7 @@ from rh_async import DreamActor, Job, RHError, Session, SubmitUnknown, Unexpecte
 from rh_async._journal.records import State
 from rh_async._polling.poller import Poller
 from rh_async._submissions import Submissions
-from rh_async._uploads import Uploads
+from rh_async._transfer.uploads import Uploads
 from rh_async.emulator import Emulator, Fault
 from tests.faults.test_attacks import error_of
 from tests.journal.killing import rows_of

@@ -115,7 +115,7 @@ async def test_an_upload_that_the_server_stops_reading_ends(tmp_path: Path) -> N
 async def test_what_is_remembered_of_uploads_is_bounded(
     server: Emulator, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rh_async._uploads._REMEMBERED", 4)
+    monkeypatch.setattr("rh_async._transfer.uploads._REMEMBERED", 4)
     images = [draw_image(tmp_path / f"{shade}.png", shade=shade) for shade in range(12)]
     for image in images:
         await session.upload(image)

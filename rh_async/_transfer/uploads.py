@@ -19,19 +19,19 @@ from typing import Any, TypeVar
 import anyio
 from attrs import define, field, frozen
 
-from ._api.endpoints import decode_upload, encode_upload
-from ._concurrency.session_tasks import Tasks
-from ._concurrency.single_flight import Flight
-from ._http.transport import FileBody, Transport
-from ._journal.sqlite import Journal
-from ._media.file_io import in_thread, is_shortage
-from ._media.filetype import HEAD, kind_of
-from ._media.mp4 import seconds_of
-from ._printable import one_line
-from .errors import MediaRefused
-from .events import Event, Uploaded, Uploading, Warned
-from .models.base import MediaFile, MediaLimits
-from .types import Upload
+from rh_async._api.endpoints import decode_upload, encode_upload
+from rh_async._concurrency.session_tasks import Tasks
+from rh_async._concurrency.single_flight import Flight
+from rh_async._http.transport import FileBody, Transport
+from rh_async._journal.sqlite import Journal
+from rh_async._media.file_io import in_thread, is_shortage
+from rh_async._media.filetype import HEAD, kind_of
+from rh_async._media.mp4 import seconds_of
+from rh_async._printable import one_line
+from rh_async.errors import MediaRefused
+from rh_async.events import Event, Uploaded, Uploading, Warned
+from rh_async.models.base import MediaFile, MediaLimits
+from rh_async.types import Upload
 
 log = logging.getLogger(__name__)
 

@@ -22,19 +22,20 @@ from uuid import uuid4
 import anyio
 from attrs import define, field, frozen
 
-from ._api.endpoints import download_refusal
-from ._download_policy import DownloadPolicy
-from ._download_stream import Arrival, Demand, Naming, Wanted, source_of
-from ._http.link_client import Download
-from ._http.transport import Transport
-from ._journal.lease import mark_in_use
-from ._media.byte_source import Cut
-from ._media.file_extension import possible
-from ._media.file_io import in_thread, is_shortage, opened, out_of_resources
-from ._media.file_structure import judge
-from .errors import NoAnswer, NotFound, RHError, SaveError
-from .events import Downloading, Event, Saved
-from .types import Output, Result, TaskId
+from rh_async._api.endpoints import download_refusal
+from rh_async._http.link_client import Download
+from rh_async._http.transport import Transport
+from rh_async._journal.lease import mark_in_use
+from rh_async._media.byte_source import Cut
+from rh_async._media.file_extension import possible
+from rh_async._media.file_io import in_thread, is_shortage, opened, out_of_resources
+from rh_async._media.file_structure import judge
+from rh_async.errors import NoAnswer, NotFound, RHError, SaveError
+from rh_async.events import Downloading, Event, Saved
+from rh_async.types import Output, Result, TaskId
+
+from .download_policy import DownloadPolicy
+from .download_stream import Arrival, Demand, Naming, Wanted, source_of
 
 log = logging.getLogger(__name__)
 

@@ -18,12 +18,12 @@ from typing import BinaryIO, TypeVar, cast
 import anyio
 from attrs import define, field
 
-from ._concurrency.session_tasks import Tasks
-from ._concurrency.single_flight import Flight
-from ._media.file_io import in_thread
-from .errors import MediaRefused, RHError
-from .models.base import Request
-from .models.media_input import Media, Picture, SourceKind
+from rh_async._concurrency.session_tasks import Tasks
+from rh_async._concurrency.single_flight import Flight
+from rh_async._media.file_io import in_thread
+from rh_async.errors import MediaRefused, RHError
+from rh_async.models.base import Request
+from rh_async.models.media_input import Media, Picture, SourceKind
 
 R = TypeVar("R", bound=Request)
 

@@ -12,11 +12,12 @@ from typing import Protocol
 import anyio
 from attrs import define, field, frozen
 
-from ._download_policy import DownloadPolicy
-from ._http.link_client import Download, Inflated
-from ._media.file_extension import BINARY, decided, is_page, stated
-from .errors import NoAnswer, OutputRefused, UnreadableAnswer
-from .types import Output, TaskId
+from rh_async._http.link_client import Download, Inflated
+from rh_async._media.file_extension import BINARY, decided, is_page, stated
+from rh_async.errors import NoAnswer, OutputRefused, UnreadableAnswer
+from rh_async.types import Output, TaskId
+
+from .download_policy import DownloadPolicy
 
 _HEAD = 512  # bytes that tell a page from a medium
 _INFLATED = frozenset({"gzip", "x-gzip", "deflate"})
