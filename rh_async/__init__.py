@@ -8,15 +8,10 @@ The front door: names only. Behind it the floors, each looking down and never up
     _batch           Many jobs: planned first (what would be asked for, what is refused and why, what it would cost), t
     _services        What runs while a session is open: the rooms, joined, opened and closed in order
     _account         What the account says of itself, and stopping a task: the calls that are neither a job's way nor i
-    _recovery        Coming back: what another session left behind is watched, saved, or shown for a person to decide a
     _statistics      What a session can say of itself at one moment, as plain values
-    _submissions     The chain upload → slot → POST → record, run by tasks the session owns; callers only wait for it
-    _job_log         Logs the life of each job, one INFO line per change, with its key, task id and endpoint
+    _submission      One paid submit, and coming back to it: claim, upload, slot, POST, record, recovery
     _map             Many requests in, outcomes out as they come: bounded memory, and one bad clip never stops the rest
-    _memory          Sees to it that one submission is bought once: in this session by its key, and with a journal in e
     _polling         When to ask for a task's status: the schedule, its budget, run-time estimates, and the poll worker
-    _resumed         What coming back brings, as a value
-    _contents        Tells by content whether two submissions ask for the same: files by their hash, links without thei
     _transfer        Files up and down: uploads cached by content, outputs written to disk and verified
     job              The handle in the caller's hand: awaitable, watchable, never changed by waiting
     _http            The only aiohttp client: connection pools, retries, the shared rate limit, links outside the API
@@ -29,7 +24,6 @@ The front door: names only. Behind it the floors, each looking down and never up
     events           What happens in a session, as frozen values for its ``on_event`` callback; logging is one such obs
     issues           What is wrong with an input, as one line for a person: the thing, what is wrong with it, what help
     errors           Every way to fail, as one tree. A leaf is chosen by who must act; it carries facts and prints noth
-    _admission       How many jobs may be in flight, as plain data that is told the time
     _printable       Cleans text that a server or a file name brought: logs and terminals get one line of it, and obey
     types            The nouns that travel, frozen. What the server says stays as open as the server: statuses are word
     emulator                                                         stands apart, knows nothing of the rest
@@ -43,8 +37,8 @@ from ._http.transport import Retry, Timeouts
 from ._journal.records import Record, State
 from ._map import Failed, Outcome, Outcomes, Succeeded
 from ._polling.policy import Pace
-from ._resumed import Resumed
 from ._statistics import RunTime, Statistics
+from ._submission.resume_report import Resumed
 from ._transfer.download_policy import DownloadPolicy
 from .client import Session
 from .errors import (

@@ -19,23 +19,23 @@ import anyio
 from attrs import define, evolve, field
 
 from ._account import AccountDesk
-from ._admission import Admission
 from ._api.endpoints import CURRENCIES, Quote
 from ._concurrency.defects import unexpected
 from ._concurrency.session_tasks import Tasks
 from ._concurrency.single_flight import Flight
 from ._http.transport import Transport
-from ._job_log import log_change, log_job
 from ._journal.records import Wish
 from ._journal.sqlite import Journal
-from ._memory import Earlier, Memory
 from ._observer import Observer, Traffic
 from ._polling.policy import Pace
 from ._polling.poller import Poller
 from ._polling.scheduler import Agenda
-from ._recovery import Recovery
 from ._statistics import RunTime, Statistics, mean_and_p99
-from ._submissions import Submissions
+from ._submission.concurrency import Admission
+from ._submission.deduplication import Earlier, Memory
+from ._submission.job_log import log_change, log_job
+from ._submission.recovery import Recovery
+from ._submission.submission import Submissions
 from ._transfer.download_policy import DownloadPolicy
 from ._transfer.download_stream import Naming
 from ._transfer.downloads import Downloads

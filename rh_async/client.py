@@ -26,8 +26,8 @@ from ._journal.records import Record, State, Wish
 from ._map import Feed, Outcomes, R, Requests
 from ._observer import Observer
 from ._polling.policy import Pace
-from ._resumed import Resumed
 from ._statistics import Statistics
+from ._submission.resume_report import Resumed
 from ._transfer.download_policy import DownloadPolicy
 from .errors import ConfigurationError, RequestRefused, SessionError
 from .events import Event, Waiting

@@ -8,7 +8,7 @@ from contextlib import suppress
 from attrs import define, field
 
 from rh_async._journal.records import FREE, State
-from rh_async._memory import Earlier
+from rh_async._submission.deduplication import Earlier
 from rh_async.errors import BudgetReached, JobError, RHError
 from rh_async.models.prices import Price
 from rh_async.types import Result, Usage

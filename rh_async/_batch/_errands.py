@@ -14,7 +14,7 @@ import anyio
 from attrs import define, evolve, field
 
 from rh_async._journal.records import Wish
-from rh_async._memory import Earlier
+from rh_async._submission.deduplication import Earlier
 from rh_async.errors import (
     BudgetReached,
     JobCancelled,

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 from attrs import frozen
 
-from rh_async._memory import Earlier
+from rh_async._submission.deduplication import Earlier
 from rh_async.errors import RHError
 from rh_async.models.prices import Price
 from rh_async.types import Account

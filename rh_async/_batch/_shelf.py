@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 
 from rh_async._media.file_extension import KNOWN, possible, stated
 from rh_async._media.file_io import in_thread
-from rh_async._memory import Earlier
+from rh_async._submission.deduplication import Earlier
 from rh_async.errors import NotFound, RHError, SaveError
 from rh_async.types import Output, Result, TaskId
 

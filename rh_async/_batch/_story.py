@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from attrs import asdict
 
-from rh_async._memory import Earlier
+from rh_async._submission.deduplication import Earlier
 from rh_async.models.base import Request, brief
 from rh_async.models.prices import Price
 from rh_async.types import Result, Upload

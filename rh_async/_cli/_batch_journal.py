@@ -13,8 +13,8 @@ from attrs import evolve
 
 from rh_async import KeyInUse, State
 from rh_async._batch import Entry, Finding, Plan
-from rh_async._contents import asked_for, refuse_another
 from rh_async._journal.reader import Row, last_attempts, task_ids
+from rh_async._submission.input_comparison import asked_for, refuse_another
 from rh_async.issues import shown
 
 from ._exits import Misuse

@@ -11,7 +11,7 @@ from rh_async._batch import Entry, Plan
 from rh_async._batch._sorting import reason_of
 from rh_async._journal.reader import Row, read
 from rh_async._journal.records import derived_key
-from rh_async._memory import _refusal
+from rh_async._submission.deduplication import _refusal
 
 from ._batch_report import amounts
 from ._needs import sha256_of

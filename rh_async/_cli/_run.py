@@ -13,9 +13,9 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from rh_async import Request, Result, RHError, State
-from rh_async._contents import asked_for, refuse_another
 from rh_async._journal.reader import BOUGHT, Row, read
 from rh_async._journal.records import FREE, derived_key
+from rh_async._submission.input_comparison import asked_for, refuse_another
 from rh_async.models.motion import Orientation
 from rh_async.types import OnExit
 

@@ -52,7 +52,7 @@ from rh_async._batch._lines import Lines
 from rh_async._batch._shelf import Shelf
 from rh_async._batch._sorting import ending_of, passes, reason_of
 from rh_async._media.file_extension import stated
-from rh_async._memory import Earlier
+from rh_async._submission.deduplication import Earlier
 from rh_async.emulator import Emulator, Fault
 from tests.batch.running import lines, product, run
 

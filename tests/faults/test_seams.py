@@ -14,7 +14,7 @@ import pytest
 from rh_async import DreamActor, Job, RHError, Session, SubmitUnknown, UnexpectedError
 from rh_async._journal.records import State
 from rh_async._polling.poller import Poller
-from rh_async._submissions import Submissions
+from rh_async._submission.submission import Submissions
 from rh_async._transfer.uploads import Uploads
 from rh_async.emulator import Emulator, Fault
 from tests.faults.test_attacks import error_of

@@ -15,7 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from rh_async._admission import Admission
+from rh_async._submission.concurrency import Admission
 
 
 def entered(limit: int | None, *, times: int, now: float = 0.0) -> Admission:

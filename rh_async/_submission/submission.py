@@ -17,22 +17,19 @@ from pathlib import Path
 import anyio
 from attrs import define, field
 
-from ._admission import Admission
-from ._api.endpoints import decode_submit, encode_submit, submit_unknown
-from ._api.wire import Answer, Call
-from ._concurrency.defects import unexpected
-from ._concurrency.session_tasks import LateScope, Tasks
-from ._http.rate_limit import Urgency
-from ._http.transport import Transport
-from ._job_log import log_job
-from ._journal.records import Wish
-from ._journal.sqlite import TaskHeld
-from ._memory import Memory
-from ._polling.poller import Poller
-from ._printable import one_line
-from ._transfer.media_spool import Spool
-from ._transfer.uploads import Uploads
-from .errors import (
+from rh_async._api.endpoints import decode_submit, encode_submit, submit_unknown
+from rh_async._api.wire import Answer, Call
+from rh_async._concurrency.defects import unexpected
+from rh_async._concurrency.session_tasks import LateScope, Tasks
+from rh_async._http.rate_limit import Urgency
+from rh_async._http.transport import Transport
+from rh_async._journal.records import Wish
+from rh_async._journal.sqlite import TaskHeld
+from rh_async._polling.poller import Poller
+from rh_async._printable import one_line
+from rh_async._transfer.media_spool import Spool
+from rh_async._transfer.uploads import Uploads
+from rh_async.errors import (
     ApiError,
     AtCapacity,
     InvalidRequest,
@@ -45,10 +42,14 @@ from .errors import (
     UnexpectedError,
     UnreadableAnswer,
 )
-from .events import Event, Flawed, Submitted, Waiting
-from .job import Job
-from .models.base import Request
-from .types import Snapshot, TaskId, Upload
+from rh_async.events import Event, Flawed, Submitted, Waiting
+from rh_async.job import Job
+from rh_async.models.base import Request
+from rh_async.types import Snapshot, TaskId, Upload
+
+from .concurrency import Admission
+from .deduplication import Memory
+from .job_log import log_job
 
 log = logging.getLogger(__name__)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from ._journal.records import Record
-from .errors import RHError
-from .job import Job
-from .types import Result
+from rh_async._journal.records import Record
+from rh_async.errors import RHError
+from rh_async.job import Job
+from rh_async.types import Result
 
 
 @frozen(kw_only=True)

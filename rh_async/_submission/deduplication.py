@@ -17,16 +17,17 @@ from uuid import uuid4
 import anyio
 from attrs import define, evolve, field, frozen
 
-from . import errors
-from ._api.endpoints import decode_query
-from ._api.wire import Answer
-from ._contents import asked_for, refuse_another
-from ._journal.records import Record, State, Wish, derived_key
-from ._journal.sqlite import Journal, TaskHeld
-from .errors import JobError, JobLost, JournalError, KeyInUse, NotFound, RHError, SubmitUnknown
-from .job import Job, outcome_of
-from .models.base import Request
-from .types import Result, Snapshot, TaskId
+from rh_async import errors
+from rh_async._api.endpoints import decode_query
+from rh_async._api.wire import Answer
+from rh_async._journal.records import Record, State, Wish, derived_key
+from rh_async._journal.sqlite import Journal, TaskHeld
+from rh_async.errors import JobError, JobLost, JournalError, KeyInUse, NotFound, RHError, SubmitUnknown
+from rh_async.job import Job, outcome_of
+from rh_async.models.base import Request
+from rh_async.types import Result, Snapshot, TaskId
+
+from .input_comparison import asked_for, refuse_another
 
 log = logging.getLogger(__name__)
 

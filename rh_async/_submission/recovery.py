@@ -14,14 +14,15 @@ from typing import TypeVar
 import anyio
 from attrs import define, evolve
 
-from ._journal.lease import Owner
-from ._journal.records import Record, State
-from ._journal.sqlite import Journal
-from ._memory import Memory
-from ._resumed import Resumed
-from .errors import JournalError, KeyInUse, NotFound, RHError, SessionError
-from .job import Job
-from .types import Result, Snapshot, TaskId
+from rh_async._journal.lease import Owner
+from rh_async._journal.records import Record, State
+from rh_async._journal.sqlite import Journal
+from rh_async.errors import JournalError, KeyInUse, NotFound, RHError, SessionError
+from rh_async.job import Job
+from rh_async.types import Result, Snapshot, TaskId
+
+from .deduplication import Memory
+from .resume_report import Resumed
 
 T = TypeVar("T")
 

@@ -22,8 +22,8 @@ from __future__ import annotations
 
 import logging
 
-from ._printable import one_line
-from .job import Job
+from rh_async._printable import one_line
+from rh_async.job import Job
 
 jobs = logging.getLogger("rh_async.jobs")
 

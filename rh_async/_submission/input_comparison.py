@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 
-from ._journal.records import Record, State, is_derived
-from .errors import KeyInUse
-from .models.base import Request, brief
+from rh_async._journal.records import Record, State, is_derived
+from rh_async.errors import KeyInUse
+from rh_async.models.base import Request, brief
 
 _LINKS = ("http://", "https://")
 _AS_TYPED = (*_LINKS, "data:", "Upload(")
