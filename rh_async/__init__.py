@@ -6,11 +6,8 @@ The front door: names only. Behind it the floors, each looking down and never up
     _cli             Words in, words out, exit codes: the one room that prints, reads the command line and ends the pro
     client           What a caller can ask: submit, start, run, map, watch, upload, save. The only room a caller talks
     _batch           Many jobs: planned first (what would be asked for, what is refused and why, what it would cost), t
-    _services        What runs while a session is open: the rooms, joined, opened and closed in order
-    _account         What the account says of itself, and stopping a task: the calls that are neither a job's way nor i
-    _statistics      What a session can say of itself at one moment, as plain values
+    _runtime         One open session: starts its services, connects them, and closes them in order
     _submission      One paid submit, and coming back to it: claim, upload, slot, POST, record, recovery
-    _map             Many requests in, outcomes out as they come: bounded memory, and one bad clip never stops the rest
     _polling         When to ask for a task's status: the schedule, its budget, run-time estimates, and the poll worker
     _transfer        Files up and down: uploads cached by content, outputs written to disk and verified
     job              The handle in the caller's hand: awaitable, watchable, never changed by waiting
@@ -18,7 +15,6 @@ The front door: names only. Behind it the floors, each looking down and never up
     _journal         Durable state: one record per submission, in SQLite, shared by processes through lease files
     models           What can be asked for: request classes, the catalogue of models, and list prices
     _media           Local media files: their type, structure, duration and pixels, read before anything is sent
-    _observer        Hands events to the caller's own code, and lets none of its trouble in
     _api             The protocol, without I/O: builds calls, and decodes what the server answered
     _concurrency     Building blocks for asyncio: shared work, the session's task group, deadlines, unforeseen defects
     events           What happens in a session, as frozen values for its ``on_event`` callback; logging is one such obs
@@ -35,9 +31,9 @@ import typing
 from ._api.error_codes import CHINA_SITE, GLOBAL_SITE
 from ._http.transport import Retry, Timeouts
 from ._journal.records import Record, State
-from ._map import Failed, Outcome, Outcomes, Succeeded
 from ._polling.policy import Pace
-from ._statistics import RunTime, Statistics
+from ._runtime.outcome_stream import Failed, Outcome, Outcomes, Succeeded
+from ._runtime.statistics import RunTime, Statistics
 from ._submission.resume_report import Resumed
 from ._transfer.download_policy import DownloadPolicy
 from .client import Session

@@ -23,10 +23,10 @@ from ._api.wire import UNSTORABLE
 from ._http.proxies import is_proxy
 from ._http.transport import SSL, Connector, Retry, Timeouts, TraceConfig, Transport
 from ._journal.records import Record, State, Wish
-from ._map import Feed, Outcomes, R, Requests
-from ._observer import Observer
 from ._polling.policy import Pace
-from ._statistics import Statistics
+from ._runtime.notifier import Observer
+from ._runtime.outcome_stream import Feed, Outcomes, R, Requests
+from ._runtime.statistics import Statistics
 from ._submission.resume_report import Resumed
 from ._transfer.download_policy import DownloadPolicy
 from .errors import ConfigurationError, RequestRefused, SessionError
@@ -38,7 +38,7 @@ from .types import Account, OnExit, Result, Secret, Snapshot, TaskId, Upload
 
 if TYPE_CHECKING:
     from ._batch import Batch, Finding, Names, Plan, Price  # loaded only by a session that runs one
-    from ._services import Services
+    from ._runtime.runtime import Services
 
 _QUOTES = "\"'`\u201c\u201d\u2018\u2019\u00ab\u00bb"
 _API_SUFFIX = "/openapi/v2"  # the vendor's own plug-in writes it into its address (contract 1.4)
@@ -461,7 +461,7 @@ def _furnished(*, transport: Transport, journal: Path | None, **settings: Any) -
     """What runs while the session is open: a third of the package, loaded when the first one is, off the event loop."""
     from . import _batch  # noqa: F401, PLC0415 - named while jobs run, it could not be loaded without a descriptor
     from ._api.wire import prepare  # noqa: PLC0415
-    from ._services import Services, journal_at  # noqa: PLC0415
+    from ._runtime.runtime import Services, journal_at  # noqa: PLC0415
 
     prepare()
     for name in ("idna", "ascii"):  # the resolver's, for a host's name, and a terminal's

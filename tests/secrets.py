@@ -11,7 +11,7 @@ import pytest
 from attrs import define, field
 
 from rh_async import RHError, Session
-from rh_async._observer import Observer
+from rh_async._runtime.notifier import Observer
 from rh_async.emulator import Emulator
 
 _SHORTEST = 16  #: a shorter "key" in a test is a word that occurs anyway

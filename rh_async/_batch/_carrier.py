@@ -9,8 +9,8 @@ from typing import Protocol
 from rh_async._api.endpoints import Quote
 from rh_async._concurrency.session_tasks import Tasks
 from rh_async._journal.records import Wish
-from rh_async._observer import Traffic
-from rh_async._statistics import Statistics
+from rh_async._runtime.notifier import Traffic
+from rh_async._runtime.statistics import Statistics
 from rh_async._submission.deduplication import Earlier
 from rh_async._transfer.download_stream import Naming
 from rh_async.errors import SessionError

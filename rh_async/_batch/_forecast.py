@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from math import sqrt
 
-from rh_async._statistics import RunTime
+from rh_async._runtime.statistics import RunTime
 
 _DECILES = 2.56
 """How many standard deviations lie between the first and the last of ten, where values are spread as usual."""

@@ -12,7 +12,7 @@ import pytest
 
 from rh_async import JournalError, ModelRequest, Pace, Session, SessionError, Timeouts
 from rh_async._journal.sqlite import Journal
-from rh_async._services import Services
+from rh_async._runtime.runtime import Services
 from rh_async._submission.deduplication import Memory
 from rh_async.emulator import Emulator, Fault
 from tests.faults.test_attacks import error_of

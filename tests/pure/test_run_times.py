@@ -14,7 +14,7 @@ from rh_async import Pace
 from rh_async._polling.job_kinds import usual_of
 from rh_async._polling.run_times import Experience, RunTimes
 from rh_async._polling.scheduler import Agenda
-from rh_async._statistics import RunTime
+from rh_async._runtime.statistics import RunTime
 from tests.pure.fleet import MODEL, Draw, Fleet, lognormal, two_humps
 
 WORTH = 10.0  # questions per second of lateness

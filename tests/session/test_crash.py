@@ -10,7 +10,7 @@ import pytest
 
 from rh_async import ModelRequest, Pace, RHError, Session, SessionError, Timeouts
 from rh_async._polling.scheduler import Agenda
-from rh_async._services import Services
+from rh_async._runtime.runtime import Services
 from rh_async.emulator import Emulator, Fault
 
 MODEL = "bench/motion"
@@ -84,7 +84,7 @@ async def _read(outcomes: Any) -> None:
 async def test_a_job_whose_end_cannot_be_told_ends_all_the_same(
     server: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rh_async._services.outcome_of", broken)
+    monkeypatch.setattr("rh_async._runtime.runtime.outcome_of", broken)
     async with Session(server.api_key, base_url=server.url, pace=PACE) as session:
         job = await session.submit(request())
         with pytest.raises(RHError) as caught:

@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestServer
 from attrs import define
 
 from rh_async import DreamActor, NoAnswer, Retry, Session, Timeouts
-from rh_async import _services as services_module
+from rh_async._runtime import runtime as services_module
 from rh_async.emulator import Emulator
 from rh_async.events import Event, Warned
 from tests.media import draw_image

@@ -18,35 +18,36 @@ from typing import Any, TypeVar
 import anyio
 from attrs import define, evolve, field
 
-from ._account import AccountDesk
-from ._api.endpoints import CURRENCIES, Quote
-from ._concurrency.defects import unexpected
-from ._concurrency.session_tasks import Tasks
-from ._concurrency.single_flight import Flight
-from ._http.transport import Transport
-from ._journal.records import Wish
-from ._journal.sqlite import Journal
-from ._observer import Observer, Traffic
-from ._polling.policy import Pace
-from ._polling.poller import Poller
-from ._polling.scheduler import Agenda
-from ._statistics import RunTime, Statistics, mean_and_p99
-from ._submission.concurrency import Admission
-from ._submission.deduplication import Earlier, Memory
-from ._submission.job_log import log_change, log_job
-from ._submission.recovery import Recovery
-from ._submission.submission import Submissions
-from ._transfer.download_policy import DownloadPolicy
-from ._transfer.download_stream import Naming
-from ._transfer.downloads import Downloads
-from ._transfer.media_spool import Spool
-from ._transfer.uploads import Uploads
-from .errors import JournalError, NoAnswer, RHError, SessionError
-from .events import Changed, Settled, Waiting
-from .job import Job, outcome_of
-from .models.base import MediaFile, Request
-from .models.media_input import Media
-from .types import Account, OnExit, Output, Result, Snapshot, TaskId, Upload
+from rh_async._api.endpoints import CURRENCIES, Quote
+from rh_async._concurrency.defects import unexpected
+from rh_async._concurrency.session_tasks import Tasks
+from rh_async._concurrency.single_flight import Flight
+from rh_async._http.transport import Transport
+from rh_async._journal.records import Wish
+from rh_async._journal.sqlite import Journal
+from rh_async._polling.policy import Pace
+from rh_async._polling.poller import Poller
+from rh_async._polling.scheduler import Agenda
+from rh_async._submission.concurrency import Admission
+from rh_async._submission.deduplication import Earlier, Memory
+from rh_async._submission.job_log import log_change, log_job
+from rh_async._submission.recovery import Recovery
+from rh_async._submission.submission import Submissions
+from rh_async._transfer.download_policy import DownloadPolicy
+from rh_async._transfer.download_stream import Naming
+from rh_async._transfer.downloads import Downloads
+from rh_async._transfer.media_spool import Spool
+from rh_async._transfer.uploads import Uploads
+from rh_async.errors import JournalError, NoAnswer, RHError, SessionError
+from rh_async.events import Changed, Settled, Waiting
+from rh_async.job import Job, outcome_of
+from rh_async.models.base import MediaFile, Request
+from rh_async.models.media_input import Media
+from rh_async.types import Account, OnExit, Output, Result, Snapshot, TaskId, Upload
+
+from .account import AccountDesk
+from .notifier import Observer, Traffic
+from .statistics import RunTime, Statistics, mean_and_p99
 
 log = logging.getLogger(__name__)
 

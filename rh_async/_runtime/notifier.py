@@ -9,7 +9,7 @@ from types import TracebackType
 
 from attrs import define, field
 
-from .events import Downloading, Event, Uploading
+from rh_async.events import Downloading, Event, Uploading
 
 log = logging.getLogger("rh_async")
 

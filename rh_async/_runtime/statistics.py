@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import field, frozen
 
 if TYPE_CHECKING:
-    from ._polling.run_times import RunTimes
+    from rh_async._polling.run_times import RunTimes
 
 
 @frozen(kw_only=True)

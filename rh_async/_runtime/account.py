@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 from attrs import define, evolve
 
-from ._api.endpoints import (
+from rh_async._api.endpoints import (
     Quote,
     decode_account,
     decode_cancel,
@@ -20,10 +20,10 @@ from ._api.endpoints import (
     encode_price,
     encode_queue_status,
 )
-from ._http.transport import Transport
-from ._polling.poller import Poller
-from .errors import ApiError, TransportError, UnreadableAnswer
-from .types import Account, Snapshot, TaskId
+from rh_async._http.transport import Transport
+from rh_async._polling.poller import Poller
+from rh_async.errors import ApiError, TransportError, UnreadableAnswer
+from rh_async.types import Account, Snapshot, TaskId
 
 _TRUTH_WAITS = (0.0, 1.0, 3.0)
 """When the truth is asked after a cancellation, in seconds: the server may take a moment to act."""

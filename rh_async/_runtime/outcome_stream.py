@@ -16,11 +16,11 @@ from typing import Generic, TypeVar
 import anyio
 from attrs import define, field, frozen
 
-from ._concurrency.session_tasks import Tasks
-from .errors import AuthenticationFailed, BalanceExhausted, RHError, SessionError
-from .job import Job
-from .models.base import Request
-from .types import Result, TaskId
+from rh_async._concurrency.session_tasks import Tasks
+from rh_async.errors import AuthenticationFailed, BalanceExhausted, RHError, SessionError
+from rh_async.job import Job
+from rh_async.models.base import Request
+from rh_async.types import Result, TaskId
 
 R = TypeVar("R", bound=Request)
 """The type of the requests, so that an outcome's request has the fields of the caller's own class."""
