@@ -10,17 +10,17 @@ from rh_async._media.prober import Prober
 from rh_async.issues import Finding, Unfit
 from rh_async.models.prices import Price
 
-from ._entries import Entry, Plan, Refusal
-from ._estimate import Estimate
-from ._folder import Make, plan_folder
-from ._manifest import plan_manifest
-from ._money import Cost
-from ._names import Names, Subject
-from ._outcomes import BatchOutcome
-from ._pairs import Pair
-from ._run import Batch
-from ._single import problems_of
-from ._standing import Cause, Oldest, Standing
+from .costs.budget import Cost
+from .costs.estimate import Estimate
+from .manifest.manifest_plan import plan_manifest
+from .outputs.output_naming import Names, Subject
+from .planning.folder_plan import Make, plan_folder
+from .planning.pairing import Pair
+from .planning.plan import Entry, Plan, Refusal
+from .planning.request_check import problems_of
+from .progress.progress_snapshot import Cause, Oldest, Standing
+from .running.batch_outcome import BatchOutcome
+from .running.batch_runner import Batch
 
 __all__ = [
     "Batch",

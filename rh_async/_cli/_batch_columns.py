@@ -8,7 +8,7 @@ from typing import get_args
 
 from rich.text import Text
 
-from rh_async._batch._columns import Column, explained, explained_fields
+from rh_async._batch.manifest.column_help import Column, explained, explained_fields
 
 from ._exits import Misuse
 from ._wishes import Model

@@ -16,7 +16,7 @@ from cyclopts import Group, Parameter, Token
 from cyclopts.validators import Number
 
 from rh_async._batch import Names, Pair
-from rh_async._batch._columns import explained
+from rh_async._batch.manifest.column_help import explained
 from rh_async.models.base import MediaLimits, media_value
 from rh_async.models.motion import CharacterMotionTransfer, DreamActor, KlingMotionControl, Orientation
 

@@ -18,8 +18,8 @@ from rich.text import Text
 
 from rh_async import Request
 from rh_async._batch import Make, Plan, Prober, plan_folder, plan_manifest
-from rh_async._batch._rows import Problem, Reader
-from rh_async._batch._spelling import as_on_disk
+from rh_async._batch.manifest.row_parser import Problem, Reader
+from rh_async._batch.planning.path_lookup import as_on_disk
 from rh_async._journal.reader import saved_paths, task_ids
 from rh_async.models.base import MediaValue, media_value
 from rh_async.models.catalog import Param, model_of

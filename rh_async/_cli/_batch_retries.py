@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rh_async import State
 from rh_async._batch import Entry, Plan
-from rh_async._batch._sorting import reason_of
+from rh_async._batch.running.failure_sorting import reason_of
 from rh_async._journal.reader import Row, read
 from rh_async._journal.records import derived_key
 from rh_async._submission.deduplication import _refusal

@@ -15,7 +15,7 @@ from rich.status import Status
 from rich.text import Text
 
 from rh_async import JobError
-from rh_async._batch._names import stem_of
+from rh_async._batch.outputs.output_naming import stem_of
 
 from ._batch_view import Meter, brief, picture
 from ._clock import now

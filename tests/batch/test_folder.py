@@ -13,7 +13,7 @@ import pytest
 
 from rh_async import KlingMotionControl, Request, RequestRefused
 from rh_async._batch import Facts, Pair, Plan, Prober, plan_folder
-from rh_async._batch._search import natural, search
+from rh_async._batch.planning.discovery import natural, search
 from rh_async.errors import ConfigurationError
 
 pytestmark = pytest.mark.quick

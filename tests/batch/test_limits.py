@@ -9,7 +9,7 @@ import pytest
 
 from rh_async import CharacterMotionTransfer, DreamActor, KlingMotionControl, ModelRequest, Request
 from rh_async._batch import plan_manifest
-from rh_async._batch._limits import check
+from rh_async._batch.planning.validation import check
 from rh_async.models.catalog import data, endpoints, model_of
 from rh_async.models.motion import KlingModel, Orientation
 

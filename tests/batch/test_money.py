@@ -21,7 +21,7 @@ from rh_async import (
     Usage,
 )
 from rh_async._batch import Entry, Price
-from rh_async._batch._money import Money
+from rh_async._batch.costs.budget import Money
 from rh_async.emulator import Emulator, Fault
 from tests.batch.running import lines, opened, plan_of, product, run, states
 

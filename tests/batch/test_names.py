@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rh_async._batch import Names, Subject
-from rh_async._batch._names import LONGEST, clashes
+from rh_async._batch.outputs.output_naming import LONGEST, clashes
 from rh_async.errors import ConfigurationError
 
 SUBJECT = Subject(

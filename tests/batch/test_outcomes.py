@@ -46,11 +46,11 @@ from rh_async import (
     Usage,
 )
 from rh_async._batch import Entry, Price
-from rh_async._batch._carrier import Carrier
-from rh_async._batch._forecast import time_left
-from rh_async._batch._lines import Lines
-from rh_async._batch._shelf import Shelf
-from rh_async._batch._sorting import ending_of, passes, reason_of
+from rh_async._batch.outputs.output_writer import Shelf
+from rh_async._batch.outputs.results_log import Lines
+from rh_async._batch.progress.eta import time_left
+from rh_async._batch.running.failure_sorting import ending_of, passes, reason_of
+from rh_async._batch.running.session_port import Carrier
 from rh_async._media.file_extension import stated
 from rh_async._submission.deduplication import Earlier
 from rh_async.emulator import Emulator, Fault

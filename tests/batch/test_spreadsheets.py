@@ -13,7 +13,7 @@ import pytest
 
 from rh_async import KlingMotionControl, Plan
 from rh_async._batch import plan_manifest
-from rh_async._batch._spelling import trimmed
+from rh_async._batch.planning.path_lookup import trimmed
 from rh_async.emulator import Emulator
 from tests.batch.running import lines, run, videos
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from rh_async._batch._cells import MOTION
-from rh_async._batch._columns import explained
+from rh_async._batch.manifest.cell_parser import MOTION
+from rh_async._batch.manifest.column_help import explained
 from rh_async._cli import run
 from rh_async._cli._batch_columns import column_words
 from rh_async.emulator import Emulator

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from rh_async.models.catalog import Param, model_of
 
-from ._rows import MODELS, columns_of
+from .row_parser import MODELS, columns_of
 
 _WORDS: Mapping[str, str] = MappingProxyType(
     {

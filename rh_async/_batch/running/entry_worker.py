@@ -13,6 +13,10 @@ from pathlib import Path
 import anyio
 from attrs import define, evolve, field
 
+from rh_async._batch.costs.charges import NOT_BOUGHT, Charges, bill_of, without_price
+from rh_async._batch.outputs.output_writer import Shelf, off_loop, recorded_paths, say_where_it_was
+from rh_async._batch.planning.plan import Entry
+from rh_async._batch.progress.error_summary import Troubles
 from rh_async._journal.records import Wish
 from rh_async._submission.deduplication import Earlier
 from rh_async.errors import (
@@ -28,13 +32,9 @@ from rh_async.errors import (
 from rh_async.job import Job
 from rh_async.types import Result
 
-from ._carrier import Carrier
-from ._charges import NOT_BOUGHT, Charges, bill_of, without_price
-from ._entries import Entry
-from ._outcomes import BatchOutcome
-from ._shelf import Shelf, off_loop, recorded_paths, say_where_it_was
-from ._sorting import ending_of, passes, reason_of
-from ._troubles import Troubles
+from .batch_outcome import BatchOutcome
+from .failure_sorting import ending_of, passes, reason_of
+from .session_port import Carrier
 
 log = logging.getLogger(__name__)
 

@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Protocol
 
+from rh_async._batch.planning.path_lookup import trimmed
 from rh_async.models.base import MediaValue, brief, takes_file_name
 from rh_async.models.catalog import Param
-
-from ._spelling import trimmed
 
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 

@@ -15,11 +15,11 @@ from rh_async.errors import RequestRefused
 from rh_async.issues import Finding, shown
 from rh_async.models.base import Request
 
-from ._entries import Plan
-from ._judge import Draft, chosen, judged
-from ._outputs import Outputs
-from ._pairs import Pair, paired
-from ._search import search
+from .discovery import search
+from .earlier_outputs import Outputs
+from .pairing import Pair, paired
+from .plan import Plan
+from .plan_builder import Draft, chosen, judged
 
 Make = Callable[[Path, Path], Request]
 """Makes a request from a character image and a driving video."""

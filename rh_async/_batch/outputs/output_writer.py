@@ -12,17 +12,17 @@ from typing import TypeVar
 import anyio
 from attrs import define, field, frozen
 
+from rh_async._batch.planning.plan import Entry
+from rh_async._batch.running.session_port import Carrier
 from rh_async._media.file_extension import KNOWN, possible, stated
 from rh_async._media.file_io import in_thread
 from rh_async._submission.deduplication import Earlier
 from rh_async.errors import NotFound, RHError, SaveError
 from rh_async.types import Output, Result, TaskId
 
-from ._carrier import Carrier
-from ._copies import put_all, same
-from ._entries import Entry
-from ._names import Names, Subject
-from ._story import as_json, asked_for, outputs_told_beside, size_told_beside, story, tell_beside, told_beside
+from .output_copies import put_all, same
+from .output_naming import Names, Subject
+from .sidecar import as_json, asked_for, outputs_told_beside, size_told_beside, story, tell_beside, told_beside
 
 T = TypeVar("T")
 

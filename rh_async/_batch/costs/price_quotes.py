@@ -8,11 +8,10 @@ from decimal import ROUND_UP, Decimal
 import anyio
 from attrs import define, field, frozen
 
+from rh_async._batch.planning.plan import Entry
+from rh_async._batch.running.session_port import Carrier
 from rh_async.errors import AuthenticationFailed, BalanceExhausted, RateLimited, RHError, TransportError
 from rh_async.models.prices import Price
-
-from ._carrier import Carrier
-from ._entries import Entry
 
 _FINEST = Decimal("0.000001")
 _RAISED = (TransportError, RateLimited, AuthenticationFailed, BalanceExhausted)

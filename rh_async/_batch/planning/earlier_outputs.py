@@ -12,7 +12,7 @@ from pathlib import Path
 
 from attrs import define, field
 
-from ._story import told_beside
+from rh_async._batch.outputs.sidecar import told_beside
 
 IN_THE_FOLDER = "in the output folder"
 OF_A_RUN = "made by an earlier run"

@@ -19,23 +19,23 @@ import anyio
 from anyio.abc import TaskGroup
 from attrs import define, evolve, field
 
+from rh_async._batch.costs.budget import NO_COST, Money
+from rh_async._batch.costs.charges import Charges
+from rh_async._batch.costs.estimate import Estimate, account_of, asked, estimate_of, to_buy
+from rh_async._batch.costs.price_quotes import Quotes
+from rh_async._batch.outputs.output_naming import Names
+from rh_async._batch.outputs.output_writer import Shelf
+from rh_async._batch.outputs.part_files import remove_leftovers
+from rh_async._batch.outputs.results_log import Lines
+from rh_async._batch.planning.plan import Entry, Plan
+from rh_async._batch.progress.progress_counter import Tally
+from rh_async._batch.progress.progress_snapshot import Standing
 from rh_async.errors import ConfigurationError, RHError, SessionError
 from rh_async.types import Account
 
-from ._carrier import Carrier
-from ._charges import Charges
-from ._entries import Entry, Plan
-from ._errands import Errand, Errands
-from ._estimate import Estimate, account_of, asked, estimate_of, to_buy
-from ._leftovers import remove_leftovers
-from ._lines import Lines
-from ._money import NO_COST, Money
-from ._names import Names
-from ._outcomes import BatchOutcome
-from ._quotes import Quotes
-from ._shelf import Shelf
-from ._standing import Standing
-from ._tally import Tally
+from .batch_outcome import BatchOutcome
+from .entry_worker import Errand, Errands
+from .session_port import Carrier
 
 _SAVING_AHEAD = 64
 """How many results may be on the way to disk: more hold back starting, or a slow disk would fill the memory."""

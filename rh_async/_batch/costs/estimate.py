@@ -10,15 +10,15 @@ from typing import Any
 import anyio
 from attrs import frozen
 
+from rh_async._batch.planning.plan import Entry
+from rh_async._batch.running.entry_worker import Errands
+from rh_async._batch.running.session_port import Carrier
 from rh_async._submission.deduplication import Earlier
 from rh_async.errors import RHError
 from rh_async.models.prices import Price
 from rh_async.types import Account
 
-from ._carrier import Carrier
-from ._entries import Entry
-from ._errands import Errands
-from ._quotes import Quotes, kind_of
+from .price_quotes import Quotes, kind_of
 
 log = logging.getLogger(__name__)
 

@@ -14,11 +14,11 @@ from typing import Any
 
 from attrs import field, frozen
 
+from rh_async._batch.planning.path_lookup import trimmed
 from rh_async.issues import shown
 
-from ._rows import Problem, plain
-from ._spelling import trimmed
-from ._text import Illegible, Text, decoded
+from .row_parser import Problem, plain
+from .text_decoding import Illegible, Text, decoded
 
 _SEPARATOR = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 """How Excel is told which sign separates cells, in a first line of its own."""

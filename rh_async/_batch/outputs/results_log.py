@@ -10,13 +10,13 @@ from typing import Any
 
 from attrs import define, field
 
+from rh_async._batch.costs.budget import credible
+from rh_async._batch.running.batch_outcome import BatchOutcome
 from rh_async.errors import JobError
 
-from ._money import credible
-from ._names import stem_of
-from ._outcomes import BatchOutcome
-from ._shelf import off_loop
-from ._story import as_json, seconds_of
+from .output_naming import stem_of
+from .output_writer import off_loop
+from .sidecar import as_json, seconds_of
 
 
 @define(eq=False)

@@ -11,14 +11,14 @@ from typing import Any
 
 from attrs import frozen
 
+from rh_async._batch.planning.plan import Plan
+from rh_async._batch.planning.plan_builder import Draft, chosen, judged
 from rh_async._media.prober import Prober
 from rh_async.issues import Finding, shown
 
-from ._entries import Plan
-from ._judge import Draft, chosen, judged
-from ._rows import Made, Problem, Reader
-from ._tables import Row, read_table
-from ._text import Illegible, Text
+from .row_parser import Made, Problem, Reader
+from .table_reader import Row, read_table
+from .text_decoding import Illegible, Text
 
 
 async def plan_manifest(

@@ -11,12 +11,11 @@ from uuid import uuid4
 
 from attrs import asdict
 
+from rh_async._batch.planning.plan import Entry
 from rh_async._submission.deduplication import Earlier
 from rh_async.models.base import Request, brief
 from rh_async.models.prices import Price
 from rh_async.types import Result, Upload
-
-from ._entries import Entry
 
 
 def story(entry: Entry, past: Earlier, result: Result, paths: tuple[Path, ...]) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from attrs import define, field, frozen
 
 from rh_async.issues import Finding, shown
 
-from ._outputs import Outputs
-from ._spelling import as_on_disk, composed
+from .earlier_outputs import Outputs
+from .path_lookup import as_on_disk, composed
 
 What = Literal["clips", "images"]
 

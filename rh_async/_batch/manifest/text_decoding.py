@@ -12,7 +12,7 @@ from attrs import frozen
 
 from rh_async.issues import shown
 
-from ._rows import Problem
+from .row_parser import Problem
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),

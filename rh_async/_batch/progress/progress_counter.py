@@ -9,15 +9,15 @@ from heapq import nsmallest
 
 from attrs import define, field
 
+from rh_async._batch.outputs.output_naming import stem_of
+from rh_async._batch.planning.plan import Entry
+from rh_async._batch.running.batch_outcome import BatchOutcome
+from rh_async._batch.running.entry_worker import Errand, Errands
+from rh_async._batch.running.session_port import Carrier
 from rh_async.types import TaskId
 
-from ._carrier import Carrier
-from ._entries import Entry
-from ._errands import Errand, Errands
-from ._forecast import time_left
-from ._names import stem_of
-from ._outcomes import BatchOutcome
-from ._standing import Oldest, Standing
+from .eta import time_left
+from .progress_snapshot import Oldest, Standing
 
 _STATES = ("saved", "kept", "failed", "refused", "uncertain", "unsaved", "withheld")
 _OLDEST = 8

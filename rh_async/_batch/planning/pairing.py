@@ -10,7 +10,7 @@ from typing import Literal
 
 from rh_async.issues import Finding, shown
 
-from ._spelling import composed
+from .path_lookup import composed
 
 Pair = Literal["one", "name", "product", "zip"]
 Couple = tuple[Path, Path]

@@ -21,8 +21,8 @@ from rh_async.models.catalog import model_of
 from rh_async.models.motion import CharacterMotionTransfer, DreamActor, KlingMotionControl
 from rh_async.models.prices import Price, dated, list_price
 
-from ._entries import Entry, Plan
-from ._limits import check
+from .plan import Entry, Plan
+from .validation import check
 
 T = TypeVar("T")
 

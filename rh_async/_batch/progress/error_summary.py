@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from attrs import define, field
 
+from rh_async._batch.running.failure_sorting import kind_of
 from rh_async.errors import RHError
 
-from ._sorting import kind_of
-from ._standing import Cause
+from .progress_snapshot import Cause
 
 _SHOWN = 8
 _LONGEST = 300

@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 from attrs import define, field, frozen
 
+from rh_async._batch.planning.path_lookup import as_on_disk, trimmed
 from rh_async.errors import RequestRefused
 from rh_async.issues import Finding, shown
 from rh_async.models.base import MediaValue, ModelRequest, Request, brief, media_value
@@ -20,8 +21,7 @@ from rh_async.models.catalog import endpoints, model_of
 from rh_async.models.motion import CharacterMotionTransfer, DreamActor, KlingModel, KlingMotionControl
 from rh_async.types import Upload
 
-from ._cells import MOTION, Cell, Wrong, by_type, guessed
-from ._spelling import as_on_disk, trimmed
+from .cell_parser import MOTION, Cell, Wrong, by_type, guessed
 
 _DEFAULT_MODEL = "kling-v3.0-std"
 _COMMON = frozenset({"model", "webhook_url"})

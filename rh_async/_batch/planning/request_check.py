@@ -15,7 +15,7 @@ from rh_async.errors import ConfigurationError
 from rh_async.issues import Finding, Unfit, shown
 from rh_async.models.base import Request
 
-from ._limits import check
+from .validation import check
 
 _VIDEOS = frozenset({"mp4", "mov", "webm", "mkv", "avi"})
 _SOUNDS = frozenset({"mp3", "wav", "flac", "m4a"})

@@ -7,16 +7,16 @@ from contextlib import suppress
 
 from attrs import define, field
 
+from rh_async._batch.planning.plan import Entry
+from rh_async._batch.running.session_port import Carrier
 from rh_async._journal.records import FREE, State
 from rh_async._submission.deduplication import Earlier
 from rh_async.errors import BudgetReached, JobError, RHError
 from rh_async.models.prices import Price
 from rh_async.types import Result, Usage
 
-from ._carrier import Carrier
-from ._entries import Entry
-from ._money import NO_COST, Cost, Money, credible
-from ._quotes import Quotes
+from .budget import NO_COST, Cost, Money, credible
+from .price_quotes import Quotes
 
 NOT_BOUGHT = FREE | {State.CLAIMED}
 """States of an attempt that has bought nothing."""

@@ -7,11 +7,10 @@ from typing import Literal
 
 from attrs import frozen
 
+from rh_async._batch.costs.budget import NO_COST, Cost
+from rh_async._batch.planning.plan import Entry
 from rh_async.errors import RHError
 from rh_async.types import Result, TaskId
-
-from ._entries import Entry
-from ._money import NO_COST, Cost
 
 Ending = Literal["saved", "kept", "failed", "refused", "uncertain", "unsaved", "withheld"]
 Reason = Literal["job", "account", "world", "disk"]

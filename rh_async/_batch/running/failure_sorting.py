@@ -22,7 +22,7 @@ from rh_async.errors import (
     UnreadableAnswer,
 )
 
-from ._outcomes import Ending, Reason
+from .batch_outcome import Ending, Reason
 
 _ACCOUNT = (AuthenticationFailed, BalanceExhausted)
 _WORLD = (TransportError, RateLimited, AtCapacity, ServerFault, UnreadableAnswer, SubmitUnknown, SessionError)

@@ -1,0 +1,1 @@
+"""Writes a batch's outputs: file names, sidecar files, and the results log."""

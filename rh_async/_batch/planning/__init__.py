@@ -1,0 +1,1 @@
+"""Plans a batch: finds clips, pairs them, validates every request. Nothing is sent."""

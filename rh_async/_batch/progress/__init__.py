@@ -1,0 +1,1 @@
+"""Counts a batch's progress: one counter, one snapshot, the estimated time left."""

@@ -1,0 +1,1 @@
+"""Runs a plan through a session: one worker per entry, outcomes as they come."""
