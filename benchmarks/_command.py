@@ -22,7 +22,9 @@ from unittest.mock import patch
 
 from benchmarks._batch import BRISK, QUICK, Batch, Way, children, endpoint_of
 from rh_async import Session
-from rh_async._cli import _batch, _connection, run
+from rh_async._cli import run
+from rh_async._cli.commands import batch_command as _batch
+from rh_async._cli.options import connection as _connection
 from rh_async._media import image as _image
 from rh_async._media import video as _video
 from tests.media import draw_image, film_video

@@ -1,5 +1,5 @@
 """Words in, words out, exit codes: the one room that prints, reads the command line and ends the process."""
 
-from ._app import run
+from .app import run
 
 __all__ = ["run"]

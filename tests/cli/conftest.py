@@ -15,9 +15,10 @@ from cyclopts import CycloptsError
 from rich.console import Console
 
 from rh_async import RHError
-from rh_async._cli import _app, _demo
-from rh_async._cli._clips import Clips
-from rh_async._cli._exits import Interrupted, Misuse
+from rh_async._cli import app as _app
+from rh_async._cli.commands import demo_command as _demo
+from rh_async._cli.demo.demo_clips import Clips
+from rh_async._cli.exit_codes import Interrupted, Misuse
 from rh_async.emulator import Emulator
 from tests.media import draw_image, film_video
 

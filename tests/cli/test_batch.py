@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from rh_async._cli._batch import perform
-from rh_async._cli._batch_order import Options, Order, Running, Sources
-from rh_async._cli._batch_voice import Voice
-from rh_async._cli._exits import Exit, Interrupted
+from rh_async._cli.commands.batch_command import perform
+from rh_async._cli.exit_codes import Exit, Interrupted
+from rh_async._cli.options.batch_options import Options, Order, Running, Sources
+from rh_async._cli.output.reporter import Voice
 from rh_async.emulator import Emulator, Fault
 from tests.batch.makers import film, paint
 from tests.cli.conftest import Shell, plain, terminal, told
@@ -297,8 +297,8 @@ def at_desk(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Desk]:
 
     def seat(answer: str) -> Desk:
         desk = Desk(answer)
-        monkeypatch.setattr("rh_async._cli._batch_voice.can_be_asked", lambda: True)
-        monkeypatch.setattr("rh_async._cli._batch_voice.line_typed", desk.line_typed)
+        monkeypatch.setattr("rh_async._cli.output.reporter.can_be_asked", lambda: True)
+        monkeypatch.setattr("rh_async._cli.output.reporter.line_typed", desk.line_typed)
         return desk
 
     return seat
@@ -440,7 +440,7 @@ async def test_interrupted_it_says_what_goes_on_and_the_same_command_continues(t
 async def test_the_live_view_says_how_it_stands_and_fits(
     width: int, there: Path, site: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rh_async._cli._batch_voice._REDRAWN_EVERY", 5.0)
+    monkeypatch.setattr("rh_async._cli.output.reporter._REDRAWN_EVERY", 5.0)
     site.faults.add(Fault("failed"))
     view = terminal(width)
     assert await perform(order(in_flight=3, budget=Decimal(500)), Voice(plain(), view)) is Exit.FAILED
@@ -486,7 +486,7 @@ async def until(words: str, view: Any, running: asyncio.Task[Exit]) -> float:
 async def test_a_network_that_is_gone_at_the_start_is_told_of_soon_and_so_is_its_return(
     make_view: Any, there: Path, site: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rh_async._cli._batch_voice._REDRAWN_EVERY", 5.0)
+    monkeypatch.setattr("rh_async._cli.output.reporter._REDRAWN_EVERY", 5.0)
     site.faults.add(Fault("refuse_connections", route="upload", seconds=25))
     view = make_view()
     began = asyncio.get_running_loop().time()

@@ -13,7 +13,7 @@ import pytest
 from rh_async._batch.manifest.cell_parser import MOTION
 from rh_async._batch.manifest.column_help import explained
 from rh_async._cli import run
-from rh_async._cli._batch_columns import column_words
+from rh_async._cli.options.manifest_columns import column_words
 from rh_async.emulator import Emulator
 from tests.batch.makers import film, paint
 from tests.cli.conftest import Shell

@@ -13,11 +13,11 @@ import av
 import pytest
 from PIL import Image, ImageColor
 
-from rh_async._cli import _app
-from rh_async._cli._clips import Clips
-from rh_async._cli._demo import Show, cast, demo, perform
-from rh_async._cli._drawings import CHARACTERS, DANCES
-from rh_async._cli._exits import Exit, Misuse
+from rh_async._cli import app as _app
+from rh_async._cli.commands.demo_command import Show, cast, demo, perform
+from rh_async._cli.demo.demo_clips import Clips
+from rh_async._cli.demo.drawings import CHARACTERS, DANCES
+from rh_async._cli.exit_codes import Exit, Misuse
 from rh_async.emulator import Emulator
 from tests.cli.conftest import plain, small_clips, terminal, told
 
@@ -125,7 +125,7 @@ async def test_the_command_prepares_the_whole_show(tmp_path: Path, monkeypatch: 
         shows.append(act)
         return Exit.GOOD
 
-    monkeypatch.setattr("rh_async._cli._demo.perform", noted)
+    monkeypatch.setattr("rh_async._cli.commands.demo_command.perform", noted)
     assert await _app.app.run_async(["demo", "--jobs", "3", "--out", str(tmp_path)]) == 0
     assert await demo() == 0
     assert [(act.jobs, act.out, act.render) for act in shows] == [
@@ -157,8 +157,8 @@ async def test_on_a_terminal_no_line_is_broken(show: Prepare, servers: list[Emul
 async def test_each_video_shows_the_character_and_the_dance_that_its_line_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rh_async._cli._clips._FRAMES_PER_SECOND", 6)
-    monkeypatch.setattr("rh_async._cli._demo._SHOWN", 16)
+    monkeypatch.setattr("rh_async._cli.demo.demo_clips._FRAMES_PER_SECOND", 6)
+    monkeypatch.setattr("rh_async._cli.commands.demo_command._SHOWN", 16)
     act = Show(jobs=16, out=tmp_path, console=plain())
     assert await perform(act) is Exit.GOOD
     samples = re.findall(r"^  (\w+) × (\w+) +(\S+\.mp4)$", told(act.console), re.MULTILINE)

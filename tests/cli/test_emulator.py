@@ -13,8 +13,8 @@ import pytest
 from aiohttp import ClientSession
 
 from rh_async import KlingMotionControl, Session
-from rh_async._cli._emulator import emulator
-from rh_async._cli._exits import Exit, Misuse
+from rh_async._cli.commands.emulator_command import emulator
+from rh_async._cli.exit_codes import Exit, Misuse
 from rh_async.emulator import Emulator
 from tests.media import draw_image, film_video
 
@@ -73,7 +73,7 @@ async def started(monkeypatch: pytest.MonkeyPatch, seed: int | None = None) -> E
             begun.set()
             return self
 
-    monkeypatch.setattr("rh_async._cli._emulator.Emulator", Kept)
+    monkeypatch.setattr("rh_async._cli.commands.emulator_command.Emulator", Kept)
     serving = asyncio.create_task(emulator(port=0, seed=seed))
     await begun.wait()
     serving.cancel()

@@ -14,8 +14,9 @@ import pytest
 
 import rh_async
 from rh_async import __main__, errors
-from rh_async._cli import _app, run
-from rh_async._cli._exits import Ending, Exit, Misuse, exit_code, sentence
+from rh_async._cli import app as _app
+from rh_async._cli import run
+from rh_async._cli.exit_codes import Ending, Exit, Misuse, exit_code, sentence
 
 pytestmark = pytest.mark.quick
 

@@ -17,13 +17,13 @@ import anyio
 import pytest
 
 from rh_async import JobFailed, TaskId
-from rh_async._cli._app import _spell
-from rh_async._cli._connection import Connection
-from rh_async._cli._diary import Diary
-from rh_async._cli._facts import screen
-from rh_async._cli._hush import Hush
-from rh_async._cli._interrupts import stoppable
-from rh_async._cli._tally import Tally
+from rh_async._cli.app import _spell
+from rh_async._cli.execution.signals import stoppable
+from rh_async._cli.execution.stall_monitor import Hush
+from rh_async._cli.options.connection import Connection
+from rh_async._cli.output.fields import screen
+from rh_async._cli.output.job_reporter import Diary
+from rh_async._cli.output.phase_counter import Tally
 from rh_async.emulator import Emulator, Fault
 from rh_async.events import Settled, Submitted
 from tests.cli.conftest import Ended, Shell, plain

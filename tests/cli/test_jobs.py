@@ -12,8 +12,8 @@ import pytest
 from attrs import evolve
 
 from rh_async import JournalError, KlingMotionControl, Record, Session, State, TaskId
-from rh_async._cli import _jobs
-from rh_async._cli._jobs import model, outcome, subject
+from rh_async._cli.commands import jobs_command as _jobs
+from rh_async._cli.commands.jobs_command import model, outcome, subject
 from rh_async._journal.reader import Overview, Row, overview, read, stream
 from rh_async._journal.sqlite_file import SCHEMA, VERSION
 from rh_async.emulator import Emulator
@@ -86,8 +86,8 @@ def listed(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[Row]], None]:
             return (row for row in rows if site in {None, row.site})
 
         sites = tuple(dict.fromkeys(row.site for row in rows))
-        monkeypatch.setattr("rh_async._cli._jobs.overview", lambda _: Overview(sites, len("auto-") + 8))
-        monkeypatch.setattr("rh_async._cli._jobs.stream", stream)
+        monkeypatch.setattr("rh_async._cli.commands.jobs_command.overview", lambda _: Overview(sites, len("auto-") + 8))
+        monkeypatch.setattr("rh_async._cli.commands.jobs_command.stream", stream)
 
     return put
 
@@ -203,8 +203,8 @@ async def test_a_large_journal_is_told_as_it_is_read(shell: Shell, book: Path, m
         printed.append(read_rows)
         return lines(table, one)
 
-    monkeypatch.setattr("rh_async._cli._jobs.stream", counted)
-    monkeypatch.setattr("rh_async._cli._jobs.Table.lines", told)
+    monkeypatch.setattr("rh_async._cli.commands.jobs_command.stream", counted)
+    monkeypatch.setattr("rh_async._cli.commands.jobs_command.Table.lines", told)
     ended = await shell("jobs")
     assert [line for line in ended.out.splitlines() if "key " in line] == [f"  key key {n}" for n in range(1000)]
     assert printed[0] == _jobs._PAGE  # no more was read when the first was told

@@ -13,8 +13,8 @@ import anyio
 import pytest
 
 from rh_async import KlingMotionControl, Session
-from rh_async._cli._book import Book
-from rh_async._cli._exits import Misuse
+from rh_async._cli.exit_codes import Misuse
+from rh_async._cli.options.journal_options import Book
 from rh_async.emulator import Emulator, Fault
 from tests.cli.conftest import Shell
 from tests.cli.test_interrupts import stopped
@@ -244,7 +244,7 @@ async def test_what_happens_between_the_look_and_the_claim_is_said_afterwards(
     site: Emulator, desk: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await shell(RUN)
-    monkeypatch.setattr("rh_async._cli._run.read", lambda *_, **__: [])
+    monkeypatch.setattr("rh_async._cli.commands.run_command.read", lambda *_, **__: [])
     ended = await shell(RUN)
     assert ended.code == 0
     assert "already bought on" in ended.out
@@ -254,7 +254,7 @@ async def test_what_happens_between_the_look_and_the_claim_is_said_afterwards(
 async def test_a_file_that_goes_away_meanwhile_is_told(
     site: Emulator, desk: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rh_async._cli._run.check_files", lambda *_: (desk / "dance.mp4").unlink())
+    monkeypatch.setattr("rh_async._cli.commands.run_command.check_files", lambda *_: (desk / "dance.mp4").unlink())
     ended = await shell(RUN)
     assert ended.code == 2
     assert "a file cannot be read" in ended.err

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from rh_async._cli import run
-from rh_async._cli._exits import Exit, Misuse
-from rh_async._cli._proxy import take_proxy
+from rh_async._cli.exit_codes import Exit, Misuse
+from rh_async._cli.options.proxy_option import take_proxy
 from tests.cli.conftest import Shell
 from tests.raw_server import RawServer, Request, raw_server
 

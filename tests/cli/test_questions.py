@@ -10,9 +10,9 @@ import anyio
 import pytest
 
 from rh_async import DreamActor, Output, Session, Snapshot, TaskId, Usage
-from rh_async._cli._connection import Connection
-from rh_async._cli._facts import about, amounts, cost, printable
-from rh_async._cli._questions import _facts, _verdict
+from rh_async._cli.commands.task_commands import _facts, _verdict
+from rh_async._cli.options.connection import Connection
+from rh_async._cli.output.fields import about, amounts, cost, printable
 from rh_async.emulator import Emulator, Fault
 from rh_async.types import Account
 from tests.cli.conftest import Shell

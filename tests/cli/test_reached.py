@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rh_async import ModelRequest, Session
-from rh_async._cli._reached import reached
+from rh_async._cli.execution.first_contact import reached
 from rh_async.emulator import Emulator
 from tests.cli.conftest import Shell
 

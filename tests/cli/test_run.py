@@ -8,8 +8,8 @@ from typing import get_args
 
 import pytest
 
-from rh_async._cli._run import Errand, perform
-from rh_async._cli._wishes import Model, Wish
+from rh_async._cli.commands.run_command import Errand, perform
+from rh_async._cli.options.model_options import Model, Wish
 from rh_async.emulator import Emulator, Fault
 from tests.cli.conftest import Shell, terminal, told
 
@@ -57,7 +57,7 @@ async def test_every_option_reaches_the_server(site: Emulator, desk: Path, shell
 async def test_a_terminal_shows_four_phases_and_no_guess_of_the_time_left(
     width: int, site: Emulator, desk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rh_async._cli._progress._REDRAWN_EVERY", 5.0)
+    monkeypatch.setattr("rh_async._cli.output.job_view._REDRAWN_EVERY", 5.0)
     console = terminal(width)
     assert await perform(Errand(Wish(image="hero.png", video="dance.mp4"), desk / "out", None, console)) == 0
     shown = told(console)

@@ -10,8 +10,8 @@ import pytest
 from attrs import define
 
 from rh_async import JobFailed, Result, Snapshot, TaskId, Upload, Usage
-from rh_async._cli._progress import shown, table
-from rh_async._cli._tally import Tally
+from rh_async._cli.output.job_view import shown, table
+from rh_async._cli.output.phase_counter import Tally
 from rh_async.events import Changed, Downloading, Saved, Settled, Submitted, Uploaded, Uploading, Waiting
 from tests.cli.conftest import plain, terminal, told
 

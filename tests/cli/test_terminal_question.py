@@ -9,7 +9,7 @@ from typing import TextIO
 
 import pytest
 
-from rh_async._cli._terminal_question import can_be_asked, line_typed
+from rh_async._cli.execution.terminal_prompt import can_be_asked, line_typed
 
 
 @pytest.fixture

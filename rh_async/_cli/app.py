@@ -1,0 +1,124 @@
+"""The commands, and how they end: one line on stderr and an exit code, never a traceback nobody asked for."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib.metadata import version
+from io import TextIOWrapper
+from typing import Any
+
+from cyclopts import App, Parameter
+from cyclopts.config import Env
+from rich.text import Text
+
+from .exit_codes import Exit, cause_of, exit_code, sentence
+from .options.config_file import from_file
+from .options.proxy_option import take_proxy
+from .output.debug_log import CleanFormatter, clean_lines
+from .output.fields import screen
+
+_HELP = "Run many motion-transfer jobs on RunningHub at once: character image + driving video → video."
+
+_EPILOGUE = """\
+The API key comes from RUNNINGHUB_API_KEY or RH_API_KEY in the environment.
+Any command takes --debug: logs, and the traceback of whatever ended it; and
+--proxy http://HOST:PORT, which stands for HTTP_PROXY and HTTPS_PROXY. Those and
+NO_PROXY in the environment are honoured.
+
+Exit codes:
+    0  all good
+    1  some job failed
+    2  bad usage, input or configuration
+    3  account refused (key, balance)
+    4  budget reached
+   70  a defect of this program
+  130  interrupted; what goes on remotely is named
+"""
+
+app = App(
+    name="rh-async",
+    help=_HELP,
+    help_epilogue=_EPILOGUE,
+    help_format="plaintext",
+    version_flags="--version",
+    default_parameter=Parameter(negative=""),
+    version=lambda: version("rh-async"),
+    print_error=False,
+    exit_on_error=False,
+    suppress_keyboard_interrupt=False,
+    result_action="return_value",
+)
+_COMMANDS = {
+    "commands.run_command:run": "Run one job, which is paid, and save what it makes.\n\n"
+    "The journal remembers it: the same command again buys nothing, and saves what is not saved yet.\n\n"
+    "Interrupted, it lets the job go on remotely and names the command that picks it up.",
+    "commands.batch_command:batch": "Make a video of every clip of a folder, or of every row of a manifest.\n\n"
+    "rh-async batch clips/ --image hero.png -o out\n\n"
+    "rh-async batch --manifest jobs.csv --check\n\n"
+    "Everything is looked into and priced first; --check stops there. Stopped in any way, the same command continues:"
+    " nothing is bought twice.\n\n"
+    "Every option can also stand in the environment (RH_ASYNC_BATCH_IN_FLIGHT=20) and in the table [batch] of"
+    " rh-async.toml (in-flight = 20); the command line comes first, then the environment.",
+    "commands.jobs_command:jobs": "Tell what the journal remembers: every job, its key, task and files.\n\n"
+    "It asks nobody, and needs no API key.",
+    "commands.resume_command:resume": "Pick up what ended early: watch what runs, save what is done.\n\n"
+    "Nothing is bought. Exit code 0 if everything ended well, 1 if something failed or is uncertain.",
+    "commands.decision_commands:resolve": "Say what became of an uncertain submission.\n\n"
+    "That is one that left and was never answered: it may have been bought, so it is never sent again on its own."
+    " Look for it in the console's call record, then give exactly one of --task-id, --abandon and --again.",
+    "commands.decision_commands:save": "Save what a job has made, by key or task id.\n\n"
+    "Links live for about 24 h; a task the journal does not know is asked about.",
+    "commands.task_commands:status": "Look at a task once.\n\n"
+    "Exit code 0 if it runs or has succeeded, 1 if it failed, was cancelled or is unknown.",
+    "commands.task_commands:cancel": "Ask that a task be stopped, and tell what became of it.\n\n"
+    "Exit code 0 if it is cancelled, 1 if it is not. Whether a cancelled task is refunded is not documented.",
+    "commands.task_commands:account": "Tell key type, limit, tasks and balance.",
+    "commands.demo_command:demo": "Run made-up jobs against a local RunningHub: nothing is paid.",
+    "commands.emulator_command:emulator": "Serve a local RunningHub to build against.",
+}
+_SETTINGS: dict[str, dict[str, Any]] = {
+    "commands.batch_command:batch": {"config": [Env("RH_ASYNC_", show=False), from_file]}
+}
+# Named, not imported: a command that needs no local server loads none.
+for _place, _words in _COMMANDS.items():
+    app.command(f"rh_async._cli.{_place}", name=_place.partition(":")[2], help=_words, **_SETTINGS.get(_place, {}))
+app.register_install_completion_command(help="Install completion for the shell that runs (bash, zsh or fish).")
+
+
+def run(words: Sequence[str]) -> int:
+    """Carry out one command line, and return its exit code."""
+    debug = "--debug" in words
+    _listen(debug)
+    _spell()
+    try:
+        code = app(take_proxy([word for word in words if word != "--debug"]))
+    except (Exception, KeyboardInterrupt) as ending:  # noqa: BLE001 - the one seam: no command ends in a traceback
+        return _told(ending, debug)
+    return Exit.GOOD if code is None else int(code)
+
+
+def _listen(debug: bool) -> None:
+    """Keep the library's log out of the user's sight, unless it was asked for."""
+    if debug:
+        handler = logging.StreamHandler()
+        handler.setFormatter(CleanFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+        logging.basicConfig(level=logging.DEBUG, handlers=[handler])
+    logging.getLogger("rh_async").addHandler(logging.NullHandler())
+
+
+def _spell() -> None:
+    """Let no sign that the terminal cannot show end a job that is paid."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _told(ending: BaseException, debug: bool) -> Exit:
+    console, cause = screen(stderr=True), cause_of(ending)
+    if debug:
+        console.print(Text(clean_lines("".join(traceback.format_exception(ending)))), soft_wrap=True, end="")
+    console.print(Text(f"rh-async: {sentence(cause)}", style="red"), soft_wrap=True)
+    return exit_code(cause)

@@ -1,0 +1,1 @@
+"""The commands: one module per command, or per family of small ones."""

@@ -1,0 +1,90 @@
+"""``rh-async emulator``: a local RunningHub for whoever builds against it, until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+import anyio
+from cyclopts import Parameter
+from cyclopts.validators import Number
+from rich.console import Console
+
+from rh_async._cli.exit_codes import Exit, Misuse
+from rh_async._cli.options.prerequisites import need_media
+from rh_async.emulator import Emulator, Ledger, snowflake_at
+
+
+async def emulator(
+    *,
+    host: str = "127.0.0.1",
+    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 8080,
+    seed: int | None = None,
+    limit: Annotated[int, Parameter(validator=Number(gte=1))] = 50,
+    scale: Annotated[float, Parameter(validator=Number(gte=0))] = 1.0,
+    render: bool = False,
+) -> int:
+    """Serve a local RunningHub to build against, until Ctrl-C: nothing is paid.
+
+    :param host: where to listen.
+    :param port: 0 for any free one.
+    :param seed: decides keys, task ids and run times. Without it, keys are those of seed 1, and task ids go on where
+        an earlier start left off, so that a journal kept from then finds no other job under its ids.
+    :param limit: how many jobs the account may have in flight.
+    :param scale: multiplies every run time; 0.01 makes minutes seconds.
+    :param render: draw the character image into the driving video; needs the media extra.
+    """
+    if render:
+        await asyncio.to_thread(need_media, "emulator --render")
+    console = Console(highlight=False)
+    server = Emulator(
+        host=host,
+        port=port,
+        seed=1 if seed is None else seed,
+        task_ids_above=snowflake_at(time.time()) if seed is None else None,
+        limit=limit,
+        scale=scale,
+        render=render,
+    )
+    async with _serving(server):
+        _introduce(console, server)
+        try:
+            await anyio.sleep_forever()
+        except asyncio.CancelledError:
+            # Ctrl-C is the way to end it, and no failure: only a cancellation that is let through becomes one.
+            _sum_up(console, server.ledger)
+    return Exit.GOOD
+
+
+@asynccontextmanager
+async def _serving(server: Emulator) -> AsyncIterator[None]:
+    try:
+        await server.__aenter__()
+    except OSError as error:
+        raise Misuse(f"cannot listen on {server.host} port {server.port}: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        await server.__aexit__(None, None, None)
+
+
+def _introduce(console: Console, server: Emulator) -> None:
+    console.print("[bold]A local RunningHub: nothing here is paid.[/] Ctrl-C ends it.\n")
+    console.print(f"  url    {server.url}\n  key    {server.api_key}\n  token  {server.admin_token}\n")
+    console.print("What it has seen, to be read with the token:\n")
+    ledger = f"curl -H 'X-Emulator-Token: {server.admin_token}' {server.url}/_emulator/ledger"
+    console.print(f"  {ledger}\n", soft_wrap=True)
+    console.print("In the shell that runs your program:\n")
+    for name, value in (("RUNNINGHUB_BASE_URL", server.url), ("RUNNINGHUB_API_KEY", server.api_key)):
+        console.print(f"  export {name}={value}", soft_wrap=True)
+
+
+def _sum_up(console: Console, ledger: Ledger) -> None:
+    console.print(
+        f"\nTasks created: {len(ledger.tasks)}; questions answered: {len(ledger.calls)};"
+        f" files taken: {len(ledger.uploads)}; charged: CNY {ledger.total_charged}, play money.",
+        soft_wrap=True,
+    )

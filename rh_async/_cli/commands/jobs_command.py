@@ -1,0 +1,202 @@
+"""``rh-async jobs``: what the journal remembers, for people or for scripts; it asks nobody and needs no API key."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path, PurePath
+from types import MappingProxyType
+from typing import Annotated, Literal, get_args
+from urllib.parse import urlsplit
+
+from attrs import asdict, field, frozen
+from cyclopts import Parameter
+from rich.console import Console
+from rich.text import Text
+
+from rh_async import Record, State
+from rh_async._cli.exit_codes import Exit
+from rh_async._cli.options.journal_options import Book, JournalPath
+from rh_async._cli.options.model_options import Model
+from rh_async._cli.output.fields import printable, screen
+from rh_async._journal.reader import Row, overview, stream
+from rh_async._journal.records import is_derived
+from rh_async._journal.sqlite import backup as copy_journal
+
+Named = Literal["claimed", "submitting", "submitted", "settled", "saved", "lost", "refused", "uncertain", "abandoned"]
+_WIDE = 140
+_PAGE = 200
+_CLIPS = frozenset({".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".gif"})
+_PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".heic", ".avif", ".tif", ".tiff"})
+_UNTOLD = frozenset({"raw", "foreign", "contents"})  #: bytes, digests; who made it, which needs an API key
+_UNITS = (("d", 86400), ("h", 3600), ("m", 60))
+
+
+async def jobs(
+    *,
+    state: Annotated[tuple[Named, ...], Parameter(show_default=False)] = (),
+    json: Annotated[bool, Parameter(show_default=False)] = False,
+    backup: Annotated[Path | None, Parameter(show_default=False)] = None,
+    journal: JournalPath = None,
+) -> int:
+    """Tell what the journal remembers, oldest first; needs no API key and no network.
+
+    Keys that were made from a job's inputs are shown by their beginning, which every command takes in place of the key.
+
+    :param state: only jobs in this state; may be given several times.
+    :param json: one JSON object per line, for scripts.
+    :param backup: copy the whole journal to this file, which is one again, in place of telling; also while jobs run.
+    """
+    book, console = Book(journal), screen()
+    if backup is not None:
+        await asyncio.to_thread(copy_journal, book.path, backup)
+        console.print(Text(printable(f"The journal {book.path} is copied to {backup}")), soft_wrap=True)
+        return Exit.GOOD
+    told = await (_tell_json if json else _tell_people)(book.path, state, console)
+    if not told and not json:
+        which = f" that is {' or '.join(state)}" if state else ""
+        console.print(Text(printable(f"No job{which} in the journal {book.path}")), soft_wrap=True)
+    return Exit.GOOD
+
+
+async def _tell_json(path: Path, states: tuple[str, ...], console: Console) -> int:
+    told = 0
+    async for rows in _by_the_page(stream(path, states=states)):
+        _put(console, map(as_json, rows))
+        told += len(rows)
+    return told
+
+
+async def _tell_people(path: Path, states: tuple[str, ...], console: Console) -> int:
+    known = await asyncio.to_thread(overview, path)
+    table, told = Table(wide=console.width >= _WIDE, shown=known.shown), 0
+    for site in known.sites:
+        begun = False
+        async for rows in _by_the_page(stream(path, site, states=states)):
+            if not begun:
+                begun = True
+                console.print(*([Text(site, style="bold")] if len(known.sites) > 1 else []), table.head(), sep="\n")
+            _put(console, (line for row in rows for line in table.lines(row)))
+            told += len(rows)
+    return told
+
+
+def _put(console: Console, lines: Iterable[str]) -> None:
+    """Print lines as they are: to have each laid out would take most of the time that a large journal takes."""
+    console.file.write("".join(f"{line}\n" for line in lines))
+    console.file.flush()
+
+
+async def _by_the_page(rows: Iterator[Row]) -> AsyncIterator[list[Row]]:
+    """A journal may hold very many rows: no more than a page of them is in memory, and the first is told at once."""
+    while page := await asyncio.to_thread(lambda: list(islice(rows, _PAGE))):
+        yield page
+
+
+def as_json(row: Row) -> str:
+    """One row for a script: everything but the server's raw answer."""
+    facts = asdict(row.record, filter=lambda field, _: field.name not in _UNTOLD)
+    facts["inputs"] = json.loads(row.record.inputs)
+    return json.dumps({"site": row.site, **facts})
+
+
+def model(endpoint: str) -> str:
+    """What the command line calls a model."""
+    return next((name for name in get_args(Model) if name in endpoint), endpoint or "-")
+
+
+def subject(record: Record) -> str:
+    """Which clip meets which character, by the names of the files or links it was given; "" where there are none."""
+    names = [name for value in json.loads(record.inputs).values() for name in _file_names(value)]
+    clips = [name for name in names if PurePath(name).suffix.lower() in _CLIPS]
+    return " × ".join([*clips, *(name for name in names if name not in clips)])
+
+
+def _file_names(value: object) -> Iterator[str]:
+    if isinstance(value, list):
+        for one in value:
+            yield from _file_names(one)
+    elif isinstance(value, str):
+        kept = re.match(r"Upload\(file_name='([^']*)'", value)
+        path = kept[1] if kept else urlsplit(value).path if value.lower().startswith("http") else value
+        if PurePath(path).suffix.lower() in _CLIPS | _PICTURES:
+            yield PurePath(path).name
+
+
+@frozen
+class Table:
+    """Three short lines a job, or one where there is room; ids, paths and keys of one's own stay whole, to be copied.
+
+    :param shown: how many signs of a derived key are shown.
+    """
+
+    wide: bool
+    shown: int
+    _now: datetime = field(factory=lambda: datetime.now(UTC))
+
+    def head(self) -> Text:
+        """The names of the columns."""
+        last = f"  {'KEY':<{self.shown}}  {'JOB':<28}  RESULT" if self.wide else ""
+        return Text(f"{'STATE':<10} {'AGE':>4}  {'MODEL':<15} {'TASK ID':<19}{last}", style="bold")
+
+    def lines(self, row: Row) -> Iterator[str]:
+        """One job."""
+        record = row.record
+        age = _age((self._now - datetime.fromisoformat(record.claimed_utc)).total_seconds())
+        head = f"{record.state:<10} {age:>4}  {model(record.endpoint):<15} {record.task_id or '-':<19}"
+        key, about, end = printable(self._key(record)), printable(subject(record)), outcome(row)
+        if self.wide:
+            yield f"{head}  {key:<{self.shown}}  {about or '-':<28}  {end}"
+        else:
+            yield from (head, f"  {about}, key {key}" if about else f"  key {key}", f"  {end}")
+
+    def _key(self, record: Record) -> str:
+        return record.key[: self.shown] if is_derived(record.key) else record.key
+
+
+def _age(seconds: float) -> str:
+    for unit, size in _UNITS:
+        if seconds >= size:
+            return f"{int(seconds // size)}{unit}"
+    return f"{max(0, int(seconds))}s"
+
+
+def outcome(row: Row) -> str:
+    """What became of a job: its error, its files, or who has it."""
+    return printable(_OUTCOMES[row.record.state](row))
+
+
+def _settled(row: Row) -> str:
+    snapshot = row.snapshot()
+    if row.record.error is not None or snapshot is None:
+        return _error(row) or "over, and its end cannot be read"
+    if row.result() is not None:
+        return "succeeded, not saved yet" + (", in hand" if row.carried else ": rh-async resume")
+    return ": ".join(filter(None, [snapshot.status, snapshot.code, snapshot.message]))
+
+
+def _error(row: Row) -> str:
+    return ": ".join(filter(None, row.record.error or ()))
+
+
+def _carried(words: str, left: str) -> Callable[[Row], str]:
+    return lambda row: words if row.carried else left
+
+
+_OUTCOMES: Mapping[State, Callable[[Row], str]] = MappingProxyType(
+    {
+        State.CLAIMED: _carried("in hand, not sent yet", "never sent"),
+        State.SUBMITTING: _carried("being sent", "left while it was sent: rh-async resume"),
+        State.SUBMITTED: _carried("runs, and is watched", "nobody watches it: rh-async resume"),
+        State.SETTLED: _settled,
+        State.SAVED: lambda row: ", ".join(row.record.paths) or "nothing to save",
+        State.LOST: lambda _: "the server did not know it when last asked: rh-async resume asks again",
+        State.REFUSED: lambda row: _error(row) or "refused",
+        State.UNCERTAIN: lambda _: "nobody knows whether it was bought: rh-async resolve",
+        State.ABANDONED: lambda _: "given up",
+    }
+)

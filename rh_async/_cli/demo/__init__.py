@@ -1,0 +1,1 @@
+"""Media for the demo: characters and dances drawn on this machine."""

@@ -1,0 +1,1 @@
+"""How a command runs: signals, stall warnings, questions, checks before paying."""

@@ -1,0 +1,80 @@
+"""What a command's end is worth to a shell: one exit code for every way to fail."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from cyclopts import CycloptsError
+from cyclopts.exceptions import UnusedCliTokensError
+
+from rh_async import AuthenticationFailed, BalanceExhausted, JournalError, LocalRefusal, RHError
+from rh_async.errors import BudgetReached
+
+from .output.fields import printable
+
+
+class Exit(IntEnum):
+    """The exit codes, as ``--help`` lists them."""
+
+    GOOD = 0
+    FAILED = 1
+    MISUSED = 2
+    ACCOUNT_REFUSED = 3
+    BUDGET_REACHED = 4
+    DEFECT = 70  #: EX_SOFTWARE of sysexits.h
+    INTERRUPTED = 130
+
+
+class Misuse(Exception):
+    """The command cannot be carried out as it was given; the message says what to change."""
+
+
+class Interrupted(Exception):
+    """Somebody stopped the command; the message says what goes on elsewhere."""
+
+
+_LONGEST = 500  # characters of an exception's own text
+
+Ending = CycloptsError | Misuse | Interrupted | RHError | KeyboardInterrupt | OSError
+"""What may end a command early; any other exception is a defect of this program."""
+
+
+def cause_of(error: BaseException) -> BaseException:
+    """Find what ended a command: the first exception that is not a group of others."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def exit_code(ending: BaseException) -> Exit:
+    """Choose the code by who must act: the account's owner, whoever typed the command, or nobody yet."""
+    match ending:
+        case KeyboardInterrupt() | Interrupted():
+            return Exit.INTERRUPTED
+        case AuthenticationFailed() | BalanceExhausted():
+            return Exit.ACCOUNT_REFUSED
+        case BudgetReached():
+            return Exit.BUDGET_REACHED
+        case CycloptsError() | Misuse() | LocalRefusal() | JournalError(maybe_billed=False):
+            return Exit.MISUSED
+        case RHError() | OSError():
+            return Exit.FAILED
+        case _:
+            return Exit.DEFECT
+
+
+def sentence(ending: BaseException) -> str:
+    """Say in one line why a command ended."""
+    if not isinstance(ending, Ending):
+        return (
+            f"a defect of this program ended the command: {printable(repr(ending))[:_LONGEST]}; what was bought stands"
+            " in the journal (rh-async jobs). Run it again with --debug for the traceback, and report that"
+        )
+    if isinstance(ending, OSError) and not isinstance(ending, RHError):  # of ours, some are both
+        named = f" ({ending.filename})" if ending.filename is not None else ""
+        return printable((ending.strerror or repr(ending)) + named)[:_LONGEST]
+    if isinstance(ending, KeyboardInterrupt):
+        return "interrupted"
+    if isinstance(ending, UnusedCliTokensError):
+        return f"nothing takes {' '.join(ending.unused_tokens or ())!r} here: see --help"
+    return printable(str(ending)).replace("(base_url=)", "(--base-url)")

@@ -1,0 +1,39 @@
+"""Options that are written down once: a TOML file's table for a command, below the command line and the environment."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from cyclopts import App
+from cyclopts.argument import ArgumentCollection
+from cyclopts.config import Dict
+
+from rh_async._cli.exit_codes import Misuse
+
+USUAL = Path("rh-async.toml")
+
+
+def from_file(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Fill in what neither the command line nor the environment says; without ``--config``, a file that may be missing.
+
+    :raises Misuse: the named file cannot be read, or says nothing about the command.
+    """
+    named = [token.value for argument in arguments if argument.name == "--config" for token in argument.tokens]
+    path = Path(named[-1]) if named else USUAL
+    tables = _read(path, wanted=bool(named))
+    if named and not isinstance(tables.get(commands[-1]), dict):
+        raise Misuse(f"--config {path} has no [{commands[-1]}] table; nothing was sent")
+    Dict(tables, source=str(path))(app, commands, arguments)
+
+
+def _read(path: Path, *, wanted: bool) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and not wanted:
+            return {}
+        raise Misuse(f"--config {path} cannot be read: {error.strerror or error}; nothing was sent") from error
+    except (ValueError, RecursionError) as error:  # no TOML, or no UTF-8
+        raise Misuse(f"--config {path} is no TOML: {error}; nothing was sent") from error

@@ -1,0 +1,103 @@
+"""The way to the server: an address from the command line, a key from the environment and from nowhere else."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from attrs import field, frozen
+from cyclopts import Parameter
+
+from rh_async import CHINA_SITE, GLOBAL_SITE, ConfigurationError, Retry, Session, Timeouts
+from rh_async._cli.exit_codes import Misuse
+from rh_async.client import _base_url
+from rh_async.events import Event
+from rh_async.types import OnExit
+
+_KEYS = "RUNNINGHUB_API_KEY", "RH_API_KEY"
+_ADDRESSES = "RUNNINGHUB_BASE_URL", "RH_API_BASE_URL"
+
+BaseUrl = Annotated[
+    str | None,
+    Parameter(
+        name="--base-url",
+        help=f"the site, {GLOBAL_SITE} or {CHINA_SITE}; by default {' or '.join(_ADDRESSES)} from the environment,"
+        f" else the first. The key comes from {' or '.join(_KEYS)} in the environment and is no option: a process list"
+        " would show it.",
+    ),
+]
+
+# Nobody who asks a question at a terminal waits five minutes for a wrong port.
+_IMPATIENT = Retry(patience=30.0, ceiling=5.0)
+_SHORT = Timeouts(connect=10.0, read=10.0)
+
+
+@frozen
+class Connection:
+    """Where to, as it was given; None where nothing was.
+
+    :raises Misuse: there is no key, or an address that is none.
+    """
+
+    base_url: str | None = field()
+
+    def __attrs_post_init__(self) -> None:
+        if self.base_url is not None and not self.base_url.strip():
+            raise Misuse(f"--base-url is empty: give {GLOBAL_SITE} or {CHINA_SITE}, or leave it out")
+        if not any(os.environ.get(name, "").strip() for name in _KEYS):
+            raise Misuse(f"there is no API key: set {' or '.join(_KEYS)} in the environment")
+        self.session()
+
+    @property
+    def address(self) -> str:
+        """Where it leads, for people."""
+        given = [self.base_url, *map(os.environ.get, _ADDRESSES)]
+        return next(filter(None, given), GLOBAL_SITE).strip()
+
+    @property
+    def site(self) -> str:
+        """Where it leads, as a journal has it."""
+        return site_of(self.base_url)
+
+    def session(
+        self,
+        on_event: Callable[[Event], object] | None = None,
+        *,
+        journal: Path | None = None,
+        on_exit: OnExit = "detach",
+        in_flight: int | Literal["auto"] = "auto",
+    ) -> Session:
+        """A session for jobs, which are paid and worth waiting for."""
+        return self._made(on_event=on_event, journal=journal, on_exit=on_exit, in_flight=in_flight)
+
+    def short_session(self, on_event: Callable[[Event], object], *, journal: Path | None = None) -> Session:
+        """A session for a question, which is given up soon."""
+        return self._made(on_event=on_event, journal=journal, retry=_IMPATIENT, timeouts=_SHORT)
+
+    def command(self, *words: str) -> str:
+        """A command that leads to the same place, to be copied as it is."""
+        where = [] if self.base_url is None else ["--base-url", self.base_url]
+        return shlex.join(["rh-async", *words, *where])
+
+    def look_command(self, task_id: str) -> str:
+        """The command that looks at a task."""
+        return self.command("status", task_id)
+
+    def _made(self, **settings: Any) -> Session:
+        try:
+            return Session(base_url=self.base_url, trust_env=True, **settings)
+        except ConfigurationError as error:
+            words = re.sub(r"^base_url( =)?", "the base url", error.message)
+            raise Misuse(f"{words}; nothing was sent") from error
+
+
+def site_of(base_url: str | None) -> str:
+    """Where an address leads, as a journal has it; that needs no API key.
+
+    :raises ConfigurationError: it is no address.
+    """
+    return _base_url(base_url)

@@ -1,0 +1,1 @@
+"""What a command prints: reports, live views, summaries, log lines."""

@@ -1,0 +1,142 @@
+"""What came of a batch: counts, money, time, and for whatever is not on disk, the command that helps."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+from rich.text import Text
+
+from rh_async import AuthenticationFailed, BalanceExhausted, KeyInUse, RHError
+from rh_async._cli.exit_codes import Exit, sentence
+from rh_async._cli.options.connection import Connection
+from rh_async.errors import BudgetReached, JobError
+
+from .batch_view import clock, money_words
+from .fields import printable
+from .job_reporter import resolve_commands
+from .plan_report import amounts, counted
+from .reporter import entry_name, outcome_words
+
+if TYPE_CHECKING:
+    from rh_async._batch import BatchOutcome, Standing
+    from rh_async._cli.options.batch_options import Running
+
+_SHOWN = 5
+_MEANING = {
+    "saved": "on disk, by this run",
+    "kept": "done by an earlier run: nothing was asked or paid",
+    "failed": "ended badly",
+    "refused": "not accepted, not paid",
+    "uncertain": "nobody knows whether they were bought; never sent again on their own",
+    "unsaved": "paid, and not on disk",
+    "withheld": "not started",
+}
+_BAD = frozenset(_MEANING) - {"saved", "kept"}
+
+
+@define(eq=False)
+class Tidings:
+    """How the jobs ended, as they are told; of each kind of end, the first few are remembered."""
+
+    counts: Counter[str] = field(factory=Counter, init=False)
+    _first: dict[str, list[BatchOutcome]] = field(factory=dict, init=False)
+    _own: Counter[str] = field(factory=Counter, init=False)  #: bad ends that buying again may mend
+    _keys: int = field(default=0, init=False)  #: refused keys, which buying once more would not help
+    _busy: int = field(default=0, init=False)  #: failed jobs whose inputs are as good as before
+    _retried: dict[str, Decimal] = field(factory=dict, init=False)
+
+    def note(self, outcome: BatchOutcome) -> None:
+        """Take one in."""
+        self.counts[outcome.state] += 1
+        if outcome.state in _BAD:
+            first = self._first.setdefault(outcome.state, [])
+            first += [outcome] if len(first) < _SHOWN else []
+        if isinstance(outcome.error, KeyInUse):
+            self._keys += 1
+        elif outcome.state in {"failed", "refused"} and (outcome.cause == "job" or isinstance(outcome.error, JobError)):
+            self._busy += isinstance(outcome.error, JobError) and outcome.error.may_buy_again
+            self._own[outcome.state] += 1
+            self._price_again(outcome)
+
+    def _price_again(self, outcome: BatchOutcome) -> None:
+        price = outcome.entry.price
+        if price is not None and outcome.twin is None:
+            self._retried[price.currency] = self._retried.get(price.currency, Decimal()) + price.amount
+
+    def worth(self, stopped: RHError | None) -> Exit:
+        """The exit code: by who must act."""
+        if isinstance(stopped, AuthenticationFailed | BalanceExhausted):
+            return Exit.ACCOUNT_REFUSED
+        if isinstance(stopped, BudgetReached):
+            return Exit.BUDGET_REACHED
+        return Exit.FAILED if stopped or any(self.counts[state] for state in _BAD) else Exit.GOOD
+
+    def summary(self, standing: Standing, running: Running, seconds: float) -> Iterator[Text]:
+        """Counts, money, time, folder."""
+        for state, meaning in _MEANING.items():
+            if self.counts[state] or state == "saved":
+                yield _fact(state, f"{self.counts[state]:<7,} {meaning}")
+        yield _fact("money", money_words(standing))
+        yield _fact("time", clock(seconds))
+        there = self.counts["saved"] + self.counts["kept"]
+        made = "videos, a .json beside each, and batch.jsonl" if there else "no videos; batch.jsonl"
+        yield _fact("folder", f"{running.out}: {made} with a line per job")
+
+    def advice(self, running: Running, connection: Connection, stopped: RHError | None) -> Iterator[Text]:
+        """What went wrong, by its kind, and what to do about it."""
+        if stopped is not None:
+            yield Text(printable(f"stopped: {sentence(stopped)}"), style="red")
+        for state, first in ((state, self._first[state]) for state in _MEANING if state in self._first):
+            yield Text(f"{state}:", style="bold")
+            if state != "withheld" or stopped is None:
+                yield from (Text(f"  {printable(outcome_words(one))}") for one in first)
+                if self.counts[state] > len(first):
+                    yield Text(f"  and {self.counts[state] - len(first):,} more; see batch.jsonl")
+            yield from (Text(f"  → {printable(line)}") for line in self._remedy(state, running, connection, stopped))
+
+    def _remedy(self, state: str, running: Running, connection: Connection, stopped: RHError | None) -> Iterator[str]:
+        if state == "refused" and self._keys:
+            yield "give each job whose key is in use a key of its own, then the same command again buys it"
+        if state == "failed" and self._busy:
+            yield f"{counted(self._busy, 'job')} failed because the server was busy: the inputs need no change"
+        match state:
+            case "failed" if self._own["refused"]:
+                return  # said once, below the last of them
+            case "failed" | "refused" if self._own[state]:
+                price = f" ({amounts(self._retried)} by the list)" if self._retried else ""
+                yield f"the same command with --retry-failed buys them again{price}, as they are or mended"
+            case "refused" if self._keys or "withheld" in self._first:
+                pass  # said above, or once below the last of them
+            case "uncertain":
+                yield from self._resolving(running, connection)
+            case "unsaved":
+                full = any(one.cause == "disk" for one in self._first[state])
+                remedy = "mend the disk, then the" if full else "the"
+                yield f"{remedy} same command again saves them; links live for about 24 h"
+            case _:
+                yield f"{_withheld(stopped)}, then the same command again continues"
+
+    def _resolving(self, running: Running, connection: Connection) -> Iterator[str]:
+        if running.book is None:
+            yield "look into the console's call record before sending them again"
+            return
+        for one in self._first["uncertain"]:
+            if one.key is not None:
+                yield f"{entry_name(one.entry)}: {resolve_commands(connection, running.book, one.key)}"
+        yield connection.command("jobs", "--state", "uncertain", *running.book.words)
+
+
+def _withheld(stopped: RHError | None) -> str:
+    if isinstance(stopped, BudgetReached):
+        return "give a greater --budget"
+    if isinstance(stopped, AuthenticationFailed | BalanceExhausted):
+        return "mend the account"
+    return "see above what holds them back"
+
+
+def _fact(name: str, fact: str) -> Text:
+    return Text.assemble((f"{name:<10}", "bold"), printable(fact) if name not in _MEANING else fact)

@@ -1,0 +1,107 @@
+"""A plan in words: how many jobs, what is refused and why, what is doubtful, what it would cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from attrs import asdict
+from rich.filesize import decimal
+from rich.text import Text
+
+from rh_async._batch import Entry, Finding, Plan, Refusal
+from rh_async.issues import shown
+
+from .fields import printable
+
+
+def report(plan: Plan) -> Iterator[Text]:
+    """The plan as lines for a person; nothing in it is cut."""
+    yield Text.assemble(("plan      ", "bold"), _jobs(plan))
+    if plan.facts:
+        yield Text.assemble(("files     ", "bold"), _files(plan))
+    refusals, warnings = plan.refusals(), plan.warnings()
+    yield from _groups("refused", refusals, "red")
+    yield from _groups("doubtful", warnings, "yellow")
+    if any(group.things > len(group.examples) for group in (*refusals, *warnings)):
+        yield Text("          all of them: --report FILE.txt (or .csv, .json), or --check --json")
+    if plan.ready:
+        yield Text.assemble(("price     ", "bold"), price(plan))
+
+
+def price(plan: Plan) -> str:
+    """What the ready jobs cost by the list."""
+    said = [amounts(plan.total)] if plan.total else []
+    if plan.unpriced:
+        said.append(f"{counted(plan.unpriced, 'job')} the list has no price for")
+    return f"{' + '.join(said) or 'nothing'}, by the price list of {plan.prices} (the China site's)"
+
+
+def amounts(sums: Mapping[str, Decimal]) -> str:
+    """Money, currency by currency."""
+    return " + ".join(f"{currency} {amount:,.2f}" for currency, amount in sorted(sums.items()))
+
+
+def counted(number: int, noun: str) -> str:
+    """So many of something."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def as_event(plan: Plan) -> dict[str, Any]:
+    """The plan for a machine."""
+    return {
+        "jobs": len(plan.entries),
+        "ready": len(plan.ready),
+        "purchases": len(plan.purchases),
+        "refused": len(plan.refused),
+        "total": {currency: str(amount) for currency, amount in plan.total.items()},
+        "unpriced": plan.unpriced,
+        "prices": plan.prices,
+        "refusals": [asdict(group) for group in plan.refusals()],
+        "warnings": [asdict(group) for group in plan.warnings()],
+        "findings": [_finding_event(finding, entry) for finding, entry in plan.every_finding()],
+    }
+
+
+def _finding_event(finding: Finding, entry: Entry | None) -> dict[str, Any]:
+    """One thing that is wrong or doubtful, and the job it was found for, if it is one's."""
+    return {
+        "refused": finding.refuses,
+        "rule": finding.rule,
+        "thing": finding.thing,
+        "what": finding.what,
+        "remedy": finding.remedy,
+        "number": None if entry is None else entry.number,
+        "line": None if entry is None else entry.line,
+        "key": None if entry is None else entry.key,
+        "clip": None if entry is None or entry.clip is None else shown(str(entry.clip)),
+    }
+
+
+def _jobs(plan: Plan) -> str:
+    said = [counted(len(plan.entries), "job"), f"{len(plan.ready):,} ready"]
+    if plan.duplicates:
+        said.append(f"{counted(len(plan.purchases), 'purchase')} ({counted(len(plan.duplicates), 'duplicate')})")
+    said += [f"{len(plan.refused):,} refused"] if plan.refused else []
+    return ", ".join(said)
+
+
+def _files(plan: Plan) -> str:
+    facts = plan.facts.values()
+    films = [one.seconds for one in facts if one.family == "video" and one.seconds is not None]
+    size = decimal(sum(one.size for one in facts))
+    stills = sum(one.family == "image" for one in facts)
+    length = timedelta(seconds=round(sum(films)))
+    return f"{counted(len(films), 'video')} ({length} in all), {counted(stills, 'image')}, {size}"
+
+
+def _groups(title: str, groups: Iterable[Refusal], style: str) -> Iterator[Text]:
+    for number, group in enumerate(groups):
+        head = title if number == 0 else ""
+        yield Text.assemble((f"{head:<10}", "bold"), (f"{group.rule}: {group.count:,}", style))
+        for example in group.examples:
+            yield Text(f"            {printable(example)}")
+        if group.things > len(group.examples):
+            yield Text(f"            and {group.things - len(group.examples):,} more")
