@@ -15,7 +15,7 @@ from tests.test_readme import PROGRAMS, ROOT
 
 pytestmark = pytest.mark.processes
 
-EXAMPLES = ("quickstart", "many_clips", "progress", "resume", "web_handler")
+EXAMPLES = ("quickstart", "many_clips", "progress", "resume", "web_aiohttp")
 _USER_CONFIG = {"typeCheckingMode": "strict", "include": ["."]}
 
 

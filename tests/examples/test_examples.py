@@ -9,7 +9,7 @@ from aiohttp import ClientSession
 from aiohttp.test_utils import TestServer
 
 from rh_async.emulator import Emulator
-from tests.examples import many_clips, progress, quickstart, resume, web_handler
+from tests.examples import many_clips, progress, quickstart, resume, web_aiohttp
 from tests.media import draw_image, film_video
 
 
@@ -41,12 +41,12 @@ async def test_an_example_buys_what_it_means_to_and_saves_it(
     assert len(list((tmp_path / "out").glob("*.mp4"))) == files
 
 
-async def test_the_web_handler_answers_with_the_task_and_buys_one_job_once(
+async def test_the_web_aiohttp_answers_with_the_task_and_buys_one_job_once(
     site: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     async with site as server:
         monkeypatch.setenv("RUNNINGHUB_BASE_URL", server.url)
-        async with TestServer(web_handler.make_app()) as own, ClientSession(own.make_url("/")) as client:
+        async with TestServer(web_aiohttp.make_app()) as own, ClientSession(own.make_url("/")) as client:
             asked = {"image": str(tmp_path / "hero.png"), "video": str(tmp_path / "clips" / "dance.mp4"), "id": "1"}
             answers = [await client.post("/jobs", json=asked) for _ in range(2)]
             told = [(answer.status, (await answer.json())["task"]) for answer in answers]
