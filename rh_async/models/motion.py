@@ -11,7 +11,15 @@ from typing import Any, Literal, cast, get_args
 
 from attrs import field, frozen
 
-from .base import MediaLimits, MediaValue, Request, brief, check_media, media_value
+from .base import (
+    MediaInput,  # noqa: F401 - attrs annotates the parameters of __init__ with the name that media_value takes
+    MediaLimits,
+    MediaValue,
+    Request,
+    brief,
+    check_media,
+    media_value,
+)
 
 KlingModel = Literal["kling-v3.0-std", "kling-v3.0-pro", "kling-v2.6-std", "kling-v2.6-pro"]
 Orientation = Literal["video", "image"]

@@ -1,4 +1,4 @@
-"""The files around the code do what they say: commit hooks, the hosted workflow, forms."""
+"""The files around the code do what they say: commit hooks, the hosted workflow, forms, rendered pages."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.guards.public_api import MODULES
 
 ROOT = Path(__file__).parents[2]
 WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"
@@ -149,3 +152,16 @@ def test_whatever_the_repository_has_at_its_top_is_in_the_source_distribution_to
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     included = set(settings["tool"]["hatch"]["build"]["targets"]["sdist"]["include"])
     assert {"/.ci", "/.github", "/.pre-commit-config.yaml", "/SECURITY.md"} <= included
+
+
+# --- documentation ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.processes
+def test_the_documentation_of_the_public_modules_renders_without_a_warning(tmp_path: Path) -> None:
+    modules = [name for name in MODULES if find_spec(name) is not None]
+    done = _run(tmp_path, sys.executable, "-m", "pdoc", *modules, "--output-directory", str(tmp_path / "docs"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    page = (tmp_path / "docs" / "rh_async.html").read_text()
+    assert 'id="Session.submit"' in page
+    assert 'id="plan_folder"' in page  # one of the names that are loaded when they are used
