@@ -1,4 +1,4 @@
-"""The files around the code do what they say: commit hooks, the hosted workflow, forms, rendered pages."""
+"""Check the files around the code: commit hooks, the hosted workflow, issue forms, rendered documentation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"
 HOOKS = ROOT / ".pre-commit-config.yaml"
 FORMS = sorted(path for path in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml") if path.name != "config.yml")
-YAML: Any = import_module("yaml")  # has no types, and needs none for files that are read as they come
+YAML: Any = import_module("yaml")  # without stubs, for the values are untyped anyway
 _FORM_ELEMENTS = frozenset({"markdown", "textarea", "input", "dropdown", "checkboxes"})
 
 
@@ -52,14 +52,14 @@ def _steps() -> Iterator[Mapping[str, Any]]:
 
 
 @pytest.mark.processes
-def test_the_hooks_are_valid_and_none_fetches_another_version_of_a_tool() -> None:
+def test_the_hooks_are_valid_and_use_the_tools_of_the_dev_group() -> None:
     done = _run(ROOT, "pre-commit", "validate-config", str(HOOKS))
     assert done.returncode == 0, done.stdout + done.stderr
     assert [repo["repo"] for repo in _load(HOOKS)["repos"]] == ["local"]
 
 
 @pytest.mark.processes
-def test_every_hook_on_commit_mends_a_file_and_then_finds_nothing(tmp_path: Path) -> None:
+def test_the_commit_hooks_fix_a_file(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
     file = tmp_path / "untidy.py"
     file.write_text("import os\nVALUE = [ 1,2 ]\n")
@@ -117,13 +117,13 @@ def _minor(version: str) -> int:
     return int(version.partition(".")[2])
 
 
-def test_the_workflow_has_every_gate_that_the_local_run_has() -> None:
+def test_the_workflow_has_every_gate_of_the_local_run() -> None:
     local = set(re.findall(r"^python3 -m uv run (?!pytest).*$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE))
     assert len(local) == 4
     assert local <= {step.get("run") for step in _steps()}
 
 
-def test_both_runs_try_the_built_wheel_without_the_source_tree() -> None:
+def test_local_and_hosted_ci_test_the_built_wheel_without_the_source_tree() -> None:
     script = ROOT / ".ci" / "wheel"
     assert script.stat().st_mode & 0o111
     assert ".ci/wheel" in (ROOT / ".ci" / "run").read_text().splitlines()
@@ -134,7 +134,7 @@ def test_both_runs_try_the_built_wheel_without_the_source_tree() -> None:
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.stem)
-def test_a_form_has_what_the_host_wants_of_it(form: Path) -> None:
+def test_an_issue_form_has_a_name_a_description_and_labelled_fields(form: Path) -> None:
     content = _load(form)
     assert content["name"]
     assert content["description"]
@@ -144,11 +144,11 @@ def test_a_form_has_what_the_host_wants_of_it(form: Path) -> None:
     assert all(element["attributes"]["label"] for element in asked)
 
 
-def test_there_are_a_form_for_defects_and_one_for_wants() -> None:
+def test_there_is_a_form_for_bugs_and_one_for_features() -> None:
     assert [form.stem for form in FORMS] == ["bug", "feature"]
 
 
-def test_whatever_the_repository_has_at_its_top_is_in_the_source_distribution_too() -> None:
+def test_the_source_distribution_holds_the_files_that_its_tests_read() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     included = set(settings["tool"]["hatch"]["build"]["targets"]["sdist"]["include"])
     assert {"/.ci", "/.github", "/.pre-commit-config.yaml", "/SECURITY.md"} <= included

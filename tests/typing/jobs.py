@@ -24,7 +24,7 @@ from rh_async import (
 )
 
 
-async def submitted(session: Session, request: Request) -> None:
+async def submit(session: Session, request: Request) -> None:
     job = await session.submit(request, key="scene-9")
     assert_type(job, Job)
     assert_type(await job, Result)
@@ -32,7 +32,7 @@ async def submitted(session: Session, request: Request) -> None:
     assert_type(await session.run(request, save_to=Path("out")), Result)
 
 
-async def watched(session: Session, job: Job) -> None:
+async def track(session: Session, job: Job) -> None:
     assert_type(await job.accepted(), TaskId)
     assert_type(job.eta, float | None)
     assert_type(job.done, bool)
@@ -47,7 +47,7 @@ async def watched(session: Session, job: Job) -> None:
     assert_type(await session.deliver(b"{}", nonce="1"), Job | None)
 
 
-async def had(session: Session, result: Result) -> None:
+async def use(session: Session, result: Result) -> None:
     assert_type(result.outputs, tuple[Output, ...])
     assert_type(result.paths, tuple[Path, ...])
     assert_type(result.usage.money, Decimal | None)
@@ -55,7 +55,7 @@ async def had(session: Session, result: Result) -> None:
     assert_type(await session.upload("hero.png"), Upload)
 
 
-async def said_of_the_account(session: Session) -> None:
+async def read_account(session: Session) -> None:
     assert_type(await session.account(), Account)
     assert_type(session.statistics(), Statistics)
 

@@ -40,10 +40,10 @@ def show(event: Event) -> str:
             assert_never(event)
 
 
-def judge(error: RHError) -> bool:
+def may_retry_for_free(error: RHError) -> bool:
     if isinstance(error, SubmitUnknown):
         assert_type(error.key, str | None)
-    return assert_type(error.maybe_billed, bool) and not assert_type(error.retryable, bool)
+    return assert_type(error.retryable, bool) and not assert_type(error.maybe_billed, bool)
 
 
 async def against_the_emulator() -> None:
