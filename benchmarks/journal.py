@@ -17,7 +17,7 @@ from time import perf_counter
 
 from benchmarks._report import Row, tabulate
 from benchmarks._rivals import ENDPOINT
-from rh_async._journal.records import Record, State
+from rh_async._journal.records import SubmissionRecord, SubmissionState
 from rh_async._journal.sqlite import Journal
 from rh_async.types import TaskId
 
@@ -25,16 +25,16 @@ BARS = {"commits_per_move": 0.25}
 _AT_ONCE = 50
 
 
-def wish(number: int) -> Record:
+def wish(number: int) -> SubmissionRecord:
     """What is to be bought."""
-    return Record(
+    return SubmissionRecord(
         key=f"clip-{number}",
         attempt=1,
-        state=State.CLAIMED,
+        state=SubmissionState.CLAIMED,
         owner="",
         endpoint=ENDPOINT,
         inputs="{}",
-        nonce=f"{number:032x}",
+        webhook_token=f"{number:032x}",
     )
 
 
@@ -42,10 +42,10 @@ async def buy(journal: Journal, numbers: Iterator[int]) -> None:
     """Carry one job after another through every move."""
     for number in numbers:
         record = await journal.claim(wish(number))
-        record = await journal.move(record, State.SUBMITTING)
-        record = await journal.move(record, State.SUBMITTED, task_id=TaskId(str(10**18 + number)))
+        record = await journal.move(record, SubmissionState.SUBMITTING)
+        record = await journal.move(record, SubmissionState.SUBMITTED, task_id=TaskId(str(10**18 + number)))
         await journal.move(
-            record, State.SETTLED, raw=b'{"status":"SUCCESS"}', noticed_utc=datetime.now(UTC).isoformat()
+            record, SubmissionState.SETTLED, raw=b'{"status":"SUCCESS"}', noticed_utc=datetime.now(UTC).isoformat()
         )
 
 
@@ -56,7 +56,7 @@ async def measure(path: Path, jobs: int, most: int | None) -> dict[str, float]:
     began, numbers = perf_counter(), iter(range(jobs))
     await asyncio.gather(*(buy(journal, numbers) for _ in range(_AT_ONCE)))
     seconds = perf_counter() - began
-    settled = await journal.in_states([State.SETTLED])
+    settled = await journal.in_states([SubmissionState.SETTLED])
     await journal.close()
     if len(settled) != jobs:
         raise SystemExit(f"{len(settled)} of {jobs} jobs settled")

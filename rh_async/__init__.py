@@ -30,11 +30,11 @@ import typing
 
 from ._api.error_codes import CHINA_SITE, GLOBAL_SITE
 from ._http.transport import Retry, Timeouts
-from ._journal.records import Record, State
+from ._journal.records import SubmissionRecord, SubmissionState
 from ._polling.policy import Pace
 from ._runtime.outcome_stream import Failed, Outcome, Outcomes, Succeeded
 from ._runtime.statistics import RunTime, Statistics
-from ._submission.resume_report import Resumed
+from ._submission.resume_report import ResumeReport
 from ._transfer.download_policy import DownloadPolicy
 from .client import Session
 from .errors import (
@@ -130,11 +130,10 @@ __all__ = [
     "Plan",
     "RHError",
     "RateLimited",
-    "Record",
     "Request",
     "RequestRefused",
     "Result",
-    "Resumed",
+    "ResumeReport",
     "Retry",
     "RunTime",
     "SaveError",
@@ -143,8 +142,9 @@ __all__ = [
     "SessionError",
     "Snapshot",
     "Standing",
-    "State",
     "Statistics",
+    "SubmissionRecord",
+    "SubmissionState",
     "SubmitUnknown",
     "Succeeded",
     "TaskId",

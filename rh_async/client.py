@@ -22,12 +22,12 @@ from ._api.error_codes import GLOBAL_SITE
 from ._api.wire import UNSTORABLE
 from ._http.proxies import is_proxy
 from ._http.transport import SSL, Connector, Retry, Timeouts, TraceConfig, Transport
-from ._journal.records import Record, State, Wish
+from ._journal.records import SubmissionRecord, SubmissionState, SubmitOptions
 from ._polling.policy import Pace
 from ._runtime.notifier import Observer
 from ._runtime.outcome_stream import Feed, Outcomes, R, Requests
 from ._runtime.statistics import Statistics
-from ._submission.resume_report import Resumed
+from ._submission.resume_report import ResumeReport
 from ._transfer.download_policy import DownloadPolicy
 from .errors import ConfigurationError, RequestRefused, SessionError
 from .events import Event, Waiting
@@ -156,18 +156,18 @@ class Session:
             does not know it.
         :raises SessionError: the session is not open here.
         """
-        return self._start(request, Wish(key=key, again=again))
+        return self._start(request, SubmitOptions(key=key, again=again))
 
-    def _start(self, request: Request, wish: Wish) -> Job:
+    def _start(self, request: Request, options: SubmitOptions) -> Job:
         services = self._open()
         if not isinstance(request, Request):
             raise RequestRefused(f"{request!r:.80} is no request")
-        if wish.key is not None and not (isinstance(wish.key, str) and 0 < len(wish.key) <= 500):
-            raise RequestRefused(f"key = {wish.key!r:.80}: must be text of 1 to 500 characters")
-        if wish.key is not None and UNSTORABLE.search(wish.key):
-            raise RequestRefused(f"key = {wish.key!r:.80}: must hold no NUL and no half of a surrogate pair")
-        job = services.new_job(request, key=wish.key)
-        services.submissions.start(job, wish)
+        if options.key is not None and not (isinstance(options.key, str) and 0 < len(options.key) <= 500):
+            raise RequestRefused(f"key = {options.key!r:.80}: must be text of 1 to 500 characters")
+        if options.key is not None and UNSTORABLE.search(options.key):
+            raise RequestRefused(f"key = {options.key!r:.80}: must hold no NUL and no half of a surrogate pair")
+        job = services.new_job(request, key=options.key)
+        services.submissions.start(job, options)
         return job
 
     async def submit(self, request: Request, *, key: str | None = None, again: bool = False) -> Job:
@@ -177,7 +177,7 @@ class Session:
         :raises SubmitUnknown: nobody knows whether it was accepted; it was not sent again.
         :raises RHError: it was not accepted.
         """
-        job = self._start(request, Wish(key=key, again=again))
+        job = self._start(request, SubmitOptions(key=key, again=again))
         with self._withdrawn_if_given_up(job):
             await job.accepted()
         return job
@@ -197,7 +197,7 @@ class Session:
         :raises JobError: it did not end well.
         :raises RHError: it was not accepted, or could not be saved.
         """
-        job = self._start(request, Wish(key=key, again=again, folder=_folder(save_to)))
+        job = self._start(request, SubmitOptions(key=key, again=again, folder=_folder(save_to)))
         with self._withdrawn_if_given_up(job):
             result = await job
         return result if save_to is None else await self._saved(save_to, overwrite, result)
@@ -215,7 +215,7 @@ class Session:
         return Outcomes(
             Feed(
                 requests=requests,
-                start=partial(self._start, wish=Wish(folder=_folder(save_to))),
+                start=partial(self._start, options=SubmitOptions(folder=_folder(save_to))),
                 withdraw=services.submissions.withdraw,
                 save=save,
                 window=lambda: services.submissions.window,
@@ -298,7 +298,7 @@ class Session:
         async with self._open(asking=False).spool.files(request) as with_files:
             return await problems_of(with_files)
 
-    async def find(self, key: str) -> Record | None:
+    async def find(self, key: str) -> SubmissionRecord | None:
         """Tell what the journal has of a key: its last attempt; None if it was never submitted. Nobody is asked.
 
         :raises RHError: there is no journal, or it cannot be used.
@@ -306,8 +306,8 @@ class Session:
         return await self._open(asking=False).recovery.find(key)
 
     def jobs(
-        self, *, state: State | str | Iterable[State | str] | None = None, prefix: str = ""
-    ) -> AsyncIterator[Record]:
+        self, *, state: SubmissionState | str | Iterable[SubmissionState | str] | None = None, prefix: str = ""
+    ) -> AsyncIterator[SubmissionRecord]:
         """Iterate over what the journal has, in the order of submission, read as it is asked for; nobody is asked.
 
         :param state: only attempts in this state, or in one of these.
@@ -361,7 +361,7 @@ class Session:
         services = self._open()
         return await services.lend(services.desk.account)
 
-    async def resume(self, *, save_to: str | os.PathLike[str] | None = None) -> Resumed:
+    async def resume(self, *, save_to: str | os.PathLike[str] | None = None) -> ResumeReport:
         """Take over what dead sessions left in the journal: watch what runs, save what is done, show what is uncertain.
 
         What runs is saved when it ends, where its submission or ``save_to`` names a folder: awaiting the job then gives
@@ -372,7 +372,7 @@ class Session:
         """
         return await self._open().recovery.resume(_folder(save_to))
 
-    async def uncertain(self) -> tuple[Record, ...]:
+    async def uncertain(self) -> tuple[SubmissionRecord, ...]:
         """The submissions that nobody knows the fate of; they are never resent on their own.
 
         :raises RHError: there is no journal, or it cannot be used.
@@ -482,14 +482,14 @@ def _folder(given: str | os.PathLike[str] | None) -> Path | None:
     return Path(path)
 
 
-def _states(given: State | str | Iterable[State | str] | None) -> tuple[State, ...]:
+def _states(given: SubmissionState | str | Iterable[SubmissionState | str] | None) -> tuple[SubmissionState, ...]:
     """The states that are wanted; all where none is named."""
     if given is None:
-        return tuple(State)
+        return tuple(SubmissionState)
     try:
-        return tuple(map(State, [given] if isinstance(given, str) else given))
+        return tuple(map(SubmissionState, [given] if isinstance(given, str) else given))
     except (ValueError, TypeError):
-        raise RequestRefused(f"state = {given!r:.80}: must be of {', '.join(State)}") from None
+        raise RequestRefused(f"state = {given!r:.80}: must be of {', '.join(SubmissionState)}") from None
 
 
 def _money(given: object) -> Decimal:

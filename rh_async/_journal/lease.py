@@ -85,7 +85,7 @@ class Other:
 
 
 @define(eq=False, repr=False)
-class Owner:
+class ProcessLease:
     """One session's sign of life.
 
     :param folder: where all sessions of one journal keep theirs.
@@ -161,6 +161,6 @@ class Owner:
         return self._folder / f"{name}.alive"
 
 
-def _let_go(owner: weakref.ref[Owner]) -> None:
+def _let_go(owner: weakref.ref[ProcessLease]) -> None:
     if (one := owner()) is not None:
         one.let_go()

@@ -18,15 +18,17 @@ from attrs import fields_dict, frozen
 
 from rh_async._api.endpoints import decode_query
 from rh_async._api.wire import Answer
-from rh_async._journal.lease import Owner
-from rh_async._journal.records import Record, State, read_folder
+from rh_async._journal.lease import ProcessLease
+from rh_async._journal.records import SubmissionRecord, SubmissionState, read_folder
 from rh_async._journal.sqlite_file import VERSION
 from rh_async.errors import JournalError, RHError
 from rh_async.types import Result, Snapshot
 
-BOUGHT = frozenset({State.SUBMITTED, State.SETTLED, State.SAVED, State.LOST})
+BOUGHT = frozenset({SubmissionState.SUBMITTED, SubmissionState.SETTLED, SubmissionState.SAVED, SubmissionState.LOST})
 """The server has accepted it, and its task is known."""
-UNFINISHED = frozenset({State.SUBMITTING, State.SUBMITTED, State.SETTLED, State.LOST})
+UNFINISHED = frozenset(
+    {SubmissionState.SUBMITTING, SubmissionState.SUBMITTED, SubmissionState.SETTLED, SubmissionState.LOST}
+)
 """What a command that was killed may have left to be picked up."""
 
 _KEYS = "SELECT key FROM jobs WHERE site = ?"
@@ -42,7 +44,7 @@ class Row:
     """
 
     site: str
-    record: Record
+    record: SubmissionRecord
     carried: bool
 
     @property
@@ -96,7 +98,7 @@ def read(
     *,
     key: str | None = None,
     task_id: str | None = None,
-    states: Collection[State | str] = (),
+    states: Collection[SubmissionState | str] = (),
 ) -> list[Row]:
     """Every attempt that is wanted, oldest first; see `stream`.
 
@@ -111,7 +113,7 @@ def stream(
     *,
     key: str | None = None,
     task_id: str | None = None,
-    states: Collection[State | str] = (),
+    states: Collection[SubmissionState | str] = (),
 ) -> Iterator[Row]:
     """Attempts in the order they were made, read as they are asked for; any thread may ask.
 
@@ -119,7 +121,7 @@ def stream(
     :param task_id: only the one that bought this task.  :param states: only those in one of these.
     :raises JournalError: it cannot be read, or is newer than this program.
     """
-    owners = Owner(path.with_name(f"{path.name}.owners"))
+    owners = ProcessLease(path.with_name(f"{path.name}.owners"))
     living: dict[str, bool] = {}
     chosen, values = _chosen(site, key, task_id, states)
     with _opened(path) as db:
@@ -134,7 +136,7 @@ def stream(
 
 
 def _chosen(
-    site: str | None, key: str | None, task_id: str | None, states: Collection[State | str]
+    site: str | None, key: str | None, task_id: str | None, states: Collection[SubmissionState | str]
 ) -> tuple[str, list[str]]:
     # A plus keeps SQLite from an index whose rows it would have to sort: all of them, before the first is told.
     named = {"site" if key or task_id else "+site": site, "key": key, "task_id": task_id}
@@ -240,21 +242,22 @@ def _version(db: sqlite3.Connection, path: Path) -> int:
     return version
 
 
-def _lives(owners: Owner, name: str) -> bool:
+def _lives(owners: ProcessLease, name: str) -> bool:
     try:
         return owners.alive(name)
     except OSError:
         return True  # nobody may be declared dead who cannot be asked
 
 
-def _record(facts: dict[str, Any]) -> Record:
-    known = {name: facts[name] for name in fields_dict(Record) if name in facts}  # the others are no columns
+def _record(facts: dict[str, Any]) -> SubmissionRecord:
+    known = {name: facts[name] for name in fields_dict(SubmissionRecord) if name in facts}  # the others are no columns
     error = None if facts["error"] is None else tuple(json.loads(facts["error"]))
-    return Record(
+    return SubmissionRecord(
         **known
         | {
-            "state": State(facts["state"]),
+            "state": SubmissionState(facts["state"]),
             "error": error,
+            "webhook_token": facts["nonce"],
             "folder": read_folder(facts["folder"]),
             "paths": tuple(json.loads(facts["paths"])),
         }

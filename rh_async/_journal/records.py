@@ -17,7 +17,7 @@ from rh_async.types import TaskId
 _DERIVED = re.compile(r"auto-[0-9a-f]{32}")
 
 
-class State(StrEnum):
+class SubmissionState(StrEnum):
     """Where a submission stands."""
 
     CLAIMED = "claimed"  #: somebody means to submit it; nothing has been sent
@@ -31,25 +31,27 @@ class State(StrEnum):
     ABANDONED = "abandoned"  #: the caller gave an uncertain one up
 
 
-MOVES: Mapping[State, frozenset[State]] = {
-    State.CLAIMED: frozenset({State.SUBMITTING}),
-    State.SUBMITTING: frozenset({State.CLAIMED, State.SUBMITTED, State.REFUSED, State.UNCERTAIN}),
-    State.UNCERTAIN: frozenset({State.SUBMITTED, State.ABANDONED}),
-    State.SUBMITTED: frozenset({State.SETTLED, State.LOST}),
-    State.LOST: frozenset({State.SUBMITTED}),
-    State.SETTLED: frozenset({State.SAVED}),
-    State.SAVED: frozenset(),
-    State.REFUSED: frozenset(),
-    State.ABANDONED: frozenset(),
+TRANSITIONS: Mapping[SubmissionState, frozenset[SubmissionState]] = {
+    SubmissionState.CLAIMED: frozenset({SubmissionState.SUBMITTING}),
+    SubmissionState.SUBMITTING: frozenset(
+        {SubmissionState.CLAIMED, SubmissionState.SUBMITTED, SubmissionState.REFUSED, SubmissionState.UNCERTAIN}
+    ),
+    SubmissionState.UNCERTAIN: frozenset({SubmissionState.SUBMITTED, SubmissionState.ABANDONED}),
+    SubmissionState.SUBMITTED: frozenset({SubmissionState.SETTLED, SubmissionState.LOST}),
+    SubmissionState.LOST: frozenset({SubmissionState.SUBMITTED}),
+    SubmissionState.SETTLED: frozenset({SubmissionState.SAVED}),
+    SubmissionState.SAVED: frozenset(),
+    SubmissionState.REFUSED: frozenset(),
+    SubmissionState.ABANDONED: frozenset(),
 }
 """The whole life of an attempt. It begins as claimed, and a dead owner's claimed is free for another to claim."""
 
-FREE = frozenset({State.REFUSED, State.ABANDONED})
+REUSABLE_STATES = frozenset({SubmissionState.REFUSED, SubmissionState.ABANDONED})
 """After these nothing was bought, or its buyer gave it up: the same key may be submitted again as the next attempt."""
 
 
 @frozen(kw_only=True)
-class Record:
+class SubmissionRecord:
     """One attempt to buy one job, as the journal has it.
 
     :param key: the caller's name for the submission, or one derived from what it asks for.
@@ -57,7 +59,7 @@ class Record:
     :param endpoint: of the model; "" for an adopted task.
     :param inputs: what was asked for, as JSON, for a person to recognise it.
     :param contents: the same by content, as `_contents.contents_of` makes it; "" where nobody wrote it down.
-    :param nonce: travels in the webhook's address, so that a delivery can name the attempt.
+    :param webhook_token: travels in the webhook's address, so that a delivery can name the attempt.
     :param foreign: whether it was made under another API key.
     :param status: the server's last word while it runs; "" before the first.
     :param raw: the server's last answer.
@@ -68,12 +70,12 @@ class Record:
 
     key: str
     attempt: int
-    state: State
+    state: SubmissionState
     owner: str
     endpoint: str
     inputs: str = field(default="{}", repr=False)
     contents: str = field(default="", repr=False)
-    nonce: str = ""
+    webhook_token: str = ""
     foreign: bool = False
     task_id: TaskId | None = None
     claimed_utc: str = ""
@@ -88,7 +90,7 @@ class Record:
 
 
 @frozen(kw_only=True)
-class Wish:
+class SubmitOptions:
     """How a caller wants a submission to be remembered.
 
     :param key: his name for it; None for one derived from what it asks for, where there is a journal.
@@ -117,9 +119,9 @@ def read_folder(stored: str | None) -> str | None:
     return str(loads(stored)) if stored is not None and stored.startswith('"') else stored
 
 
-def may_move(now: State, to: State) -> bool:
+def may_move(now: SubmissionState, to: SubmissionState) -> bool:
     """Whether the table has this move."""
-    return to in MOVES[now]
+    return to in TRANSITIONS[now]
 
 
 def is_derived(key: str) -> bool:

@@ -20,8 +20,8 @@ from rh_async.errors import JournalError, KeyInUse
 from rh_async.types import TaskId, Upload
 
 from .group_commit import GroupCommit
-from .lease import Owner
-from .records import FREE, Record, State, may_move, read_folder, stored_folder
+from .lease import ProcessLease
+from .records import REUSABLE_STATES, SubmissionRecord, SubmissionState, may_move, read_folder, stored_folder
 from .sqlite_file import JournalFile, backup, named
 
 __all__ = ["Journal", "TaskHeld", "backup"]
@@ -61,7 +61,7 @@ class Journal:
     wall: Callable[[], datetime]
     most: int | None = None
     on_held: Callable[[float], None] = lambda _: None
-    owner: Owner = field(init=False)
+    owner: ProcessLease = field(init=False)
     _file: JournalFile = field(init=False)
     _writer: GroupCommit = field(init=False)
     _fingerprint: str = field(default="", init=False)
@@ -73,7 +73,7 @@ class Journal:
 
         :raises JournalError: it is no journal, newer than this program, corrupt, or cannot be written.
         """
-        self.owner = Owner(self.path.with_name(self.path.name + ".owners"))
+        self.owner = ProcessLease(self.path.with_name(self.path.name + ".owners"))
         self._file = JournalFile(self.path, self.owner)
         self._writer = GroupCommit(file=self._file, most=self.most, on_held=self.on_held)
         self._writer.open()
@@ -107,8 +107,8 @@ class Journal:
     # --- moves -------------------------------------------------------------------------------------------------------
 
     async def claim(
-        self, fresh: Record, *, again: bool = False, after: int | None = None, gone: int | None = None
-    ) -> Record:
+        self, fresh: SubmissionRecord, *, again: bool = False, after: int | None = None, gone: int | None = None
+    ) -> SubmissionRecord:
         """Claim a key for this session, or tell who has it.
 
         :param fresh: what to write down; its attempt and owner are filled in.
@@ -123,10 +123,10 @@ class Journal:
         try:
             return await self._writer.intend(lambda: self._claim(fresh, again, after, gone))
         except asyncio.CancelledError:
-            self._take_back(f"DELETE FROM jobs WHERE {_MINE}", State.CLAIMED, fresh.nonce)  # noqa: S608
+            self._take_back(f"DELETE FROM jobs WHERE {_MINE}", SubmissionState.CLAIMED, fresh.webhook_token)  # noqa: S608
             raise
 
-    def _claim(self, fresh: Record, again: bool, after: int | None, gone: int | None) -> Record:
+    def _claim(self, fresh: SubmissionRecord, again: bool, after: int | None, gone: int | None) -> SubmissionRecord:
         row = self._db.execute(
             f"SELECT {_COLUMNS}, fingerprint FROM jobs WHERE site = ? AND key = ? ORDER BY attempt DESC LIMIT 1",  # noqa: S608
             (self.site, fresh.key),
@@ -134,26 +134,30 @@ class Journal:
         if row is None:
             return self._insert(evolve(fresh, attempt=1))
         last = _record(row[:-1])
-        if row[-1] != self._fingerprint and last.state not in FREE:
+        if row[-1] != self._fingerprint and last.state not in REUSABLE_STATES:
             raise KeyInUse(f"the key {fresh.key} was submitted under another API key", key=fresh.key)
-        if last.state is State.CLAIMED and (last.owner == self.owner.name or not self.owner.alive(last.owner)):
+        if last.state is SubmissionState.CLAIMED and (
+            last.owner == self.owner.name or not self.owner.alive(last.owner)
+        ):
             return self._insert(evolve(fresh, attempt=last.attempt))
-        if last.state is State.SUBMITTING and not self.owner.alive(last.owner):
-            last = self._update(last, State.UNCERTAIN)
+        if last.state is SubmissionState.SUBMITTING and not self.owner.alive(last.owner):
+            last = self._update(last, SubmissionState.UNCERTAIN)
         wanted = again and after in {None, last.attempt}
-        if last.state is State.LOST and last.attempt != gone:
+        if last.state is SubmissionState.LOST and last.attempt != gone:
             wanted = False
-        over = last.state in FREE or (wanted and last.state not in {State.CLAIMED, State.SUBMITTING})
+        over = last.state in REUSABLE_STATES or (
+            wanted and last.state not in {SubmissionState.CLAIMED, SubmissionState.SUBMITTING}
+        )
         return self._insert(evolve(fresh, attempt=last.attempt + 1)) if over else last
 
-    def _insert(self, record: Record) -> Record:
+    def _insert(self, record: SubmissionRecord) -> SubmissionRecord:
         mine = evolve(record, owner=self.owner.name, claimed_utc=self.wall().isoformat())
         values = (self.site, self._fingerprint, *_values(mine))
         marks = ", ".join("?" * len(values))
         self._db.execute(f"INSERT OR REPLACE INTO jobs (site, fingerprint, {_COLUMNS}) VALUES ({marks})", values)  # noqa: S608
         return mine
 
-    async def move(self, record: Record, to: State, **facts: Any) -> Record:
+    async def move(self, record: SubmissionRecord, to: SubmissionState, **facts: Any) -> SubmissionRecord:
         """Make one move durable before it is acted upon.
 
         :param facts: fields of the record that it changes.
@@ -162,20 +166,20 @@ class Journal:
         """
         return await self._writer.intend(lambda: self._update(record, to, **facts))
 
-    async def submitting(self, record: Record) -> Record:
+    async def submitting(self, record: SubmissionRecord) -> SubmissionRecord:
         """Make durable that a claimed record's POST is about to leave.
 
         :raises JournalError: as for `move`.
         :raises asyncio.CancelledError: it is still claimed, and may not leave.
         """
         try:
-            return await self.move(record, State.SUBMITTING)
+            return await self.move(record, SubmissionState.SUBMITTING)
         except asyncio.CancelledError:
-            change = f"UPDATE jobs SET state = '{State.CLAIMED}' WHERE {_MINE}"  # noqa: S608
-            self._take_back(change, State.SUBMITTING, record.nonce)
+            change = f"UPDATE jobs SET state = '{SubmissionState.CLAIMED}' WHERE {_MINE}"  # noqa: S608
+            self._take_back(change, SubmissionState.SUBMITTING, record.webhook_token)
             raise
 
-    async def moved(self, record: Record, to: State, **facts: Any) -> None:
+    async def moved(self, record: SubmissionRecord, to: SubmissionState, **facts: Any) -> None:
         """Write down a move that has happened; return before it is durable where the file cannot be written for now.
 
         :param facts: as for `move`.
@@ -186,12 +190,12 @@ class Journal:
         says = f"key {record.key}, task {task} is {to}"
         await self._writer.note(lambda: self._update(record, to, **facts), says=says)
 
-    def _take_back(self, change: str, state: State, nonce: str) -> None:
+    def _take_back(self, change: str, state: SubmissionState, webhook_token: str) -> None:
         """Undo, if it was made, what its caller gave up while it was being made."""
-        values = (self.site, nonce, state, self.owner.name)
+        values = (self.site, webhook_token, state, self.owner.name)
         self._writer.note_soon(lambda: self._db.execute(change, values))
 
-    def _update(self, record: Record, to: State, **facts: Any) -> Record:
+    def _update(self, record: SubmissionRecord, to: SubmissionState, **facts: Any) -> SubmissionRecord:
         if not may_move(record.state, to):
             raise JournalError(f"{record.key}: nothing moves from {record.state} to {to}", key=record.key)
         self._refuse_a_held_task(record, facts.get("task_id"))
@@ -205,14 +209,14 @@ class Journal:
             raise JournalError(f"{record.key}: somebody else has moved it meanwhile", key=record.key)
         return moved
 
-    def _refuse_a_held_task(self, record: Record, task_id: TaskId | None) -> None:
+    def _refuse_a_held_task(self, record: SubmissionRecord, task_id: TaskId | None) -> None:
         holder = self._db.execute(
             "SELECT key, attempt FROM jobs WHERE site = ? AND task_id = ?", (self.site, task_id)
         ).fetchone()
         if holder is not None and holder != (record.key, record.attempt):
             raise TaskHeld(f"the task belongs to the submission {holder[0]}", key=record.key, task_id=task_id)
 
-    async def noted(self, record: Record) -> None:
+    async def noted(self, record: SubmissionRecord) -> None:
         """Keep the server's last word on a running task, unless it has been moved meanwhile."""
         values = (record.status, self.site, record.key, record.attempt, record.state, record.owner)
         await self._writer.note(lambda: self._db.execute(f"UPDATE jobs SET status = ? WHERE {_THIS}", values))  # noqa: S608
@@ -220,24 +224,24 @@ class Journal:
     async def saved(self, task_id: TaskId, paths: tuple[str, ...]) -> None:
         """A settled task's outputs are on disk; whoever brought them there, and however often."""
         where = "site = ? AND task_id = ? AND state = ?"
-        values = (State.SAVED, json.dumps(paths), self.site, task_id, State.SETTLED)
+        values = (SubmissionState.SAVED, json.dumps(paths), self.site, task_id, SubmissionState.SETTLED)
         change = f"UPDATE jobs SET state = ?, paths = ? WHERE {where}"  # noqa: S608
         await self._writer.note(lambda: self._db.execute(change, values))
 
-    async def release(self, record: Record) -> None:
+    async def release(self, record: SubmissionRecord) -> None:
         """Give a claim up that was never sent."""
-        values = (self.site, record.key, record.attempt, State.CLAIMED, self.owner.name)
+        values = (self.site, record.key, record.attempt, SubmissionState.CLAIMED, self.owner.name)
         await self._writer.note(lambda: self._db.execute(f"DELETE FROM jobs WHERE {_THIS}", values))  # noqa: S608
 
-    async def inherit(self, record: Record) -> Record:
+    async def inherit(self, record: SubmissionRecord) -> SubmissionRecord:
         """Take over what a dead owner left, or what is nobody's any more.
 
         :raises JournalError: its owner lives, somebody else took it, or it could not be made durable.
         """
         return await self._writer.intend(lambda: self._inherit(record))
 
-    def _inherit(self, record: Record) -> Record:
-        carried = record.state in {State.CLAIMED, State.SUBMITTING, State.SUBMITTED}
+    def _inherit(self, record: SubmissionRecord) -> SubmissionRecord:
+        carried = record.state in {SubmissionState.CLAIMED, SubmissionState.SUBMITTING, SubmissionState.SUBMITTED}
         if carried and record.owner != self.owner.name and self.owner.alive(record.owner):
             raise JournalError(f"{record.key}: the session that carries it is still running", key=record.key)
         changed = self._db.execute(
@@ -250,27 +254,29 @@ class Journal:
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
-    async def find(self, key: str) -> Record | None:
+    async def find(self, key: str) -> SubmissionRecord | None:
         """The last attempt of a key."""
         rows = await self._rows("key = ? ORDER BY attempt DESC LIMIT 1", key)
         return rows[0] if rows else None
 
-    async def of_task(self, task_id: TaskId) -> Record | None:
+    async def of_task(self, task_id: TaskId) -> SubmissionRecord | None:
         """The attempt that bought a task."""
         rows = await self._rows("task_id = ?", task_id)
         return rows[0] if rows else None
 
-    async def of_nonce(self, nonce: str) -> Record | None:
-        """The attempt in whose webhook address a nonce travels."""
-        rows = await self._rows("nonce = ?", nonce) if nonce else []
+    async def of_webhook_token(self, webhook_token: str) -> SubmissionRecord | None:
+        """The attempt in whose webhook address a token travels."""
+        rows = await self._rows("nonce = ?", webhook_token) if webhook_token else []
         return rows[0] if rows else None
 
-    async def in_states(self, states: Iterable[State]) -> list[Record]:
+    async def in_states(self, states: Iterable[SubmissionState]) -> list[SubmissionRecord]:
         """Every attempt in one of these states, oldest first."""
         wanted = list(states)
         return await self._rows(f"state IN ({', '.join('?' * len(wanted))}) ORDER BY claimed_utc", *wanted)
 
-    async def page(self, states: Collection[State], prefix: str, *, after: int) -> list[tuple[int, Record]]:
+    async def page(
+        self, states: Collection[SubmissionState], prefix: str, *, after: int
+    ) -> list[tuple[int, SubmissionRecord]]:
         """The next attempts in one of some states whose key begins so, as they were made, each with its place.
 
         :param after: the place of the last one that was read; 0 for none.
@@ -282,21 +288,21 @@ class Journal:
         )
         values = (after, self.site, *states, len(prefix), prefix, _PAGE)
 
-        def read() -> list[tuple[int, Record]]:
+        def read() -> list[tuple[int, SubmissionRecord]]:
             rows = self._db.execute(chosen, values).fetchall()
             return [(row[0], evolve(_record(row[2:]), foreign=row[1] != self._fingerprint)) for row in rows]
 
         return await self._read(read)
 
-    async def _rows(self, where: str, *values: object) -> list[Record]:
-        def read() -> list[Record]:
+    async def _rows(self, where: str, *values: object) -> list[SubmissionRecord]:
+        def read() -> list[SubmissionRecord]:
             chosen = f"SELECT {_COLUMNS}, fingerprint FROM jobs WHERE site = ? AND {where}"  # noqa: S608
             rows = self._db.execute(chosen, (self.site, *values))
             return [evolve(_record(row[:-1]), foreign=row[-1] != self._fingerprint) for row in rows]
 
         return await self._read(read)
 
-    async def last_ends(self, endpoint: str, *, most: int) -> list[Record]:
+    async def last_ends(self, endpoint: str, *, most: int) -> list[SubmissionRecord]:
         """The last attempts at a model whose end is known: how long they ran teaches the timetable."""
         where = (
             "endpoint = ? AND state IN ('settled', 'saved') AND error IS NULL AND submitted_utc IS NOT NULL"
@@ -349,21 +355,22 @@ class Journal:
         return await self._writer.in_thread(read)
 
 
-def _values(record: Record) -> tuple[Any, ...]:
+def _values(record: SubmissionRecord) -> tuple[Any, ...]:
     error = None if record.error is None else json.dumps(record.error)
     return (
-        *(record.key, record.attempt, record.state, record.owner, record.endpoint, record.inputs, record.nonce),
+        *(record.key, record.attempt, record.state, record.owner, record.endpoint, record.inputs, record.webhook_token),
         *(record.task_id, record.claimed_utc, record.submitted_utc, record.noticed_utc, record.raw),
         *(error, stored_folder(record.folder), json.dumps(record.paths), record.driving),
         *(record.contents, record.status),
     )
 
 
-def _record(row: tuple[Any, ...]) -> Record:
+def _record(row: tuple[Any, ...]) -> SubmissionRecord:
     names = [name.strip() for name in _COLUMNS.split(",")]
     facts = dict(zip(names, row, strict=True))
-    facts["state"] = State(facts["state"])
+    facts["webhook_token"] = facts.pop("nonce")
+    facts["state"] = SubmissionState(facts["state"])
     facts["error"] = None if facts["error"] is None else tuple(json.loads(facts["error"]))
     facts["folder"] = read_folder(facts["folder"])
     facts["paths"] = tuple(json.loads(facts["paths"]))
-    return Record(**facts)
+    return SubmissionRecord(**facts)

@@ -18,7 +18,7 @@ from attrs import define, field
 from rh_async._media.file_io import is_shortage
 from rh_async.errors import JournalError, LocalRefusal, OutOfResources
 
-from .lease import Owner, locked
+from .lease import ProcessLease, locked
 
 VERSION = 3
 
@@ -111,7 +111,7 @@ class JournalFile:
     """
 
     path: Path
-    owner: Owner
+    owner: ProcessLease
     db: sqlite3.Connection = field(init=False)
     salt: bytes = field(default=b"", init=False)
     _files: Mapping[str, int | None] = field(factory=dict, init=False)

@@ -23,13 +23,13 @@ from rh_async._concurrency.defects import unexpected
 from rh_async._concurrency.session_tasks import Tasks
 from rh_async._concurrency.single_flight import Flight
 from rh_async._http.transport import Transport
-from rh_async._journal.records import Wish
+from rh_async._journal.records import SubmitOptions
 from rh_async._journal.sqlite import Journal
 from rh_async._polling.policy import Pace
 from rh_async._polling.poller import Poller
 from rh_async._polling.scheduler import Agenda
 from rh_async._submission.concurrency import Admission
-from rh_async._submission.deduplication import Earlier, Memory
+from rh_async._submission.deduplication import PriorAttempt, SubmissionRegistry
 from rh_async._submission.job_log import log_change, log_job
 from rh_async._submission.recovery import Recovery
 from rh_async._submission.submission import Submissions
@@ -69,7 +69,7 @@ class Services:
     on_exit: OnExit = "detach"
     download_policy: DownloadPolicy = field(factory=DownloadPolicy)
     recovery: Recovery = field(init=False)
-    memory: Memory = field(init=False)
+    registry: SubmissionRegistry = field(init=False)
     poller: Poller = field(init=False)
     uploads: Uploads = field(init=False)
     spool: Spool = field(init=False)
@@ -186,7 +186,7 @@ class Services:
             key_refused=self._key_refused,
         )
         self.admission = Admission(self.in_flight)
-        self.memory = Memory(
+        self.registry = SubmissionRegistry(
             journal=self.journal, currency=self.poller.currency, wall=wall, watch=self._watch, look=self.look
         )
         self.desk = AccountDesk(self.transport, self.poller)
@@ -201,7 +201,7 @@ class Services:
             self.downloads.session_id = self.journal.owner.name
         self.recovery = Recovery(
             journal=self.journal,
-            memory=self.memory,
+            registry=self.registry,
             look=self.look,
             ask=self.poller.look,
             save=self.save,
@@ -214,7 +214,7 @@ class Services:
             spool=self.spool,
             admission=self.admission,
             poller=self.poller,
-            memory=self.memory,
+            registry=self.registry,
             tasks=self.tasks,
             accepted=self._accepted,
             ended=self._never_accepted,
@@ -285,19 +285,19 @@ class Services:
         if age > 0.0:
             self.submissions.adopt(job)
         if not known:
-            for run_time, driving in await self.memory.run_times(endpoint):
+            for run_time, driving in await self.registry.run_times(endpoint):
                 self.poller.agenda.learn(endpoint, run_time, driving)
 
     def _changed(self, snapshot: Snapshot) -> None:
         self.tell(Changed(snapshot=snapshot))
         for job in self.poller.jobs.get(snapshot.task_id, ()):
             log_job("status", job, says=snapshot.status)
-            if self.memory.notices(job, snapshot):
+            if self.registry.notices(job, snapshot):
                 self.tasks.start_soon(self._noted, job)
 
     async def _noted(self, job: Job) -> None:
         try:
-            await self.memory.noted(job)
+            await self.registry.noted(job)
         except JournalError as error:
             log.error("rh_async.journal_failed %s", error)  # noqa: TRY400 - one line; the error says it all
 
@@ -307,13 +307,13 @@ class Services:
 
     async def _settled(self, job: Job, snapshot: Snapshot) -> None:
         noticed = wall()
-        await self.memory.settled(job, snapshot, noticed)
+        await self.registry.settled(job, snapshot, noticed)
         if job.notice(snapshot):
             self.tell(Changed(snapshot=snapshot))
         await self._end(job, outcome_of(job, snapshot, noticed_utc=noticed))
 
     async def _lost(self, job: Job, error: RHError) -> None:
-        await self.memory.lost(job, error)
+        await self.registry.lost(job, error)
         await self._end(job, error)
 
     def _failed(self, job: Job, error: RHError) -> None:
@@ -325,7 +325,7 @@ class Services:
 
     async def _end(self, job: Job, outcome: Result | RHError) -> None:
         self.settled += 1
-        await self.memory.forget(job)
+        await self.registry.forget(job)
         self.submissions.leave(job)
         folder = self._wanted.pop(job, None)
         if folder is None or not isinstance(outcome, Result):
@@ -434,7 +434,7 @@ class Services:
         """
         paths = await self.downloads.save(result, folder, overwrite=overwrite, name=name)
         log_change("saved", task_id=result.task_id, says=" ".join(map(str, paths)))
-        await self.memory.saved(result.task_id, paths)
+        await self.registry.saved(result.task_id, paths)
         return paths
 
     @property
@@ -473,7 +473,7 @@ class Services:
 
     # --- what a batch asks for ---------------------------------------------------------------------------------------
 
-    async def earlier(self, request: Request, key: str | None) -> Earlier:
+    async def earlier(self, request: Request, key: str | None) -> PriorAttempt:
         """What is known of a submission before it is made.
 
         :raises MediaRefused: a file cannot be read, or is not what its field takes.
@@ -481,16 +481,16 @@ class Services:
         """
         async with self.spool.files(request) as asked:
             contents = {one.path: await self.uploads.content(one) for one in asked.media()}
-            return await self.memory.earlier(asked, key, {path: one.sha256 for path, one in contents.items()})
+            return await self.registry.earlier(asked, key, {path: one.sha256 for path, one in contents.items()})
 
-    def begin(self, request: Request, wish: Wish) -> Job:
+    def begin(self, request: Request, options: SubmitOptions) -> Job:
         """Take a job in and return at once.
 
         :raises RHError: the session is not to be used.
         """
         self.check()
-        job = self.new_job(request, key=wish.key)
-        self.submissions.start(job, wish)
+        job = self.new_job(request, key=options.key)
+        self.submissions.start(job, options)
         return job
 
     def withdraw(self, job: Job) -> None:

@@ -20,7 +20,7 @@ from attrs import define, evolve, field, frozen
 from rh_async import errors
 from rh_async._api.endpoints import decode_query
 from rh_async._api.wire import Answer
-from rh_async._journal.records import Record, State, Wish, derived_key
+from rh_async._journal.records import SubmissionRecord, SubmissionState, SubmitOptions, derived_key
 from rh_async._journal.sqlite import Journal, TaskHeld
 from rh_async.errors import JobError, JobLost, JournalError, KeyInUse, NotFound, RHError, SubmitUnknown
 from rh_async.job import Job, outcome_of
@@ -31,7 +31,7 @@ from .input_comparison import asked_for, refuse_another
 
 log = logging.getLogger(__name__)
 
-_CARRIED = frozenset({State.CLAIMED, State.SUBMITTING, State.SUBMITTED})
+_CARRIED = frozenset({SubmissionState.CLAIMED, SubmissionState.SUBMITTING, SubmissionState.SUBMITTED})
 _OLD_ENOUGH = 1e-6
 """What an earlier session submitted is never new, in seconds: it is asked about at once."""
 _READ_EVERY = 0.5
@@ -39,7 +39,7 @@ _READ_EVERY = 0.5
 
 
 @frozen(kw_only=True)
-class Earlier:
+class PriorAttempt:
     """What is known of a submission before it is made.
 
     :param sha256s: of its local files.
@@ -50,13 +50,13 @@ class Earlier:
 
     key: str
     sha256s: Mapping[Path, str]
-    record: Record | None = None
+    record: SubmissionRecord | None = None
     outcome: Result | RHError | None = None
     another: KeyInUse | None = None
 
 
 @define(eq=False, kw_only=True, repr=False)
-class Memory:
+class SubmissionRegistry:
     """What one session knows of its submissions.
 
     :param journal: None: only explicit keys count, and only while their job lives.
@@ -70,13 +70,15 @@ class Memory:
     watch: Callable[..., Awaitable[None]]
     look: Callable[[TaskId], Awaitable[Snapshot]]
     _carried: dict[str, Job] = field(factory=dict, init=False)
-    _records: dict[Job, Record] = field(factory=dict, init=False)
+    _records: dict[Job, SubmissionRecord] = field(factory=dict, init=False)
     _following: set[Job] = field(factory=set, init=False)
-    _asked: dict[Job, Record] = field(factory=dict, init=False)  #: what carries a key and has no record is for
+    _asked: dict[Job, SubmissionRecord] = field(
+        factory=dict, init=False
+    )  #: what carries a key and has no record is for
 
     # --- claiming ----------------------------------------------------------------------------------------------------
 
-    async def claim(self, job: Job, request: Request, wish: Wish, sha256s: Mapping[Path, str]) -> bool:
+    async def claim(self, job: Job, request: Request, options: SubmitOptions, sha256s: Mapping[Path, str]) -> bool:
         """Claim a job's key.
 
         :param sha256s: of the request's local files.
@@ -85,21 +87,21 @@ class Memory:
         :raises KeyInUse: the key was given to a job with other inputs, or under another API key.
         :raises RHError: the journal cannot be used, or nothing could be learnt of a lost attempt.
         """
-        job.key = wish.key or (None if self.journal is None else _derived(request, sha256s))
+        job.key = options.key or (None if self.journal is None else _derived(request, sha256s))
         if job.key is None:
             return True
-        fresh = _fresh(job.key, request, wish, sha256s)
+        fresh = _fresh(job.key, request, options, sha256s)
         while (carrier := self._carried.get(job.key)) is not None and carrier is not job:
-            if not wish.again or carrier.task_id is None:
+            if not options.again or carrier.task_id is None:
                 if (known := self._records.get(carrier) or self._asked.get(carrier)) is not None:
                     refuse_another(known, fresh)
                 await carrier.followed_by(job)
                 return False
             del self._carried[job.key]
         self._carried[job.key], self._asked[job] = job, fresh
-        return self.journal is None or await self._claim(self.journal, job, fresh, wish)
+        return self.journal is None or await self._claim(self.journal, job, fresh, options)
 
-    async def earlier(self, request: Request, key: str | None, sha256s: Mapping[Path, str]) -> Earlier:
+    async def earlier(self, request: Request, key: str | None, sha256s: Mapping[Path, str]) -> PriorAttempt:
         """What is known of a submission, without touching it.
 
         :param key: None for the derived one.
@@ -107,38 +109,42 @@ class Memory:
         """
         name = key or _derived(request, sha256s)
         record = None if self.journal is None else await self.journal.find(name)
-        return Earlier(
+        return PriorAttempt(
             key=name,
             sha256s=sha256s,
             record=record,
             outcome=None if record is None else self._known_end(record),
-            another=None if record is None else _another(record, _fresh(name, request, Wish(), sha256s)),
+            another=None if record is None else _another(record, _fresh(name, request, SubmitOptions(), sha256s)),
         )
 
-    def _known_end(self, record: Record) -> Result | RHError | None:
-        if record.state is State.UNCERTAIN:
+    def _known_end(self, record: SubmissionRecord) -> Result | RHError | None:
+        if record.state is SubmissionState.UNCERTAIN:
             return uncertain(record)
-        if record.state is State.REFUSED:
+        if record.state is SubmissionState.REFUSED:
             return _refusal(record)
-        return self.outcome(record) if record.state in {State.SETTLED, State.SAVED, State.LOST} else None
+        return (
+            self.outcome(record)
+            if record.state in {SubmissionState.SETTLED, SubmissionState.SAVED, SubmissionState.LOST}
+            else None
+        )
 
-    async def _claim(self, journal: Journal, job: Job, fresh: Record, wish: Wish) -> bool:
-        record = await journal.claim(fresh, again=wish.again, after=wish.after)
+    async def _claim(self, journal: Journal, job: Job, fresh: SubmissionRecord, options: SubmitOptions) -> bool:
+        record = await journal.claim(fresh, again=options.again, after=options.after)
         while not self._mine(journal, record, fresh):
             refuse_another(record, fresh)
             gone = None
-            if record.state is State.LOST and wish.again and await self._is_gone(record):
+            if record.state is SubmissionState.LOST and options.again and await self._is_gone(record):
                 gone = record.attempt
             elif await self._known(journal, job, record):
                 return False
             else:
                 await self._let_go(journal, job, record)
-            record = await journal.claim(fresh, again=wish.again, after=wish.after, gone=gone)
+            record = await journal.claim(fresh, again=options.again, after=options.after, gone=gone)
         self._records[job] = record
         del self._asked[job]  # the record says it, too
         return True
 
-    async def _let_go(self, journal: Journal, job: Job, record: Record | None) -> None:
+    async def _let_go(self, journal: Journal, job: Job, record: SubmissionRecord | None) -> None:
         """Follow the key's row until the live session that carries it has settled it, given it up, or died.
 
         Cancelled, the job still follows, as `follows` tells: it has a task that it neither bought nor watches.
@@ -154,29 +160,33 @@ class Memory:
         """Whether a job only goes the way of another live session's."""
         return job in self._following
 
-    def _mine(self, journal: Journal, record: Record, fresh: Record) -> bool:
-        return record.state is State.CLAIMED and record.owner == journal.owner.name and record.nonce == fresh.nonce
+    def _mine(self, journal: Journal, record: SubmissionRecord, fresh: SubmissionRecord) -> bool:
+        return (
+            record.state is SubmissionState.CLAIMED
+            and record.owner == journal.owner.name
+            and record.webhook_token == fresh.webhook_token
+        )
 
-    async def _known(self, journal: Journal, job: Job, record: Record) -> bool:
+    async def _known(self, journal: Journal, job: Job, record: SubmissionRecord) -> bool:
         """End or attach the job as its record says; False if another live session still carries it."""
-        if record.state is State.UNCERTAIN:
+        if record.state is SubmissionState.UNCERTAIN:
             raise uncertain(record)
-        if record.state in {State.SETTLED, State.SAVED}:
+        if record.state in {SubmissionState.SETTLED, SubmissionState.SAVED}:
             self.end(job, record)
             return True
-        left = record.state is State.SUBMITTED and not journal.owner.alive(record.owner)
-        if left or record.state is State.LOST:
+        left = record.state is SubmissionState.SUBMITTED and not journal.owner.alive(record.owner)
+        if left or record.state is SubmissionState.LOST:
             with suppress(JournalError):  # somebody was faster, and is followed; a broken journal says so once more
                 await self.attach(job, record)
                 return True
         return False
 
-    async def attach(self, job: Job, record: Record) -> None:
+    async def attach(self, job: Job, record: SubmissionRecord) -> None:
         """Take a submitted or a lost job over, and ask the server about it again."""
         assert self.journal is not None  # noqa: S101 - for the type checker: there is a record
         assert record.task_id is not None  # noqa: S101 - a submitted record has one
         mine = await self.journal.inherit(record)
-        self._records[job] = mine if mine.state is State.SUBMITTED else await self._reopened(mine)
+        self._records[job] = mine if mine.state is SubmissionState.SUBMITTED else await self._reopened(mine)
         self._carried[record.key] = job
         self._asked.pop(job, None)
         job.key, job.driving = record.key, record.driving
@@ -185,11 +195,11 @@ class Memory:
         age = (self.wall() - since).total_seconds()
         await self.watch(job, record.task_id, record.endpoint, age=max(age, _OLD_ENOUGH))
 
-    async def _reopened(self, record: Record) -> Record:
+    async def _reopened(self, record: SubmissionRecord) -> SubmissionRecord:
         assert self.journal is not None  # noqa: S101 - for the type checker: there is a record
-        return await self.journal.move(record, State.SUBMITTED, error=None, noticed_utc=None)
+        return await self.journal.move(record, SubmissionState.SUBMITTED, error=None, noticed_utc=None)
 
-    async def _is_gone(self, record: Record) -> bool:
+    async def _is_gone(self, record: SubmissionRecord) -> bool:
         """Ask the server, before a lost attempt is bought again, whether it still does not know the task.
 
         :raises RHError: nothing could be learnt.
@@ -203,7 +213,7 @@ class Memory:
             return True
         return False
 
-    def end(self, job: Job, record: Record) -> None:
+    def end(self, job: Job, record: SubmissionRecord) -> None:
         """End a job as its settled record says; a result stays readable after its links have expired."""
         job.key = record.key
         if record.task_id is not None:
@@ -212,11 +222,11 @@ class Memory:
             job.notice(self._snapshot(record))
         job.end(self.outcome(record))
 
-    def _snapshot(self, record: Record) -> Snapshot:
+    def _snapshot(self, record: SubmissionRecord) -> Snapshot:
         assert record.task_id is not None  # noqa: S101 - a settled record has one
         return decode_query(Answer(status=200, body=record.raw), record.task_id, currency=self.currency)
 
-    def outcome(self, record: Record) -> Result | RHError:
+    def outcome(self, record: SubmissionRecord) -> Result | RHError:
         """How a settled record ended."""
         if record.error is not None:
             return _error(record)
@@ -230,7 +240,7 @@ class Memory:
 
         In seconds, oldest first; what the server did not end itself is left out.
         """
-        rows: list[Record] = []
+        rows: list[SubmissionRecord] = []
         try:
             rows = [] if self.journal is None else await self.journal.last_ends(endpoint, most=most)
         except JournalError as error:
@@ -246,8 +256,8 @@ class Memory:
 
     async def unsent(self, job: Job) -> None:
         """The POST never left, or was refused for now: it may be repeated."""
-        if (record := self._records.get(job)) is not None and record.state is State.SUBMITTING:
-            await self._moved(job, State.CLAIMED)
+        if (record := self._records.get(job)) is not None and record.state is SubmissionState.SUBMITTING:
+            await self._moved(job, SubmissionState.CLAIMED)
 
     async def submitted(self, job: Job, snapshot: Snapshot) -> None:
         """The server has accepted the job.
@@ -256,17 +266,17 @@ class Memory:
         """
         accepted = (job.submitted_utc or self.wall()).isoformat()
         told = {"task_id": snapshot.task_id, "status": snapshot.status, "submitted_utc": accepted}
-        await self._written(job, State.SUBMITTED, **told, driving=job.driving)
+        await self._written(job, SubmissionState.SUBMITTED, **told, driving=job.driving)
 
     async def not_submitted(self, job: Job, error: RHError) -> None:
         """The server refused the job for good, or nobody knows: then the costlier is taken for true."""
-        to = State.UNCERTAIN if error.maybe_billed else State.REFUSED
+        to = SubmissionState.UNCERTAIN if error.maybe_billed else SubmissionState.REFUSED
         await self._written(job, to, error=_facts(error))
 
     def notices(self, job: Job, snapshot: Snapshot) -> bool:
         """Take the server's word on a running job; whether the journal does not have it yet."""
         record = self._records.get(job)
-        if record is None or record.state is not State.SUBMITTED or record.status == snapshot.status:
+        if record is None or record.state is not SubmissionState.SUBMITTED or record.status == snapshot.status:
             return False
         self._records[job] = evolve(record, status=snapshot.status)
         return True
@@ -278,11 +288,11 @@ class Memory:
 
     async def settled(self, job: Job, snapshot: Snapshot, noticed: datetime) -> None:
         """The server has told the job's end."""
-        await self._written(job, State.SETTLED, raw=snapshot.raw, noticed_utc=noticed.isoformat())
+        await self._written(job, SubmissionState.SETTLED, raw=snapshot.raw, noticed_utc=noticed.isoformat())
 
     async def lost(self, job: Job, error: RHError) -> None:
         """The server does not tell the job's end; it is asked again before the job is bought again."""
-        await self._written(job, State.LOST, error=_facts(error), noticed_utc=self.wall().isoformat())
+        await self._written(job, SubmissionState.LOST, error=_facts(error), noticed_utc=self.wall().isoformat())
 
     async def saved(self, task_id: TaskId, paths: tuple[Path, ...]) -> None:
         """A job's outputs are on disk."""
@@ -296,14 +306,14 @@ class Memory:
         self._asked.pop(job, None)
         self._following.discard(job)
         record = self._records.pop(job, None)
-        if self.journal is not None and record is not None and record.state is State.CLAIMED:
+        if self.journal is not None and record is not None and record.state is SubmissionState.CLAIMED:
             with suppress(JournalError):  # a claim whose owner is gone is free anyway
                 await self.journal.release(record)
 
-    def webhook_nonce(self, job: Job) -> str:
+    def webhook_token(self, job: Job) -> str:
         """What travels in the webhook's address, so that a delivery can name the attempt."""
         record = self._records.get(job)
-        return "" if record is None else record.nonce
+        return "" if record is None else record.webhook_token
 
     async def holds(self, task_id: TaskId) -> bool:
         """Whether some submission is known to have bought the task."""
@@ -311,7 +321,7 @@ class Memory:
             return self.journal is not None and await self.journal.of_task(task_id) is not None
         return False
 
-    async def _written(self, job: Job, to: State, **facts: object) -> None:
+    async def _written(self, job: Job, to: SubmissionState, **facts: object) -> None:
         """Write down what has happened; the job goes on though that fails, and the next session asks the server."""
         try:
             await self._moved(job, to, **facts)
@@ -320,7 +330,7 @@ class Memory:
         except JournalError as error:
             log.error("rh_async.journal_failed %s", error)  # noqa: TRY400 - one line; the error says it all
 
-    async def _moved(self, job: Job, to: State, **facts: Any) -> None:
+    async def _moved(self, job: Job, to: SubmissionState, **facts: Any) -> None:
         if self.journal is not None and (record := self._records.get(job)) is not None:
             self._records[job] = evolve(record, state=to, **facts)  # at once: what follows is written after it
             try:
@@ -330,9 +340,9 @@ class Memory:
                 raise
 
 
-def _show(job: Job, record: Record) -> None:
+def _show(job: Job, record: SubmissionRecord) -> None:
     """Show on a job that follows another session's what the journal says of that one."""
-    if record.state is State.SUBMITTED and record.task_id is not None:
+    if record.state is SubmissionState.SUBMITTED and record.task_id is not None:
         if job.task_id is None:
             job.bought(record.task_id, _moment(record.submitted_utc))
         if record.status:
@@ -343,7 +353,7 @@ def _moment(utc: str | None) -> datetime | None:
     return None if utc is None else datetime.fromisoformat(utc)
 
 
-def uncertain(record: Record) -> SubmitUnknown:
+def uncertain(record: SubmissionRecord) -> SubmitUnknown:
     """What an uncertain record is called."""
     what = f"the submit of {record.claimed_utc} to {record.endpoint} was never answered"
     error = SubmitUnknown(what, phase="submit", key=record.key, task_id=record.task_id)
@@ -351,12 +361,12 @@ def uncertain(record: Record) -> SubmitUnknown:
     return error
 
 
-def _fresh(key: str, request: Request, wish: Wish, sha256s: Mapping[Path, str]) -> Record:
-    folder = None if wish.folder is None else str(wish.folder.absolute())
-    return evolve(asked_for(key, request, sha256s), nonce=uuid4().hex, folder=folder)
+def _fresh(key: str, request: Request, options: SubmitOptions, sha256s: Mapping[Path, str]) -> SubmissionRecord:
+    folder = None if options.folder is None else str(options.folder.absolute())
+    return evolve(asked_for(key, request, sha256s), webhook_token=uuid4().hex, folder=folder)
 
 
-def _another(known: Record, asked: Record) -> KeyInUse | None:
+def _another(known: SubmissionRecord, asked: SubmissionRecord) -> KeyInUse | None:
     try:
         refuse_another(known, asked)
     except KeyInUse as error:
@@ -368,7 +378,7 @@ def _derived(request: Request, sha256s: Mapping[Path, str]) -> str:
     return derived_key(request.endpoint, request.named(sha256s))
 
 
-def _run_time(record: Record) -> float:
+def _run_time(record: SubmissionRecord) -> float:
     noticed, submitted = (datetime.fromisoformat(at or "") for at in (record.noticed_utc, record.submitted_utc))
     return (noticed - submitted).total_seconds()
 
@@ -377,14 +387,14 @@ def _facts(error: RHError) -> tuple[str, str, str]:
     return type(error).__name__, error.code, error.message
 
 
-def _refusal(record: Record) -> RHError:
+def _refusal(record: SubmissionRecord) -> RHError:
     name, code, message = record.error or ("ApiError", "", "it was refused")
     kind = getattr(errors, name, errors.ApiError)
     known = isinstance(kind, type) and issubclass(kind, errors.ApiError | errors.LocalRefusal)
     return (kind if known else errors.ApiError)(message, phase="submit", code=code, key=record.key)
 
 
-def _error(record: Record) -> JobError:
+def _error(record: SubmissionRecord) -> JobError:
     name, code, message = record.error or ("JobLost", "", "")
     kind = getattr(errors, name, JobLost)
     if isinstance(kind, type) and issubclass(kind, JobError):

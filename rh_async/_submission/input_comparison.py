@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 
-from rh_async._journal.records import Record, State, is_derived
+from rh_async._journal.records import SubmissionRecord, SubmissionState, is_derived
 from rh_async.errors import KeyInUse
 from rh_async.models.base import Request, brief
 
@@ -29,15 +29,15 @@ def contents_of(request: Request, sha256s: Mapping[Path, str]) -> str:
     return json.dumps({name: _digest(value) for name, value in named.items() if value is not None})
 
 
-def asked_for(key: str, request: Request, sha256s: Mapping[Path, str]) -> Record:
+def asked_for(key: str, request: Request, sha256s: Mapping[Path, str]) -> SubmissionRecord:
     """What is asked for, as a journal has it before anything is sent.
 
     :param sha256s: of the request's local files.
     """
-    return Record(
+    return SubmissionRecord(
         key=key,
         attempt=1,
-        state=State.CLAIMED,
+        state=SubmissionState.CLAIMED,
         owner="",
         endpoint=request.endpoint,
         inputs=json.dumps({name: _shown(value) for name, value in request.parameters().items()}, default=brief),
@@ -45,7 +45,7 @@ def asked_for(key: str, request: Request, sha256s: Mapping[Path, str]) -> Record
     )
 
 
-def refuse_another(known: Record, asked: Record) -> None:
+def refuse_another(known: SubmissionRecord, asked: SubmissionRecord) -> None:
     """Refuse a key that was given to a job with other inputs, whose result would be taken for this job's.
 
     :param known: the attempt that has the key.
@@ -63,7 +63,7 @@ def refuse_another(known: Record, asked: Record) -> None:
     raise KeyInUse(message, key=asked.key, advice=_ANOTHER_KEY)
 
 
-def _differing(known: Record, asked: Record) -> list[str]:
+def _differing(known: SubmissionRecord, asked: SubmissionRecord) -> list[str]:
     """What differs, in the order of the fields; ``endpoint`` for the model."""
     model = ["endpoint"] if known.endpoint != asked.endpoint else []
     if known.contents and asked.contents:
@@ -90,11 +90,11 @@ def _shown(value: object) -> object:
     return brief(value) if isinstance(value, str) and len(value) > _LONG else value
 
 
-def _listed(record: Record, inputs: Mapping[str, object], differing: list[str]) -> str:
+def _listed(record: SubmissionRecord, inputs: Mapping[str, object], differing: list[str]) -> str:
     return ", ".join(_each(record, inputs, differing))
 
 
-def _each(record: Record, inputs: Mapping[str, object], differing: list[str]) -> Iterator[str]:
+def _each(record: SubmissionRecord, inputs: Mapping[str, object], differing: list[str]) -> Iterator[str]:
     for name in differing:
         if name == "endpoint":
             yield f"the model {record.endpoint}"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from rh_async._journal.records import Record
+from rh_async._journal.records import SubmissionRecord
 from rh_async.errors import RHError
 from rh_async.job import Job
 from rh_async.types import Result
 
 
 @frozen(kw_only=True)
-class Resumed:
+class ResumeReport:
     """What a session found when it came back.
 
     :param jobs: submitted by an earlier session, and watched again; so are those that the server had lost and knows
@@ -26,7 +26,7 @@ class Resumed:
 
     jobs: tuple[Job, ...] = ()
     saved: tuple[Result, ...] = ()
-    failed: tuple[tuple[Record, RHError], ...] = ()
-    uncertain: tuple[Record, ...] = ()
-    lost: tuple[Record, ...] = ()
-    held: tuple[tuple[Record, int], ...] = ()
+    failed: tuple[tuple[SubmissionRecord, RHError], ...] = ()
+    uncertain: tuple[SubmissionRecord, ...] = ()
+    lost: tuple[SubmissionRecord, ...] = ()
+    held: tuple[tuple[SubmissionRecord, int], ...] = ()

@@ -23,7 +23,7 @@ from rh_async._concurrency.defects import unexpected
 from rh_async._concurrency.session_tasks import LateScope, Tasks
 from rh_async._http.rate_limit import Urgency
 from rh_async._http.transport import Transport
-from rh_async._journal.records import Wish
+from rh_async._journal.records import SubmitOptions
 from rh_async._journal.sqlite import TaskHeld
 from rh_async._polling.poller import Poller
 from rh_async._printable import one_line
@@ -48,7 +48,7 @@ from rh_async.models.base import Request
 from rh_async.types import Snapshot, TaskId, Upload
 
 from .concurrency import Admission
-from .deduplication import Memory
+from .deduplication import SubmissionRegistry
 from .job_log import log_job
 
 log = logging.getLogger(__name__)
@@ -80,14 +80,14 @@ class Submissions:
     spool: Spool
     admission: Admission
     poller: Poller
-    memory: Memory
+    registry: SubmissionRegistry
     tasks: Tasks
     accepted: Callable[[Job, Snapshot], Awaitable[None]]
     ended: Callable[[Job, RHError], None]
     tell: Callable[[Event], None]
     wall: Callable[[], datetime]
     leaving: Callable[[], bool]
-    _waiting: dict[Job, Wish] = field(factory=dict, init=False)
+    _waiting: dict[Job, SubmitOptions] = field(factory=dict, init=False)
     _left: set[Job] = field(factory=set, init=False)  #: whose POST left, and nobody has said how it ended
     _why: RHError | None = field(default=None, init=False)
     _placed: set[Job] = field(factory=set, init=False)
@@ -120,9 +120,9 @@ class Submissions:
             self._freed.set()
             self._hand_out()
 
-    def start(self, job: Job, wish: Wish) -> None:
+    def start(self, job: Job, options: SubmitOptions) -> None:
         """Take a job in; it is carried as soon as there is a ticket for it."""
-        self._waiting[job] = wish
+        self._waiting[job] = options
         log_job("queued", job)
         self._hand_out()
 
@@ -190,11 +190,11 @@ class Submissions:
             for call in self.hungry:
                 call()
 
-    async def _carry(self, job: Job, wish: Wish) -> None:
+    async def _carry(self, job: Job, options: SubmitOptions) -> None:
         assert job.request is not None  # noqa: S101 - for the type checker: only requests are carried
         try:
             with self._chains[job]:
-                await self._submit(job, job.request, wish)
+                await self._submit(job, job.request, options)
         except RHError as error:
             if self._chains[job].cancel_called:
                 log.warning("rh_async.given_up %s", error, extra={"error": error})
@@ -231,10 +231,10 @@ class Submissions:
         self._over.set()
         self._hand_out()
         if job not in self._placed:
-            follows = self.memory.follows(job)
+            follows = self.registry.follows(job)
             if job.task_id is None or job.done or follows:  # else it goes on: this session has taken it over
                 with anyio.CancelScope(shield=True):
-                    await self.memory.forget(job)
+                    await self.registry.forget(job)
             if job.task_id is None:
                 self._withdrawn(job)
             elif follows and not job.done:
@@ -253,16 +253,16 @@ class Submissions:
             why = "the job was withdrawn before it was sent"
             self.ended(job, JobCancelled(why, phase="submit", maybe_billed=False))
 
-    async def _submit(self, job: Job, request: Request, wish: Wish) -> None:
+    async def _submit(self, job: Job, request: Request, options: SubmitOptions) -> None:
         async with self.spool.files(request) as with_files:
-            await self._submit_files(job, with_files, wish)
+            await self._submit_files(job, with_files, options)
 
-    async def _submit_files(self, job: Job, request: Request, wish: Wish) -> None:
+    async def _submit_files(self, job: Job, request: Request, options: SubmitOptions) -> None:
         media = list(request.media())
         contents = {one.path: await self.uploads.content(one) for one in media}
         sha256s = {path: content.sha256 for path, content in contents.items()}
         job.driving = max((content.seconds for content in contents.values() if content.seconds), default=None)
-        while await self.memory.claim(job, request, wish, sha256s):
+        while await self.registry.claim(job, request, options, sha256s):
             uploads: dict[Path | Upload, Upload] = {upload: upload for upload in request.uploads()}
             for one in media:
                 uploads[one.path] = await self.uploads.bring(one)
@@ -292,7 +292,9 @@ class Submissions:
     async def _post(self, job: Job, request: Request, uploads: dict[Path | Upload, Upload]) -> None:
         turn = await self.transport.turn(Urgency.SUBMIT)  # before anything is written down: it may take minutes
         fresh = {source: await self.uploads.renewed(upload) for source, upload in uploads.items()}
-        call = encode_submit(request.endpoint, request.wire(fresh.__getitem__, nonce=self.memory.webhook_nonce(job)))
+        call = encode_submit(
+            request.endpoint, request.wire(fresh.__getitem__, webhook_token=self.registry.webhook_token(job))
+        )
         with anyio.CancelScope() as post, ExitStack() as home:
             home.callback(self._home, job)
             try:
@@ -306,7 +308,7 @@ class Submissions:
 
     async def _asked(self, job: Job, call: Call, post: anyio.CancelScope, turn: float) -> Snapshot:
         """Send the POST: withdrawn before its headers leave, it never is; after, it is finished and accounted for."""
-        await self.memory.submitting(job)  # cancelled here, it is taken back
+        await self.registry.submitting(job)  # cancelled here, it is taken back
         try:
             return await self.transport.ask(call, self._decode, on_sent=partial(self._leaves, job, post), turn=turn)
         except (NoAnswer, UnreadableAnswer) as error:
@@ -314,7 +316,7 @@ class Submissions:
         finally:
             if not post.shield:
                 post.shield = True
-                await self.memory.unsent(job)
+                await self.registry.unsent(job)
 
     @property
     def _tickets(self) -> int:
@@ -336,7 +338,7 @@ class Submissions:
 
     async def _ours(self, task_id: TaskId) -> bool:
         """Whether another submission has bought the task, so that a refusal names it in vain."""
-        return task_id in self._bought or await self.memory.holds(task_id)
+        return task_id in self._bought or await self.registry.holds(task_id)
 
     def _decode(self, answer: Answer) -> Snapshot:
         return decode_submit(answer, currency=self.poller.currency)
@@ -344,9 +346,9 @@ class Submissions:
     async def _remembered(self, job: Job, error: ApiError | SubmitUnknown) -> None:
         self._left.discard(job)
         if error.retryable:
-            await self.memory.unsent(job)
+            await self.registry.unsent(job)
         else:
-            await self.memory.not_submitted(job, error)
+            await self.registry.not_submitted(job, error)
 
     async def _adopted(self, job: Job, task_id: TaskId, refusal: ApiError | SubmitUnknown) -> Snapshot:
         """Ask about a refusal's task before believing the refusal."""
@@ -399,7 +401,7 @@ class Submissions:
         try:
             self._refuse_a_second(snapshot.task_id)
             job.submitted_utc = self.wall()
-            await self.memory.submitted(job, snapshot)
+            await self.registry.submitted(job, snapshot)
         except TaskHeld as held:
             job.submitted_utc = None
             words = f"the submit was answered with task {snapshot.task_id}, which another submit has bought"

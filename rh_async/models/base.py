@@ -155,10 +155,10 @@ class Request(ABC):
 
         return {field: _swap(value, field, name) for field, value in self.parameters().items()}
 
-    def wire(self, uploaded: Callable[[Path | Upload], Upload], *, nonce: str = "") -> dict[str, Any]:
+    def wire(self, uploaded: Callable[[Path | Upload], Upload], *, webhook_token: str = "") -> dict[str, Any]:
         """The body to send.
 
-        :param nonce: travels in the webhook's address, as ``rh_nonce``.
+        :param webhook_token: travels in the webhook's address, as ``rh_nonce``.
         :param uploaded: answers a path with its upload, and an upload with one whose link still lives.
         """
 
@@ -169,7 +169,7 @@ class Request(ABC):
             return upload.file_name if takes_file_name(name) else upload.url or ""
 
         body = {name: _swap(value, name, server_value) for name, value in self.parameters().items()}
-        return body if self.webhook_url is None else body | {"webhookUrl": _with_nonce(self.webhook_url, nonce)}
+        return body if self.webhook_url is None else body | {"webhookUrl": _with_token(self.webhook_url, webhook_token)}
 
     def refuse(self, name: str, value: object, rule: str) -> NoReturn:
         """Refuse a field's value, in one line.
@@ -282,5 +282,5 @@ def _sendable(leaf: Leaf) -> str:
     return f"{leaf.file_name}{leaf.url}" if isinstance(leaf, Upload) else ""
 
 
-def _with_nonce(url: str, nonce: str) -> str:
-    return f"{url}{'&' if '?' in url else '?'}rh_nonce={nonce}" if nonce else url
+def _with_token(url: str, token: str) -> str:
+    return f"{url}{'&' if '?' in url else '?'}rh_nonce={token}" if token else url

@@ -52,7 +52,7 @@ from rh_async._batch.progress.eta import time_left
 from rh_async._batch.running.failure_sorting import ending_of, passes, reason_of
 from rh_async._batch.running.session_port import Carrier
 from rh_async._media.file_extension import stated
-from rh_async._submission.deduplication import Earlier
+from rh_async._submission.deduplication import PriorAttempt
 from rh_async.emulator import Emulator, Fault
 from tests.batch.running import lines, product, run
 
@@ -65,7 +65,7 @@ ENTRY = Entry(
     request=REQUEST,
     price=Price(Decimal("0.96"), "CNY"),
 )
-PAST = Earlier(key="k7", sha256s={Path("dance.mp4"): "ab" * 32})
+PAST = PriorAttempt(key="k7", sha256s={Path("dance.mp4"): "ab" * 32})
 
 
 def made(task_id: str, *kinds: str) -> Result:
@@ -169,7 +169,7 @@ async def test_a_name_that_is_no_utf8_is_told_all_the_same(tmp_path: Path) -> No
     odd = Path("d\udcffnce.mp4")
     entry = Entry(number=1, source="clips", clip=odd, request=DreamActor("hero.png", odd))
     result = made("1", "mp4")
-    (path,) = await shelf(tmp_path).save(entry, Earlier(key="k", sha256s={odd: "00"}), result)
+    (path,) = await shelf(tmp_path).save(entry, PriorAttempt(key="k", sha256s={odd: "00"}), result)
     book = Lines(tmp_path / "batch.jsonl")
     await book.open()
     await book.tell(BatchOutcome(entry=entry, state="saved", task_id=result.task_id, result=result, paths=(path,)))

@@ -23,7 +23,7 @@ from rh_async import (
     SaveError,
     Session,
     SessionError,
-    State,
+    SubmissionState,
     TaskId,
 )
 from rh_async._batch import Entry
@@ -326,7 +326,9 @@ async def test_a_disk_that_gives_out_stops_saving_and_starting_and_the_next_run_
         bought = len(server.ledger.tasks)
         assert bought == ends.get("saved", 0) + ends["unsaved"]
         assert await _in_journal(server, tmp_path) == {
-            task.task_id: State.SAVED if any(task.task_id in name for name in videos(tmp_path)) else State.SETTLED
+            task.task_id: SubmissionState.SAVED
+            if any(task.task_id in name for name in videos(tmp_path))
+            else SubmissionState.SETTLED
             for task in server.ledger.tasks
         }
         assert set(states(await run(server, tmp_path, plan))) <= {"saved", "kept"}
@@ -335,12 +337,12 @@ async def test_a_disk_that_gives_out_stops_saving_and_starting_and_the_next_run_
     assert not list((tmp_path / "out").glob(".*.part"))
 
 
-async def _in_journal(server: Emulator, folder: Path) -> dict[TaskId | None, State]:
+async def _in_journal(server: Emulator, folder: Path) -> dict[TaskId | None, SubmissionState]:
     async with opened(server, folder) as session:
         services = session._services
         assert services is not None
         assert services.journal is not None
-        return {record.task_id: record.state for record in await services.journal.in_states(list(State))}
+        return {record.task_id: record.state for record in await services.journal.in_states(list(SubmissionState))}
 
 
 async def test_a_folder_that_cannot_be_made_is_said_before_anything_is_bought(stock: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from rh_async import JournalError, KlingMotionControl, Record, Session, State, TaskId
+from rh_async import JournalError, KlingMotionControl, Session, SubmissionRecord, SubmissionState, TaskId
 from rh_async._cli.commands import jobs_command as _jobs
 from rh_async._cli.commands.jobs_command import model, outcome, subject
 from rh_async._journal.reader import Overview, Row, overview, read, stream
@@ -20,7 +20,9 @@ from rh_async.emulator import Emulator
 from tests.cli.conftest import Shell
 
 LONG_AGO = "2026-01-02T03:04:05+00:00"
-BARE = Record(key="k", attempt=1, state=State.CLAIMED, owner="o", endpoint="kling-v3.0-std/motion-control")
+BARE = SubmissionRecord(
+    key="k", attempt=1, state=SubmissionState.CLAIMED, owner="o", endpoint="kling-v3.0-std/motion-control"
+)
 BARE = evolve(BARE, task_id=TaskId("1"), claimed_utc=LONG_AGO)
 SUCCESS = b'{"taskId":"1","status":"SUCCESS","results":[{"url":"http://127.0.0.1:9/a.mp4","outputType":"mp4"}]}'
 
@@ -34,20 +36,23 @@ def row(*, carried: bool = False, **facts: Any) -> Row:
     [
         (row(), "never sent"),
         (row(carried=True), "in hand, not sent yet"),
-        (row(state=State.SUBMITTED), "nobody watches it: rh-async resume"),
-        (row(state=State.SUBMITTED, carried=True), "runs, and is watched"),
-        (row(state=State.SETTLED, raw=SUCCESS), "succeeded, not saved yet: rh-async resume"),
-        (row(state=State.SETTLED, raw=SUCCESS, carried=True), "succeeded, not saved yet, in hand"),
-        (row(state=State.SETTLED, raw=b'{"taskId":"1","status":"CANCEL"}'), "CANCEL"),
-        (row(state=State.SETTLED, raw=b"?"), "over, and its end cannot be read"),
-        (row(state=State.SETTLED, error=("JobLost", "", "forgotten")), "JobLost: forgotten"),
-        (row(state=State.SAVED, paths=("a.mp4", "b.mp4")), "a.mp4, b.mp4"),
-        (row(state=State.SAVED), "nothing to save"),
-        (row(state=State.REFUSED, error=("InvalidRequest", "1007", "no\x1b[2J")), "InvalidRequest: 1007: no\ufffd[2J"),
-        (row(state=State.REFUSED), "refused"),
-        (row(state=State.UNCERTAIN), "nobody knows whether it was bought: rh-async resolve"),
-        (row(state=State.ABANDONED), "given up"),
-        (row(state=State.LOST), "the server did not know it when last asked: rh-async resume asks again"),
+        (row(state=SubmissionState.SUBMITTED), "nobody watches it: rh-async resume"),
+        (row(state=SubmissionState.SUBMITTED, carried=True), "runs, and is watched"),
+        (row(state=SubmissionState.SETTLED, raw=SUCCESS), "succeeded, not saved yet: rh-async resume"),
+        (row(state=SubmissionState.SETTLED, raw=SUCCESS, carried=True), "succeeded, not saved yet, in hand"),
+        (row(state=SubmissionState.SETTLED, raw=b'{"taskId":"1","status":"CANCEL"}'), "CANCEL"),
+        (row(state=SubmissionState.SETTLED, raw=b"?"), "over, and its end cannot be read"),
+        (row(state=SubmissionState.SETTLED, error=("JobLost", "", "forgotten")), "JobLost: forgotten"),
+        (row(state=SubmissionState.SAVED, paths=("a.mp4", "b.mp4")), "a.mp4, b.mp4"),
+        (row(state=SubmissionState.SAVED), "nothing to save"),
+        (
+            row(state=SubmissionState.REFUSED, error=("InvalidRequest", "1007", "no\x1b[2J")),
+            "InvalidRequest: 1007: no\ufffd[2J",
+        ),
+        (row(state=SubmissionState.REFUSED), "refused"),
+        (row(state=SubmissionState.UNCERTAIN), "nobody knows whether it was bought: rh-async resolve"),
+        (row(state=SubmissionState.ABANDONED), "given up"),
+        (row(state=SubmissionState.LOST), "the server did not know it when last asked: rh-async resume asks again"),
     ],
 )
 def test_every_state_is_told_in_words(given: Row, says: str) -> None:
@@ -99,7 +104,7 @@ async def test_at_80_columns_each_job_takes_lines_that_fit_and_nothing_is_cut(
     began = (datetime.now(UTC) - timedelta(hours=2, minutes=1)).isoformat()
     key = "auto-5f0c0f0c5f0c0f0c5f0c0f0c5f0c0f0c"
     inputs = '{"imageUrl": "a/hero.png", "videoUrl": "https://h.test/b/dance.mp4?sign=1", "prompt": "hop"}'
-    saved = row(key=key, inputs=inputs, state=State.SAVED, paths=("/out/2013508786111402977_0.mp4",))
+    saved = row(key=key, inputs=inputs, state=SubmissionState.SAVED, paths=("/out/2013508786111402977_0.mp4",))
     listed([evolve(saved, record=evolve(saved.record, claimed_utc=began, task_id=TaskId("2013508786111402977")))])
     ended = await shell("jobs")
     assert ended.out.splitlines() == [
@@ -114,7 +119,7 @@ async def test_at_160_columns_each_job_takes_a_line(
     shell: Shell, listed: Callable[[list[Row]], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "160")
-    listed([row(state=State.UNCERTAIN, task_id=None)])
+    listed([row(state=SubmissionState.UNCERTAIN, task_id=None)])
     head, line = (await shell("jobs")).out.splitlines()
     assert head.split() == ["STATE", "AGE", "MODEL", "TASK", "ID", "KEY", "JOB", "RESULT"]
     assert line.split()[2:5] == ["kling-v3.0-std", "-", "k"]
@@ -154,7 +159,7 @@ def test_an_owner_who_cannot_be_asked_is_not_declared_dead(book: Path, monkeypat
         db.execute(f"INSERT INTO jobs ({names}, {rest}) VALUES ({values})")  # noqa: S608 - all of it is written here
     db.close()
     assert [one.carried for one in read(book)] == [False]
-    monkeypatch.setattr("rh_async._journal.lease.Owner.alive", refused)
+    monkeypatch.setattr("rh_async._journal.lease.ProcessLease.alive", refused)
     assert [one.carried for one in read(book)] == [True]
 
 

@@ -13,7 +13,7 @@ import pytest
 from rh_async import JournalError, ModelRequest, Pace, Session, SessionError, Timeouts
 from rh_async._journal.sqlite import Journal
 from rh_async._runtime.runtime import Services
-from rh_async._submission.deduplication import Memory
+from rh_async._submission.deduplication import SubmissionRegistry
 from rh_async.emulator import Emulator, Fault
 from tests.faults.test_attacks import error_of
 from tests.faults.test_giving_up import turns, until
@@ -116,7 +116,7 @@ async def test_a_journal_that_cannot_tell_run_times_fails_no_job_and_frees_no_pl
 async def test_a_journal_that_cannot_take_an_acceptance_leaves_no_place_and_no_submit_counted_twice(
     server: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Memory, "submitted", fails)
+    monkeypatch.setattr(SubmissionRegistry, "submitted", fails)
     async with Session(server.api_key, base_url=server.url, journal=tmp_path / "jobs.db") as session:
         for wish in wishes(3):
             assert isinstance(await error_of(session.run(wish)), JournalError)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rh_async import DreamActor, Retry, RHError, Session, SubmitUnknown, Timeouts
-from rh_async._journal.records import State
+from rh_async._journal.records import SubmissionState
 from tests.journal.killing import rows_of
 from tests.raw_server import Request, http, raw_server
 
@@ -125,7 +125,7 @@ async def test_an_answer_that_nobody_would_send_is_dealt_with_once(name: str, tm
     assert posts == 1
     (row,) = rows_of(book)
     if name in ACCEPTED:
-        assert (error, row.state) == (None, State.SUBMITTED)
+        assert (error, row.state) == (None, SubmissionState.SUBMITTED)
     else:
         assert isinstance(error, SubmitUnknown)
-        assert row.state is State.UNCERTAIN
+        assert row.state is SubmissionState.UNCERTAIN

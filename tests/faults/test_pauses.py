@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rh_async import DreamActor, JobCancelled, ModelRequest, Session, State
+from rh_async import DreamActor, JobCancelled, ModelRequest, Session, SubmissionState
 from rh_async.emulator import Emulator, Fault, RateLimit
 from rh_async.events import Event, Waiting
 from tests.session.conftest import Media
@@ -156,8 +156,8 @@ async def test_a_job_that_waits_for_its_turn_is_not_written_down_as_being_sent(
         assert journal is not None
         records = [await journal.find(str(number)) for number in range(10)]
         sent = [record.state for record in records if record is not None]
-        assert sent.count(State.SUBMITTED) == 9
-        assert State.SUBMITTING not in sent
+        assert sent.count(SubmissionState.SUBMITTED) == 9
+        assert SubmissionState.SUBMITTING not in sent
         (waits,) = [job for job in jobs if job.task_id is None]
         await waits.cancel()
         with pytest.raises(JobCancelled) as caught:

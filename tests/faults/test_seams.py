@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from rh_async import DreamActor, Job, RHError, Session, SubmitUnknown, UnexpectedError
-from rh_async._journal.records import State
+from rh_async._journal.records import SubmissionState
 from rh_async._polling.poller import Poller
 from rh_async._submission.submission import Submissions
 from rh_async._transfer.uploads import Uploads
@@ -49,12 +49,12 @@ def fails_once(monkeypatch: pytest.MonkeyPatch, kind: type, name: str, *, before
 
 
 CASES = {
-    "before the POST": (Uploads, "content", True, State.CLAIMED),
-    "before the POST, with its place": (Submissions, "_post", True, State.CLAIMED),
-    "once the POST is answered": (Submissions, "_asked", False, State.UNCERTAIN),
-    "once it is accepted": (Submissions, "_note_purchase", False, State.SUBMITTED),
-    "at a question": (Poller, "_ask", True, State.SUBMITTED),
-    "at its end": (Poller, "_answered", True, State.SUBMITTED),
+    "before the POST": (Uploads, "content", True, SubmissionState.CLAIMED),
+    "before the POST, with its place": (Submissions, "_post", True, SubmissionState.CLAIMED),
+    "once the POST is answered": (Submissions, "_asked", False, SubmissionState.UNCERTAIN),
+    "once it is accepted": (Submissions, "_note_purchase", False, SubmissionState.SUBMITTED),
+    "at a question": (Poller, "_ask", True, SubmissionState.SUBMITTED),
+    "at its end": (Poller, "_answered", True, SubmissionState.SUBMITTED),
 }
 
 
@@ -79,11 +79,11 @@ async def test_a_defect_about_one_job_ends_that_job_alone_and_says_what_it_may_h
         assert (await session.run(request(9))).outputs
     (error,) = errors
     assert isinstance(error.__cause__, Bug)
-    assert error.maybe_billed is (state is not State.CLAIMED)
-    assert isinstance(error, SubmitUnknown if state is State.UNCERTAIN else UnexpectedError)
-    assert (error.task_id is not None) is (state is State.SUBMITTED)
-    left = [row.state for row in rows_of(book) if row.state is not State.SETTLED]
-    assert left == ([] if state is State.CLAIMED else [state])
+    assert error.maybe_billed is (state is not SubmissionState.CLAIMED)
+    assert isinstance(error, SubmitUnknown if state is SubmissionState.UNCERTAIN else UnexpectedError)
+    assert (error.task_id is not None) is (state is SubmissionState.SUBMITTED)
+    left = [row.state for row in rows_of(book) if row.state is not SubmissionState.SETTLED]
+    assert left == ([] if state is SubmissionState.CLAIMED else [state])
     assert any(record.exc_info and record.levelno == logging.ERROR for record in caplog.records)
 
 
@@ -148,7 +148,7 @@ async def test_a_refusal_that_names_an_earlier_sessions_task_is_a_refusal_and_no
             assert not second.done
             assert await session.uncertain() == ()
     assert len(submits) > 3
-    assert [(row.task_id, row.state) for row in rows_of(book)] == [("1", State.SUBMITTED)]
+    assert [(row.task_id, row.state) for row in rows_of(book)] == [("1", SubmissionState.SUBMITTED)]
 
 
 async def test_a_404_of_another_server_does_not_prove_that_a_refusals_task_is_unknown() -> None:
@@ -217,7 +217,7 @@ async def test_one_task_named_for_two_submits_is_the_firsts_alone(over: bool, jo
         assert "task 7, which another submit has bought" in str(error)
         assert (await first).outputs[0].text == "the first's"
     if book is not None:
-        assert [row.state for row in rows_of(book)].count(State.UNCERTAIN) == 1
+        assert [row.state for row in rows_of(book)].count(SubmissionState.UNCERTAIN) == 1
 
 
 @pytest.mark.parametrize("word", ["\\ud800", "a\\u0000b", "\\u001b[31m1", "7" * 4096, "1\\n2"])
@@ -241,7 +241,7 @@ async def test_a_task_that_nobody_can_ask_about_makes_its_own_submit_unknown_and
         assert [type(end) for end in ends if not isinstance(end, str)] == [SubmitUnknown]
         assert (await session.submit(request(99))).task_id
     states = [row.state for row in rows_of(book)]
-    assert (states.count(State.SUBMITTED), states.count(State.UNCERTAIN)) == (15, 1)
+    assert (states.count(SubmissionState.SUBMITTED), states.count(SubmissionState.UNCERTAIN)) == (15, 1)
 
 
 @pytest.mark.parametrize("key", ["a\0b", "half \ud800"], ids=ascii)

@@ -13,7 +13,7 @@ import pytest
 from attrs import define, field, frozen
 
 from rh_async import Session
-from rh_async._journal.records import State
+from rh_async._journal.records import SubmissionState
 from rh_async._journal.sqlite import Journal
 
 _CHANGES = ("claim", "move", "moved", "noted", "saved", "release", "inherit")
@@ -132,7 +132,7 @@ class Row:
 
     key: str
     attempt: int
-    state: State
+    state: SubmissionState
     owner: str
     task_id: str | None
     error: str | None
@@ -147,4 +147,4 @@ def rows_of(book: Path) -> list[Row]:
         rows = [dict(zip(names, row, strict=True)) for row in found]
     finally:
         connection.close()
-    return [Row(**{**row, "state": State(row["state"])}) for row in rows]
+    return [Row(**{**row, "state": SubmissionState(row["state"])}) for row in rows]

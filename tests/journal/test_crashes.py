@@ -17,7 +17,7 @@ from attrs import frozen
 
 from benchmarks._batch import key_of, request_of
 from rh_async import ApiError, Session, SubmitUnknown
-from rh_async._journal.records import MOVES, State
+from rh_async._journal.records import TRANSITIONS, SubmissionState
 from rh_async.emulator import Emulator, Fault
 from tests.journal.killing import Assassin, Row, bury, journal_of, rows_of
 
@@ -88,7 +88,7 @@ def open_on(server: Emulator) -> Open:
 
 def test_the_sweep_meets_every_move_of_the_table() -> None:
     met = ALWAYS | {case.move for case in CASES} | LATER
-    assert {f"{now}→{to}" for now, moves in MOVES.items() for to in moves} <= met
+    assert {f"{now}→{to}" for now, moves in TRANSITIONS.items() for to in moves} <= met
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -141,7 +141,7 @@ async def test_a_crash_while_an_uncertain_submit_is_resolved_leaves_it_uncertain
             if await later.uncertain():
                 await later.resolve(key, task_id=task_id)
             assert (await later.run(request_of(key), key=key, save_to=tmp_path)).task_id == task_id
-        _adds_up(server, book, {key: State.SAVED}, {killed})
+        _adds_up(server, book, {key: SubmissionState.SAVED}, {killed})
         if not killed:
             break
     assert {"uncertain→submitted", "inherit"} <= assassin.met
@@ -159,7 +159,7 @@ async def test_a_crash_while_an_uncertain_submit_is_abandoned_leaves_it_uncertai
         killed = await _unless_killed(session, assassin, [session.abandon(key)])
         assert bool(killed) is (number == 1)
         (row,) = rows_of(book)
-        assert row.state is (State.UNCERTAIN if killed and not after else State.ABANDONED)
+        assert row.state is (SubmissionState.UNCERTAIN if killed and not after else SubmissionState.ABANDONED)
         assert len([task for task in server.ledger.tasks if key_of(task.endpoint) == key]) == 1
     assert "uncertain→abandoned" in assassin.met
 
@@ -229,27 +229,27 @@ async def _ended(session: Session, calling: asyncio.Future[None]) -> None:
     await bury(session)
 
 
-async def _wanted(session: Session, keys: Iterable[str], folder: Path) -> dict[str, State]:
+async def _wanted(session: Session, keys: Iterable[str], folder: Path) -> dict[str, SubmissionState]:
     await session.resume()
     ends = await asyncio.gather(*(_end_of(session, key, folder) for key in keys))
     return dict(zip(keys, ends, strict=True))
 
 
-async def _end_of(session: Session, key: str, folder: Path) -> State:
+async def _end_of(session: Session, key: str, folder: Path) -> SubmissionState:
     """Run one key; what was refused for good is wanted once more."""
     for _ in range(2):
         try:
             assert (await session.run(request_of(key), key=key, save_to=folder)).paths
         except SubmitUnknown:
-            return State.UNCERTAIN
+            return SubmissionState.UNCERTAIN
         except ApiError:
             continue
         else:
-            return State.SAVED
-    return State.REFUSED
+            return SubmissionState.SAVED
+    return SubmissionState.REFUSED
 
 
-async def _comes_back(session: Session, keys: Iterable[str], folder: Path) -> dict[str, State]:
+async def _comes_back(session: Session, keys: Iterable[str], folder: Path) -> dict[str, SubmissionState]:
     async with session:
         return await _wanted(session, keys, folder)
 
@@ -270,7 +270,7 @@ async def _adopted(session: Session, key: str, task_id: str) -> None:
 # --- the sum ---------------------------------------------------------------------------------------------------------
 
 
-def _adds_up(server: Emulator, book: Path, ends: dict[str, State], killed: set[str]) -> None:
+def _adds_up(server: Emulator, book: Path, ends: dict[str, SubmissionState], killed: set[str]) -> None:
     """No key has two tasks, every task is a row's or in doubt, and what is not in doubt is saved."""
     tasks = [(key_of(task.endpoint), task.task_id) for task in server.ledger.tasks]
     bought = Counter(key for key, _ in tasks if key in ends)
@@ -279,11 +279,13 @@ def _adds_up(server: Emulator, book: Path, ends: dict[str, State], killed: set[s
     assert all(number == 1 for number in bought.values())
     assert {row.task_id for row in rows if row.task_id} <= {task_id for _, task_id in tasks}
     for key, task_id in tasks:
-        assert key not in ends or task_id in {row.task_id for row in rows} or last[key].state is State.UNCERTAIN
+        assert (
+            key not in ends or task_id in {row.task_id for row in rows} or last[key].state is SubmissionState.UNCERTAIN
+        )
     assert {key: row.state for key, row in last.items()} == ends
-    assert set(ends.values()) <= {State.SAVED, State.UNCERTAIN}
+    assert set(ends.values()) <= {SubmissionState.SAVED, SubmissionState.UNCERTAIN}
     for row in rows:
-        assert row.state is not State.UNCERTAIN or row.owner in killed or _ambiguous(server, row)
+        assert row.state is not SubmissionState.UNCERTAIN or row.owner in killed or _ambiguous(server, row)
 
 
 def _ambiguous(server: Emulator, row: Row) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rh_async import DreamActor, Job, JournalError, Session
-from rh_async._journal.records import State
+from rh_async._journal.records import SubmissionState
 from rh_async._journal.sqlite_file import JournalFile
 from rh_async.emulator import Emulator, Fault
 from rh_async.events import Event, Waiting
@@ -53,7 +53,7 @@ def holder(book: Path) -> Iterator[Holder]:
     holder.close()
 
 
-def states(book: Path) -> list[State]:
+def states(book: Path) -> list[SubmissionState]:
     return [row.state for row in rows_of(book)]
 
 
@@ -78,7 +78,7 @@ async def test_what_is_accepted_while_the_lock_is_held_is_watched_told_and_writt
         assert sorted(str(job.task_id) for job in jobs) == sorted(task.task_id for task in server.ledger.tasks)
         async with asyncio.timeout(600):
             assert all([(await job).outputs for job in jobs])
-        assert states(book) == [State.SUBMITTING] * 3
+        assert states(book) == [SubmissionState.SUBMITTING] * 3
         server.faults.clear()
         later = session.start(request(3))
         await asyncio.sleep(600)
@@ -87,7 +87,7 @@ async def test_what_is_accepted_while_the_lock_is_held_is_watched_told_and_writt
         assert [event.reason for event in events if isinstance(event, Waiting)] == ["journal"]
         holder.let_go()
         assert (await later).outputs
-    assert states(book) == [State.SETTLED] * 4
+    assert states(book) == [SubmissionState.SETTLED] * 4
     assert len(server.ledger.tasks) == 4
 
 
@@ -102,7 +102,7 @@ async def test_a_session_that_is_left_while_the_lock_is_held_writes_everything_f
     assert waiting.error is not None
     assert not waiting.error.maybe_billed
     assert {row.task_id: row.state for row in rows_of(book)} == dict.fromkeys(
-        (job.task_id for job in jobs), State.SUBMITTED
+        (job.task_id for job in jobs), SubmissionState.SUBMITTED
     )
     async with Session(server.api_key, base_url=server.url, journal=book) as session:
         assert all([(await session.run(request(number))).outputs for number in range(3)])
@@ -156,7 +156,7 @@ async def test_one_change_that_cannot_be_written_fails_alone_and_with_its_cause(
         assert [isinstance(end, JournalError) for end in ends] == [False, True, False]
         assert isinstance(ends[1], JournalError)
         assert isinstance(ends[1].__cause__, UnicodeEncodeError)
-    assert states(book) == [State.SUBMITTED] * 2
+    assert states(book) == [SubmissionState.SUBMITTED] * 2
 
 
 async def test_a_lack_of_descriptors_is_waited_out_by_the_journal(
@@ -175,4 +175,4 @@ async def test_a_lack_of_descriptors_is_waited_out_by_the_journal(
         monkeypatch.setattr(JournalFile, "lost", exhausted)
         assert (await session.run(request(1))).outputs
     assert [record.message for record in caplog.records if "Too many open files" in record.message]
-    assert states(book) == [State.SETTLED] * 2
+    assert states(book) == [SubmissionState.SETTLED] * 2

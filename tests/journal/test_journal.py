@@ -16,8 +16,8 @@ import pytest
 from attrs import define
 
 from rh_async import DreamActor, JournalError, Session
-from rh_async._journal.lease import Owner
-from rh_async._journal.records import MOVES, Record, State
+from rh_async._journal.lease import ProcessLease
+from rh_async._journal.records import TRANSITIONS, SubmissionRecord, SubmissionState
 from rh_async._journal.sqlite import Journal, TaskHeld
 from rh_async.emulator import Emulator
 from rh_async.errors import KeyInUse
@@ -28,19 +28,24 @@ pytestmark = pytest.mark.quick
 
 SITE = "https://site.test"
 LINKED = DreamActor("https://example.test/hero.png", "https://example.test/dance.mp4")
-WAYS: dict[State, tuple[State, ...]] = {
-    State.CLAIMED: (),
-    State.SUBMITTING: (State.SUBMITTING,),
-    State.SUBMITTED: (State.SUBMITTING, State.SUBMITTED),
-    State.SETTLED: (State.SUBMITTING, State.SUBMITTED, State.SETTLED),
-    State.LOST: (State.SUBMITTING, State.SUBMITTED, State.LOST),
-    State.SAVED: (State.SUBMITTING, State.SUBMITTED, State.SETTLED, State.SAVED),
-    State.REFUSED: (State.SUBMITTING, State.REFUSED),
-    State.UNCERTAIN: (State.SUBMITTING, State.UNCERTAIN),
-    State.ABANDONED: (State.SUBMITTING, State.UNCERTAIN, State.ABANDONED),
+WAYS: dict[SubmissionState, tuple[SubmissionState, ...]] = {
+    SubmissionState.CLAIMED: (),
+    SubmissionState.SUBMITTING: (SubmissionState.SUBMITTING,),
+    SubmissionState.SUBMITTED: (SubmissionState.SUBMITTING, SubmissionState.SUBMITTED),
+    SubmissionState.SETTLED: (SubmissionState.SUBMITTING, SubmissionState.SUBMITTED, SubmissionState.SETTLED),
+    SubmissionState.LOST: (SubmissionState.SUBMITTING, SubmissionState.SUBMITTED, SubmissionState.LOST),
+    SubmissionState.SAVED: (
+        SubmissionState.SUBMITTING,
+        SubmissionState.SUBMITTED,
+        SubmissionState.SETTLED,
+        SubmissionState.SAVED,
+    ),
+    SubmissionState.REFUSED: (SubmissionState.SUBMITTING, SubmissionState.REFUSED),
+    SubmissionState.UNCERTAIN: (SubmissionState.SUBMITTING, SubmissionState.UNCERTAIN),
+    SubmissionState.ABANDONED: (SubmissionState.SUBMITTING, SubmissionState.UNCERTAIN, SubmissionState.ABANDONED),
 }
-LEGAL = [(now, to) for now, moves in MOVES.items() for to in sorted(moves)]
-ILLEGAL = [pair for pair in product(State, State) if pair not in LEGAL]
+LEGAL = [(now, to) for now, moves in TRANSITIONS.items() for to in sorted(moves)]
+ILLEGAL = [pair for pair in product(SubmissionState, SubmissionState) if pair not in LEGAL]
 
 
 @define
@@ -78,15 +83,17 @@ async def opened(book: Path, wall: Wall) -> AsyncIterator[Callable[..., object]]
 Opened = Callable[..., "asyncio.Future[Journal]"]
 
 
-def fresh(key: str = "clip", nonce: str = "n") -> Record:
-    return Record(key=key, attempt=1, state=State.CLAIMED, owner="", endpoint="a/model", nonce=nonce)
+def fresh(key: str = "clip", webhook_token: str = "n") -> SubmissionRecord:  # noqa: S107 - no password
+    return SubmissionRecord(
+        key=key, attempt=1, state=SubmissionState.CLAIMED, owner="", endpoint="a/model", webhook_token=webhook_token
+    )
 
 
-async def brought_to(journal: Journal, state: State, key: str = "clip") -> Record:
+async def brought_to(journal: Journal, state: SubmissionState, key: str = "clip") -> SubmissionRecord:
     """A row in a state, by the shortest way there."""
     record = await journal.claim(fresh(key))
     for to in WAYS[state]:
-        facts = {"task_id": TaskId(str(abs(hash(key)) % 10**9 + 1))} if to is State.SUBMITTED else {}
+        facts = {"task_id": TaskId(str(abs(hash(key)) % 10**9 + 1))} if to is SubmissionState.SUBMITTED else {}
         record = await journal.move(record, to, **facts)
     return record
 
@@ -106,7 +113,7 @@ async def die(journal: Journal) -> None:
 
 @pytest.mark.parametrize(("now", "to"), LEGAL)
 async def test_every_move_of_the_table_is_made_and_is_durable(
-    now: State, to: State, opened: Opened, book: Path
+    now: SubmissionState, to: SubmissionState, opened: Opened, book: Path
 ) -> None:
     journal = await opened()
     moved = await journal.move(await brought_to(journal, now), to)
@@ -116,7 +123,7 @@ async def test_every_move_of_the_table_is_made_and_is_durable(
 
 @pytest.mark.parametrize(("now", "to"), ILLEGAL)
 async def test_every_other_move_is_refused_and_changes_nothing(
-    now: State, to: State, opened: Opened, book: Path
+    now: SubmissionState, to: SubmissionState, opened: Opened, book: Path
 ) -> None:
     journal = await opened()
     record = await brought_to(journal, now)
@@ -127,22 +134,22 @@ async def test_every_other_move_is_refused_and_changes_nothing(
 
 async def test_a_move_from_what_is_no_longer_so_is_refused(opened: Opened, book: Path) -> None:
     journal = await opened()
-    old = await brought_to(journal, State.SUBMITTING)
-    await journal.move(old, State.UNCERTAIN)
+    old = await brought_to(journal, SubmissionState.SUBMITTING)
+    await journal.move(old, SubmissionState.UNCERTAIN)
     with pytest.raises(JournalError, match="somebody else has moved it"):
-        await journal.move(old, State.SUBMITTED, task_id=TaskId("7"))
-    assert [row.state for row in rows_of(book)] == [State.UNCERTAIN]
+        await journal.move(old, SubmissionState.SUBMITTED, task_id=TaskId("7"))
+    assert [row.state for row in rows_of(book)] == [SubmissionState.UNCERTAIN]
 
 
 async def test_a_task_belongs_to_one_row_only_and_its_neighbours_in_a_commit_are_kept(
     opened: Opened, book: Path
 ) -> None:
     journal = await opened()
-    one, two, three = [await brought_to(journal, State.SUBMITTING, key) for key in ("one", "two", "three")]
+    one, two, three = [await brought_to(journal, SubmissionState.SUBMITTING, key) for key in ("one", "two", "three")]
     ends = await asyncio.gather(
-        journal.move(one, State.SUBMITTED, task_id=TaskId("7")),
-        journal.move(two, State.SUBMITTED, task_id=TaskId("7")),
-        journal.move(three, State.SUBMITTED, task_id=TaskId("8")),
+        journal.move(one, SubmissionState.SUBMITTED, task_id=TaskId("7")),
+        journal.move(two, SubmissionState.SUBMITTED, task_id=TaskId("7")),
+        journal.move(three, SubmissionState.SUBMITTED, task_id=TaskId("8")),
         return_exceptions=True,
     )
     assert [isinstance(end, JournalError) for end in ends] == [False, True, False]
@@ -151,18 +158,18 @@ async def test_a_task_belongs_to_one_row_only_and_its_neighbours_in_a_commit_are
 
 async def test_a_task_that_another_submission_has_is_refused_by_the_name_of_that_one(opened: Opened) -> None:
     journal = await opened()
-    one, two = [await brought_to(journal, State.SUBMITTING, key) for key in ("one", "two")]
-    await journal.moved(one, State.SUBMITTED, task_id=TaskId("7"))
+    one, two = [await brought_to(journal, SubmissionState.SUBMITTING, key) for key in ("one", "two")]
+    await journal.moved(one, SubmissionState.SUBMITTED, task_id=TaskId("7"))
     with pytest.raises(TaskHeld, match="belongs to the submission one") as caught:
-        await journal.moved(two, State.SUBMITTED, task_id=TaskId("7"))
+        await journal.moved(two, SubmissionState.SUBMITTED, task_id=TaskId("7"))
     assert (caught.value.key, caught.value.task_id) == ("two", "7")
 
 
 async def test_the_same_task_id_at_another_site_is_another_task(opened: Opened) -> None:
     here, there = await opened(), await opened(site="https://other.test")
     for journal in (here, there):
-        record = await brought_to(journal, State.SUBMITTING)
-        await journal.move(record, State.SUBMITTED, task_id=TaskId("7"))
+        record = await brought_to(journal, SubmissionState.SUBMITTING)
+        await journal.move(record, SubmissionState.SUBMITTED, task_id=TaskId("7"))
     assert await here.of_task(TaskId("7")) != await there.of_task(TaskId("7"))
 
 
@@ -173,9 +180,9 @@ async def test_a_claim_that_is_released_leaves_no_row_and_what_was_sent_is_never
     await journal.release(await journal.claim(fresh()))
     assert rows_of(book) == []
     record = await journal.claim(fresh())
-    await journal.move(record, State.SUBMITTING)
+    await journal.move(record, SubmissionState.SUBMITTING)
     await journal.release(record)
-    assert [row.state for row in rows_of(book)] == [State.SUBMITTING]
+    assert [row.state for row in rows_of(book)] == [SubmissionState.SUBMITTING]
 
 
 def cancels(task: asyncio.Future[Any], monkeypatch: pytest.MonkeyPatch, change: str) -> None:
@@ -213,25 +220,25 @@ async def test_a_submit_cancelled_while_it_is_written_down_is_only_claimed(
         await submitting
     await journal.close()
     assert journal.moves == 3  # it was written, and taken back
-    assert [row.state for row in rows_of(book)] == [State.CLAIMED]
+    assert [row.state for row in rows_of(book)] == [SubmissionState.CLAIMED]
 
 
-async def test_a_delivery_without_a_nonce_names_no_submission(opened: Opened) -> None:
+async def test_a_delivery_without_a_token_names_no_submission(opened: Opened) -> None:
     journal = await opened()
-    await journal.claim(fresh(nonce=""))
-    assert await journal.of_nonce("") is None
+    await journal.claim(fresh(webhook_token=""))
+    assert await journal.of_webhook_token("") is None
 
 
 async def test_only_the_lost_attempt_the_server_was_asked_about_is_bought_again(opened: Opened, book: Path) -> None:
     journal = await opened()
-    for nonce in ("first", "second"):
-        record = await journal.claim(fresh(nonce=nonce), again=True, gone=1)
-        record = await journal.move(record, State.SUBMITTING)
-        record = await journal.move(record, State.SUBMITTED, task_id=TaskId(nonce))
-        await journal.move(record, State.LOST)
-    assert (await journal.claim(fresh(nonce="third"), again=True, gone=1)).attempt == 2
-    assert [row.state for row in rows_of(book)] == [State.LOST, State.LOST]
-    assert (await journal.claim(fresh(nonce="third"), again=True, gone=2)).attempt == 3
+    for webhook_token in ("first", "second"):
+        record = await journal.claim(fresh(webhook_token=webhook_token), again=True, gone=1)
+        record = await journal.move(record, SubmissionState.SUBMITTING)
+        record = await journal.move(record, SubmissionState.SUBMITTED, task_id=TaskId(webhook_token))
+        await journal.move(record, SubmissionState.LOST)
+    assert (await journal.claim(fresh(webhook_token="third"), again=True, gone=1)).attempt == 2
+    assert [row.state for row in rows_of(book)] == [SubmissionState.LOST, SubmissionState.LOST]
+    assert (await journal.claim(fresh(webhook_token="third"), again=True, gone=2)).attempt == 3
 
 
 # --- the file --------------------------------------------------------------------------------------------------------
@@ -349,7 +356,7 @@ async def test_a_journal_that_fails_before_the_post_submits_nothing(
 ) -> None:
     name = "_claim" if fails == "claim" else "_update"
 
-    def full(*_: object, **__: object) -> Record:
+    def full(*_: object, **__: object) -> SubmissionRecord:
         raise sqlite3.OperationalError("database or disk is full")
 
     async with Session(server.api_key, base_url=server.url, journal=book) as session:
@@ -371,7 +378,7 @@ async def test_many_open_one_new_file_at_once(opened: Opened) -> None:
 
 
 def test_an_owner_lives_until_its_lock_is_dropped_and_the_next_one_sweeps_it_away(tmp_path: Path) -> None:
-    one, two = Owner(tmp_path / "owners"), Owner(tmp_path / "owners")
+    one, two = ProcessLease(tmp_path / "owners"), ProcessLease(tmp_path / "owners")
     assert not one.alive(one.name)
     one.begin()
     two.begin()
@@ -382,7 +389,7 @@ def test_an_owner_lives_until_its_lock_is_dropped_and_the_next_one_sweeps_it_awa
     os.close(one._file)
     one._file = None
     assert not two.alive(one.name)
-    three = Owner(tmp_path / "owners")
+    three = ProcessLease(tmp_path / "owners")
     three.begin()
     assert {path.stem for path in (tmp_path / "owners").glob("*.alive")} == {two.name, three.name}
     two.end()
@@ -393,24 +400,24 @@ def test_an_owner_lives_until_its_lock_is_dropped_and_the_next_one_sweeps_it_awa
 
 async def test_a_live_owners_claim_stands_and_a_dead_ones_is_free(opened: Opened) -> None:
     one, two = await opened(), await opened()
-    first = await one.claim(fresh(nonce="one"))
-    assert await two.claim(fresh(nonce="two")) == first
+    first = await one.claim(fresh(webhook_token="one"))
+    assert await two.claim(fresh(webhook_token="two")) == first
     await die(one)
-    second = await two.claim(fresh(nonce="two"))
-    assert (second.attempt, second.owner, second.nonce) == (1, two.owner.name, "two")
+    second = await two.claim(fresh(webhook_token="two"))
+    assert (second.attempt, second.owner, second.webhook_token) == (1, two.owner.name, "two")
 
 
 async def test_a_dead_owners_open_post_becomes_uncertain_and_a_live_ones_does_not(opened: Opened) -> None:
     one, two = await opened(), await opened()
-    await brought_to(one, State.SUBMITTING)
-    assert (await two.claim(fresh())).state is State.SUBMITTING
-    assert (await two.claim(fresh(), again=True)).state is State.SUBMITTING
+    await brought_to(one, SubmissionState.SUBMITTING)
+    assert (await two.claim(fresh())).state is SubmissionState.SUBMITTING
+    assert (await two.claim(fresh(), again=True)).state is SubmissionState.SUBMITTING
     await die(one)
-    assert (await two.claim(fresh())).state is State.UNCERTAIN
+    assert (await two.claim(fresh())).state is SubmissionState.UNCERTAIN
 
 
-@pytest.mark.parametrize("state", [State.CLAIMED, State.SUBMITTING, State.SUBMITTED])
-async def test_what_a_live_owner_carries_cannot_be_inherited(state: State, opened: Opened) -> None:
+@pytest.mark.parametrize("state", [SubmissionState.CLAIMED, SubmissionState.SUBMITTING, SubmissionState.SUBMITTED])
+async def test_what_a_live_owner_carries_cannot_be_inherited(state: SubmissionState, opened: Opened) -> None:
     one, two = await opened(), await opened()
     record = await brought_to(one, state)
     with pytest.raises(JournalError, match="still running"):
@@ -419,8 +426,8 @@ async def test_what_a_live_owner_carries_cannot_be_inherited(state: State, opene
     assert (await two.inherit(record)).owner == two.owner.name
 
 
-@pytest.mark.parametrize("state", [State.SETTLED, State.SAVED, State.UNCERTAIN])
-async def test_what_nobody_carries_is_inherited_once(state: State, opened: Opened) -> None:
+@pytest.mark.parametrize("state", [SubmissionState.SETTLED, SubmissionState.SAVED, SubmissionState.UNCERTAIN])
+async def test_what_nobody_carries_is_inherited_once(state: SubmissionState, opened: Opened) -> None:
     one, two, three = await opened(), await opened(), await opened()
     record = await brought_to(one, state)
     await two.inherit(record)
@@ -430,27 +437,29 @@ async def test_what_nobody_carries_is_inherited_once(state: State, opened: Opene
 
 async def test_another_keys_row_is_refused_unless_nothing_was_bought_by_it(opened: Opened, book: Path) -> None:
     mine, other = await opened(), await opened("o" * 32)
-    for state in (State.SUBMITTED, State.SETTLED, State.UNCERTAIN):
+    for state in (SubmissionState.SUBMITTED, SubmissionState.SETTLED, SubmissionState.UNCERTAIN):
         await brought_to(mine, state, key=state)
         for again in (False, True):
             with pytest.raises(KeyInUse, match="under another API key"):
                 await other.claim(fresh(state), again=again)
-    for state in (State.REFUSED, State.ABANDONED):
+    for state in (SubmissionState.REFUSED, SubmissionState.ABANDONED):
         await brought_to(mine, state, key=state)
         assert (await other.claim(fresh(state))).attempt == 2
     assert len(rows_of(book)) == 7
 
 
-@pytest.mark.parametrize("state", [State.SUBMITTED, State.SETTLED, State.SAVED, State.UNCERTAIN])
+@pytest.mark.parametrize(
+    "state", [SubmissionState.SUBMITTED, SubmissionState.SETTLED, SubmissionState.SAVED, SubmissionState.UNCERTAIN]
+)
 async def test_again_opens_the_next_attempt_and_leaves_the_last_as_it_is(
-    state: State, opened: Opened, book: Path
+    state: SubmissionState, opened: Opened, book: Path
 ) -> None:
     journal = await opened()
     record = await brought_to(journal, state)
-    assert (await journal.claim(fresh(nonce="n2"))).state is state
-    second = await journal.claim(fresh(nonce="n2"), again=True)
-    assert (second.attempt, second.state) == (2, State.CLAIMED)
-    assert [(row.attempt, row.state) for row in rows_of(book)] == [(1, record.state), (2, State.CLAIMED)]
+    assert (await journal.claim(fresh(webhook_token="n2"))).state is state
+    second = await journal.claim(fresh(webhook_token="n2"), again=True)
+    assert (second.attempt, second.state) == (2, SubmissionState.CLAIMED)
+    assert [(row.attempt, row.state) for row in rows_of(book)] == [(1, record.state), (2, SubmissionState.CLAIMED)]
 
 
 # --- uploads ---------------------------------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks._server import emulator_process
-from rh_async import DreamActor, Session, State
-from rh_async._journal.lease import Owner
+from rh_async import DreamActor, Session, SubmissionState
+from rh_async._journal.lease import ProcessLease
 from rh_async.emulator import Emulator
 from tests.journal.killing import rows_of
 
@@ -73,16 +73,16 @@ async def test_what_a_living_session_carries_is_named_with_its_process_and_left_
         async with Session(server.api_key, base_url=server.url, journal=book) as two:
             resumed = await two.resume()
             assert [(record.key, record.state, pid) for record, pid in resumed.held] == [
-                ("clip", State.SUBMITTED, os.getpid())
+                ("clip", SubmissionState.SUBMITTED, os.getpid())
             ]
             assert resumed.jobs == ()
         assert (await one.resume()).held == ()
         assert (await job).outputs
-    assert [row.state for row in rows_of(book)] == [State.SETTLED]
+    assert [row.state for row in rows_of(book)] == [SubmissionState.SETTLED]
 
 
 def test_an_owner_of_a_version_that_says_nothing_of_itself_has_no_process(tmp_path: Path) -> None:
-    one, two = Owner(tmp_path), Owner(tmp_path)
+    one, two = ProcessLease(tmp_path), ProcessLease(tmp_path)
     one.begin({"": 7})
     two.begin()
     assert [(other.pid, other.files) for other in two.others()] == [(os.getpid(), {"": 7})]

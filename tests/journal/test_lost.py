@@ -12,7 +12,7 @@ import pytest
 from attrs import evolve
 
 from rh_async import DreamActor, JobLost, KeyInUse, NoAnswer, Retry, Session
-from rh_async._journal.records import State
+from rh_async._journal.records import SubmissionState
 from rh_async.emulator import Emulator, Fault
 from tests.journal.killing import rows_of
 from tests.journal.test_memory import delivery
@@ -43,11 +43,11 @@ async def lost(open_session: Open, server: Emulator, book: Path) -> str:
     async with open_session() as session:
         with pytest.raises(JobLost) as caught:
             await session.run(LINKED, key="clip")
-    assert states(book) == [State.LOST]
+    assert states(book) == [SubmissionState.LOST]
     return str(caught.value.task_id)
 
 
-def states(book: Path) -> list[State]:
+def states(book: Path) -> list[SubmissionState]:
     return [row.state for row in rows_of(book)]
 
 
@@ -57,7 +57,7 @@ async def test_the_same_submission_again_finds_what_the_server_knows_after_all(
     server.faults.clear()
     async with open_session() as session:
         assert (await session.run(LINKED, key="clip")).task_id == lost
-    assert states(book) == [State.SETTLED]
+    assert states(book) == [SubmissionState.SETTLED]
     assert len(server.ledger.submissions) == 1
 
 
@@ -73,7 +73,7 @@ async def test_resume_watches_it_again_and_saves_it_however_late(
         result = await job
     assert (result.task_id, resumed.lost) == (lost, ())
     assert result.paths[0].stat().st_size
-    assert states(book) == [State.SAVED]
+    assert states(book) == [SubmissionState.SAVED]
     assert len(server.ledger.submissions) == 1
 
 
@@ -97,7 +97,7 @@ async def test_what_is_still_unknown_stays_lost_and_is_named(
             assert ([record.task_id for record in resumed.lost], resumed.jobs) == ([lost], ())
             with pytest.raises(JobLost):
                 await session.run(LINKED, key="clip")
-    assert states(book) == [State.LOST]
+    assert states(book) == [SubmissionState.LOST]
     assert len(server.ledger.submissions) == 1
 
 
@@ -111,7 +111,7 @@ async def test_again_buys_only_what_the_server_still_does_not_know(
     server.faults.clear()
     assert server.ledger.calls[asked].task_id == lost  # before it was bought
     assert await buying != lost
-    assert states(book) == [State.LOST, State.SETTLED]
+    assert states(book) == [SubmissionState.LOST, SubmissionState.SETTLED]
     assert len(server.ledger.submissions) == 2
 
 
@@ -120,7 +120,7 @@ async def test_again_buys_nothing_where_the_server_knows_it_after_all(
 ) -> None:
     server.faults.clear()
     assert await _run_again(open_session()) == lost
-    assert states(book) == [State.SETTLED]
+    assert states(book) == [SubmissionState.SETTLED]
     assert len(server.ledger.submissions) == 1
     assert await _run_again(open_session()) != lost  # what has its end is bought again knowingly, as ever
 
@@ -132,7 +132,7 @@ async def test_again_buys_nothing_where_nothing_can_be_learnt(
     server.faults.add(Fault("hang", route="query", times=None))
     with pytest.raises(NoAnswer):
         await _run_again(open_session(retry=Retry(patience=60.0)))
-    assert states(book) == [State.LOST]
+    assert states(book) == [SubmissionState.LOST]
     assert len(server.ledger.submissions) == 1
 
 
@@ -190,7 +190,7 @@ async def test_a_delivery_about_another_task_than_the_lost_one_is_not_taken_for_
         server.faults.clear()
         nonce = server.ledger.submissions[0].body["webhookUrl"].partition("rh_nonce=")[2]
         assert await session.deliver(delivery("1234567890123456789", shape="v2"), nonce=nonce) is None
-    assert states(book) == [State.LOST]
+    assert states(book) == [SubmissionState.LOST]
 
 
 async def test_what_an_older_version_called_settled_is_found_as_well(

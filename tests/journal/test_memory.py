@@ -59,8 +59,8 @@ async def test_run_times_of_settled_jobs_are_kept_by_model(book: Path) -> None:
             await session.run(LINKED)
         async with Session(server.api_key, base_url=server.url, journal=book) as session:
             assert session._services is not None
-            times = await session._services.memory.run_times("bytedance/dreamactor-v2")
-            assert await session._services.memory.run_times("kling-v3.0-std/motion-control") == []
+            times = await session._services.registry.run_times("bytedance/dreamactor-v2")
+            assert await session._services.registry.run_times("kling-v3.0-std/motion-control") == []
     (run_time, driving), *others = times
     assert not others
     assert run_time >= 0  # of the wall clock, which stands still where the loop's jumps
@@ -75,7 +75,7 @@ def delivery(task_id: str, *, shape: str) -> bytes:
 
 
 @pytest.mark.parametrize("shape", ["v1", "v2"])
-async def test_a_delivery_with_the_attempts_nonce_adopts_an_uncertain_submit(
+async def test_a_delivery_with_the_attempts_webhook_token_adopts_an_uncertain_submit(
     shape: str, server: Emulator, book: Path
 ) -> None:
     server.faults.add(Fault("drop_after_accept"))
@@ -120,7 +120,7 @@ async def test_a_delivery_that_tells_the_truth_ends_the_job_at_once(server: Emul
     assert late < 0.01  # the journal's commits
 
 
-async def test_each_attempt_has_a_nonce_of_its_own(server: Emulator, book: Path) -> None:
+async def test_each_attempt_has_a_webhook_token_of_its_own(server: Emulator, book: Path) -> None:
     async with Session(server.api_key, base_url=server.url, journal=book) as session:
         await session.submit(LINKED)
         await session.submit(LINKED, again=True)

@@ -15,7 +15,7 @@ from benchmarks import crash
 from benchmarks._batch import Batch, begin, heard, key_of, request_of
 from benchmarks._command import COMMAND
 from benchmarks._server import emulator_process
-from rh_async._journal.records import State
+from rh_async._journal.records import SubmissionState
 from tests.journal.killing import rows_of
 
 pytestmark = pytest.mark.processes
@@ -88,7 +88,7 @@ def test_two_processes_that_want_the_same_keys_at_once_buy_each_once_and_both_ha
         ends = real_time.run(both(lambda: done_by(batch), lambda: done_by(batch)))
     assert [len(end or []) for end in ends] == [200, 200]
     assert Counter(map(len, bought(site).values())) == {1: 200}
-    assert {row.state for row in rows_of(batch.journal)} == {State.SAVED}
+    assert {row.state for row in rows_of(batch.journal)} == {SubmissionState.SAVED}
 
 
 def test_when_one_of_two_processes_is_killed_midway_the_other_finishes_and_buys_nothing_twice(
@@ -98,13 +98,13 @@ def test_when_one_of_two_processes_is_killed_midway_the_other_finishes_and_buys_
     with asyncio.Runner() as real_time:
         ends = real_time.run(both(lambda: done_by(batch, kill_after=150), lambda: done_by(batch)))
         assert ends[0] is None
-        doubtful = {row.key for row in rows_of(batch.journal) if row.state is State.UNCERTAIN}
+        doubtful = {row.key for row in rows_of(batch.journal) if row.state is SubmissionState.UNCERTAIN}
         assert set(ends[1]) == set(KEYS) - doubtful
         assert {key for key, tasks in bought(site).items() if len(tasks) != 1} == set()
         assert set(bought(site)) >= set(KEYS) - doubtful
         real_time.run(_settle(batch, doubtful, bought(site)))
     assert Counter(map(len, bought(site).values())) == {1: 200}
-    assert {row.key for row in rows_of(batch.journal) if row.state is State.SAVED} == set(KEYS)
+    assert {row.key for row in rows_of(batch.journal) if row.state is SubmissionState.SAVED} == set(KEYS)
 
 
 async def _settle(batch: Batch, doubtful: set[str], tasks: dict[str, list[str]]) -> None:

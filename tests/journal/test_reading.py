@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rh_async import JobFailed, ModelRequest, RequestRefused, Session, SessionError, State
+from rh_async import JobFailed, ModelRequest, RequestRefused, Session, SessionError, SubmissionState
 from rh_async.emulator import Emulator, Fault
 
 Open = Callable[[], Session]
@@ -32,7 +32,7 @@ async def test_a_key_is_found_with_its_last_attempt(open_session: Open, server: 
         asked = len(server.ledger.calls)
         record = await session.find("clip")
         assert record is not None
-        assert (record.state, record.attempt, record.task_id) == (State.SETTLED, 2, result.task_id)
+        assert (record.state, record.attempt, record.task_id) == (SubmissionState.SETTLED, 2, result.task_id)
         assert await session.find("nobody") is None
         assert len(server.ledger.calls) == asked
 
@@ -48,12 +48,12 @@ async def test_jobs_are_told_in_order_by_state_and_by_the_beginning_of_their_key
         everything = await keys(session)
         assert everything == [f"{'ab'[number % 2]}_%{number}" for number in range(10)]
         assert await keys(session, prefix="b_%") == everything[1::2]
-        running, over = await keys(session, state="submitted"), await keys(session, state=State.SETTLED)
+        running, over = await keys(session, state="submitted"), await keys(session, state=SubmissionState.SETTLED)
         assert "a_%0" in over
         assert sorted(running + over) == sorted(everything)
-        assert await keys(session, prefix="b_%", state=[State.SETTLED, "submitted"]) == everything[1::2]
+        assert await keys(session, prefix="b_%", state=[SubmissionState.SETTLED, "submitted"]) == everything[1::2]
         assert await keys(session, prefix="%") == []
-        assert await keys(session, state=State.UNCERTAIN) == await keys(session, state=()) == []
+        assert await keys(session, state=SubmissionState.UNCERTAIN) == await keys(session, state=()) == []
         wrong: Any
         for wrong in ("gone", 7, [None]):
             with pytest.raises(RequestRefused, match="claimed"):

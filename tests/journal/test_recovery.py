@@ -24,7 +24,7 @@ from rh_async import (
     SessionError,
     SubmitUnknown,
 )
-from rh_async._journal.records import State
+from rh_async._journal.records import SubmissionState
 from rh_async.emulator import Emulator, Fault
 from tests.journal.killing import Assassin, bury, rows_of
 from tests.session.conftest import Media
@@ -75,7 +75,7 @@ async def left_uncertain(server: Emulator, session: Session, key: str = "clip") 
     return server.ledger.tasks[-1].task_id
 
 
-def states(book: Path) -> list[State]:
+def states(book: Path) -> list[SubmissionState]:
     return [row.state for row in rows_of(book)]
 
 
@@ -92,7 +92,7 @@ async def test_a_submitted_job_is_watched_again_and_nothing_is_submitted(
         assert (job.key, job.task_id) == ("clip", server.ledger.tasks[0].task_id)
         assert (await job).outputs
         assert (resumed.saved, resumed.failed, resumed.uncertain) == ((), (), ())
-    assert states(book) == [State.SETTLED]
+    assert states(book) == [SubmissionState.SETTLED]
     assert len(server.ledger.submissions) == 1
 
 
@@ -107,7 +107,7 @@ async def test_what_still_ran_is_saved_when_it_ends_where_it_was_wanted(
         result = await job
         assert [path.parent.name for path in result.paths] == [wanted or "given"]
         assert result.paths[0].stat().st_size
-        assert states(book) == [State.SAVED]
+        assert states(book) == [SubmissionState.SAVED]
     assert len(server.ledger.downloads) == len(server.ledger.submissions) == 1
 
 
@@ -120,7 +120,7 @@ async def test_what_still_ran_and_cannot_be_saved_is_told_and_saved_later(
         (job,) = (await session.resume(save_to=tmp_path / "file")).jobs
         with pytest.raises(SaveError):
             await job
-        assert states(book) == [State.SETTLED]
+        assert states(book) == [SubmissionState.SETTLED]
     async with open_session() as session:
         assert (await session.resume(save_to=tmp_path / "out")).saved
     assert len(server.ledger.submissions) == 1
@@ -140,7 +140,7 @@ async def test_a_session_that_is_left_while_it_saves_ends_the_job_and_loses_noth
     assert type(job.error) is (SessionError if on_exit == "detach" else type(None))
     async with open_session() as session:
         assert len((await session.resume(save_to=tmp_path / "out")).saved) == (on_exit == "detach")
-    assert states(book) == [State.SAVED]
+    assert states(book) == [SubmissionState.SAVED]
     assert len(server.ledger.submissions) == 1
 
 
@@ -151,7 +151,7 @@ async def test_a_key_taken_up_again_without_resume_is_settled_in_the_journal_too
     async with open_session() as session:
         result = await session.run(LINKED, key="clip", save_to=tmp_path / "out")
     assert result.task_id == server.ledger.tasks[0].task_id
-    assert states(book) == [State.SAVED]
+    assert states(book) == [SubmissionState.SAVED]
     assert len(server.ledger.submissions) == 1
 
 
@@ -174,7 +174,7 @@ async def test_what_is_settled_and_not_saved_is_saved_where_it_was_wanted(
         (result,) = (await session.resume(save_to=tmp_path / "elsewhere")).saved
     assert [path.parent.name for path in result.paths] == ["wanted"]
     assert all(path.stat().st_size for path in result.paths)
-    assert states(book) == [State.SAVED]
+    assert states(book) == [SubmissionState.SAVED]
     assert len(server.ledger.submissions) == 1
 
 
@@ -184,7 +184,7 @@ async def test_what_nobody_wanted_on_disk_goes_where_resume_says_or_nowhere(
     await killed_after("→settled", open_session(), assassin)
     async with open_session() as session:
         assert (await session.resume()).saved == ()
-        assert states(book) == [State.SETTLED]
+        assert states(book) == [SubmissionState.SETTLED]
         (result,) = (await session.resume(save_to=tmp_path / "out")).saved
     assert result.paths[0].exists()
     assert len(server.ledger.submissions) == 1
@@ -212,7 +212,7 @@ async def test_a_result_that_the_server_has_forgotten_is_told_and_stays_settled(
         resumed = await session.resume(save_to=tmp_path / "out")
     ((record, error),) = resumed.failed
     assert (record.key, type(error)) == ("clip", NotFound)
-    assert states(book) == [State.SETTLED]
+    assert states(book) == [SubmissionState.SETTLED]
     assert len(server.ledger.submissions) == 1
 
 
@@ -228,7 +228,7 @@ async def test_an_open_post_of_a_dead_session_is_uncertain_and_not_sent_again(
         assert "hero.png" in record.inputs
         with pytest.raises(SubmitUnknown):
             await session.run(LINKED, key="clip")
-    assert states(book) == [State.UNCERTAIN]
+    assert states(book) == [SubmissionState.UNCERTAIN]
     assert server.ledger.submissions == []
 
 
@@ -251,7 +251,7 @@ async def test_what_another_api_key_bought_is_neither_asked_about_nor_given_up(
     async with open_session(api_key=server.keys["NORMAL"]) as session:
         await session.resume()
         await asyncio.sleep(300)
-    assert states(book) == [State.SUBMITTED]
+    assert states(book) == [SubmissionState.SUBMITTED]
     async with open_session() as session:
         assert (await session.run(LINKED, key="clip")).task_id == server.ledger.tasks[0].task_id
     assert len(server.ledger.submissions) == 1
@@ -272,7 +272,7 @@ async def test_two_sessions_may_save_one_result_at_once(
         for name in ("at once", "and later"):
             saved = await asyncio.gather(*(session.save(result, tmp_path / name) for session in (one, two)))
             assert saved[0] == saved[1]
-    assert states(book) == [State.SAVED]
+    assert states(book) == [SubmissionState.SAVED]
     assert len(server.ledger.submissions) == 1
 
 
@@ -288,7 +288,7 @@ async def test_resolve_adopts_a_task_after_asking_the_server(open_session: Open,
         assert (await job).task_id == task_id
         assert (await session.run(LINKED, key="clip")).task_id == task_id
         assert await session.uncertain() == ()
-    assert states(book) == [State.SETTLED]
+    assert states(book) == [SubmissionState.SETTLED]
     assert len(server.ledger.submissions) == 1
 
 
@@ -306,7 +306,7 @@ async def test_resolve_refuses_a_task_of_another_key_and_one_nobody_knows(
             await session.resolve("other", task_id="123")
         with pytest.raises(JournalError, match="unknown here"):
             await session.resolve("nobody", task_id="123")
-    assert states(book) == [State.UNCERTAIN, State.SETTLED]
+    assert states(book) == [SubmissionState.UNCERTAIN, SubmissionState.SETTLED]
     assert len(server.ledger.submissions) == 2
 
 
@@ -317,7 +317,7 @@ async def test_what_was_abandoned_may_be_submitted_again(open_session: Open, ser
         with pytest.raises(JournalError, match="not uncertain"):
             await session.abandon("clip")
         assert (await session.run(LINKED, key="clip")).outputs
-    assert states(book) == [State.ABANDONED, State.SETTLED]
+    assert states(book) == [SubmissionState.ABANDONED, SubmissionState.SETTLED]
     assert len(server.ledger.submissions) == 2
 
 
@@ -327,11 +327,11 @@ async def test_an_uncertain_submit_may_be_paid_again_knowingly(
     await left_uncertain(server, open_session())
     async with open_session() as session:
         assert (await session.run(LINKED, key="clip", again=True)).outputs
-    assert states(book) == [State.UNCERTAIN, State.SETTLED]
+    assert states(book) == [SubmissionState.UNCERTAIN, SubmissionState.SETTLED]
     assert len(server.ledger.submissions) == 2
 
 
-async def test_a_delivery_adopts_by_the_nonce_that_travelled_and_by_no_other(
+async def test_a_delivery_adopts_by_the_token_that_travelled_and_by_no_other(
     open_session: Open, server: Emulator, book: Path
 ) -> None:
     server.faults.add(Fault("drop_after_accept"))
@@ -346,9 +346,9 @@ async def test_a_delivery_adopts_by_the_nonce_that_travelled_and_by_no_other(
         recovery, (task,) = session._services.recovery, server.ledger.tasks
         asked = len(server.ledger.calls)
         for wrong in ("", "0" * 32, nonce[:-1]):
-            assert await recovery.delivered(task_id=task.task_id, nonce=wrong) is None  # type: ignore[arg-type]
+            assert await recovery.delivered(task_id=task.task_id, webhook_token=wrong) is None  # type: ignore[arg-type]
         assert len(server.ledger.calls) == asked
-        assert states(book) == [State.UNCERTAIN]
+        assert states(book) == [SubmissionState.UNCERTAIN]
         job = await recovery.delivered(task.task_id, nonce)  # type: ignore[arg-type]
         assert server.ledger.calls[asked].task_id == task.task_id
         assert job is not None
@@ -375,7 +375,7 @@ async def test_a_running_job_is_cancelled_and_says_so_by_its_key_ever_after(
         with pytest.raises(JobCancelled):
             await session.run(LINKED, key="clip")
     assert [question.kind for question in server.ledger.calls].count("cancel") == 1
-    assert states(book) == [State.SETTLED]
+    assert states(book) == [SubmissionState.SETTLED]
     assert len(server.ledger.submissions) == 1
 
 
@@ -419,7 +419,7 @@ async def test_what_is_cancelled_while_it_connects_was_never_sent_and_leaves_no_
     async with Session(server.api_key, base_url=server.url, journal=book, trace_configs=[trace]) as session:
         job = session.start(LINKED, key="clip")
         await connecting.wait()
-        assert [row.state for row in rows_of(book)] == [State.SUBMITTING]
+        assert [row.state for row in rows_of(book)] == [SubmissionState.SUBMITTING]
         await job.cancel()
         with pytest.raises(JobCancelled) as caught:
             await job
@@ -437,10 +437,14 @@ async def test_cancelling_what_nobody_knows_says_so(open_session: Open, server: 
 
 @pytest.mark.parametrize(
     ("on_exit", "status", "left"),
-    [("detach", "SUCCESS", State.SUBMITTED), ("drain", "SUCCESS", State.SETTLED), ("cancel", "CANCEL", State.SETTLED)],
+    [
+        ("detach", "SUCCESS", SubmissionState.SUBMITTED),
+        ("drain", "SUCCESS", SubmissionState.SETTLED),
+        ("cancel", "CANCEL", SubmissionState.SETTLED),
+    ],
 )
 async def test_a_session_is_left_as_it_was_told(
-    on_exit: str, status: str, left: State, open_session: Open, server: Emulator, book: Path
+    on_exit: str, status: str, left: SubmissionState, open_session: Open, server: Emulator, book: Path
 ) -> None:
     async with open_session(on_exit=on_exit) as session:
         jobs = [await session.submit(LINKED, key=f"clip {n}") for n in range(3)]

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from typing import assert_type
 
-from rh_async import Job, Record, Result, Resumed, RHError, Session, State
+from rh_async import Job, Result, ResumeReport, RHError, Session, SubmissionRecord, SubmissionState
 
 
 async def come_back(session: Session) -> None:
     resumed = await session.resume(save_to="out")
-    assert_type(resumed, Resumed)
+    assert_type(resumed, ResumeReport)
     assert_type(resumed.jobs, tuple[Job, ...])
     assert_type(resumed.saved, tuple[Result, ...])
-    assert_type(resumed.failed, tuple[tuple[Record, RHError], ...])
+    assert_type(resumed.failed, tuple[tuple[SubmissionRecord, RHError], ...])
 
 
 async def decide(session: Session) -> None:
     for record in await session.uncertain():
-        assert_type(record, Record)
-        assert_type(record.state, State)
+        assert_type(record, SubmissionRecord)
+        assert_type(record.state, SubmissionState)
         assert_type(await session.resolve(record.key, task_id="2013508786110730241"), Job)
     await session.abandon("scene-9")
 
 
 async def read(session: Session) -> None:
-    assert_type(await session.find("scene-9"), Record | None)
+    assert_type(await session.find("scene-9"), SubmissionRecord | None)
     async for record in session.jobs():
-        assert_type(record, Record)
+        assert_type(record, SubmissionRecord)

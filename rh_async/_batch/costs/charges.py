@@ -9,8 +9,8 @@ from attrs import define, field
 
 from rh_async._batch.planning.plan import Entry
 from rh_async._batch.running.session_port import Carrier
-from rh_async._journal.records import FREE, State
-from rh_async._submission.deduplication import Earlier
+from rh_async._journal.records import REUSABLE_STATES, SubmissionState
+from rh_async._submission.deduplication import PriorAttempt
 from rh_async.errors import BudgetReached, JobError, RHError
 from rh_async.models.prices import Price
 from rh_async.types import Result, Usage
@@ -18,7 +18,7 @@ from rh_async.types import Result, Usage
 from .budget import NO_COST, Cost, Money, credible
 from .price_quotes import Quotes
 
-NOT_BOUGHT = FREE | {State.CLAIMED}
+NOT_BOUGHT = REUSABLE_STATES | {SubmissionState.CLAIMED}
 """States of an attempt that has bought nothing."""
 
 
@@ -45,7 +45,7 @@ class Charges:
             if price is not None and self.carrier.currency is None:
                 self.money.bill_in(price.currency)  # where the account did not tell
 
-    async def count(self, entry: Entry, past: Earlier) -> None:
+    async def count(self, entry: Entry, past: PriorAttempt) -> None:
         """Take what an earlier run bought into account; once, however often this is called."""
         bill = bill_of(past)
         if bill in self._counted or past.record is None or past.record.state in NOT_BOUGHT:
@@ -59,7 +59,7 @@ class Charges:
         if past.outcome is not None:
             self.settle(bill, past.outcome)
 
-    def has_counted(self, past: Earlier) -> bool:
+    def has_counted(self, past: PriorAttempt) -> bool:
         """Whether that attempt of an earlier run was bought and is counted."""
         return bill_of(past) in self._counted
 
@@ -73,7 +73,7 @@ class Charges:
         else:
             self.money.doubt(bill)
 
-    def cost_of(self, own: Hashable, past: Earlier | None) -> Cost:
+    def cost_of(self, own: Hashable, past: PriorAttempt | None) -> Cost:
         """What an entry that has ended cost, this run and earlier.
 
         :param own: what this run's purchase is filed under.
@@ -82,7 +82,7 @@ class Charges:
         return self.money.close(bill_of(past)) if cost == NO_COST and past is not None else cost
 
 
-def bill_of(past: Earlier) -> Hashable:
+def bill_of(past: PriorAttempt) -> Hashable:
     """What an earlier attempt's cost is filed under."""
     return past.key, 0 if past.record is None else past.record.attempt
 

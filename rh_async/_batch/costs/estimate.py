@@ -13,7 +13,7 @@ from attrs import frozen
 from rh_async._batch.planning.plan import Entry
 from rh_async._batch.running.entry_worker import Errands
 from rh_async._batch.running.session_port import Carrier
-from rh_async._submission.deduplication import Earlier
+from rh_async._submission.deduplication import PriorAttempt
 from rh_async.errors import RHError
 from rh_async.models.prices import Price
 from rh_async.types import Account
@@ -67,7 +67,7 @@ async def to_buy(entries: Sequence[Entry], carrier: Carrier, errands: Errands) -
     return [entry for entry in entries if entry.number in wanted]
 
 
-async def _past(entry: Entry, carrier: Carrier) -> Earlier | None:
+async def _past(entry: Entry, carrier: Carrier) -> PriorAttempt | None:
     assert entry.request is not None  # noqa: S101 - for the type checker: it is ready
     try:
         return await carrier.earlier(entry.request, entry.key)

@@ -16,7 +16,7 @@ from rh_async._batch.planning.plan import Entry
 from rh_async._batch.running.session_port import Carrier
 from rh_async._media.file_extension import KNOWN, possible, stated
 from rh_async._media.file_io import in_thread
-from rh_async._submission.deduplication import Earlier
+from rh_async._submission.deduplication import PriorAttempt
 from rh_async.errors import NotFound, RHError, SaveError
 from rh_async.types import Output, Result, TaskId
 
@@ -63,7 +63,7 @@ class Shelf:
     _naming: anyio.Lock = field(factory=anyio.Lock, init=False)  #: from the look at a name until it is taken
 
     async def save(
-        self, entry: Entry, past: Earlier, result: Result, *, sources: tuple[Path, ...] = ()
+        self, entry: Entry, past: PriorAttempt, result: Result, *, sources: tuple[Path, ...] = ()
     ) -> tuple[Path, ...]:
         """Bring a result to disk under the entry's own names, and its story beside each output.
 
@@ -96,7 +96,7 @@ class Shelf:
         return ()
 
     def kept(
-        self, entry: Entry, past: Earlier, result: Result, *, sources: tuple[Path, ...] = ()
+        self, entry: Entry, past: PriorAttempt, result: Result, *, sources: tuple[Path, ...] = ()
     ) -> tuple[Path, ...] | None:
         """Where an entry's outputs are in this folder already, each with its story beside it. Blocks.
 
@@ -126,7 +126,7 @@ class Shelf:
             for (index, output), kind in zip(outputs, kinds, strict=True)
         )
 
-    def wanted(self, entry: Entry, past: Earlier, result: Result) -> Path:
+    def wanted(self, entry: Entry, past: PriorAttempt, result: Result) -> Path:
         """Where an entry's first output would be. Blocks."""
         label = self._label(entry, past, result)
         names = (label(result.task_id, index, stated(output) or "bin") for index, output in enumerate(result.outputs))
@@ -138,7 +138,7 @@ class Shelf:
         here = (path.parent == self.folder and path.is_file() for path in paths)
         return bool(paths) and all(here) and all(told_beside(path).get("request") == wanted for path in paths)
 
-    def _label(self, entry: Entry, past: Earlier, result: Result, sources: tuple[Path, ...] = ()) -> _Label:
+    def _label(self, entry: Entry, past: PriorAttempt, result: Result, sources: tuple[Path, ...] = ()) -> _Label:
         """The template's names, or with the task id behind them where another task has one of them."""
         subject = Subject(
             clip=entry.clip,
@@ -182,12 +182,12 @@ async def off_loop(path: Path, act: Callable[[], T]) -> T:
         raise SaveError(f"{path} cannot be written: {why}", why=why, phase="download") from error
 
 
-def recorded_paths(past: Earlier) -> tuple[Path, ...]:
+def recorded_paths(past: PriorAttempt) -> tuple[Path, ...]:
     """Where the journal has an earlier run's outputs."""
     return () if past.record is None else tuple(map(Path, past.record.paths))
 
 
-def say_where_it_was(error: RHError, past: Earlier) -> None:
+def say_where_it_was(error: RHError, past: PriorAttempt) -> None:
     """Let an error over an output that is gone say where an earlier run had saved it."""
     if isinstance(error, NotFound) and (paths := recorded_paths(past)):
         where = ", ".join(map(str, paths))

@@ -12,13 +12,13 @@ from uuid import uuid4
 from attrs import asdict
 
 from rh_async._batch.planning.plan import Entry
-from rh_async._submission.deduplication import Earlier
+from rh_async._submission.deduplication import PriorAttempt
 from rh_async.models.base import Request, brief
 from rh_async.models.prices import Price
 from rh_async.types import Result, Upload
 
 
-def story(entry: Entry, past: Earlier, result: Result, paths: tuple[Path, ...]) -> dict[str, Any]:
+def story(entry: Entry, past: PriorAttempt, result: Result, paths: tuple[Path, ...]) -> dict[str, Any]:
     """What made these outputs: enough to make them again, and to account for them."""
     request = entry.request
     return {

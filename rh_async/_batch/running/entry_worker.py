@@ -17,8 +17,8 @@ from rh_async._batch.costs.charges import NOT_BOUGHT, Charges, bill_of, without_
 from rh_async._batch.outputs.output_writer import Shelf, off_loop, recorded_paths, say_where_it_was
 from rh_async._batch.planning.plan import Entry
 from rh_async._batch.progress.error_summary import Troubles
-from rh_async._journal.records import Wish
-from rh_async._submission.deduplication import Earlier
+from rh_async._journal.records import SubmitOptions
+from rh_async._submission.deduplication import PriorAttempt
 from rh_async.errors import (
     BudgetReached,
     JobCancelled,
@@ -52,7 +52,7 @@ class Errand:
     """
 
     entry: Entry
-    past: Earlier | None = field(default=None, init=False)
+    past: PriorAttempt | None = field(default=None, init=False)
     job: Job | None = field(default=None, init=False)
 
     def ended(self, **facts: object) -> BatchOutcome:
@@ -131,7 +131,7 @@ class Errands:
             return self._lost(errand, error)
         return _another(errand)
 
-    def would_buy(self, past: Earlier) -> bool:
+    def would_buy(self, past: PriorAttempt) -> bool:
         """Whether an entry of which this is known would be bought."""
         end = past.outcome
         if past.another is not None or isinstance(end, Result):
@@ -142,7 +142,7 @@ class Errands:
 
     # --- its way -----------------------------------------------------------------------------------------------------
 
-    async def carry(self, errand: Errand, past: Earlier) -> BatchOutcome:
+    async def carry(self, errand: Errand, past: PriorAttempt) -> BatchOutcome:
         """Bring an entry to its end.
 
         :raises SessionError: the session ended.
@@ -159,7 +159,7 @@ class Errands:
             return await self._bought(errand, past, bill_of(past))
         return await self._gate(errand) or await self._bought(errand, past, errand, again=isinstance(end, JobError))
 
-    async def _sought(self, errand: Errand, past: Earlier) -> BatchOutcome:
+    async def _sought(self, errand: Errand, past: PriorAttempt) -> BatchOutcome:
         """Ask the server once more about what it had lost; only if that is of no use, it may be bought again."""
         outcome = await self._bought(errand, past, bill_of(past))
         if not self.retry_failed or not isinstance(outcome.error, JobError) or outcome.state != "failed":
@@ -209,15 +209,15 @@ class Errands:
             wait = min(_LONGEST_WAIT, wait * 2)
         return None
 
-    async def _bought(self, errand: Errand, past: Earlier, bill: Hashable, *, again: bool = False) -> BatchOutcome:
+    async def _bought(self, errand: Errand, past: PriorAttempt, bill: Hashable, *, again: bool = False) -> BatchOutcome:
         """Buy it, or wait for what has been bought already.
 
         :param bill: what its cost is filed under.
         """
         try:
             after = None if past.record is None else past.record.attempt
-            wish = Wish(key=past.key, again=again, after=after, folder=self.folder)
-            result = await self._persisted(errand, wish)
+            options = SubmitOptions(key=past.key, again=again, after=after, folder=self.folder)
+            result = await self._persisted(errand, options)
         except SessionError:
             raise
         except RHError as error:
@@ -226,12 +226,12 @@ class Errands:
         self.charges.settle(bill, result)
         return await self._saved(errand, past, result)
 
-    async def _persisted(self, errand: Errand, wish: Wish) -> Result:
+    async def _persisted(self, errand: Errand, options: SubmitOptions) -> Result:
         """Start a job, and again with the same key while it is the world that will not have it."""
         wait = _FIRST_WAIT
         while True:
             try:
-                return await self._awaited(errand, wish)
+                return await self._awaited(errand, options)
             except RHError as error:
                 self.carrier.check(asking=False)
                 if not passes(error) or self.stopped is not None:
@@ -243,9 +243,9 @@ class Errands:
             if self.stopped is not None:
                 raise JobCancelled("it was not started again", phase="submit", maybe_billed=False)
 
-    async def _awaited(self, errand: Errand, wish: Wish) -> Result:
+    async def _awaited(self, errand: Errand, options: SubmitOptions) -> Result:
         assert errand.entry.request is not None  # noqa: S101 - for the type checker: it is ready
-        errand.job = self.carrier.begin(errand.entry.request, wish)
+        errand.job = self.carrier.begin(errand.entry.request, options)
         return await errand.job
 
     def _lost(self, errand: Errand, error: RHError) -> BatchOutcome:
@@ -269,7 +269,7 @@ class Errands:
     # --- to disk -----------------------------------------------------------------------------------------------------
 
     async def _kept(
-        self, errand: Errand, past: Earlier, result: Result, *, sources: tuple[Path, ...] = ()
+        self, errand: Errand, past: PriorAttempt, result: Result, *, sources: tuple[Path, ...] = ()
     ) -> BatchOutcome | None:
         """That an earlier run has saved it, if its files are still in this folder."""
         try:
@@ -281,7 +281,7 @@ class Errands:
         return errand.ended(state="kept", task_id=result.task_id, result=result, paths=paths)
 
     async def _saved(
-        self, errand: Errand, past: Earlier, result: Result, *, sources: tuple[Path, ...] = ()
+        self, errand: Errand, past: PriorAttempt, result: Result, *, sources: tuple[Path, ...] = ()
     ) -> BatchOutcome:
         self.under_way.discard(errand)
         self.saving.add(errand)
@@ -298,7 +298,7 @@ class Errands:
         return errand.ended(state="saved", task_id=result.task_id, result=kept, paths=paths)
 
     async def _brought(
-        self, entry: Entry, past: Earlier, result: Result, sources: tuple[Path, ...]
+        self, entry: Entry, past: PriorAttempt, result: Result, sources: tuple[Path, ...]
     ) -> tuple[Path, ...]:
         """Save a result; while it is the network that will not have it, again."""
         wait, until = _FIRST_WAIT, anyio.current_time() + _SAVING_PATIENCE
@@ -316,7 +316,7 @@ class Errands:
             await anyio.sleep(wait)
             wait = min(_LONGEST_WAIT, wait * 2)
 
-    async def _own(self, error: RHError | None, entry: Entry, past: Earlier, result: Result) -> RHError | None:
+    async def _own(self, error: RHError | None, entry: Entry, past: PriorAttempt, result: Result) -> RHError | None:
         """What kept another output from the disk, as it is told of this entry's own file."""
         if error is None or reason_of(error) != "disk":
             return error

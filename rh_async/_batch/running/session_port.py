@@ -8,10 +8,10 @@ from typing import Protocol
 
 from rh_async._api.endpoints import Quote
 from rh_async._concurrency.session_tasks import Tasks
-from rh_async._journal.records import Wish
+from rh_async._journal.records import SubmitOptions
 from rh_async._runtime.notifier import Traffic
 from rh_async._runtime.statistics import Statistics
-from rh_async._submission.deduplication import Earlier
+from rh_async._submission.deduplication import PriorAttempt
 from rh_async._transfer.download_stream import Naming
 from rh_async.errors import SessionError
 from rh_async.job import Job
@@ -55,10 +55,10 @@ class Carrier(Protocol):
     def statistics(self) -> Statistics:
         """Say how it stands."""
 
-    async def earlier(self, request: Request, key: str | None) -> Earlier:
+    async def earlier(self, request: Request, key: str | None) -> PriorAttempt:
         """Say what is known of a submission before it is made."""
 
-    def begin(self, request: Request, wish: Wish) -> Job:
+    def begin(self, request: Request, options: SubmitOptions) -> Job:
         """Take a job in."""
 
     def withdraw(self, job: Job) -> None:

@@ -11,7 +11,7 @@ from attrs import evolve
 from cyclopts import Parameter
 from rich.text import Text
 
-from rh_async import Result, Session, State
+from rh_async import Result, Session, SubmissionState
 from rh_async._cli.execution.job_lookup import Found, find, last_of_key
 from rh_async._cli.exit_codes import Exit, Misuse
 from rh_async._cli.options.connection import BaseUrl, Connection
@@ -65,7 +65,7 @@ async def _uncertain(key: str, connection: Connection, book: Book) -> tuple[Path
     row = await asyncio.to_thread(last_of_key, key, path, connection.site)
     if row is None:
         raise Misuse(f"no job has the key {key!r:.80} in the journal {path} for {connection.site}: see rh-async jobs")
-    if row.record.state is State.SUBMITTING:
+    if row.record.state is SubmissionState.SUBMITTING:
         first = connection.command("resume", *book.words)
         words = "another command is sending it now" if row.carried else f"it was left while it was sent; first: {first}"
         raise Misuse(f"{row.record.key} is not uncertain yet: {words}")

@@ -18,7 +18,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.text import Text
 
-from rh_async import Record, State
+from rh_async import SubmissionRecord, SubmissionState
 from rh_async._cli.exit_codes import Exit
 from rh_async._cli.options.journal_options import Book, JournalPath
 from rh_async._cli.options.model_options import Model
@@ -109,7 +109,7 @@ def model(endpoint: str) -> str:
     return next((name for name in get_args(Model) if name in endpoint), endpoint or "-")
 
 
-def subject(record: Record) -> str:
+def subject(record: SubmissionRecord) -> str:
     """Which clip meets which character, by the names of the files or links it was given; "" where there are none."""
     names = [name for value in json.loads(record.inputs).values() for name in _file_names(value)]
     clips = [name for name in names if PurePath(name).suffix.lower() in _CLIPS]
@@ -154,7 +154,7 @@ class Table:
         else:
             yield from (head, f"  {about}, key {key}" if about else f"  key {key}", f"  {end}")
 
-    def _key(self, record: Record) -> str:
+    def _key(self, record: SubmissionRecord) -> str:
         return record.key[: self.shown] if is_derived(record.key) else record.key
 
 
@@ -187,16 +187,16 @@ def _carried(words: str, left: str) -> Callable[[Row], str]:
     return lambda row: words if row.carried else left
 
 
-_OUTCOMES: Mapping[State, Callable[[Row], str]] = MappingProxyType(
+_OUTCOMES: Mapping[SubmissionState, Callable[[Row], str]] = MappingProxyType(
     {
-        State.CLAIMED: _carried("in hand, not sent yet", "never sent"),
-        State.SUBMITTING: _carried("being sent", "left while it was sent: rh-async resume"),
-        State.SUBMITTED: _carried("runs, and is watched", "nobody watches it: rh-async resume"),
-        State.SETTLED: _settled,
-        State.SAVED: lambda row: ", ".join(row.record.paths) or "nothing to save",
-        State.LOST: lambda _: "the server did not know it when last asked: rh-async resume asks again",
-        State.REFUSED: lambda row: _error(row) or "refused",
-        State.UNCERTAIN: lambda _: "nobody knows whether it was bought: rh-async resolve",
-        State.ABANDONED: lambda _: "given up",
+        SubmissionState.CLAIMED: _carried("in hand, not sent yet", "never sent"),
+        SubmissionState.SUBMITTING: _carried("being sent", "left while it was sent: rh-async resume"),
+        SubmissionState.SUBMITTED: _carried("runs, and is watched", "nobody watches it: rh-async resume"),
+        SubmissionState.SETTLED: _settled,
+        SubmissionState.SAVED: lambda row: ", ".join(row.record.paths) or "nothing to save",
+        SubmissionState.LOST: lambda _: "the server did not know it when last asked: rh-async resume asks again",
+        SubmissionState.REFUSED: lambda row: _error(row) or "refused",
+        SubmissionState.UNCERTAIN: lambda _: "nobody knows whether it was bought: rh-async resolve",
+        SubmissionState.ABANDONED: lambda _: "given up",
     }
 )

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.text import Text
 
-from rh_async import Job, Record, Resumed, RHError, Session, State, SubmitUnknown
+from rh_async import Job, ResumeReport, RHError, Session, SubmissionRecord, SubmissionState, SubmitUnknown
 from rh_async._cli.execution.clock import now
 from rh_async._cli.execution.first_contact import reached
 from rh_async._cli.execution.signals import stoppable
@@ -32,7 +32,7 @@ from .jobs_command import model
 
 _SILENCE = 5.0
 _STOPPING = "what runs goes on remotely"
-_RUNNING = frozenset({State.SUBMITTED, State.LOST})  #: a lost one may do so all the same
+_RUNNING = frozenset({SubmissionState.SUBMITTED, SubmissionState.LOST})  #: a lost one may do so all the same
 _LEFT_ALONE = "left alone, it was bought under another API key or has just been taken up"
 _LOST = "the server still does not know it; each resume asks again, and its command with --again buys it anew"
 
@@ -87,7 +87,7 @@ class Pickup:
     hush: Hush
     failed: int = field(default=0, init=False)
     tally: Tally = field(init=False)
-    _running: dict[str, Record] = field(init=False)
+    _running: dict[str, SubmissionRecord] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         running = [row.record for row in self.rows if row.record.state in _RUNNING]
@@ -104,7 +104,7 @@ class Pickup:
         if isinstance(event, Changed | Settled):
             self.hush.rest()
 
-    async def carry_out(self, session: Session) -> tuple[Record, ...]:
+    async def carry_out(self, session: Session) -> tuple[SubmissionRecord, ...]:
         """Watch and save all of it, and return what nobody knows the fate of.
 
         :raises RHError: the journal cannot be used.
@@ -121,7 +121,7 @@ class Pickup:
             self._tell_held(resumed)
         return await session.uncertain()
 
-    def _tell_held(self, resumed: Resumed) -> None:
+    def _tell_held(self, resumed: ResumeReport) -> None:
         """Name the processes whose jobs are left to them."""
         for pid, count in Counter(pid for _, pid in resumed.held).items():
             jobs = "1 job belongs" if count == 1 else f"{count:,} jobs belong"
@@ -134,7 +134,7 @@ class Pickup:
         each = ", ".join(f"{task_id} (key {record.key})" for task_id, record in self._running.items())
         return f"{_tasks(len(self._running))} on remotely, paid for: {each}; pick up: {self.again}"
 
-    def _leave_alone(self, resumed: Resumed) -> None:
+    def _leave_alone(self, resumed: ResumeReport) -> None:
         """What the session would not take up is named, and not waited for."""
         taken = {job.task_id for job in resumed.jobs} | {result.task_id for result in resumed.saved}
         taken |= {record.task_id for record, _ in resumed.failed}
@@ -149,7 +149,7 @@ class Pickup:
             for phase in (self.tally.submit, self.tally.running, self.tally.download):
                 phase.wanted = (phase.wanted or 1) - 1
 
-    async def _follow_all(self, resumed: Resumed) -> None:
+    async def _follow_all(self, resumed: ResumeReport) -> None:
         self._leave_alone(resumed)
         for result in resumed.saved:
             self._saved(result.task_id, result.paths)
@@ -172,7 +172,7 @@ class Pickup:
     def _saved(self, task_id: str, paths: Iterable[Path]) -> None:
         self._say(f"task {task_id} is saved: {', '.join(map(str, paths))}")
 
-    def _failed(self, record: Record | None, error: RHError) -> None:
+    def _failed(self, record: SubmissionRecord | None, error: RHError) -> None:
         self.failed += 1
         named = "" if record is None else f"key {record.key}: "
         self._say(f"{named}{sentence(error)}", style="red")
@@ -185,7 +185,7 @@ def _tasks(count: int) -> str:
     return "1 task goes" if count == 1 else f"{count} tasks go"
 
 
-def _uncertain(record: Record, commands: str) -> Iterator[str]:
+def _uncertain(record: SubmissionRecord, commands: str) -> Iterator[str]:
     yield f"uncertain: key {record.key}, sent {at(record.claimed_utc)} to {model(record.endpoint)}: {record.inputs}"
     yield f"{SubmitUnknown.advice} Say what became of it:"
     yield from commands.split(", or ")

@@ -12,7 +12,7 @@ from attrs import field, frozen
 from cyclopts import Parameter
 from rich.console import Console
 
-from rh_async import Request, Result, RHError, State
+from rh_async import Request, Result, RHError, SubmissionState
 from rh_async._cli.execution.clock import now
 from rh_async._cli.execution.first_contact import reached
 from rh_async._cli.execution.signals import stoppable
@@ -27,7 +27,7 @@ from rh_async._cli.output.job_reporter import Diary
 from rh_async._cli.output.job_view import shown
 from rh_async._cli.output.phase_counter import Tally
 from rh_async._journal.reader import BOUGHT, Row, read
-from rh_async._journal.records import FREE, derived_key
+from rh_async._journal.records import REUSABLE_STATES, derived_key
 from rh_async._submission.input_comparison import asked_for, refuse_another
 from rh_async.models.motion import Orientation
 from rh_async.types import OnExit
@@ -139,7 +139,7 @@ def _looked_up(errand: Errand, request: Request, site: str, journal: Path) -> _K
     key = errand.keeping.key or derived_key(request.endpoint, request.named(sha256s))
     keyed = read(journal, site, key=key)
     earlier = None if errand.keeping.again or not keyed else keyed[-1]
-    if earlier is not None and earlier.record.state not in FREE:
+    if earlier is not None and earlier.record.state not in REUSABLE_STATES:
         refuse_another(earlier.record, asked_for(key, request, sha256s))
     return _Known(errand.out.absolute(), key, earlier)
 
@@ -182,7 +182,9 @@ def _tally(request: Request, earlier: Row | None) -> Tally:
     bought = earlier is not None and earlier.record.state in BOUGHT
     tally = Tally(clock=now, jobs=1, files=0 if bought else len({one.path for one in request.media()}))
     tally.submit.done = int(bought)
-    tally.running.done = int(earlier is not None and earlier.record.state in {State.SETTLED, State.SAVED})
+    tally.running.done = int(
+        earlier is not None and earlier.record.state in {SubmissionState.SETTLED, SubmissionState.SAVED}
+    )
     return tally
 
 

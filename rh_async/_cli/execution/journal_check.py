@@ -11,7 +11,7 @@ from pathlib import Path
 
 from attrs import evolve
 
-from rh_async import KeyInUse, State
+from rh_async import KeyInUse, SubmissionState
 from rh_async._batch import Entry, Finding, Plan
 from rh_async._cli.exit_codes import Misuse
 from rh_async._cli.options.prerequisites import sha256_of
@@ -19,7 +19,9 @@ from rh_async._journal.reader import Row, last_attempts, task_ids
 from rh_async._submission.input_comparison import asked_for, refuse_another
 from rh_async.issues import shown
 
-_HANDED_OVER = frozenset({State.SUBMITTING, State.SUBMITTED, State.LOST, State.SAVED})
+_HANDED_OVER = frozenset(
+    {SubmissionState.SUBMITTING, SubmissionState.SUBMITTED, SubmissionState.LOST, SubmissionState.SAVED}
+)
 """Whoever asks for the key in one of these gets its job; so in ``settled``, if that has a result."""
 
 
@@ -51,7 +53,9 @@ def _judged(entry: Entry, rows: Mapping[str, Row], sha256s: dict[Path, str]) -> 
 
 
 def _is_handed_over(row: Row) -> bool:
-    return row.record.state in _HANDED_OVER or (row.record.state is State.SETTLED and row.result() is not None)
+    return row.record.state in _HANDED_OVER or (
+        row.record.state is SubmissionState.SETTLED and row.result() is not None
+    )
 
 
 def new_journal_words(out: Path, journal: Path, site: str) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 
-from rh_async import State
+from rh_async import SubmissionState
 from rh_async._batch import Entry, Plan
 from rh_async._batch.running.failure_sorting import reason_of
 from rh_async._cli.options.prerequisites import sha256_of
@@ -25,7 +25,7 @@ def retry_words(plan: Plan, journal: Path, site: str) -> str:
     rows = {row.record.key: row for row in read(journal, site)}  # the last attempt of each
     failed = list(_failed(plan, rows)) if rows else []
     again = [entry for entry, _ in failed]
-    lost = sum(row.record.state is State.LOST for _, row in failed)
+    lost = sum(row.record.state is SubmissionState.LOST for _, row in failed)
     prices = [entry.price for entry in again if entry.price is not None]
     sums: dict[str, Decimal] = {}
     for price in prices:
@@ -44,9 +44,11 @@ def _failed(plan: Plan, rows: Mapping[str, Row]) -> Iterator[tuple[Entry, Row]]:
 
 
 def _is_bad(row: Row) -> bool:
-    if row.record.state is State.REFUSED:  # what the account or the world refused is sent again anyway
+    if row.record.state is SubmissionState.REFUSED:  # what the account or the world refused is sent again anyway
         return reason_of(_refusal(row.record)) == "job"
-    return row.record.state is State.LOST or (row.record.state is State.SETTLED and row.result() is None)
+    return row.record.state is SubmissionState.LOST or (
+        row.record.state is SubmissionState.SETTLED and row.result() is None
+    )
 
 
 def _derived(entry: Entry, sha256s: dict[Path, str]) -> str:

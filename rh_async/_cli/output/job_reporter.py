@@ -8,7 +8,7 @@ from attrs import define, field
 from rich.console import Console
 from rich.text import Text
 
-from rh_async import JobError, JobLost, Result, RHError, SessionError, State, SubmitUnknown, TaskId
+from rh_async import JobError, JobLost, Result, RHError, SessionError, SubmissionState, SubmitUnknown, TaskId
 from rh_async._cli.execution.stall_monitor import Hush
 from rh_async._cli.exit_codes import sentence
 from rh_async._cli.options.connection import Connection
@@ -120,7 +120,11 @@ class Diary:
         if self._settled is not None:
             return self._settled.error is None
         known = self._submitted is None and self.earlier is not None
-        return known and self.earlier is not None and self.earlier.record.state in {State.SETTLED, State.SAVED}
+        return (
+            known
+            and self.earlier is not None
+            and self.earlier.record.state in {SubmissionState.SETTLED, SubmissionState.SAVED}
+        )
 
     def _unsent(self) -> str:
         if self._settled is None:

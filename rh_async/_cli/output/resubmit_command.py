@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import get_args
 
-from rh_async import Record
+from rh_async import SubmissionRecord
 from rh_async._cli.options.connection import Connection
 from rh_async._cli.options.journal_options import Book
 from rh_async._cli.options.model_options import Model, Wish
@@ -20,7 +20,7 @@ _OPTIONS: Mapping[str, str] = MappingProxyType(
 _KEPT_SOUND = (True, "yes")
 
 
-def run_again(record: Record, connection: Connection, book: Book) -> str | None:
+def run_again(record: SubmissionRecord, connection: Connection, book: Book) -> str | None:
     """The whole ``rh-async run`` that buys a job once more; None if no such command asks for the same."""
     model = next((name for name in get_args(Model) if name in record.endpoint), None)
     inputs = json.loads(record.inputs)
