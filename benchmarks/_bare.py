@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from attrs import define, field
 
-from rh_async.emulator.http.payloads import Json, flat, submitted, usage
+from rh_async.emulator.http.payloads import Json, submit_payload, task_payload, usage_payload
 
 _OUTPUT = {"url": "https://cdn.example/output.mp4", "outputType": "mp4", "nodeId": "1", "text": None}
 _HEAD = "HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: {}\r\nServer: bare\r\n\r\n"
@@ -42,18 +42,18 @@ class Bare:
             return dict(self.calls)
         if path.endswith("queue/status"):
             self.calls["hint"] += 1
-            return flat(code="1014")
+            return task_payload(code="1014")
         self.calls["query" if kind == "query" else "submit"] += 1
         return self._progress(json.loads(body)["taskId"]) if kind == "query" else self._accept()
 
     def _accept(self) -> Json:
-        return submitted(str(1_900_000_000_000_000_000 + self.calls["submit"]), "RUNNING")
+        return submit_payload(str(1_900_000_000_000_000_000 + self.calls["submit"]), "RUNNING")
 
     def _progress(self, task: str) -> Json:
         self.asked[task] += 1
         if self.asked[task] < self.patience:
-            return flat(task, "RUNNING")
-        return flat(task, "SUCCESS", results=[_OUTPUT], usage=usage("1.2"))
+            return task_payload(task, "RUNNING")
+        return task_payload(task, "SUCCESS", results=[_OUTPUT], usage=usage_payload("1.2"))
 
 
 @define(eq=False)

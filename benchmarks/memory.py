@@ -27,7 +27,7 @@ from benchmarks.uploads import peak_rss_mb
 from rh_async import ModelRequest, Pace, Session
 from rh_async._api.wire import Answer, Call
 from rh_async._http.transport import Transport
-from rh_async.emulator.http.payloads import flat, submitted, usage
+from rh_async.emulator.http.payloads import submit_payload, task_payload, usage_payload
 from tests.virtual_clock import VirtualClockLoop
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ BYTES = {"bytes_per_job": 2048.0}
 GROWTH = {"rss_growth_mb": 64.0}
 _WARM = 5_000
 _OUTPUT = {"url": "https://cdn.example/output.mp4", "outputType": "mp4", "nodeId": "1", "text": None}
-_NO_COUNTS = json.dumps(flat(code="1014")).encode()
+_NO_COUNTS = json.dumps(task_payload(code="1014")).encode()
 
 
 @define
@@ -55,9 +55,11 @@ class Wires:
 
     def __attrs_post_init__(self) -> None:
         over = self.word == "SUCCESS"
-        answer = flat("?", self.word, results=[_OUTPUT] if over else None, usage=usage("1.2") if over else None)
+        answer = task_payload(
+            "?", self.word, results=[_OUTPUT] if over else None, usage=usage_payload("1.2") if over else None
+        )
         self._stands = json.dumps(answer).encode()
-        self._accepted = self._stands if self.at_once else json.dumps(submitted("?", "RUNNING")).encode()
+        self._accepted = self._stands if self.at_once else json.dumps(submit_payload("?", "RUNNING")).encode()
 
     async def ask(
         self, call: Call, decode: Callable[[Answer], T], *, on_sent: Callable[[], None] = lambda: None, **_: object

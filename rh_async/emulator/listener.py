@@ -1,4 +1,4 @@
-"""Where the emulator listens: a door that can be shut, so that callers are refused before they say a word."""
+"""Listens for connections, and can stop listening for some time, so that clients' connections are refused."""
 
 from __future__ import annotations
 
@@ -14,90 +14,92 @@ _BACKLOG = 1024
 
 @define(eq=False)
 class Listener:
-    """One address, open or shut.
+    """One listening address.
 
-    It accepts by itself, because ``asyncio.Server`` loses a caller whom it has accepted in the very turn of the loop
-    in which it is closed: one who may have spoken already, and would be left in doubt by what should be a refusal.
+    The listener accepts connections itself instead of using ``asyncio.Server``. That one loses a connection which it
+    accepted in the same turn of the event loop in which it is closed. The client may already have sent a submit on it,
+    and could then not know if a task was created, while a refused connection means that nothing was sent.
 
-    :param address: where to listen.
+    :param address: host and port.
+    :param socket: bound to this address.
     """
 
     _address: tuple[str, int]
-    _held: socket.socket
+    _socket: socket.socket
     _server: web.Server | None = field(default=None, init=False)
     _reopening: asyncio.Task[None] | None = field(default=None, init=False)
     _connecting: set[asyncio.Task[Any]] = field(factory=set, init=False)
-    _idle_connections: set[object] = field(factory=set, init=False)  #: connections that may never bring another request
+    _idle_connections: set[object] = field(factory=set, init=False)  #: those that wait for another request
     is_listening: bool = field(default=False, init=False)
 
-    def enter(self, request: web.Request) -> None:
-        """Spare the connection of a request while it is served."""
+    def request_started(self, request: web.Request) -> None:
+        """Mark the connection of a request as busy, so that `pause` does not close it."""
         self._idle_connections.discard(request.protocol)
 
-    def leave(self, request: web.Request) -> None:
-        """Let a connection that is kept alive be as idle as any other."""
+    def request_finished(self, request: web.Request) -> None:
+        """Mark the connection of a request as idle, if it is kept alive."""
         if request.keep_alive and request.protocol is not None:
             self._idle_connections.add(request.protocol)
 
     def open(self, server: web.Server) -> None:
-        """Let callers in."""
+        """Start listening."""
         self._server = server
-        self._held.listen(_BACKLOG)
-        asyncio.get_running_loop().add_reader(self._held, self._accept)
+        self._socket.listen(_BACKLOG)
+        asyncio.get_running_loop().add_reader(self._socket, self._accept)
         self.is_listening = True
 
-    def shut(self, seconds: float) -> None:
-        """Refuse every connection for some time; idle ones end, busy and new ones are left to their request."""
+    def pause(self, seconds: float) -> None:
+        """Refuse connections for some time; close idle ones, but let busy and new ones finish their request."""
         if self.is_listening:
             self._stop()
-            self._held = bind(self._address)
+            self._socket = bind_socket(self._address)
         for connection in self._server.connections if self._server else ():
             if connection in self._idle_connections:
                 connection.force_close()
         self._idle_connections.clear()
         if self._reopening is not None:
             self._reopening.cancel()
-        self._reopening = asyncio.create_task(self._reopen(seconds))
+        self._reopening = asyncio.create_task(self._reopen_after(seconds))
 
     async def close(self) -> None:
-        """Shut for good, once whoever is on the threshold has come in."""
+        """Stop listening, and wait for the connections that are being accepted."""
         if self._reopening is not None:
             self._reopening.cancel()
             await asyncio.wait([self._reopening])
         if self.is_listening:
             self._stop()
-        self._held.close()
+        self._socket.close()
         if self._connecting:
             await asyncio.wait(self._connecting)
 
     def _stop(self) -> None:
-        """Let those in who have got through already, then listen no more."""
+        """Accept the connections that the kernel has already completed, then stop listening."""
         self._accept()
-        asyncio.get_running_loop().remove_reader(self._held)
-        self._held.close()
+        asyncio.get_running_loop().remove_reader(self._socket)
+        self._socket.close()
         self.is_listening = False
 
     def _accept(self) -> None:
         loop = asyncio.get_running_loop()
         while self._server is not None:
             try:
-                caller, _ = self._held.accept()
+                connection, _ = self._socket.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
-            connecting = loop.create_task(loop.connect_accepted_socket(self._server, caller))
+            connecting = loop.create_task(loop.connect_accepted_socket(self._server, connection))
             self._connecting.add(connecting)
             connecting.add_done_callback(self._connecting.discard)
 
-    async def _reopen(self, seconds: float) -> None:
+    async def _reopen_after(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
         if self._server is not None:
             self.open(self._server)
 
 
-def bind(address: tuple[str, int]) -> socket.socket:
-    """Take an address without listening there: whoever knocks is refused, and nobody else can move in."""
-    taken = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
-    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    taken.setblocking(False)
-    taken.bind(address)
-    return taken
+def bind_socket(address: tuple[str, int]) -> socket.socket:
+    """Bind a socket without listening: connections are refused, and no other process can take the address."""
+    bound = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.setblocking(False)
+    bound.bind(address)
+    return bound

@@ -316,7 +316,8 @@ async def test_a_cost_that_is_none_changes_no_budget_and_floods_no_line(
     stock: Path, tmp_path: Path, money: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = await product(stock)
-    monkeypatch.setattr("rh_async.emulator.http.task_handlers.amount", lambda _: money)
+    for handlers in ("task_handlers", "account_handlers"):
+        monkeypatch.setattr(f"rh_async.emulator.http.{handlers}.format_amount", lambda _: money)
     async with Emulator(seed=1) as server:
         outcomes, standing = await ended(server, tmp_path, plan, budget=5)
         assert 0 < sum(task.charged for task in server.ledger.tasks) <= 5

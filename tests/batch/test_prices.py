@@ -38,7 +38,7 @@ def test_a_driving_video_is_billed_by_the_started_second(seconds: float, times: 
 
 
 @pytest.mark.parametrize(
-    "endpoint", [endpoint for endpoint, model in published_models().items() if model and model.closed]
+    "endpoint", [endpoint for endpoint, model in published_models().items() if model and model.rejects_unknown_fields]
 )
 def test_the_list_asks_what_the_emulator_bills(endpoint: str) -> None:
     made: dict[str, Request] = {
@@ -50,7 +50,7 @@ def test_the_list_asks_what_the_emulator_bills(endpoint: str) -> None:
     model = published_models()[endpoint]
     assert model is not None
     assert model.list_price is not None
-    assert amount(request, 7.5) == model.list_price.rules[0].each * 8
+    assert amount(request, 7.5) == model.list_price.rules[0].unit_price * 8
 
 
 @pytest.mark.parametrize(

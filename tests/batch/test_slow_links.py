@@ -11,8 +11,7 @@ import pytest
 
 from rh_async import Names, NoAnswer, OutputRefused
 from rh_async._http.transport import Transport
-from rh_async.emulator import Emulator
-from rh_async.emulator.http.task_handlers import TaskHandlers
+from rh_async.emulator import Emulator, Fault
 from tests.batch.running import opened, product, run, states
 
 
@@ -58,16 +57,9 @@ async def test_a_link_that_may_not_be_fetched_stops_no_other_job(
     assert (lost.cause, lost.error.task_id) == ("job", lost.task_id)
 
 
-async def test_a_word_in_place_of_an_extension_becomes_no_suffix(
-    stock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    answered = TaskHandlers._results
-
-    def worded(calls: TaskHandlers, task: Any) -> Any:
-        return [{**result, "outputType": "video"} for result in answered(calls, task) or []] or None
-
-    monkeypatch.setattr(TaskHandlers, "_results", worded)
+async def test_a_word_in_place_of_an_extension_becomes_no_suffix(stock: Path, tmp_path: Path) -> None:
     async with Emulator(seed=1, run_time=60.0) as server:
+        server.faults.add(Fault("output_type", output_type="video", times=None))
         outcomes = await run(server, tmp_path, await product(stock), names=Names("{clip}__{character}"))
         again = await run(server, tmp_path, await product(stock), names=Names("{clip}__{character}"))
         assert (states(outcomes), states(again)) == ({"saved": 9}, {"kept": 9})

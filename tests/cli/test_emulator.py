@@ -51,7 +51,7 @@ async def test_a_port_in_use_is_refused_in_one_line(monkeypatch: pytest.MonkeyPa
     def taken(_address: object) -> NoReturn:
         raise OSError(errno.EADDRINUSE, "Address already in use")
 
-    monkeypatch.setattr("rh_async.emulator.server.bind", taken)
+    monkeypatch.setattr("rh_async.emulator.server.bind_socket", taken)
     with pytest.raises(Misuse, match=r"^cannot listen on 127.0.0.1 port 8080: Address already in use$"):
         await emulator()
 

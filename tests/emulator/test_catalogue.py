@@ -19,8 +19,7 @@ from rh_async.emulator import Fault
 from rh_async.emulator.catalogue.emulated_models import Model, ModelField
 from rh_async.emulator.catalogue.model_catalogue import ModelCatalogue, published_models
 from rh_async.emulator.catalogue.pricing import request_price
-from rh_async.emulator.http.request_validation import TaskInputs
-from rh_async.emulator.outputs.sample_files import OUTPUT_FORMATS, mark
+from rh_async.emulator.outputs.sample_files import OUTPUT_FORMATS, task_label
 from tests.emulator.conftest import PNG, Caller, Json, Serve, mp4
 
 TO_VIDEO = "alibaba/happyhorse-1.0/image-to-video"
@@ -37,15 +36,15 @@ def value_for(field: ModelField) -> object:
     plain: dict[str, object] = {"flag": True, "whole": 1, "number": 1, "list": [{}], "any": {}, "text": "x"}
     if field.kind == "option":
         return field.options[0]
-    if field.kind in {"whole", "number"} and field.least is not None:
-        return field.least
+    if field.kind in {"whole", "number"} and field.minimum is not None:
+        return field.minimum
     return plain[field.kind]
 
 
 def body_for(model: Model) -> Json:
     """Return the least that a model takes."""
     needed = [field for field in model.fields or () if field.required]
-    return {field.name: [value_for(field)] if field.many else value_for(field) for field in needed}
+    return {field.name: [value_for(field)] if field.is_list else value_for(field) for field in needed}
 
 
 KNOWN = {
@@ -152,9 +151,9 @@ async def test_sound_is_taken_where_sound_is_asked_for(caller: Caller) -> None:
 def test_a_request_costs_what_the_published_list_asks(endpoint: str, body: Json, price: str) -> None:
     model = ModelCatalogue().find(endpoint)
     assert model is not None
-    found = request_price(model, body, TaskInputs())
+    found = request_price(model, body)
     assert found is not None
-    assert found.whole == Decimal(price)
+    assert found.total == Decimal(price)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +163,7 @@ def test_a_request_costs_what_the_published_list_asks(endpoint: str, body: Json,
 def test_what_the_list_does_not_price_has_no_price(endpoint: str, body: Json) -> None:
     model = ModelCatalogue().find(endpoint)
     assert model is not None
-    assert request_price(model, body, TaskInputs()) is None
+    assert request_price(model, body) is None
 
 
 async def test_what_is_quoted_is_what_is_charged_and_reported(caller: Caller) -> None:
@@ -211,7 +210,7 @@ async def test_a_model_makes_a_file_of_its_kind_with_its_tasks_id_inside(
     _, other = await made(caller, endpoint, whole(endpoint, body))
     assert (result["outputType"], result["text"]) == (extension, None)
     assert result["url"].partition("?")[0].endswith(f"_00001.{extension}")
-    assert mark(caller.server.ledger.tasks[0].task_id).encode() in content
+    assert task_label(caller.server.ledger.tasks[0].task_id).encode() in content
     assert content != other
     (tmp_path / f"x.{extension}").write_bytes(content)
     await asyncio.to_thread(OPENS[extension], tmp_path / f"x.{extension}")
@@ -244,11 +243,11 @@ OPENS: dict[str, Any] = {"mp4": opens_media, "mp3": opens_media, "png": opens_pi
 
 
 async def test_a_text_model_writes_its_text_into_the_answer(caller: Caller) -> None:
-    endpoint = next(endpoint for endpoint, model in BY_LINK.items() if model.output == "text")
+    endpoint = next(endpoint for endpoint, model in BY_LINK.items() if model.output_kind == "text")
     result, _ = await made(caller, endpoint, whole(endpoint, {}))
     assert result.keys() == {"url", "nodeId", "outputType", "text"}
     assert (result["url"], result["outputType"]) == (None, "txt")
-    assert mark(caller.server.ledger.tasks[0].task_id) in result["text"]
+    assert task_label(caller.server.ledger.tasks[0].task_id) in result["text"]
 
 
 @pytest.mark.parametrize("word", ["video", "Image", "3d", "MP4", ""])
@@ -267,7 +266,7 @@ async def test_a_video_model_that_is_no_motion_model_shows_the_video_it_was_give
 
 
 def test_every_kind_of_output_has_a_form_and_every_picture_a_colour_of_its_own() -> None:
-    assert {model.output for model in published_models().values() if model is not None} == set(OUTPUT_FORMATS)
-    pictures = {OUTPUT_FORMATS["image"].make(str(number)) for number in range(100)}
+    assert {model.output_kind for model in published_models().values() if model is not None} == set(OUTPUT_FORMATS)
+    pictures = {OUTPUT_FORMATS["image"].create(str(number)) for number in range(100)}
     assert len(pictures) == 100
     assert zlib.crc32(b"1") != zlib.crc32(b"2")

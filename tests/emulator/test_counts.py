@@ -152,7 +152,7 @@ async def test_strangers_who_start_late_on_the_clock_have_no_past_to_make_up_for
     await asyncio.sleep(1e6)
     async with Emulator(background_load=BackgroundLoad(count=10, run_time=60.0)) as server:
         assert server._background_tasks.next_event_at > 1e6
-        assert server._background_tasks.present == 10
+        assert server._background_tasks.running == 10
 
 
 @pytest.mark.parametrize("wrong", [{"count": -1}, {"max_pause": 0.0}])

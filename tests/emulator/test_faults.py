@@ -14,8 +14,8 @@ import aiohttp
 import pytest
 
 from rh_async.emulator import FAULT_KINDS, Emulator, Fault, FaultKind
-from rh_async.emulator.http.payloads import ERROR_MESSAGES
 from rh_async.emulator.outputs.sample_files import free_box
+from rh_async.emulator.state.rejections import ERROR_MESSAGES
 from tests.emulator.conftest import BODY, KLING, PNG, Caller, Json, Serve, fixture, mp4
 
 SUBMIT = f"/openapi/v2/{KLING}"

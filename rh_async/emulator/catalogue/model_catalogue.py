@@ -1,4 +1,4 @@
-"""Which models there are: the published catalogue and price list, in a copy of the emulator's own (contract 2, 11)."""
+"""Loads the published models and prices, from a copy that the emulator shares with no client (contract 2, 11)."""
 
 from __future__ import annotations
 
@@ -15,77 +15,79 @@ from attrs import evolve, field, frozen
 from rh_async.emulator.catalogue.emulated_models import MEDIAN_RUN_TIMES, ListPrice, Model, ModelField, PriceRule
 
 _RESERVED_PATHS = frozenset(
-    {"aiapp", "api-key", "assets", "media", "price-preview", "query", "queue", "resource", "run"}  # contract 4-6
+    {"aiapp", "api-key", "assets", "media", "price-preview", "query", "queue", "resource", "run"}  # contract 4 to 6
 )
 
 
 @cache
 def published_models() -> Mapping[str, Model | None]:
-    """Every model of the catalogue, None for one that is only announced. Blocks at first: call it off the loop."""
+    """Return the models of the catalogue by endpoint, None for one that is only announced.
+
+    The first call reads a file: make it off the event loop.
+    """
     text = (files(__package__) / "catalogue.json").read_text(encoding="utf-8")
     models = json.loads(text)["models"]
-    return MappingProxyType({endpoint: _model(endpoint, said) for endpoint, said in models.items()})
+    return MappingProxyType({endpoint: _parse_model(endpoint, entry) for endpoint, entry in models.items()})
 
 
 @frozen
 class ModelCatalogue:
-    """The models of one emulator: those that are published, and every other path as a model that takes anything.
+    """The models of one emulator: the published ones, and every other path as a model that accepts anything.
 
-    :param limits: per endpoint, in place of the documented concurrency.
+    :param limits: concurrency limits by endpoint, in place of the documented ones.
     """
 
     limits: Mapping[str, int] = field(factory=dict)
 
     def find(self, endpoint: str) -> Model | None:
-        """Return the model behind a path, or None when there is none."""
-        known = published_models()
-        model = known[endpoint] if endpoint in known else _undocumented_model(endpoint)
+        """Return the model of an endpoint; None if there is none."""
+        published = published_models()
+        model = published[endpoint] if endpoint in published else _undocumented_model(endpoint)
         if model is not None and endpoint in self.limits:
-            return evolve(model, limit=self.limits[endpoint])
+            return evolve(model, concurrency_limit=self.limits[endpoint])
         return model
 
 
 def _undocumented_model(endpoint: str) -> Model | None:
-    """A path that nobody published may be a model of tomorrow, if it looks like one."""
-    could_be = "/" in endpoint.strip("/") and endpoint.partition("/")[0] not in _RESERVED_PATHS
-    return Model(endpoint=endpoint) if could_be else None
+    """Return a model for an endpoint that the catalogue does not list, if the path can be one."""
+    has_two_parts = "/" in endpoint.strip("/")
+    return Model(endpoint=endpoint) if has_two_parts and endpoint.partition("/")[0] not in _RESERVED_PATHS else None
 
 
-def _model(endpoint: str, said: Mapping[str, Any]) -> Model | None:
-    if said.get("withdrawn"):  # an empty stub: contract 12.1
+def _parse_model(endpoint: str, entry: Mapping[str, Any]) -> Model | None:
+    if entry.get("withdrawn"):  # contract 12.1: an empty row of the vendor's registry
         return None
-    output = said["output"]
+    output_kind = entry["output"]
     return Model(
         endpoint=endpoint,
-        fields=None if said.get("partial") else tuple(map(_field, said["fields"])),
-        closed=said.get("closed", False),
-        output=output,
-        list_price=_tariff(said["price"]) if "price" in said else None,
-        median=said.get("median", MEDIAN_RUN_TIMES[output]),
-        limit=said.get("limit"),
+        fields=None if entry.get("partial") else tuple(map(_parse_field, entry["fields"])),
+        rejects_unknown_fields=entry.get("closed", False),
+        output_kind=output_kind,
+        list_price=_parse_list_price(entry["price"]) if "price" in entry else None,
+        median_run_time=entry.get("median", MEDIAN_RUN_TIMES[output_kind]),
+        concurrency_limit=entry.get("limit"),
     )
 
 
-def _field(said: Mapping[str, Any]) -> ModelField:
-    megabytes = said.get("megabytes")
+def _parse_field(entry: Mapping[str, Any]) -> ModelField:
+    megabytes = entry.get("megabytes")
     return ModelField(
-        name=said["name"],
-        kind=said["kind"],
-        required=said.get("required", False),
-        default=said.get("default"),
-        accept=frozenset(said.get("accept", ())),
-        largest=None if megabytes is None else int(megabytes * (1 << 20)),
-        options=tuple(said.get("options", ())),
-        max_length=said.get("longest"),
-        least=said.get("min"),
-        most=said.get("max"),
-        many=said.get("many", False),
-        max_items=said.get("most"),
+        name=entry["name"],
+        kind=entry["kind"],
+        required=entry.get("required", False),
+        default=entry.get("default"),
+        extensions=frozenset(entry.get("accept", ())),
+        max_bytes=None if megabytes is None else int(megabytes * (1 << 20)),
+        options=tuple(entry.get("options", ())),
+        max_length=entry.get("longest"),
+        minimum=entry.get("min"),
+        maximum=entry.get("max"),
+        is_list=entry.get("many", False),
+        max_items=entry.get("most"),
     )
 
 
-def _tariff(said: Mapping[str, Any]) -> ListPrice:
-    rules = said.get("rules") or [{"when": {}, "each": said["each"]}]
-    return ListPrice(
-        unit=said["unit"], rules=tuple(PriceRule(when=rule["when"], each=Decimal(rule["each"])) for rule in rules)
-    )
+def _parse_list_price(entry: Mapping[str, Any]) -> ListPrice:
+    rules = entry.get("rules") or [{"when": {}, "each": entry["each"]}]
+    parsed = tuple(PriceRule(when=rule["when"], unit_price=Decimal(rule["each"])) for rule in rules)
+    return ListPrice(unit=entry["unit"], rules=parsed)

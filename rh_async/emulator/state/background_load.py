@@ -1,6 +1,7 @@
-"""Another program on the same account: what it takes of the limit and of the counts, and nothing else.
+"""Simulates another program on the same account: its tasks use slots and appear in the queue counters.
 
-Like the board, it is worked out from the clock when somebody asks. Its tasks are in no ledger and it sends no request.
+These tasks are in no ledger, and no request is sent for them. As in the task store, the state is computed from the
+clock when it is read.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ from attrs.validators import ge, gt
 
 from rh_async.emulator.catalogue.emulated_models import Model, RunTime
 
-_MODEL = Model(endpoint="strangers/model")
+_MODEL = Model(endpoint="background/model")
 
 
 @frozen(kw_only=True)
 class BackgroundLoad:
-    """Tasks of others that come and go.
+    """How many tasks another program keeps in flight.
 
-    :param count: how many they want in flight.
-    :param run_time: as `Emulator` takes it.
-    :param max_pause: the longest time, in seconds, until a settled or refused task is replaced.
+    :param count: how many tasks it tries to keep in flight.
+    :param run_time: of each task, as for `Emulator`.
+    :param max_pause: the longest time, in seconds, until a settled or rejected task is replaced.
     """
 
     count: int = field(default=0, validator=ge(0))
@@ -35,42 +36,42 @@ class BackgroundLoad:
 
 @define(eq=False)
 class BackgroundTasks:
-    """The strangers on one board.
+    """The tasks of the other program.
 
-    :ivar present: how many of their tasks run.
+    :ivar running: how many of them run.
     """
 
-    _plan: BackgroundLoad
+    _load: BackgroundLoad
     _scale: float
     _rng: Random
-    present: int = field(default=0, init=False)
-    _events: list[tuple[float, int, bool]] = field(factory=list, init=False)  #: when, and whether one comes
+    running: int = field(default=0, init=False)
+    _events: list[tuple[float, int, bool]] = field(factory=list, init=False)  #: a heap: time, order, starts or settles
     _numbers: count[int] = field(factory=count, init=False)
 
     @property
     def next_event_at(self) -> float:
-        """When the next one comes or goes; infinity for never."""
+        """When the next task starts or settles; infinity for never."""
         return self._events[0][0] if self._events else math.inf
 
     def start(self, now: float) -> None:
-        """Be there all at once, each somewhere in the middle of its run."""
-        for _ in range(self._plan.count):
-            self._enter(now, share=self._rng.random())
+        """Start all tasks at once, each at a random point of its run, so that they do not settle together."""
+        for _ in range(self._load.count):
+            self._start_task(now, remaining_share=self._rng.random())
 
-    def step(self, has_room: Callable[[], bool]) -> None:
-        """Let the next one come, if the account has room for it, or go."""
-        at, _, comes = heappop(self._events)
-        if not comes:
-            self.present -= 1
-        if comes and has_room():
-            self._enter(at)
+    def process_next(self, has_slot: Callable[[], bool]) -> None:
+        """Start the next task if the account has a slot for it, or settle it, whichever is due."""
+        at, _, starts = heappop(self._events)
+        if not starts:
+            self.running -= 1
+        if starts and has_slot():
+            self._start_task(at)
         else:
-            self._at(at + self._rng.uniform(0, self._plan.max_pause), comes=True)
+            self._schedule(at + self._rng.uniform(0, self._load.max_pause), starts=True)
 
-    def _enter(self, at: float, *, share: float = 1.0) -> None:
-        self.present += 1
-        seconds = self._scale * _MODEL.run_time(self._plan.run_time, self._rng)
-        self._at(at + share * seconds, comes=False)
+    def _start_task(self, at: float, *, remaining_share: float = 1.0) -> None:
+        self.running += 1
+        seconds = self._scale * _MODEL.draw_run_time(self._load.run_time, self._rng)
+        self._schedule(at + remaining_share * seconds, starts=False)
 
-    def _at(self, at: float, *, comes: bool) -> None:
-        heappush(self._events, (at, next(self._numbers), comes))
+    def _schedule(self, at: float, *, starts: bool) -> None:
+        heappush(self._events, (at, next(self._numbers), starts))

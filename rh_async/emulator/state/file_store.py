@@ -1,4 +1,4 @@
-"""What was uploaded, kept by content, and what counts as a file of each kind (contract 5.1)."""
+"""Stores uploaded files by content, and checks their type (contract 5.1)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Literal
 import aiofiles
 from attrs import define, field, frozen
 
-from rh_async.emulator.http.payloads import RequestRejected
 from rh_async.emulator.state.mp4_duration import read_duration
+from rh_async.emulator.state.rejections import RequestRejected
 from rh_async.emulator.state.signed_urls import UrlSigner
 
 UploadNaming = Literal["sha256", "other"]
-KINDS: Mapping[str, str] = MappingProxyType(
+FILE_KINDS: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys(("jpg", "jpeg", "png", "webp"), "image"),
         **dict.fromkeys(("mp4", "avi", "mov", "mkv", "webm"), "video"),
@@ -26,7 +26,9 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "zip": "zip",
     }
 )
-# Where each format says its name; the rest is taken at its word.
+"""Which kind of file has which extension."""
+
+# Offset and value of the magic bytes by extension; files with other extensions are not checked.
 _MAGIC: Mapping[str, tuple[int, bytes]] = MappingProxyType(
     {
         "jpg": (0, b"\xff\xd8\xff"),
@@ -40,10 +42,10 @@ _MAGIC: Mapping[str, tuple[int, bytes]] = MappingProxyType(
 
 @frozen
 class StoredFile:
-    """One uploaded content.
+    """One uploaded file.
 
-    :param name: what ``NN##field`` parameters call it.
-    :param seconds: how long it lasts, None if that is unknown.
+    :param name: its ``fileName``, which ``NN##field`` parameters take (contract 2.5).
+    :param seconds: its duration; None if that is not known.
     """
 
     sha256: str
@@ -55,26 +57,29 @@ class StoredFile:
 
     @property
     def kind(self) -> str:
-        return KINDS[self.extension]
+        return FILE_KINDS[self.extension]
 
 
 @define(eq=False)
 class FileStore:
-    """The files of one emulator, on disk; only what describes them is in memory.
+    """The uploaded files of one emulator: contents on disk, metadata in memory.
 
-    :param naming: which hash names them.
-    :param largest: in bytes; None for no limit.
+    :param naming: whether a file is named by the SHA-256 of its content, or by another hash.
+    :param max_bytes: of one file; None for no limit.
     """
 
     _folder: Path
-    links: UrlSigner
+    url_signer: UrlSigner
     _naming: UploadNaming = "sha256"
-    _largest: int | None = None
+    _max_bytes: int | None = None
     _files: dict[str, StoredFile] = field(factory=dict, init=False)
     _numbers: count[int] = field(factory=count, init=False)
 
-    async def keep(self, extension: str, blocks: AsyncIterable[bytes]) -> StoredFile:
-        """Write an incoming file, block by block, under its content's name."""
+    async def save(self, extension: str, blocks: AsyncIterable[bytes]) -> StoredFile:
+        """Write an incoming file, block by block, and store it under the hash of its content.
+
+        :raises RequestRejected: the file is empty or too large, or its content does not match its extension.
+        """
         part = self._folder / f"incoming-{next(self._numbers)}"
         digest, size = hashlib.sha256(), 0
         try:
@@ -83,10 +88,10 @@ class FileStore:
                     if not size:
                         _check_magic(extension, block)
                     size += len(block)
-                    if self._too_large(size):
-                        continue  # read to its end all the same, so that the caller hears the answer
+                    if self._is_too_large(size):
+                        continue  # read to the end, because a client that is still sending may miss the response
                     await asyncio.gather(file.write(block), asyncio.to_thread(digest.update, block))
-            if self._too_large(size):
+            if self._is_too_large(size):
                 raise RequestRejected("809")
             stored = await asyncio.to_thread(self._store_part, part, digest.hexdigest(), extension, size)
         finally:
@@ -94,20 +99,24 @@ class FileStore:
         self._files[stored.name] = stored
         return stored
 
-    def named(self, name: str) -> StoredFile | None:
-        """Find a file by the name the upload answered, with or without its folder."""
+    def find(self, name: str) -> StoredFile | None:
+        """Return a file by its ``fileName``, with or without the folder ``openapi/``."""
         return self._files.get(name if name.startswith("openapi/") else f"openapi/{name}")
 
     def link(self, stored: StoredFile) -> str:
         """Return a fresh link to a file."""
-        return self.links.sign(f"/input/{stored.name}")
+        return self.url_signer.sign(f"/input/{stored.name}")
 
-    def linked(self, url: str) -> StoredFile | None:
-        """Return the file behind a link of this server, None for a link to elsewhere or to a result."""
-        path = self.links.verified_path(url)
+    def find_by_link(self, url: str) -> StoredFile | None:
+        """Return the file that a link of this server leads to; None for a task's result or another server's file.
+
+        :raises InvalidLink: the link has expired or was not signed here.
+        :raises RequestRejected: there is no such file.
+        """
+        path = self.url_signer.verified_path(url)
         if path is None or path.startswith("/output/"):
             return None
-        stored = self.named(path.removeprefix("/input/"))
+        stored = self.find(path.removeprefix("/input/"))
         if stored is None:
             raise RequestRejected("1013")
         return stored
@@ -118,14 +127,11 @@ class FileStore:
         path = self._folder / f"{sha256}.{extension}"
         part.replace(path)
         seconds = read_duration(path) if extension in {"mp4", "mov"} else None
-        return StoredFile(sha256, extension, size, path, self._name(sha256, extension), seconds)
-
-    def _too_large(self, size: int) -> bool:
-        return self._largest is not None and size > self._largest
-
-    def _name(self, sha256: str, extension: str) -> str:
         stem = sha256 if self._naming == "sha256" else hashlib.sha256(sha256.encode()).hexdigest()
-        return f"openapi/{stem}.{extension}"
+        return StoredFile(sha256, extension, size, path, f"openapi/{stem}.{extension}", seconds)
+
+    def _is_too_large(self, size: int) -> bool:
+        return self._max_bytes is not None and size > self._max_bytes
 
 
 def _check_magic(extension: str, head: bytes) -> None:

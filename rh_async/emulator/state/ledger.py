@@ -1,4 +1,4 @@
-"""What really happened, written down by the server's own hand: the witness that tests call."""
+"""Records every request that the server received, for tests to assert on."""
 
 from __future__ import annotations
 
@@ -8,23 +8,21 @@ from typing import Any, Literal
 
 from attrs import asdict, define, field, frozen
 
-from rh_async.emulator.http.payloads import Json
-
 CallKind = Literal["query", "queue_status", "account", "price", "cancel", "app_demo"]
 
 
 @frozen(kw_only=True)
 class SubmitRecord:
-    """A submit that arrived; its body is empty where it was dropped unread or could not be understood.
+    """A submit that arrived; its body is empty if it was not read or not a JSON object.
 
-    :param code: why it was refused, "" when it was accepted.
-    :param task_id: the task it created, "" when none.
-    :param fault: the kind of fault that struck it, "" when none.
+    :param code: the error code in the response; "" if the submit was accepted.
+    :param task_id: the task that was created; "" for none.
+    :param fault: the kind of the fault that affected the submit; "" for none.
     """
 
     at: float
     endpoint: str
-    body: Json
+    body: dict[str, Any]
     code: str = ""
     task_id: str = ""
     fault: str = ""
@@ -32,11 +30,12 @@ class SubmitRecord:
 
 @frozen(kw_only=True)
 class TaskRecord:
-    """A task as it stood when the ledger was read.
+    """A task in its state when the ledger was read.
 
-    :param started_at: None while it is queued.
-    :param settles_at: when it settles or did; None while it is queued.
-    :param status: the word a query would get.
+    :param started_at: None while the task is queued.
+    :param settles_at: when the task settles or has settled; None while it is queued.
+    :param charged: in the currency of the account.
+    :param status: the status that a query would return.
     """
 
     task_id: str
@@ -49,15 +48,15 @@ class TaskRecord:
     status: str
 
     def unsettled(self, at: float) -> bool:
-        """Whether it existed and had not settled at an instant."""
+        """Whether the task existed and had not settled at a moment."""
         return self.created_at <= at and (self.settles_at is None or at < self.settles_at)
 
 
 @frozen(kw_only=True)
 class CallRecord:
-    """A request that changes nothing but a cancelled task.
+    """A call other than a submit, an upload or a download.
 
-    :param task_id: what it asked about; None when it was not about one task.
+    :param task_id: the task it was about; None if the call is not about one task.
     """
 
     at: float
@@ -67,10 +66,10 @@ class CallRecord:
 
 @frozen(kw_only=True)
 class UploadRecord:
-    """A file that arrived whole.
+    """A file that was uploaded completely.
 
-    :param file_name: as the multipart part gave it.
-    :param had_content_length: whether the request said its length.
+    :param file_name: in the multipart part.
+    :param had_content_length: whether the request had a ``Content-Length``.
     """
 
     at: float
@@ -82,7 +81,7 @@ class UploadRecord:
 
 @frozen(kw_only=True)
 class DownloadRecord:
-    """An answer to a request for a file."""
+    """A response to a request for a file."""
 
     at: float
     path: str
@@ -91,7 +90,7 @@ class DownloadRecord:
 
 @frozen(kw_only=True)
 class KeyLeakRecord:
-    """A request for a file that carried an API key, which must never leave for a CDN."""
+    """A request for a file that contained the API key, which a client must never send to a file host."""
 
     at: float
     path: str
@@ -99,10 +98,10 @@ class KeyLeakRecord:
 
 @frozen(kw_only=True)
 class FaultRecord:
-    """A fault that has struck.
+    """A fault that was applied.
 
-    :param task_id: the task it struck or left behind, "" when none.
-    :param ambiguous: whether a client that met it on a submit cannot know if there is a task now.
+    :param task_id: the task it affected, or the submit created; "" for none.
+    :param ambiguous: whether a client whose submit met the fault cannot know if a task was created.
     """
 
     at: float
@@ -114,7 +113,7 @@ class FaultRecord:
 
 @frozen(kw_only=True)
 class RateLimitedCallRecord:
-    """A call that came too fast: nothing else was done about it, and it stands in no other list."""
+    """A call above the rate limit; it had no effect, and is in no other list of the ledger."""
 
     at: float
     route: str
@@ -122,7 +121,7 @@ class RateLimitedCallRecord:
 
 @define(eq=False)
 class Ledger:
-    """Everything that reached the server, in order of arrival; times are the loop's clock."""
+    """Every request that the server received, in order of arrival; times are the loop's clock."""
 
     _read_tasks: Callable[[], Iterable[TaskRecord]]
     submissions: list[SubmitRecord] = field(factory=list, init=False)
@@ -135,31 +134,31 @@ class Ledger:
 
     @property
     def tasks(self) -> list[TaskRecord]:
-        """Every task created, oldest first."""
+        """Every task that was created, oldest first."""
         return list(self._read_tasks())
 
     @property
     def total_charged(self) -> Decimal:
-        """What all tasks cost together."""
+        """The sum that all tasks were charged."""
         return sum((task.charged for task in self.tasks), Decimal(0))
 
     def unsettled(self, at: float) -> int:
-        """Count the tasks that were unsettled at an instant."""
+        """Return how many tasks were unsettled at a moment."""
         return sum(task.unsettled(at) for task in self.tasks)
 
     def peak_unsettled(self) -> int:
-        """Return the largest number of tasks that were ever unsettled at once, by the server's own times."""
+        """Return the largest number of tasks that were unsettled at the same time."""
         tasks = self.tasks
-        steps = [(task.created_at, 1) for task in tasks]
-        steps += [(task.settles_at, -1) for task in tasks if task.settles_at is not None]
-        peak = level = 0
-        for _, step in sorted(steps):  # a task that settles makes room for one created at the same instant
-            level += step
-            peak = max(peak, level)
+        changes = [(task.created_at, 1) for task in tasks]
+        changes += [(task.settles_at, -1) for task in tasks if task.settles_at is not None]
+        peak = unsettled = 0
+        for _, change in sorted(changes):  # -1 sorts first: a slot released at the same moment can be used again
+            unsettled += change
+            peak = max(peak, unsettled)
         return peak
 
-    def as_json(self) -> Json:
-        """Write the whole ledger as plain JSON, money as text."""
+    def as_json(self) -> dict[str, Any]:
+        """Return the whole ledger as JSON values, with amounts of money as text."""
         lists: dict[str, list[Any]] = {
             "submissions": self.submissions,
             "tasks": self.tasks,
@@ -170,9 +169,9 @@ class Ledger:
             "faults": self.faults,
             "rate_limited_calls": self.rate_limited_calls,
         }
-        pages = {name: [asdict(row, value_serializer=_plain) for row in rows] for name, rows in lists.items()}
-        return {**pages, "total_charged": str(self.total_charged), "peak_unsettled": self.peak_unsettled()}
+        records = {name: [asdict(row, value_serializer=_to_json) for row in rows] for name, rows in lists.items()}
+        return {**records, "total_charged": str(self.total_charged), "peak_unsettled": self.peak_unsettled()}
 
 
-def _plain(_record: object, _attribute: object, value: object) -> object:
+def _to_json(_record: object, _attribute: object, value: object) -> object:
     return str(value) if isinstance(value, Decimal) else value

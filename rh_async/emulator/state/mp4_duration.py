@@ -1,4 +1,4 @@
-"""How long a video lasts, read from the boxes of an MP4 and nothing else."""
+"""Reads the duration of an MP4 file from its header, for billing by the second."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import BinaryIO
 
 
 def read_duration(path: Path) -> float | None:
-    """Return the seconds that ``moov/mvhd`` states, None where there is none to read. Blocks: call it off the loop."""
+    """Return the seconds in ``moov/mvhd``; None if the file has no such box. Blocks: call it off the event loop."""
     with path.open("rb") as file:
         end = path.stat().st_size
-        if (moov := _find(file, b"moov", end)) is None or (mvhd := _find(file, b"mvhd", moov)) is None:
+        if (moov := _enter_box(file, b"moov", end)) is None or (mvhd := _enter_box(file, b"mvhd", moov)) is None:
             return None
         return _parse_mvhd(file.read(min(32, mvhd - file.tell())))
 
 
-def _find(file: BinaryIO, wanted: bytes, end: int) -> int | None:
-    """Stand at the content of the next box of a kind and return where it ends."""
+def _enter_box(file: BinaryIO, wanted: bytes, end: int) -> int | None:
+    """Seek to the content of the next box of a kind and return where the box ends; None if there is none."""
     while (start := file.tell()) + 8 <= end:
         size, kind = struct.unpack(">I4s", file.read(8))
-        if size == 1:
+        if size == 1:  # a 64-bit size follows
             size = int.from_bytes(file.read(8), "big")
         stop = end if size == 0 else start + size
         if stop <= start + 7 or stop > end:
@@ -32,9 +32,8 @@ def _find(file: BinaryIO, wanted: bytes, end: int) -> int | None:
 
 
 def _parse_mvhd(header: bytes) -> float | None:
-    if len(header) < 20:
+    if len(header) < 20 or (header[0] == 1 and len(header) < 32):
         return None
-    if header[0] == 1 and len(header) < 32:
-        return None
-    scale, length = struct.unpack_from(">IQ", header, 20) if header[0] == 1 else struct.unpack_from(">II", header, 12)
-    return float(length / scale) if scale else None
+    # Version 1 has 64-bit times and a 64-bit duration.
+    scale, units = struct.unpack_from(">IQ", header, 20) if header[0] == 1 else struct.unpack_from(">II", header, 12)
+    return float(units / scale) if scale else None

@@ -1,4 +1,4 @@
-"""Signed links that die: the only way to a file (contract 4.5, 5.1)."""
+"""Signs and verifies the links of files, which expire after a day (contract 4.5, 5.1)."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from urllib.parse import urlsplit
 from attrs import field, frozen
 from yarl import URL
 
-LINK_SECONDS = 86_400  #: seconds, the exact window of a real signature
+LINK_SECONDS = 86_400  #: contract 5.1: how long a real link is valid
 
 
 class InvalidLink(Exception):
-    """A link that was never signed here, or not for this path, or not for this long."""
+    """The link was not signed by this server for this path, or has expired."""
 
 
 @frozen
 class UrlSigner:
-    """Makes and checks links.
+    """Signs and verifies links.
 
-    :param origin: where the server listens, so that a forged ``Host`` can not steer a link.
-    :param clock: what expiry is measured by.
+    :param origin: scheme, host and port of this server; a request's ``Host`` header cannot change where links lead.
+    :param clock: used for the expiry.
     """
 
     origin: str
@@ -30,7 +30,7 @@ class UrlSigner:
     _clock: Callable[[], float]
 
     def sign(self, path: str) -> str:
-        """Return a link to a path of this server, good for a day from now."""
+        """Return a link to a path of this server, valid for a day."""
         start = math.floor(self._clock())
         window = f"{start};{start + LINK_SECONDS}"
         return (
@@ -38,8 +38,11 @@ class UrlSigner:
             f"&q-header-list=host&q-url-param-list=&q-signature={self._signature(path, window)}"
         )
 
-    def check(self, path: str, query: Mapping[str, str]) -> None:
-        """Accept a link as this server signed it; otherwise say :class:`BadLink`."""
+    def verify(self, path: str, query: Mapping[str, str]) -> None:
+        """Check the signature and the expiry of a link.
+
+        :raises InvalidLink: one of them is wrong.
+        """
         window = query.get("q-sign-time", "")
         if not hmac.compare_digest(self._signature(path, window), query.get("q-signature", "")):
             raise InvalidLink("SignatureDoesNotMatch")
@@ -47,11 +50,14 @@ class UrlSigner:
             raise InvalidLink("Request has expired")
 
     def verified_path(self, url: str) -> str | None:
-        """Return the path of a link to this server after checking it, None for a link to anywhere else."""
+        """Verify a link to this server and return its path; return None for a link to another server.
+
+        :raises InvalidLink: this server did not sign the link, or the link has expired.
+        """
         parts = urlsplit(url)
         if f"{parts.scheme}://{parts.netloc}" != self.origin:
             return None
-        self.check(parts.path, URL(url).query)
+        self.verify(parts.path, URL(url).query)
         return parts.path
 
     def _signature(self, path: str, window: str) -> str:
