@@ -129,7 +129,7 @@ async def _finish(batch: Batch, told: Connection) -> None:
 async def _run(session: Session, folder: Path, key: str) -> bool:
     """Whether a key has its result on disk; only a submit of unknown fate excuses it."""
     try:
-        result = await session.run(request_of(key), key=key, save_to=folder)
+        result = await session.run(request_of(key), idempotency_key=key, output_dir=folder)
     except SubmitUnknown:
         return False
     return bool(result.paths)

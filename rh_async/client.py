@@ -1,4 +1,4 @@
-"""What a caller can ask: submit, start, run, map, watch, upload, save. The only room a caller talks to."""
+"""What a caller can ask: submit, run, map, attach, upload, save. The only room a caller talks to."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ._http.proxies import is_proxy
 from ._http.transport import SSL, Connector, Retry, Timeouts, TraceConfig, Transport
 from ._journal.records import SubmissionRecord, SubmissionState, SubmitOptions
 from ._polling.policy import Pace
-from ._runtime.notifier import Observer
+from ._runtime.notifier import EventNotifier
 from ._runtime.outcome_stream import Feed, Outcomes, R, Requests
 from ._runtime.statistics import Statistics
 from ._submission.resume_report import ResumeReport
@@ -38,7 +38,7 @@ from .types import Account, OnExit, Result, Secret, Snapshot, TaskId, Upload
 
 if TYPE_CHECKING:
     from ._batch import Batch, Finding, Names, Plan, Price  # loaded only by a session that runs one
-    from ._runtime.runtime import Services
+    from ._runtime.runtime import SessionRuntime
 
 _QUOTES = "\"'`\u201c\u201d\u2018\u2019\u00ab\u00bb"
 _API_SUFFIX = "/openapi/v2"  # the vendor's own plug-in writes it into its address (contract 1.4)
@@ -53,7 +53,7 @@ class Session:
     :param api_key: by default ``RUNNINGHUB_API_KEY`` or ``RH_API_KEY`` from the environment.
     :param base_url: the site; by default ``RUNNINGHUB_BASE_URL`` or ``RH_API_BASE_URL``, else `GLOBAL_SITE`.
     :param journal: a file that remembers every submission, so that none is bought twice and none is lost; made if
-        missing. None: nothing is written, and a ``key`` counts only while its job lives.
+        missing. None: nothing is written, and an ``idempotency_key`` counts only while its job lives.
     :param in_flight: how many jobs may be between their POST and their settlement, at most. ``auto`` learns how many
         the account takes: from what it says of itself, and from refusals, which cost nothing and fail no job.
     :param pace: how eagerly their status is asked.
@@ -99,7 +99,7 @@ class Session:
             raise ConfigurationError(f"in_flight = {in_flight!r}: must be 'auto' or a whole number of at least 1")
         if on_exit not in get_args(OnExit):
             raise ConfigurationError(f"on_exit = {on_exit!r}: must be one of {', '.join(get_args(OnExit))}")
-        tell = Observer(on_event)
+        tell = EventNotifier(on_event)
         self._transport = Transport(
             base_url=_base_url(base_url),
             api_key=_api_key(api_key),
@@ -124,7 +124,7 @@ class Session:
             journal=None if journal is None else Path(journal),
         )
         self._entered = False
-        self._services: Services | None = None
+        self._runtime: SessionRuntime | None = None
 
     def __repr__(self) -> str:
         transport: Transport | None = getattr(self, "_transport", None)  # none yet, where a setting was refused
@@ -134,50 +134,52 @@ class Session:
         if self._entered:
             raise SessionError("a session is entered once; make another")
         self._entered = True
-        self._services = await asyncio.to_thread(self._furnish)
-        await self._services.open()
+        self._runtime = await asyncio.to_thread(self._furnish)
+        await self._runtime.open()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._services is not None and (failure := await self._services.close()) and error is None:
+        if self._runtime is not None and (failure := await self._runtime.close()) and error is None:
             raise failure
 
-    def start(self, request: Request, *, key: str | None = None, again: bool = False) -> Job:
+    def submit_nowait(self, request: Request, *, idempotency_key: str | None = None, resubmit: bool = False) -> Job:
         """Take a job in and return at once; `Job.accepted` tells when the server has it.
 
-        :param key: the caller's name for the submission, stable over restarts. With a journal, a key that is live or
-            settled returns that job: nothing is uploaded, nothing is bought; without one, while the job lives. A key
-            that was given to a job with other inputs ends this one with `KeyInUse`; files count by their content, links
-            without their query. By default, with a journal, the key is derived from the inputs; signed links differ
-            each time, so give a key then.
-        :param again: buy it once more, knowingly, as the key's next attempt; what the server had lost, only if it still
-            does not know it.
+        :param idempotency_key: the caller's name for the submission, stable over restarts. With a journal, a key that
+            is live or settled returns that job: nothing is uploaded, nothing is bought; without one, while the job
+            lives. A key that was given to a job with other inputs ends this one with `KeyInUse`; files count by their
+            content, links without their query. By default, with a journal, the key is derived from the inputs; signed
+            links differ each time, so give a key then.
+        :param resubmit: buy it once more, knowingly, as the key's next attempt; what the server had lost, only if it
+            still does not know it.
         :raises SessionError: the session is not open here.
         """
-        return self._start(request, SubmitOptions(key=key, again=again))
+        return self._start(request, SubmitOptions(key=idempotency_key, resubmit=resubmit))
 
     def _start(self, request: Request, options: SubmitOptions) -> Job:
-        services = self._open()
+        runtime = self._open()
         if not isinstance(request, Request):
             raise RequestRefused(f"{request!r:.80} is no request")
         if options.key is not None and not (isinstance(options.key, str) and 0 < len(options.key) <= 500):
-            raise RequestRefused(f"key = {options.key!r:.80}: must be text of 1 to 500 characters")
+            raise RequestRefused(f"idempotency_key = {options.key!r:.80}: must be text of 1 to 500 characters")
         if options.key is not None and UNSTORABLE.search(options.key):
-            raise RequestRefused(f"key = {options.key!r:.80}: must hold no NUL and no half of a surrogate pair")
-        job = services.new_job(request, key=options.key)
-        services.submissions.start(job, options)
+            raise RequestRefused(
+                f"idempotency_key = {options.key!r:.80}: must hold no NUL and no half of a surrogate pair"
+            )
+        job = runtime.new_job(request, key=options.key)
+        runtime.submissions.start(job, options)
         return job
 
-    async def submit(self, request: Request, *, key: str | None = None, again: bool = False) -> Job:
+    async def submit(self, request: Request, *, idempotency_key: str | None = None, resubmit: bool = False) -> Job:
         """Submit a job, and return when the server has accepted it. Cancelled before its POST leaves, nothing is sent.
 
-        :param key: as in `start`.  :param again: as in `start`.
+        :param idempotency_key: as in `submit_nowait`.  :param resubmit: as in `submit_nowait`.
         :raises SubmitUnknown: nobody knows whether it was accepted; it was not sent again.
         :raises RHError: it was not accepted.
         """
-        job = self._start(request, SubmitOptions(key=key, again=again))
+        job = self._start(request, SubmitOptions(key=idempotency_key, resubmit=resubmit))
         with self._withdrawn_if_given_up(job):
             await job.accepted()
         return job
@@ -186,50 +188,52 @@ class Session:
         self,
         request: Request,
         *,
-        key: str | None = None,
-        again: bool = False,
-        save_to: str | os.PathLike[str] | None = None,
+        idempotency_key: str | None = None,
+        resubmit: bool = False,
+        output_dir: str | os.PathLike[str] | None = None,
         overwrite: bool = False,
     ) -> Result:
-        """Submit a job, wait for it, and save what it made if ``save_to`` names a folder.
+        """Submit a job, wait for it, and save what it made if ``output_dir`` names a folder.
 
-        :param key: as in `start`.  :param again: as in `start`.
+        :param idempotency_key: as in `submit_nowait`.  :param resubmit: as in `submit_nowait`.
         :raises JobError: it did not end well.
         :raises RHError: it was not accepted, or could not be saved.
         """
-        job = self._start(request, SubmitOptions(key=key, again=again, folder=_folder(save_to)))
+        job = self._start(
+            request, SubmitOptions(key=idempotency_key, resubmit=resubmit, output_dir=_folder(output_dir))
+        )
         with self._withdrawn_if_given_up(job):
             result = await job
-        return result if save_to is None else await self._saved(save_to, overwrite, result)
+        return result if output_dir is None else await self._saved(output_dir, overwrite, result)
 
     def map(
-        self, requests: Requests[R], *, save_to: str | os.PathLike[str] | None = None, overwrite: bool = False
+        self, requests: Requests[R], *, output_dir: str | os.PathLike[str] | None = None, overwrite: bool = False
     ) -> Outcomes[R]:
         """Run many requests, and iterate over how they ended, as they end.
 
         :param requests: any iterable, also an asynchronous one; taken from as there is room.
-        :param save_to: a folder for what they make.
+        :param output_dir: a folder for what they make.
         """
-        services = self._open()
-        save = None if save_to is None else partial(self._saved, save_to, overwrite)
+        runtime = self._open()
+        save = None if output_dir is None else partial(self._saved, output_dir, overwrite)
         return Outcomes(
             Feed(
                 requests=requests,
-                start=partial(self._start, options=SubmitOptions(folder=_folder(save_to))),
-                withdraw=services.submissions.withdraw,
+                start=partial(self._start, options=SubmitOptions(output_dir=_folder(output_dir))),
+                withdraw=runtime.submissions.withdraw,
                 save=save,
-                window=lambda: services.submissions.window,
-                hungry=services.submissions.hungry,
-                tasks=services.tasks,
+                window=lambda: runtime.submissions.window,
+                on_capacity=runtime.submissions.on_capacity,
+                tasks=runtime.tasks,
                 check=self._open,
-                cut_short=services.cut_short,
+                cut_short=runtime.cut_short,
             )
         )
 
     def batch(
         self,
         plan: Plan,
-        out: str | os.PathLike[str],
+        output_dir: str | os.PathLike[str],
         *,
         names: Names | None = None,
         budget: Decimal | float | None = None,
@@ -241,12 +245,12 @@ class Session:
         network's trouble is waited out; the account's, the disk's and a reached budget start nothing more, and what
         runs is finished. Without a journal nothing of that is remembered: every run buys everything.
 
-        :param out: the folder for outputs; ``batch.jsonl`` in it gets a line per outcome.
+        :param output_dir: the folder for outputs; ``batch.jsonl`` in it gets a line per outcome.
         :param names: names them.
-        :param budget: what the batch may cost, with what earlier runs into ``out`` bought of it, in the account's
-            currency: USD on the global site, CNY on the China site. The server is asked for the price of one job of
-            each kind, and the others follow in proportion to the list; where it tells none, the list's price counts,
-            if that is in the same currency. A job without a price in the account's currency is not started then.
+        :param budget: what the batch may cost, with what earlier runs into ``output_dir`` bought of it, in the
+            account's currency: USD on the global site, CNY on the China site. The server is asked for the price of one
+            job of each kind, and the others follow in proportion to the list; where it tells none, the list's price
+            counts, if that is in the same currency. A job without a price in the account's currency is not started.
         :param retry_failed: whether what failed or was refused before is submitted, and paid, once more.
         :raises ConfigurationError: the budget is no amount.
         :raises SessionError: the session is not open here.
@@ -254,7 +258,7 @@ class Session:
         from ._batch import Batch  # noqa: PLC0415 - as above
 
         limit = None if budget is None else _money(budget)
-        folder = (_folder(out) or Path()).absolute()
+        folder = (_folder(output_dir) or Path()).absolute()
         return Batch(plan, folder, carrier=self._open(), names=names, budget=limit, retry_failed=retry_failed)
 
     async def price(self, request: Request) -> Price:
@@ -265,20 +269,20 @@ class Session:
         """
         from ._batch import Price  # noqa: PLC0415 - as above
 
-        services = self._open()
-        quote = await services.lend(partial(services.price, request))
+        runtime = self._open()
+        quote = await runtime.run_in_session(partial(runtime.price, request))
         return Price(quote.amount, quote.currency)
 
-    def watch(self, task_id: str) -> Job:
+    def attach(self, task_id: str) -> Job:
         """Attach to a task submitted elsewhere, or by an earlier session; it takes no place in ``in_flight``.
 
         :raises RequestRefused: that is no task id.
         """
-        services, known = self._open(), _task_id(task_id)
-        if known in services.poller.jobs:
-            return services.poller.jobs[known][0]
-        job = services.new_job(task_id=known)
-        services.poller.watch(job, known)
+        runtime, known = self._open(), _task_id(task_id)
+        if known in runtime.poller.jobs:
+            return runtime.poller.jobs[known][0]
+        job = runtime.new_job(task_id=known)
+        runtime.poller.watch(job, known)
         return job
 
     async def check(self, request: Request) -> tuple[Finding, ...]:
@@ -317,15 +321,15 @@ class Session:
         """
         return self._open(asking=False).recovery.records(_states(state), prefix)
 
-    async def look(self, task_id: str) -> Snapshot:
+    async def get_status(self, task_id: str) -> Snapshot:
         """Ask about a task once, now.
 
         :raises RequestRefused: that is no task id.
         :raises NotFound: the server does not know the task, or no longer.
         :raises RHError: nothing could be learnt.
         """
-        services = self._open()
-        return await services.lend(partial(services.look, _task_id(task_id)))
+        runtime = self._open()
+        return await runtime.run_in_session(partial(runtime.get_status, _task_id(task_id)))
 
     async def cancel(self, task_id: str) -> Snapshot:
         """Ask that a task be stopped, and tell what became of it: it may have been over already.
@@ -334,8 +338,8 @@ class Session:
         :raises NotFound: the server does not know the task, or no longer.
         :raises RHError: nothing could be learnt.
         """
-        services = self._open()
-        return await services.lend(partial(services.desk.cancel, _task_id(task_id)))
+        runtime = self._open()
+        return await runtime.run_in_session(partial(runtime.account_api.cancel, _task_id(task_id)))
 
     @property
     def unanswered_for(self) -> float:
@@ -358,19 +362,19 @@ class Session:
         :raises AuthenticationFailed: the key is refused.
         :raises RHError: nothing could be learnt.
         """
-        services = self._open()
-        return await services.lend(services.desk.account)
+        runtime = self._open()
+        return await runtime.run_in_session(runtime.account_api.account)
 
-    async def resume(self, *, save_to: str | os.PathLike[str] | None = None) -> ResumeReport:
+    async def resume(self, *, output_dir: str | os.PathLike[str] | None = None) -> ResumeReport:
         """Take over what dead sessions left in the journal: watch what runs, save what is done, show what is uncertain.
 
-        What runs is saved when it ends, where its submission or ``save_to`` names a folder: awaiting the job then gives
-        a result with paths. Tasks that the server had lost are asked about once more. Nothing is submitted.
+        What runs is saved when it ends, where its submission or ``output_dir`` names a folder: awaiting the job then
+        gives a result with paths. Tasks that the server had lost are asked about once more. Nothing is submitted.
 
-        :param save_to: a folder for outputs whose submission named none.
+        :param output_dir: a folder for outputs whose submission named none.
         :raises RHError: there is no journal, or it cannot be used.
         """
-        return await self._open().recovery.resume(_folder(save_to))
+        return await self._open().recovery.resume(_folder(output_dir))
 
     async def uncertain(self) -> tuple[SubmissionRecord, ...]:
         """The submissions that nobody knows the fate of; they are never resent on their own.
@@ -395,21 +399,21 @@ class Session:
         """
         await self._open().recovery.abandon(key)
 
-    async def deliver(self, body: bytes, *, nonce: str = "") -> Job | None:
+    async def handle_webhook(self, body: bytes, *, token: str = "") -> Job | None:
         """Take a webhook's delivery. It wakes, it never decides: bodies are unsigned, so the server is asked.
 
-        :param nonce: ``rh_nonce`` from the address that was called; with a journal each attempt's differs, so that a
+        :param token: ``rh_nonce`` from the address that was called; with a journal each attempt's differs, so that a
             delivery can adopt a submission that was uncertain until now.
         :return: the job it is about; None if this session has nothing to do with it.
         :raises RHError: an uncertain submission could not be looked into.
         """
-        services, task_id = self._open(), decode_delivery(body)
+        runtime, task_id = self._open(), decode_delivery(body)
         if task_id is None:
             return None
-        if task_id in services.poller.jobs:
-            services.poller.wake(task_id)
-            return services.poller.jobs[task_id][0]
-        return None if services.journal is None else await services.recovery.delivered(task_id, nonce)
+        if task_id in runtime.poller.jobs:
+            runtime.poller.wake(task_id)
+            return runtime.poller.jobs[task_id][0]
+        return None if runtime.journal is None else await runtime.recovery.delivered(task_id, token)
 
     async def upload(
         self, source: str | os.PathLike[str] | Media | BinaryFile | Picture | AsyncIterable[bytes]
@@ -422,11 +426,11 @@ class Session:
         :raises MediaRefused: it cannot be read.
         :raises RHError: it could not be brought up.
         """
-        services = self._open()
-        return await services.lend(partial(services.upload, _source(source)))
+        runtime = self._open()
+        return await runtime.run_in_session(partial(runtime.upload, _source(source)))
 
     async def save(
-        self, result: Result, folder: str | os.PathLike[str], *, overwrite: bool = False
+        self, result: Result, output_dir: str | os.PathLike[str], *, overwrite: bool = False
     ) -> tuple[Path, ...]:
         """Bring every output of a result to disk, named after task and place.
 
@@ -434,9 +438,9 @@ class Session:
         :raises SaveError: the disk refused.
         :raises RHError: an output could not be fetched.
         """
-        services = self._open(asking=False)
-        where = _folder(folder) or Path()
-        return await services.lend(partial(services.save, result, where, overwrite=overwrite))
+        runtime = self._open(asking=False)
+        where = _folder(output_dir) or Path()
+        return await runtime.run_in_session(partial(runtime.save, result, where, overwrite=overwrite))
 
     async def _saved(self, folder: str | os.PathLike[str], overwrite: bool, result: Result) -> Result:
         return evolve(result, paths=await self.save(result, folder, overwrite=overwrite))
@@ -446,28 +450,28 @@ class Session:
         try:
             yield
         except asyncio.CancelledError as error:
-            if self._services is not None and self._services.submissions.withdraw(job):
+            if self._runtime is not None and self._runtime.submissions.withdraw(job):
                 error.add_note("It had not been sent, and was taken back: nothing is paid.")
             raise
 
-    def _open(self, *, asking: bool = True) -> Services:
-        if self._services is None:
+    def _open(self, *, asking: bool = True) -> SessionRuntime:
+        if self._runtime is None:
             raise SessionError("the session is not open: use it inside 'async with'")
-        self._services.check(asking=asking)
-        return self._services
+        self._runtime.check(asking=asking)
+        return self._runtime
 
 
-def _furnished(*, transport: Transport, journal: Path | None, **settings: Any) -> Services:
+def _furnished(*, transport: Transport, journal: Path | None, **settings: Any) -> SessionRuntime:
     """What runs while the session is open: a third of the package, loaded when the first one is, off the event loop."""
     from . import _batch  # noqa: F401, PLC0415 - named while jobs run, it could not be loaded without a descriptor
     from ._api.wire import prepare  # noqa: PLC0415
-    from ._runtime.runtime import Services, journal_at  # noqa: PLC0415
+    from ._runtime.runtime import SessionRuntime, journal_at  # noqa: PLC0415
 
     prepare()
     for name in ("idna", "ascii"):  # the resolver's, for a host's name, and a terminal's
         codecs.lookup(name)
     book = None if journal is None else journal_at(journal, transport.base_url)
-    return Services(transport=transport, journal=book, **settings)
+    return SessionRuntime(transport=transport, journal=book, **settings)
 
 
 def _folder(given: str | os.PathLike[str] | None) -> Path | None:
@@ -478,7 +482,7 @@ def _folder(given: str | os.PathLike[str] | None) -> Path | None:
     except (TypeError, UnicodeError):
         path = "\0"
     if "\0" in path:
-        raise RequestRefused(f"save_to = {given!r:.80}: must be a folder's path")
+        raise RequestRefused(f"output_dir = {given!r:.80}: must be a folder's path")
     return Path(path)
 
 

@@ -19,7 +19,7 @@ from .models.base import Request
 from .types import Result, Snapshot, TaskId
 
 
-class Desk(Protocol):
+class JobController(Protocol):
     """What a job can ask of the session that carries it."""
 
     def cancel(self, job: Job) -> Awaitable[Snapshot | None]:
@@ -49,7 +49,7 @@ class Job:
     submitted_utc: datetime | None = None
     driving: float | None = None
     flaw: str = ""
-    _desk: Desk | None = None
+    _controller: JobController | None = None
     _outcome: Result | RHError | None = field(default=None, init=False)
     _news: anyio.Event | None = field(default=None, init=False)  # made at the first wait: it costs 900 bytes
     _followers: tuple[Job, ...] = field(default=(), init=False)  #: which are told what this one is
@@ -83,7 +83,7 @@ class Job:
 
         None before, after, and where nothing is known.
         """
-        return None if self._desk is None or self.done else self._desk.eta(self)
+        return None if self._controller is None or self.done else self._controller.eta(self)
 
     def __await__(self) -> Generator[Any, Any, Result]:
         return self._ended().__await__()
@@ -107,13 +107,13 @@ class Job:
             finished, and can be cancelled then.
         :raises RHError: nothing could be learnt; the job is watched as before.
         """
-        if self._desk is None or self.done:
+        if self._controller is None or self.done:
             return self.snapshot
-        return await self._desk.cancel(self)
+        return await self._controller.cancel(self)
 
-    def changes(self) -> AsyncIterator[Snapshot]:
+    def status_updates(self) -> AsyncIterator[Snapshot]:
         """The answers that bring news, from the present one on, until the job ends."""
-        return _Changes(self)
+        return _StatusStream(self)
 
     async def _ended(self) -> Result:
         await self._until(lambda: self._outcome is not None)
@@ -198,7 +198,7 @@ class Job:
 
 
 @define(eq=False, repr=False)
-class _Changes(AsyncIterator[Snapshot]):
+class _StatusStream(AsyncIterator[Snapshot]):
     """Skips what nobody looked at in time; the last answer is never skipped."""
 
     _job: Job

@@ -11,7 +11,7 @@ import pytest
 from attrs import define, field
 
 from rh_async import RHError, Session
-from rh_async._runtime.notifier import Observer
+from rh_async._runtime.notifier import EventNotifier
 from rh_async.emulator import Emulator
 
 _SHORTEST = 16  #: a shorter "key" in a test is a word that occurs anyway
@@ -33,13 +33,13 @@ class Watch:
         self._note(patch, Session, "__init__", self.sessions)
         self._note(patch, Emulator, "__attrs_post_init__", self.servers)
         self._note(patch, RHError, "__init__", self.errors)
-        tell = Observer.__call__
+        tell = EventNotifier.__call__
 
-        def told(observer: Observer, event: Any) -> None:
+        def told(observer: EventNotifier, event: Any) -> None:
             self.events.append(repr(event))
             tell(observer, event)
 
-        patch.setattr(Observer, "__call__", told)
+        patch.setattr(EventNotifier, "__call__", told)
 
     def leaks(self) -> list[str]:
         """Every text with a key in it, and every request that carried one outside."""
@@ -63,7 +63,7 @@ class Watch:
         for error in self.errors:
             yield f"{error} {error!r} {vars(error)!r} {getattr(error, '__notes__', '')!r} {error.__cause__!r}"
         for session in self._made():
-            yield f"{session!r} {session._transport!r} {session._services!r}"
+            yield f"{session!r} {session._transport!r} {session._runtime!r}"
 
     def _files(self) -> list[Path]:
         paths = self.folder.rglob("*") if self.folder is not None else ()

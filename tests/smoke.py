@@ -31,7 +31,7 @@ async def main() -> None:
         clip.write_bytes(b"\x00\x00\x00\x18ftypmp42")
         async with Emulator(seed=1, scale=0.01) as server:
             async with rh_async.Session(server.api_key, base_url=server.url) as session:
-                result = await session.run(KlingMotionControl(image, clip), save_to=folder)
+                result = await session.run(KlingMotionControl(image, clip), output_dir=folder)
             saved, tasks = [path.name for path in result.paths], len(server.ledger.tasks)
     if not saved or tasks != 1:
         sys.exit(f"saved {saved} of {tasks} tasks")

@@ -64,7 +64,7 @@ class SubmissionRecord:
     :param status: the server's last word while it runs; "" before the first.
     :param raw: the server's last answer.
     :param error: why it ended without a result, as (class name, code, message).
-    :param folder: where its outputs are wanted; None if nobody said.
+    :param output_dir: where its outputs are wanted; None if nobody said.
     :param driving: seconds of its driving video, where known.
     """
 
@@ -94,15 +94,15 @@ class SubmitOptions:
     """How a caller wants a submission to be remembered.
 
     :param key: his name for it; None for one derived from what it asks for, where there is a journal.
-    :param again: whether it is to be bought once more, knowingly.
+    :param resubmit: whether it is to be bought once more, knowingly.
     :param after: the attempt that is known to him: if another followed meanwhile, that is the one. None for whichever.
-    :param folder: where its outputs are wanted.
+    :param output_dir: where its outputs are wanted.
     """
 
     key: str | None = None
-    again: bool = False
+    resubmit: bool = False
     after: int | None = None
-    folder: Path | None = None
+    output_dir: Path | None = None
 
 
 def stored_folder(folder: str | None) -> str | None:

@@ -107,12 +107,12 @@ class Journal:
     # --- moves -------------------------------------------------------------------------------------------------------
 
     async def claim(
-        self, fresh: SubmissionRecord, *, again: bool = False, after: int | None = None, gone: int | None = None
+        self, fresh: SubmissionRecord, *, resubmit: bool = False, after: int | None = None, gone: int | None = None
     ) -> SubmissionRecord:
         """Claim a key for this session, or tell who has it.
 
         :param fresh: what to write down; its attempt and owner are filled in.
-        :param again: whether the next attempt is opened whatever became of the last.
+        :param resubmit: whether the next attempt is opened whatever became of the last.
         :param after: only if the last is this one; else somebody else was faster.
         :param gone: the lost attempt that the server has just said it does not know: no other lost one is followed.
         :return: the claimed record, owned by this session; or the last one, owned by whoever has it.
@@ -121,12 +121,12 @@ class Journal:
         :raises asyncio.CancelledError: it is not claimed.
         """
         try:
-            return await self._writer.intend(lambda: self._claim(fresh, again, after, gone))
+            return await self._writer.intend(lambda: self._claim(fresh, resubmit, after, gone))
         except asyncio.CancelledError:
             self._take_back(f"DELETE FROM jobs WHERE {_MINE}", SubmissionState.CLAIMED, fresh.webhook_token)  # noqa: S608
             raise
 
-    def _claim(self, fresh: SubmissionRecord, again: bool, after: int | None, gone: int | None) -> SubmissionRecord:
+    def _claim(self, fresh: SubmissionRecord, resubmit: bool, after: int | None, gone: int | None) -> SubmissionRecord:
         row = self._db.execute(
             f"SELECT {_COLUMNS}, fingerprint FROM jobs WHERE site = ? AND key = ? ORDER BY attempt DESC LIMIT 1",  # noqa: S608
             (self.site, fresh.key),
@@ -142,7 +142,7 @@ class Journal:
             return self._insert(evolve(fresh, attempt=last.attempt))
         if last.state is SubmissionState.SUBMITTING and not self.owner.alive(last.owner):
             last = self._update(last, SubmissionState.UNCERTAIN)
-        wanted = again and after in {None, last.attempt}
+        wanted = resubmit and after in {None, last.attempt}
         if last.state is SubmissionState.LOST and last.attempt != gone:
             wanted = False
         over = last.state in REUSABLE_STATES or (

@@ -30,7 +30,7 @@ _TRUTH_WAITS = (0.0, 1.0, 3.0)
 
 
 @define(eq=False, repr=False)
-class AccountDesk:
+class AccountApi:
     """The account's side of one session."""
 
     _transport: Transport

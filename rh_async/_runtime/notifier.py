@@ -15,7 +15,7 @@ log = logging.getLogger("rh_async")
 
 
 @define(eq=False, repr=False)
-class Traffic:
+class TransferMetrics:
     """How many bytes of media have moved, added up from events that tell how far each file is."""
 
     up: int = 0
@@ -37,11 +37,11 @@ class Traffic:
 
 
 @define(eq=False, repr=False)
-class Observer:
+class EventNotifier:
     """Hands events to the caller's callback; what that raises is logged and disturbs nobody."""
 
     _callback: Callable[[Event], object] | None
-    traffic: Traffic = field(factory=Traffic, init=False)
+    traffic: TransferMetrics = field(factory=TransferMetrics, init=False)
 
     def __call__(self, event: Event) -> None:
         self.traffic.hear(event)

@@ -93,7 +93,7 @@ class Feed(Generic[R]):
     withdraw: Callable[[Job], object]
     save: Callable[[Result], Awaitable[Result]] | None
     window: Callable[[], int]
-    hungry: list[Callable[[], object]]
+    on_capacity: list[Callable[[], object]]
     tasks: Tasks
     check: Callable[[], object]
     cut_short: Callable[[str], SessionError]
@@ -113,7 +113,7 @@ class Feed(Generic[R]):
         """
         if self._puller is None and not self._over:
             self.check()
-            self.hungry.append(self._look_again)
+            self.on_capacity.append(self._look_again)
             self._puller = asyncio.create_task(self._pull())
             self._puller.add_done_callback(self._pulled)
             self.tasks.start_soon(self._mind, self._puller)
@@ -162,7 +162,7 @@ class Feed(Generic[R]):
 
     def _pulled(self, puller: asyncio.Task[None]) -> None:
         self._over = True
-        self.hungry.remove(self._look_again)
+        self.on_capacity.remove(self._look_again)
         if not puller.cancelled() and self._error is None:
             self._error = puller.exception()
         self._news.set()

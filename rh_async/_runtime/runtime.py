@@ -28,7 +28,7 @@ from rh_async._journal.sqlite import Journal
 from rh_async._polling.policy import Pace
 from rh_async._polling.poller import Poller
 from rh_async._polling.scheduler import Agenda
-from rh_async._submission.concurrency import Admission
+from rh_async._submission.concurrency import ConcurrencyLimiter
 from rh_async._submission.deduplication import PriorAttempt, SubmissionRegistry
 from rh_async._submission.job_log import log_change, log_job
 from rh_async._submission.recovery import Recovery
@@ -45,8 +45,8 @@ from rh_async.models.base import MediaFile, Request
 from rh_async.models.media_input import Media
 from rh_async.types import Account, OnExit, Output, Result, Snapshot, TaskId, Upload
 
-from .account import AccountDesk
-from .notifier import Observer, Traffic
+from .account import AccountApi
+from .notifier import EventNotifier, TransferMetrics
 from .statistics import RunTime, Statistics, mean_and_p99
 
 log = logging.getLogger(__name__)
@@ -58,13 +58,13 @@ _SAVE_LATER = "It is done and paid: session.resume saves it, and so does the sam
 
 
 @define(eq=False, kw_only=True, repr=False)
-class Services:
+class SessionRuntime:
     """The rooms of one open session."""
 
     transport: Transport
     pace: Pace
     in_flight: int | None
-    tell: Observer
+    tell: EventNotifier
     journal: Journal | None = None
     on_exit: OnExit = "detach"
     download_policy: DownloadPolicy = field(factory=DownloadPolicy)
@@ -74,9 +74,9 @@ class Services:
     uploads: Uploads = field(init=False)
     spool: Spool = field(init=False)
     downloads: Downloads = field(init=False)
-    admission: Admission = field(init=False)
+    limiter: ConcurrencyLimiter = field(init=False)
     submissions: Submissions = field(init=False)
-    desk: AccountDesk = field(init=False)
+    account_api: AccountApi = field(init=False)
     tasks: Tasks = field(init=False)
     _loop: asyncio.AbstractEventLoop = field(init=False)
     _host: asyncio.Task[None] = field(init=False)
@@ -185,11 +185,11 @@ class Services:
             counted=self._counted,
             key_refused=self._key_refused,
         )
-        self.admission = Admission(self.in_flight)
+        self.limiter = ConcurrencyLimiter(self.in_flight)
         self.registry = SubmissionRegistry(
-            journal=self.journal, currency=self.poller.currency, wall=wall, watch=self._watch, look=self.look
+            journal=self.journal, currency=self.poller.currency, wall=wall, watch=self._watch, look=self.get_status
         )
-        self.desk = AccountDesk(self.transport, self.poller)
+        self.account_api = AccountApi(self.transport, self.poller)
         self.uploads = Uploads(
             transport=self.transport, tasks=self.tasks, tell=self.tell, wall=wall, journal=self.journal
         )
@@ -202,7 +202,7 @@ class Services:
         self.recovery = Recovery(
             journal=self.journal,
             registry=self.registry,
-            look=self.look,
+            look=self.get_status,
             ask=self.poller.look,
             save=self.save,
             save_at_end=self._wanted.__setitem__,
@@ -212,7 +212,7 @@ class Services:
             transport=self.transport,
             uploads=self.uploads,
             spool=self.spool,
-            admission=self.admission,
+            limiter=self.limiter,
             poller=self.poller,
             registry=self.registry,
             tasks=self.tasks,
@@ -366,7 +366,7 @@ class Services:
         self._break(error)
         self.submissions.withdraw_all(error)
 
-    async def lend(self, work: Callable[[], Awaitable[T]]) -> T:
+    async def run_in_session(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do a caller's work as the session's own, so that it ends with the session; given up, it is stopped first.
 
         :raises SessionError: the session ended first.
@@ -388,7 +388,7 @@ class Services:
 
     def new_job(self, request: Request | None = None, **facts: Any) -> Job:
         """A handle that can be stopped."""
-        return Job(request=request, desk=self, **facts)
+        return Job(request=request, controller=self, **facts)
 
     def eta(self, job: Job) -> float | None:
         """How many seconds a job will probably still take; None where nothing is known."""
@@ -401,7 +401,7 @@ class Services:
         return Statistics(
             waiting=self.submissions.waiting,
             in_flight=len(self.poller.jobs),
-            limit=self.admission.limit,
+            limit=self.limiter.limit,
             settled=self.settled,
             questions={"submit": self.submissions.posts, "query": 0, "counts": 0, **self.poller.questions},
             lateness=lateness,
@@ -420,7 +420,7 @@ class Services:
             self.submissions.withdraw(job)
             return None
         with anyio.CancelScope(shield=True), anyio.move_on_after(_CANCEL_PATIENCE):
-            snapshot = await self.desk.cancel(job.task_id)
+            snapshot = await self.account_api.cancel(job.task_id)
             await self.poller.told(snapshot)
             return snapshot
         raise NoAnswer("nothing could be learnt of the cancellation", phase="cancel", task_id=job.task_id)
@@ -447,7 +447,7 @@ class Services:
 
         :raises RHError: nothing could be learnt.
         """
-        return await self.desk.account()
+        return await self.account_api.account()
 
     async def price(self, request: Request) -> Quote:
         """What the server says that a request would cost; what it needs uploaded goes up.
@@ -458,7 +458,7 @@ class Services:
             uploads: dict[Path | Upload, Upload] = {one: await self.uploads.renewed(one) for one in asked.uploads()}
             for file in asked.media():
                 uploads[file.path] = await self.uploads.bring(file)
-            return await self.desk.price(asked.endpoint, asked.wire(uploads.__getitem__))
+            return await self.account_api.price(asked.endpoint, asked.wire(uploads.__getitem__))
 
     async def upload(self, source: Path | Media) -> Upload:
         """Bring a local file, or media that is none, to the server.
@@ -503,12 +503,12 @@ class Services:
         return self.submissions.window
 
     @property
-    def hungry(self) -> list[Callable[[], object]]:
+    def on_capacity(self) -> list[Callable[[], object]]:
         """Called when more jobs could be carried."""
-        return self.submissions.hungry
+        return self.submissions.on_capacity
 
     @property
-    def traffic(self) -> Traffic:
+    def traffic(self) -> TransferMetrics:
         """How many bytes of media have moved."""
         return self.tell.traffic
 
@@ -533,7 +533,7 @@ class Services:
         except RHError as error:
             log.warning("rh_async.on_exit %s", error)
 
-    async def look(self, task_id: TaskId) -> Snapshot:
+    async def get_status(self, task_id: TaskId) -> Snapshot:
         """Ask about a job now, and again while that is of use.
 
         :raises RHError: nothing could be learnt.
@@ -541,7 +541,7 @@ class Services:
         return await self.transport.persist(partial(self.poller.look, task_id))
 
     async def _fresh(self, task_id: TaskId) -> tuple[Output, ...]:
-        return (await self.look(task_id)).outputs
+        return (await self.get_status(task_id)).outputs
 
 
 def journal_at(path: Path, site: str) -> Journal:

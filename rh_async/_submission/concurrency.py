@@ -23,7 +23,7 @@ _ALWAYS: Final = -inf
 
 
 @define(eq=False, repr=False)
-class Admission:
+class ConcurrencyLimiter:
     """The places of one session.
 
     :param most: how many jobs may ever be in flight; None where only the server knows.

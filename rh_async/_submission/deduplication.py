@@ -92,7 +92,7 @@ class SubmissionRegistry:
             return True
         fresh = _fresh(job.key, request, options, sha256s)
         while (carrier := self._carried.get(job.key)) is not None and carrier is not job:
-            if not options.again or carrier.task_id is None:
+            if not options.resubmit or carrier.task_id is None:
                 if (known := self._records.get(carrier) or self._asked.get(carrier)) is not None:
                     refuse_another(known, fresh)
                 await carrier.followed_by(job)
@@ -129,17 +129,17 @@ class SubmissionRegistry:
         )
 
     async def _claim(self, journal: Journal, job: Job, fresh: SubmissionRecord, options: SubmitOptions) -> bool:
-        record = await journal.claim(fresh, again=options.again, after=options.after)
+        record = await journal.claim(fresh, resubmit=options.resubmit, after=options.after)
         while not self._mine(journal, record, fresh):
             refuse_another(record, fresh)
             gone = None
-            if record.state is SubmissionState.LOST and options.again and await self._is_gone(record):
+            if record.state is SubmissionState.LOST and options.resubmit and await self._is_gone(record):
                 gone = record.attempt
             elif await self._known(journal, job, record):
                 return False
             else:
                 await self._let_go(journal, job, record)
-            record = await journal.claim(fresh, again=options.again, after=options.after, gone=gone)
+            record = await journal.claim(fresh, resubmit=options.resubmit, after=options.after, gone=gone)
         self._records[job] = record
         del self._asked[job]  # the record says it, too
         return True
@@ -357,12 +357,12 @@ def uncertain(record: SubmissionRecord) -> SubmitUnknown:
     """What an uncertain record is called."""
     what = f"the submit of {record.claimed_utc} to {record.endpoint} was never answered"
     error = SubmitUnknown(what, phase="submit", key=record.key, task_id=record.task_id)
-    error.advice += " Say what became of it with resolve or abandon, or pay again knowingly with again=True."
+    error.advice += " Say what became of it with resolve or abandon, or pay again knowingly with resubmit=True."
     return error
 
 
 def _fresh(key: str, request: Request, options: SubmitOptions, sha256s: Mapping[Path, str]) -> SubmissionRecord:
-    folder = None if options.folder is None else str(options.folder.absolute())
+    folder = None if options.output_dir is None else str(options.output_dir.absolute())
     return evolve(asked_for(key, request, sha256s), webhook_token=uuid4().hex, folder=folder)
 
 

@@ -47,7 +47,7 @@ from rh_async.job import Job
 from rh_async.models.base import Request
 from rh_async.types import Snapshot, TaskId, Upload
 
-from .concurrency import Admission
+from .concurrency import ConcurrencyLimiter
 from .deduplication import SubmissionRegistry
 from .job_log import log_job
 
@@ -78,7 +78,7 @@ class Submissions:
     transport: Transport
     uploads: Uploads
     spool: Spool
-    admission: Admission
+    limiter: ConcurrencyLimiter
     poller: Poller
     registry: SubmissionRegistry
     tasks: Tasks
@@ -93,7 +93,7 @@ class Submissions:
     _placed: set[Job] = field(factory=set, init=False)
     _chains: dict[Job, LateScope] = field(factory=dict, init=False)
     posts: int = field(default=0, init=False)  #: how many left
-    hungry: list[Callable[[], object]] = field(factory=list, init=False)  #: called when more jobs could be carried
+    on_capacity: list[Callable[[], object]] = field(factory=list, init=False)  #: called when more jobs could be carried
     _abroad: set[Job] = field(factory=set, init=False)  #: whose POST left, and is not dealt with
     _broken: bool = field(default=False, init=False)
     _bought: dict[TaskId, None] = field(factory=dict, init=False)  #: the tasks of the last jobs, in order
@@ -105,7 +105,7 @@ class Submissions:
     @property
     def window(self) -> int:
         """How many jobs may be under way at once, from upload to settlement."""
-        return self.admission.window + _AHEAD
+        return self.limiter.window + _AHEAD
 
     @property
     def waiting(self) -> int:
@@ -116,7 +116,7 @@ class Submissions:
         """The account names how many jobs it takes at once; told again, it counts where it has changed."""
         if limit != self._limit_told:
             self._limit_told = limit
-            self.admission.told(limit, now=anyio.current_time())
+            self.limiter.told(limit, now=anyio.current_time())
             self._freed.set()
             self._hand_out()
 
@@ -170,13 +170,13 @@ class Submissions:
     def adopt(self, job: Job) -> None:
         """Give a job that an earlier session submitted its place."""
         self._placed.add(job)
-        self.admission.adopt()
+        self.limiter.adopt()
 
     def leave(self, job: Job) -> None:
         """A job settled: its place and its ticket, if it had them, are free."""
         if job in self._placed:
             self._placed.remove(job)
-            self.admission.leave()
+            self.limiter.leave()
             self._freed.set()
             self._hand_out()
 
@@ -187,7 +187,7 @@ class Submissions:
             self._chains[job] = LateScope()
             self.tasks.start_soon(self._carry, job, self._waiting.pop(job))
         if self._tickets > 0:
-            for call in self.hungry:
+            for call in self.on_capacity:
                 call()
 
     async def _carry(self, job: Job, options: SubmitOptions) -> None:
@@ -378,7 +378,7 @@ class Submissions:
 
     async def _accept(self, job: Job, request: Request, snapshot: Snapshot) -> None:
         await self._note_purchase(job, snapshot)
-        self.admission.accepted(now=anyio.current_time())  # now: whatever fails before gives the place back
+        self.limiter.accepted(now=anyio.current_time())  # now: whatever fails before gives the place back
         self._freed.set()  # there may be room for more than was thought
         self._left.discard(job)
         self._placed.add(job)
@@ -421,21 +421,21 @@ class Submissions:
 
     async def _enter(self) -> None:
         async with self._turn:
-            while not self.admission.enter(now=anyio.current_time()):
+            while not self.limiter.enter(now=anyio.current_time()):
                 self._freed = anyio.Event()
-                wake_at = self.admission.wake_at(now=anyio.current_time())
+                wake_at = self.limiter.wake_at(now=anyio.current_time())
                 with anyio.move_on_after(None if wake_at is None else wake_at - anyio.current_time()):
                     await self._freed.wait()
 
     def _vacate(self) -> None:
-        self.admission.withdraw()
+        self.limiter.withdraw()
         self._freed.set()
 
     def _no_room(self) -> None:
         now = anyio.current_time()
-        self.admission.refused(now=now)
+        self.limiter.refused(now=now)
         self._freed.set()
-        self.tell(Waiting(reason="capacity", seconds=(self.admission.wake_at(now=now) or now) - now))
+        self.tell(Waiting(reason="capacity", seconds=(self.limiter.wake_at(now=now) or now) - now))
 
 
 def _unknown_there(error: RHError) -> bool:

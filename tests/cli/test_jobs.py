@@ -221,7 +221,7 @@ async def test_a_journal_is_copied_whole_while_a_job_runs_and_the_copy_buys_noth
     site: Emulator, desk: Path, shell: Shell, book: Path
 ) -> None:
     async with Session(journal=book) as session:
-        job = await session.submit(KlingMotionControl(desk / "hero.png", desk / "dance.mp4"), key="k")
+        job = await session.submit(KlingMotionControl(desk / "hero.png", desk / "dance.mp4"), idempotency_key="k")
         ended = await shell("jobs --backup copy.db")
         assert (ended.code, ended.out) == (0, f"The journal {book} is copied to copy.db\n")
         await job

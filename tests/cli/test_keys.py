@@ -236,7 +236,7 @@ async def test_an_uncertain_submit_names_the_commands_that_decide_and_is_not_rep
         assert ended.code == 1
         commands = "rh-async resolve k --task-id ID, or rh-async resolve k --abandon"
         assert ended.err.endswith(f"Say what became of it: {commands}\n")
-        assert "again=True" not in ended.err
+        assert "resubmit=True" not in ended.err
     assert len(site.ledger.submissions) == 1
 
 
@@ -268,7 +268,7 @@ async def test_a_library_session_and_the_command_share_the_journal(
         (line,) = (await shell("jobs --json")).out.splitlines()
         assert '"state": "saved"' in line
         again = KlingMotionControl(desk / "hero.png", desk / "dance.mp4", model="kling-v3.0-std")
-        result = await session.run(again, key="shared")
+        result = await session.run(again, idempotency_key="shared")
     assert ended.code == 0
     assert [task.task_id for task in site.ledger.tasks] == [result.task_id]
 

@@ -58,7 +58,7 @@ async def test_a_batch_that_was_answered_once_waits_a_silence_out(site: Emulator
 async def test_a_command_that_only_watches_ends_too(closed: str) -> None:
     with pytest.raises(Exception, match=f"nothing answers at {closed}"):
         async with reached(Session("k" * 32, base_url=closed), closed) as session:
-            await session.watch("12")
+            await session.attach("12")
     assert asyncio.get_running_loop().time() <= 31.0
 
 

@@ -22,7 +22,7 @@ LINKED = DreamActor("http://127.0.0.1:9/hero.png", "http://127.0.0.1:9/dance.mp4
 async def left_running(book: Path, *keys: str) -> list[str]:
     """Submit jobs, and leave them."""
     async with Session(journal=book) as session:
-        return [await (await session.submit(LINKED, key=key)).accepted() for key in keys]
+        return [await (await session.submit(LINKED, idempotency_key=key)).accepted() for key in keys]
 
 
 async def test_what_was_interrupted_is_watched_and_saved_where_it_was_wanted(
@@ -187,7 +187,7 @@ async def test_resolve_again_names_no_command_where_none_asks_for_the_same(
     async with Session(journal=book) as session:
         for key, wish in wishes.items():
             with pytest.raises(SubmitUnknown):
-                await session.run(wish, key=key)
+                await session.run(wish, idempotency_key=key)
     for key in wishes:
         out = (await shell(f"resolve {key} --again")).out
         assert "the command that asked for it buys it anew. It was given:\n{" in out

@@ -11,7 +11,7 @@ from rh_async import DreamActor, Failed, JobFailed, Session, Succeeded
 async def main() -> None:
     requests = [DreamActor("hero.png", clip) for clip in sorted(Path("clips").glob("*.mp4"))]
     async with Session() as session:
-        async for outcome in session.map(requests, save_to="out"):
+        async for outcome in session.map(requests, output_dir="out"):
             match outcome:
                 case Succeeded(request=request, result=result):
                     print(request.video, result.task_id, outcome.paths[0].name)

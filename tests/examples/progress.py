@@ -22,8 +22,8 @@ def show(event: Event) -> None:
 
 async def main() -> None:
     async with Session(on_event=show) as session:
-        job = session.start(CharacterMotionTransfer("hero.png", "clips/dance.mp4"))
-        async for snapshot in job.changes():
+        job = session.submit_nowait(CharacterMotionTransfer("hero.png", "clips/dance.mp4"))
+        async for snapshot in job.status_updates():
             print(snapshot.status, job.eta)
         result = await job
     for output in result.outputs:

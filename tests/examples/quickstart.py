@@ -9,7 +9,7 @@ from rh_async import KlingMotionControl, Session
 
 async def main() -> None:
     async with Session() as session:
-        result = await session.run(KlingMotionControl("hero.png", "clips/dance.mp4"), save_to="out")
+        result = await session.run(KlingMotionControl("hero.png", "clips/dance.mp4"), output_dir="out")
     print(*result.paths, result.usage.money)
 
 

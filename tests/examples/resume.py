@@ -9,11 +9,13 @@ from rh_async import KlingMotionControl, Session, SubmitUnknown
 
 async def main() -> None:
     async with Session(journal="jobs.db") as session:
-        resumed = await session.resume(save_to="out")
+        resumed = await session.resume(output_dir="out")
         for job in resumed.jobs:
             print("still running:", job.task_id)
         try:
-            result = await session.run(KlingMotionControl("hero.png", "clips/dance.mp4"), key="scene-9", save_to="out")
+            result = await session.run(
+                KlingMotionControl("hero.png", "clips/dance.mp4"), idempotency_key="scene-9", output_dir="out"
+            )
         except SubmitUnknown as error:
             print("not sent again:", error.key, error.advice)
         else:

@@ -79,7 +79,7 @@ async def test_a_delivery_to_the_webhook_ends_the_job_without_waiting_for_the_ne
             delivery = json.dumps({"event": "TASK_END", "taskId": task.task_id, "eventData": {}})
             refused = await client.post("/runninghub/guess", data=delivery)
             accepted = await client.post(f"{address.path}?{address.query}", data=delivery)
-            await app[webhook.SESSION].watch(task.task_id)
+            await app[webhook.SESSION].attach(task.task_id)
             late = anyio.current_time() - settles_at
     assert (refused.status, accepted.status) == (404, 200)
     assert len(server.ledger.tasks) == 1

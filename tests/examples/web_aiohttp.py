@@ -20,7 +20,9 @@ async def open_session(app: web.Application) -> AsyncIterator[None]:
 async def create(request: web.Request) -> web.Response:
     asked = await request.json()
     try:
-        job = request.app[SESSION].start(DreamActor(asked["image"], asked["video"]), key=asked["id"])
+        job = request.app[SESSION].submit_nowait(
+            DreamActor(asked["image"], asked["video"]), idempotency_key=asked["id"]
+        )
     except RequestRefused as error:
         raise web.HTTPUnprocessableEntity(text=str(error)) from error
     try:

@@ -25,14 +25,16 @@ async def open_session(app: web.Application) -> AsyncIterator[None]:
 async def create(request: web.Request) -> web.Response:
     asked = await request.json()
     webhook = f"{os.environ['PUBLIC_URL']}/runninghub/{os.environ['WEBHOOK_SECRET']}"
-    job = request.app[SESSION].start(DreamActor(asked["image"], asked["video"], webhook_url=webhook), key=asked["id"])
+    job = request.app[SESSION].submit_nowait(
+        DreamActor(asked["image"], asked["video"], webhook_url=webhook), idempotency_key=asked["id"]
+    )
     return web.json_response({"task": await job.accepted()}, status=202)
 
 
 async def receive(request: web.Request) -> web.Response:
     if not compare_digest(request.match_info["secret"], os.environ["WEBHOOK_SECRET"]):
         raise web.HTTPNotFound
-    job = await request.app[SESSION].deliver(await request.read(), nonce=request.query.get("rh_nonce", ""))
+    job = await request.app[SESSION].handle_webhook(await request.read(), token=request.query.get("rh_nonce", ""))
     print("not ours" if job is None else f"{job.task_id} may have ended")
     return web.Response()
 

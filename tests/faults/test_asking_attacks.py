@@ -12,7 +12,7 @@ import pytest
 
 from rh_async import JournalError, ModelRequest, Pace, Session, SessionError, Timeouts
 from rh_async._journal.sqlite import Journal
-from rh_async._runtime.runtime import Services
+from rh_async._runtime.runtime import SessionRuntime
 from rh_async._submission.deduplication import SubmissionRegistry
 from rh_async.emulator import Emulator, Fault
 from tests.faults.test_attacks import error_of
@@ -22,9 +22,9 @@ from tests.session.test_asking import run_all, taught, wishes
 BLIND = Pace(counts=False)
 
 
-def rooms(session: Session) -> Services:
-    assert session._services is not None
-    return session._services
+def rooms(session: Session) -> SessionRuntime:
+    assert session._runtime is not None
+    return session._runtime
 
 
 # --- asking ----------------------------------------------------------------------------------------------------------
@@ -40,7 +40,7 @@ async def test_strangers_and_a_submit_that_hangs_do_not_make_the_counts_eat_the_
             await session.submit(wish)
         await anyio.sleep(30)
         server.faults.add(Fault("hang", accepted=True))
-        session.start(ModelRequest("bench/motion", {"seed": 99}))
+        session.submit_nowait(ModelRequest("bench/motion", {"seed": 99}))
         await anyio.sleep(200)
         asked = Counter(question.kind for question in server.ledger.calls if question.at > 30)
     assert asked["queue_status"] <= 80  # it was thousands, and hardly a question for the jobs
@@ -109,7 +109,7 @@ async def test_a_journal_that_cannot_tell_run_times_fails_no_job_and_frees_no_pl
         Session(server.api_key, base_url=server.url, journal=tmp_path / "jobs.db", in_flight=1) as session,
     ):
         await run_all(session, 4)
-        assert rooms(session).admission.in_flight == 0
+        assert rooms(session).limiter.in_flight == 0
     assert server.ledger.peak_unsettled() == 1
 
 
@@ -120,8 +120,8 @@ async def test_a_journal_that_cannot_take_an_acceptance_leaves_no_place_and_no_s
     async with Session(server.api_key, base_url=server.url, journal=tmp_path / "jobs.db") as session:
         for wish in wishes(3):
             assert isinstance(await error_of(session.run(wish)), JournalError)
-        admission = rooms(session).admission
-        assert (admission.in_flight, admission._unanswered) == (0, 0)
+        limiter = rooms(session).limiter
+        assert (limiter.in_flight, limiter._unanswered) == (0, 0)
     assert len(server.ledger.submissions) == 3
 
 
@@ -130,7 +130,7 @@ async def test_a_journal_that_cannot_take_an_acceptance_leaves_no_place_and_no_s
 
 async def test_questions_outside_the_timetable_are_counted_too(server: Emulator, session: Session) -> None:
     result = await session.run(wishes(1)[0])
-    await session.look(result.task_id)
+    await session.get_status(result.task_id)
     asked = Counter(question.kind for question in server.ledger.calls)
     assert session.statistics().questions["query"] == asked["query"]
 

@@ -56,7 +56,7 @@ async def test_a_post_that_is_cut_off_from_outside_is_never_called_withdrawn(ser
     server.faults.add(Fault("hang", route="submit", accepted=True))
     session = Session(server.api_key, base_url=server.url)
     await session.__aenter__()
-    job = session.start(LINKED)
+    job = session.submit_nowait(LINKED)
     await until(lambda: server.ledger.tasks)
     for task in asyncio.all_tasks() - {asyncio.current_task()}:
         if "rh_async" in repr(task.get_coro()) and "emulator" not in repr(task.get_coro()):
@@ -82,9 +82,9 @@ async def test_a_job_that_is_let_go_of_may_have_been_billed(how: str, server: Em
 async def test_two_handles_on_one_task_both_learn_its_end_and_its_place_is_freed(server: Emulator) -> None:
     server.faults.add(Fault("slow_response", route="submit", seconds=30))
     async with Session(server.api_key, base_url=server.url, in_flight=1) as session:
-        mine = session.start(LINKED)
+        mine = session.submit_nowait(LINKED)
         await until(lambda: server.ledger.tasks)
-        watched = session.watch(server.ledger.tasks[0].task_id)
+        watched = session.attach(server.ledger.tasks[0].task_id)
         assert (await watched).task_id == (await mine).task_id
         assert (await session.run(LINKED)).outputs
     assert len(server.ledger.tasks) == 2
@@ -106,7 +106,7 @@ async def test_a_link_that_is_being_renewed_is_waited_for(media: Media) -> None:
         Emulator(seed=1, run_time=23.5 * HOUR) as server,
         Session(server.api_key, base_url=server.url, in_flight=2, pace=patient) as session,
     ):
-        jobs = [session.start(DreamActor(media.images[0], "https://example.test/v.mp4")) for _ in range(4)]
+        jobs = [session.submit_nowait(DreamActor(media.images[0], "https://example.test/v.mp4")) for _ in range(4)]
         for job in jobs:
             await job.accepted()
     links = [submission.body["imageUrl"] for submission in server.ledger.submissions]
@@ -143,10 +143,10 @@ async def test_a_submit_that_was_given_up_and_bought_is_logged(
 async def test_a_folder_that_is_none_is_refused_before_anything_is_bought(
     folder: str, server: Emulator, session: Session
 ) -> None:
-    with pytest.raises(RequestRefused, match="save_to"):
-        await session.run(LINKED, save_to=folder)
-    with pytest.raises(RequestRefused, match="save_to"):
-        session.map([LINKED], save_to=folder)
+    with pytest.raises(RequestRefused, match="output_dir"):
+        await session.run(LINKED, output_dir=folder)
+    with pytest.raises(RequestRefused, match="output_dir"):
+        session.map([LINKED], output_dir=folder)
     assert server.ledger.submissions == []
 
 
@@ -223,7 +223,7 @@ def made(output: Output) -> Result:
 async def test_a_map_whose_session_ends_during_a_save_ends(server: Emulator, tmp_path: Path) -> None:
     server.faults.add(Fault("slow_response", route="download", seconds=300, times=None))
     async with Session(server.api_key, base_url=server.url) as session:
-        iterator = aiter(session.map([LINKED], save_to=tmp_path))
+        iterator = aiter(session.map([LINKED], output_dir=tmp_path))
         first = asyncio.ensure_future(anext(iterator))
         await until(lambda: server.ledger.downloads)
     outcome = await first
@@ -240,7 +240,7 @@ async def test_a_call_of_another_task_ends_with_the_session(what: str, server: E
         server.faults.add(Fault("hang", route=route, times=None))  # type: ignore[arg-type]
         calls = {
             "save": session.save(result, tmp_path),
-            "look": session.look(result.task_id),
+            "look": session.get_status(result.task_id),
             "account": session.account(),
         }
         calling = asyncio.ensure_future(calls.pop(what))
@@ -253,7 +253,7 @@ async def test_a_call_of_another_task_ends_with_the_session(what: str, server: E
 async def test_leaving_waits_for_an_adoption_a_minute_at_most(server: Emulator) -> None:
     server.faults.add(Fault("error_with_task"), Fault("http_429", route="query", retry_after=60, times=None))
     async with Session(server.api_key, base_url=server.url) as session:
-        job = session.start(LINKED)
+        job = session.submit_nowait(LINKED)
         await until(lambda: server.ledger.tasks)
     assert asyncio.get_running_loop().time() < 70
     assert isinstance(job.error, SubmitUnknown)
@@ -276,7 +276,7 @@ async def test_services_that_are_cancelled_from_outside_break_every_job(server: 
         task.cancel()
     assert "cancelled from outside" in str(await error_of(job))
     with pytest.raises(SessionError, match="cancelled from outside"):
-        session.start(LINKED)
+        session.submit_nowait(LINKED)
     with pytest.raises(SessionError, match="cancelled from outside"):
         await session.__aexit__(None, None, None)
 
@@ -284,11 +284,11 @@ async def test_services_that_are_cancelled_from_outside_break_every_job(server: 
 async def test_a_callback_that_submits_again_at_the_end_is_refused(server: Emulator) -> None:
     def again(event: Event) -> None:
         if isinstance(event, Settled) and event.error is not None:
-            session.start(LINKED)
+            session.submit_nowait(LINKED)
 
     async with Session(server.api_key, base_url=server.url, in_flight=1, on_event=again) as session:
         await session.submit(LINKED)
-        jobs = [session.start(LINKED) for _ in range(20)]
+        jobs = [session.submit_nowait(LINKED) for _ in range(20)]
     assert all(job.done for job in jobs)
     assert len(server.ledger.submissions) == 1
 

@@ -45,7 +45,7 @@ async def within_half_a_minute(session: Session, call: str, media: Media) -> Tra
         elif call == "account":
             await session.account()
         else:
-            await session.look("12")
+            await session.get_status("12")
     assert 10 < loop.time() - began <= 30
     return caught.value
 

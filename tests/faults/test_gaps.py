@@ -59,7 +59,7 @@ async def test_an_answer_that_came_during_a_gap_is_read_before_a_submit_is_in_do
     seconds: float, listener: socket.socket
 ) -> None:
     async with Session("k" * 32, base_url=url(listener)) as session:
-        job = session.start(ModelRequest(MODEL, {}))
+        job = session.submit_nowait(ModelRequest(MODEL, {}))
         connection = await request_of(listener)
         answer(connection, ACCEPTED)
         sleep_through(seconds)
@@ -69,7 +69,7 @@ async def test_an_answer_that_came_during_a_gap_is_read_before_a_submit_is_in_do
 
 async def test_an_answer_that_comes_a_moment_after_a_gap_is_waited_for(listener: socket.socket) -> None:
     async with Session("k" * 32, base_url=url(listener)) as session:
-        job = session.start(ModelRequest(MODEL, {}))
+        job = session.submit_nowait(ModelRequest(MODEL, {}))
         connection = await request_of(listener)
         sleep_through(4000.0)
         await asyncio.sleep(3.0)  # the other side's network sends it again
@@ -81,7 +81,7 @@ async def test_an_answer_that_comes_a_moment_after_a_gap_is_waited_for(listener:
 async def test_without_an_answer_a_gap_delays_the_time_out_a_little_and_not_for_ever(listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     async with Session("k" * 32, base_url=url(listener)) as session:
-        job = session.start(ModelRequest(MODEL, {}))
+        job = session.submit_nowait(ModelRequest(MODEL, {}))
         connection = await request_of(listener)
         sleep_through(100.0)
         began = loop.time()
@@ -110,7 +110,7 @@ from rh_async import ModelRequest, Pace, Session, Timeouts
 async def main(url, key):
     timeouts = Timeouts(connect=1.0, read=2.0)
     async with Session(key, base_url=url, in_flight=8, timeouts=timeouts) as session:
-        jobs = [session.start(ModelRequest("bench/motion", {"seed": n})) for n in range(8)]
+        jobs = [session.submit_nowait(ModelRequest("bench/motion", {"seed": n})) for n in range(8)]
         print("sent", flush=True)
         for job in jobs:
             try:

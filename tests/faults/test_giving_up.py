@@ -27,7 +27,7 @@ async def submit(session: Session, media: Media, folder: Path) -> object:
 
 
 async def run(session: Session, media: Media, folder: Path) -> object:
-    return await session.run(LINKED, save_to=folder)
+    return await session.run(LINKED, output_dir=folder)
 
 
 async def upload(session: Session, media: Media, folder: Path) -> object:
@@ -35,7 +35,7 @@ async def upload(session: Session, media: Media, folder: Path) -> object:
 
 
 async def first_of_map(session: Session, media: Media, folder: Path) -> object:
-    async for outcome in session.map([LINKED] * 3, save_to=folder):
+    async for outcome in session.map([LINKED] * 3, output_dir=folder):
         return outcome
     return None
 
@@ -67,7 +67,7 @@ async def test_a_call_given_up_after_any_number_of_turns_leaves_everything_accou
                 await asyncio.gather(calling, return_exceptions=True)
                 other = await session.run(LINKED)
                 assert other.outputs
-                known = set(session._services.poller.jobs) if session._services else set()
+                known = set(session._runtime.poller.jobs) if session._runtime else set()
             mine = {task.task_id for task in server.ledger.tasks[received:]} - {other.task_id}
             assert len(server.ledger.submissions) == received + len(mine) + 1
             bought.add(len(mine) > 0)
@@ -85,7 +85,7 @@ async def test_a_session_left_after_any_number_of_turns_finishes_open_posts_and_
         caplog.clear()
         async with Emulator(seed=1) as server:
             async with Session(server.api_key, base_url=server.url) as session:
-                jobs = [session.start(LINKED) for _ in range(5)]
+                jobs = [session.submit_nowait(LINKED) for _ in range(5)]
                 await turns(count)
                 left_open.add(sum(job.task_id is not None for job in jobs))
             said = {task_id for record in caplog.records for task_id in getattr(record, "task_ids", [])}
@@ -107,7 +107,7 @@ async def test_a_submit_given_up_while_its_answer_is_awaited_is_finished_and_wat
                 await session.submit(DreamActor(media.images[0], media.videos[0]))
         await asyncio.sleep(60)
         (task,) = server.ledger.tasks
-        assert (await session.watch(task.task_id)).task_id == task.task_id
+        assert (await session.attach(task.task_id)).task_id == task.task_id
     assert len(server.ledger.submissions) == 1
 
 
@@ -128,7 +128,7 @@ async def test_leaving_waits_for_a_hanging_post_no_longer_than_its_time_out(serv
     server.faults.add(Fault("hang", route="submit", accepted=True))
     loop = asyncio.get_running_loop()
     async with Session(server.api_key, base_url=server.url) as session:
-        job = session.start(DreamActor(media.images[0], media.videos[0]))
+        job = session.submit_nowait(DreamActor(media.images[0], media.videos[0]))
         await until(lambda: server.ledger.tasks)
         left = loop.time()
     assert 50 < loop.time() - left <= 76
@@ -170,7 +170,7 @@ async def test_a_session_is_closed_however_often_whoever_leaves_it_is_cancelled(
     server.faults.add(Fault("slow_response", route="submit", seconds=30))
     session = Session(server.api_key, base_url=server.url)
     await session.__aenter__()
-    job = session.start(LINKED)
+    job = session.submit_nowait(LINKED)
     await until(lambda: server.ledger.submissions)
     leaving = asyncio.create_task(session.__aexit__(None, None, None))
     for _ in range(3):

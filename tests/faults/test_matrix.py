@@ -227,7 +227,7 @@ async def test_one_job_meets_one_fault(row: Row, media: Media, tmp_path: Path) -
         server.faults.add(row.fault)
         got: RHError | None = None
         try:
-            result = await session.run(request, save_to=tmp_path)
+            result = await session.run(request, output_dir=tmp_path)
         except RHError as error:
             got = error
         else:

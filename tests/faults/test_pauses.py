@@ -26,7 +26,7 @@ async def test_a_rate_limit_on_one_route_pauses_them_all(route: str, server: Emu
     server.faults.add(Fault("http_429", route=route, retry_after=600))  # type: ignore[arg-type]
     async with Session(server.api_key, base_url=server.url, on_event=events.append) as session:
         asking = asyncio.ensure_future(session.account())
-        job = session.start(DreamActor(media.images[0], media.videos[0]))
+        job = session.submit_nowait(DreamActor(media.images[0], media.videos[0]))
         await job
         await asking
     (fault,) = server.ledger.faults
@@ -63,7 +63,7 @@ async def test_sessions_that_are_refused_together_do_not_come_back_together(serv
 async def test_a_pause_can_be_left(server: Emulator, media: Media) -> None:
     server.faults.add(Fault("http_429", route="submit", retry_after=3600))
     async with Session(server.api_key, base_url=server.url) as session:
-        job = session.start(DreamActor(media.images[0], media.videos[0]))
+        job = session.submit_nowait(DreamActor(media.images[0], media.videos[0]))
         await asyncio.sleep(60)
     assert asyncio.get_running_loop().time() < 100
     assert job.error is not None
@@ -102,9 +102,9 @@ async def test_submits_leave_before_questions_that_wait(server: Emulator) -> Non
         await asyncio.gather(*(session.submit(request) for request in requests(10)))
         server.set_rate_limit(2)
         began = asyncio.get_running_loop().time()
-        questions = [asyncio.ensure_future(session.look(task.task_id)) for task in server.ledger.tasks * 3]
+        questions = [asyncio.ensure_future(session.get_status(task.task_id)) for task in server.ledger.tasks * 3]
         await asyncio.sleep(0)  # the questions are first
-        jobs = [session.start(request) for request in requests(10)]
+        jobs = [session.submit_nowait(request) for request in requests(10)]
         await asyncio.gather(*(job.accepted() for job in jobs))
         accepted = asyncio.get_running_loop().time() - began
         await asyncio.gather(*questions)
@@ -150,9 +150,11 @@ async def test_a_job_that_waits_for_its_turn_is_not_written_down_as_being_sent(
     book = tmp_path / "jobs.db"
     async with Session(server.api_key, base_url=server.url, in_flight=20, journal=book) as session:
         server.faults.add(Fault("http_429", route="submit", retry_after=600))
-        jobs = [session.start(request, key=str(number)) for number, request in enumerate(requests(10))]
+        jobs = [
+            session.submit_nowait(request, idempotency_key=str(number)) for number, request in enumerate(requests(10))
+        ]
         await asyncio.sleep(60)
-        journal = session._services.journal  # type: ignore[union-attr]
+        journal = session._runtime.journal  # type: ignore[union-attr]
         assert journal is not None
         records = [await journal.find(str(number)) for number in range(10)]
         sent = [record.state for record in records if record is not None]

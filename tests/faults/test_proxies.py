@@ -69,7 +69,7 @@ async def test_no_netrc_is_read(
     monkeypatch.setenv("NETRC", str(netrc))
     async with Session(server.api_key, base_url=server.url, trust_env=True) as session:
         await session.upload(media.images[0])
-        result = await session.run(ModelRequest(MODEL, {}), save_to=tmp_path / "out")
+        result = await session.run(ModelRequest(MODEL, {}), output_dir=tmp_path / "out")
     assert result.paths
     assert server.ledger.key_leaks == []
 
@@ -79,7 +79,7 @@ async def test_the_environments_proxy_carries_every_call(
 ) -> None:
     monkeypatch.setenv("http_proxy", f"http://me:secret@127.0.0.1:{proxy.port}")
     async with Session(server.api_key, base_url=server.url, trust_env=True) as session:
-        await session.run(ModelRequest(MODEL, {}), save_to=tmp_path)
+        await session.run(ModelRequest(MODEL, {}), output_dir=tmp_path)
     paths = {head.split(" ")[1].removeprefix(server.url).split("?")[0] for head in proxy.heads}
     assert f"/openapi/v2/{MODEL}" in paths  # questions go over the connection of the first
     assert any(path.startswith("/openapi/v2/q") for path in paths)

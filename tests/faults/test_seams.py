@@ -72,8 +72,8 @@ async def test_a_defect_about_one_job_ends_that_job_alone_and_says_what_it_may_h
     async with Session(server.api_key, base_url=server.url, journal=book, in_flight=2) as session:
         others = [await session.submit(request(number)) for number in range(1)]
         fails_once(monkeypatch, kind, name, before=before)
-        job = session.start(DreamActor(media.images[0], media.videos[0]))
-        others += [session.start(request(number)) for number in range(1, 4)]
+        job = session.submit_nowait(DreamActor(media.images[0], media.videos[0]))
+        others += [session.submit_nowait(request(number)) for number in range(1, 4)]
         errors = [error for one in [job, *others] if (error := await _end(one)) is not None]
         assert len(errors) == 1
         assert (await session.run(request(9))).outputs
@@ -117,7 +117,7 @@ async def test_a_refusal_that_names_our_own_other_task_is_a_refusal_and_not_adop
     book = tmp_path / "journal.db" if journal else None
     async with raw_server(answer) as site, Session("k" * 32, base_url=site.url, journal=book) as session:
         first = await session.submit(request(1))
-        second = session.start(request(2))
+        second = session.submit_nowait(request(2))
         assert (await first).task_id == "1"
         await asyncio.sleep(60)
         assert second.task_id is None
@@ -143,7 +143,7 @@ async def test_a_refusal_that_names_an_earlier_sessions_task_is_a_refusal_and_no
         async with Session("k" * 32, base_url=site.url, journal=book) as session:
             await session.submit(request(1))
         async with Session("k" * 32, base_url=site.url, journal=book) as session:
-            second = session.start(request(2))
+            second = session.submit_nowait(request(2))
             await asyncio.sleep(60)
             assert not second.done
             assert await session.uncertain() == ()
@@ -236,7 +236,7 @@ async def test_a_task_that_nobody_can_ask_about_makes_its_own_submit_unknown_and
 
     book = tmp_path / "journal.db"
     async with raw_server(answer) as site, Session("k" * 32, base_url=site.url, journal=book, in_flight=20) as session:
-        jobs = [session.start(request(number)) for number in range(15)]
+        jobs = [session.submit_nowait(request(number)) for number in range(15)]
         ends = await asyncio.gather(*(job.accepted() for job in jobs), return_exceptions=True)
         assert [type(end) for end in ends if not isinstance(end, str)] == [SubmitUnknown]
         assert (await session.submit(request(99))).task_id
@@ -248,7 +248,7 @@ async def test_a_task_that_nobody_can_ask_about_makes_its_own_submit_unknown_and
 async def test_a_key_that_no_journal_can_hold_is_refused_before_anything_is_sent(key: str, server: Emulator) -> None:
     async with Session(server.api_key, base_url=server.url) as session:
         with pytest.raises(RHError, match="key"):
-            await session.submit(request(1), key=key)
+            await session.submit(request(1), idempotency_key=key)
     assert server.ledger.submissions == []
 
 
@@ -256,7 +256,7 @@ async def test_a_folder_whose_name_is_no_text_is_written_down_and_found_again(se
     book, folder = tmp_path / "journal.db", str(tmp_path).encode() + b"/B\xfcro"
     async with Session(server.api_key, base_url=server.url, journal=book) as session:
         running: Callable[..., Any] = session.run
-        task = asyncio.ensure_future(running(request(1), key="clip", save_to=folder))
+        task = asyncio.ensure_future(running(request(1), idempotency_key="clip", output_dir=folder))
         while not server.ledger.tasks:  # noqa: ASYNC110 - a ledger rings no bell
             await asyncio.sleep(0.1)
         await asyncio.sleep(1)

@@ -81,7 +81,7 @@ async def failure(session: Session, route: str, media: Media) -> RHError:
         elif route == "cancel":
             await session.cancel("12")
         else:
-            await session.look("12")
+            await session.get_status("12")
     return caught.value
 
 

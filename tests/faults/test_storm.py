@@ -58,7 +58,7 @@ async def test_every_job_has_an_outcome_and_none_is_bought_twice(seed: int, medi
         server.faults.add(*storm())
         clearing = asyncio.create_task(weather(server, HOUR))
         async with Session(server.api_key, base_url=server.url, in_flight=20, pace=Pace(interval=40.0)) as session:
-            async for outcome in session.map(requests, save_to=tmp_path):
+            async for outcome in session.map(requests, output_dir=tmp_path):
                 outcomes.append(outcome)
         clearing.cancel()
         await asyncio.gather(clearing, return_exceptions=True)

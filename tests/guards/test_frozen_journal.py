@@ -66,7 +66,7 @@ async def test_resuming_it_saves_what_was_unfinished_and_submits_nothing(
 ) -> None:
     assert rows(journal) == BEFORE
     async with Session(server.api_key, base_url=server.url, journal=journal) as session:
-        resumed = await session.resume(save_to=tmp_path / "later")
+        resumed = await session.resume(output_dir=tmp_path / "later")
         assert {job.key for job in resumed.jobs} == {"lost", "running", "running, no folder"}
         results = {job.key: await job for job in resumed.jobs}
         assert results["running"].paths[0].parent == tmp_path / "out"
@@ -88,16 +88,16 @@ async def test_every_key_in_it_ends_as_it_ended_and_only_what_was_never_bought_i
         (tmp_path / "hero.png").write_bytes(IMAGE)
         requests = {"saved": DreamActor(tmp_path / "hero.png", VIDEO), "settled": linked(2), "running": linked(5)}
         for key, request in requests.items():
-            assert (await session.run(request, key=key)).task_id == known[key]
+            assert (await session.run(request, idempotency_key=key)).task_id == known[key]
         assert (await session.run(linked(3))).task_id in known.values()  # its key is derived
         with pytest.raises(JobFailed):
-            await session.run(linked(4), key="failed")
+            await session.run(linked(4), idempotency_key="failed")
         for key, request in {"uncertain": linked(4), "submitting": linked(7)}.items():
             with pytest.raises(SubmitUnknown):
-                await session.run(request, key=key)
+                await session.run(request, idempotency_key=key)
         assert len(server.ledger.submissions) == TASKS
         for key, number in {"refused": 4, "abandoned": 4, "claimed": 8}.items():
-            assert (await session.run(linked(number), key=key)).task_id not in known.values()
+            assert (await session.run(linked(number), idempotency_key=key)).task_id not in known.values()
     assert len(server.ledger.submissions) == TASKS + 3
 
 
@@ -106,9 +106,13 @@ async def test_a_new_job_extends_it_and_uses_the_upload_that_it_knows(
 ) -> None:
     (tmp_path / "hero.png").write_bytes(IMAGE)
     async with Session(server.api_key, base_url=server.url, journal=journal) as session:
-        await session.run(DreamActor(tmp_path / "hero.png", f"{VIDEO}?new"), key="new", save_to=tmp_path / "out")
+        await session.run(
+            DreamActor(tmp_path / "hero.png", f"{VIDEO}?new"), idempotency_key="new", output_dir=tmp_path / "out"
+        )
     async with Session(server.api_key, base_url=server.url, journal=journal) as session:
-        await session.run(DreamActor(tmp_path / "hero.png", f"{VIDEO}?new"), key="new", save_to=tmp_path / "out")
+        await session.run(
+            DreamActor(tmp_path / "hero.png", f"{VIDEO}?new"), idempotency_key="new", output_dir=tmp_path / "out"
+        )
     assert len(server.ledger.uploads) == 1  # the one that restoring the journal made
     assert len(server.ledger.submissions) == TASKS + 1
     assert rows(journal) == BEFORE | {("new", 1): ("saved", 1)}

@@ -56,7 +56,7 @@ async def send_every_call(recorder: Recorder, media: Media, folder: Path) -> Non
         for request in requests(image, video):
             await session.price(request)
             await session.run(request)
-        await session.run(DreamActor(*LINKS), save_to=folder)
+        await session.run(DreamActor(*LINKS), output_dir=folder)
         job = await session.submit(DreamActor("https://example.test/other.png", LINKS[1]))
         await session.cancel(job.task_id or "")
         with pytest.raises(JobCancelled):

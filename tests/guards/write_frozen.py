@@ -44,11 +44,11 @@ async def _run_settled_jobs(open_session: Open, server: Emulator, folder: Path) 
     async with open_session() as session:
         server.faults.add(Fault("error_code", route="query", code="1004", times=None))
         with suppress(JobLost):
-            await session.run(linked(1), key="lost")
+            await session.run(linked(1), idempotency_key="lost")
         server.faults.clear()
-        await session.run(DreamActor(image, VIDEO), key="saved", save_to=folder / "out")
-        await session.run(linked(2), key="settled")
-        await session.run(linked(2), key="settled", again=True)
+        await session.run(DreamActor(image, VIDEO), idempotency_key="saved", output_dir=folder / "out")
+        await session.run(linked(2), idempotency_key="settled")
+        await session.run(linked(2), idempotency_key="settled", resubmit=True)
         await session.run(linked(3))
         for key, fault in {
             "failed": Fault("failed"),
@@ -58,20 +58,20 @@ async def _run_settled_jobs(open_session: Open, server: Emulator, folder: Path) 
         }.items():
             server.faults.add(fault)
             with suppress(RHError):
-                await session.run(linked(4), key=key)
+                await session.run(linked(4), idempotency_key=key)
         await session.abandon("abandoned")
 
 
 async def _copy_while_jobs_run(open_session: Open, server: Emulator, folder: Path, copy: Path) -> None:
     """Copy the journal while jobs run, one submit is unanswered, and one job waits for a slot."""
     async with open_session(in_flight=3) as session:
-        running = asyncio.ensure_future(session.run(linked(5), key="running", save_to=folder / "out"))
-        await session.submit(linked(6), key="running, no folder")
+        running = asyncio.ensure_future(session.run(linked(5), idempotency_key="running", output_dir=folder / "out"))
+        await session.submit(linked(6), idempotency_key="running, no folder")
         await asyncio.sleep(1)
         server.faults.add(Fault("hang"))
-        session.start(linked(7), key="submitting")
+        session.submit_nowait(linked(7), idempotency_key="submitting")
         await asyncio.sleep(1)
-        session.start(linked(8), key="claimed")
+        session.submit_nowait(linked(8), idempotency_key="claimed")
         await asyncio.sleep(1)
         with closing(sqlite3.connect(folder / "journal.db")) as source, closing(sqlite3.connect(copy)) as sink:
             source.backup(sink)

@@ -100,14 +100,14 @@ class Assassin:
 
 def journal_of(session: Session) -> Journal:
     """The journal of an open session."""
-    assert session._services is not None
-    assert session._services.journal is not None
-    return session._services.journal
+    assert session._runtime is not None
+    assert session._runtime.journal is not None
+    return session._runtime.journal
 
 
 async def bury(session: Session) -> None:
     """Take away what is left of a killed session: its tasks, its sockets, its thread. Nothing is written."""
-    services, journal = session._services, journal_of(session)
+    services, journal = session._runtime, journal_of(session)
     assert services is not None
     assert journal.owner._file is None
     services._host.cancel()

@@ -140,7 +140,7 @@ async def test_a_crash_while_an_uncertain_submit_is_resolved_leaves_it_uncertain
         async with open_on(book) as later:
             if await later.uncertain():
                 await later.resolve(key, task_id=task_id)
-            assert (await later.run(request_of(key), key=key, save_to=tmp_path)).task_id == task_id
+            assert (await later.run(request_of(key), idempotency_key=key, output_dir=tmp_path)).task_id == task_id
         _adds_up(server, book, {key: SubmissionState.SAVED}, {killed})
         if not killed:
             break
@@ -239,7 +239,7 @@ async def _end_of(session: Session, key: str, folder: Path) -> SubmissionState:
     """Run one key; what was refused for good is wanted once more."""
     for _ in range(2):
         try:
-            assert (await session.run(request_of(key), key=key, save_to=folder)).paths
+            assert (await session.run(request_of(key), idempotency_key=key, output_dir=folder)).paths
         except SubmitUnknown:
             return SubmissionState.UNCERTAIN
         except ApiError:
@@ -259,7 +259,7 @@ async def _left_uncertain(server: Emulator, session: Session, key: str) -> str:
     server.faults.add(Fault("drop_after_accept"))
     async with session:
         with pytest.raises(SubmitUnknown):
-            await session.run(request_of(key), key=key)
+            await session.run(request_of(key), idempotency_key=key)
     return server.ledger.tasks[-1].task_id
 
 

@@ -104,7 +104,7 @@ async def test_a_journal_that_is_tampered_with_buys_nothing_twice_in_silence(
         first = [await session.submit(request(number)) for number in range(4)]
         await asyncio.sleep(idle)
         ACTS[act](book)
-        later = [session.start(request(number)) for number in range(4, 6)]
+        later = [session.submit_nowait(request(number)) for number in range(4, 6)]
         ends = [await end_of(job) for job in later]
         said += [end for end in ends if isinstance(end, RHError)]
         said.append(await all_again(server, book))

@@ -60,7 +60,7 @@ def states(book: Path) -> list[SubmissionState]:
 async def accepted_while_held(server: Emulator, session: Session, holder: Holder) -> list[Job]:
     """Three jobs whose answers come when the lock is held."""
     server.faults.add(Fault("slow_response", route="submit", seconds=5, times=None))
-    jobs = [session.start(request(number)) for number in range(3)]
+    jobs = [session.submit_nowait(request(number)) for number in range(3)]
     await until(lambda: len(server.ledger.tasks) == 3)
     holder.take()
     async with asyncio.timeout(60):
@@ -80,7 +80,7 @@ async def test_what_is_accepted_while_the_lock_is_held_is_watched_told_and_writt
             assert all([(await job).outputs for job in jobs])
         assert states(book) == [SubmissionState.SUBMITTING] * 3
         server.faults.clear()
-        later = session.start(request(3))
+        later = session.submit_nowait(request(3))
         await asyncio.sleep(600)
         assert len(server.ledger.submissions) == 3
         assert not later.done
@@ -96,7 +96,7 @@ async def test_a_session_that_is_left_while_the_lock_is_held_writes_everything_f
 ) -> None:
     async with Session(server.api_key, base_url=server.url, journal=book) as session:
         jobs = await accepted_while_held(server, session, holder)
-        waiting = session.start(request(3))
+        waiting = session.submit_nowait(request(3))
         asyncio.get_running_loop().call_later(120, holder.let_go)
     assert asyncio.get_running_loop().time() > 120
     assert waiting.error is not None
@@ -131,7 +131,7 @@ async def test_a_job_that_waits_for_the_lock_can_be_withdrawn_and_leaves_nothing
         first = await session.submit(request(0))
         if held_at == "claim":
             holder.take()
-        job = session.start(request(1))
+        job = session.submit_nowait(request(1))
         if held_at == "submitting":
             await until(lambda: len(rows_of(book)) == 2)  # claimed, and waiting for the place
             holder.take()
@@ -148,8 +148,8 @@ async def test_a_job_that_waits_for_the_lock_can_be_withdrawn_and_leaves_nothing
 
 async def test_one_change_that_cannot_be_written_fails_alone_and_with_its_cause(server: Emulator, book: Path) -> None:
     async with Session(server.api_key, base_url=server.url, journal=book) as session:
-        assert session._services is not None
-        journal = session._services.journal
+        assert session._runtime is not None
+        journal = session._runtime.journal
         assert journal is not None
         bad = journal._writer.intend(lambda: journal._db.execute("SELECT ?", ("\ud800",)))
         ends = await asyncio.gather(session.submit(request(1)), bad, session.submit(request(2)), return_exceptions=True)

@@ -232,13 +232,13 @@ async def test_a_delivery_without_a_token_names_no_submission(opened: Opened) ->
 async def test_only_the_lost_attempt_the_server_was_asked_about_is_bought_again(opened: Opened, book: Path) -> None:
     journal = await opened()
     for webhook_token in ("first", "second"):
-        record = await journal.claim(fresh(webhook_token=webhook_token), again=True, gone=1)
+        record = await journal.claim(fresh(webhook_token=webhook_token), resubmit=True, gone=1)
         record = await journal.move(record, SubmissionState.SUBMITTING)
         record = await journal.move(record, SubmissionState.SUBMITTED, task_id=TaskId(webhook_token))
         await journal.move(record, SubmissionState.LOST)
-    assert (await journal.claim(fresh(webhook_token="third"), again=True, gone=1)).attempt == 2
+    assert (await journal.claim(fresh(webhook_token="third"), resubmit=True, gone=1)).attempt == 2
     assert [row.state for row in rows_of(book)] == [SubmissionState.LOST, SubmissionState.LOST]
-    assert (await journal.claim(fresh(webhook_token="third"), again=True, gone=2)).attempt == 3
+    assert (await journal.claim(fresh(webhook_token="third"), resubmit=True, gone=2)).attempt == 3
 
 
 # --- the file --------------------------------------------------------------------------------------------------------
@@ -335,17 +335,17 @@ async def test_a_disk_that_turns_read_only_or_full_submits_nothing(
     pragma: str, says: str, server: Emulator, book: Path
 ) -> None:
     async with Session(server.api_key, base_url=server.url, journal=book) as session:
-        assert session._services is not None
-        journal = session._services.journal
+        assert session._runtime is not None
+        journal = session._runtime.journal
         assert journal is not None
         await journal._writer.in_thread(lambda: journal._db.execute(f"PRAGMA {pragma}").fetchall())
         with pytest.raises(JournalError, match=says) as caught:
             for number in range(200):  # what is left of a page takes some rows
-                await session.submit(LINKED, key=f"{number} {'x' * 400}")
+                await session.submit(LINKED, idempotency_key=f"{number} {'x' * 400}")
         assert not caught.value.maybe_billed
         bought = len(server.ledger.submissions)
         with pytest.raises(JournalError, match=says):
-            await session.submit(LINKED, key="one more " + "x" * 400)
+            await session.submit(LINKED, idempotency_key="one more " + "x" * 400)
     assert len(server.ledger.submissions) == bought
     assert (bought == 0) is (pragma == "query_only = 1")
 
@@ -411,7 +411,7 @@ async def test_a_dead_owners_open_post_becomes_uncertain_and_a_live_ones_does_no
     one, two = await opened(), await opened()
     await brought_to(one, SubmissionState.SUBMITTING)
     assert (await two.claim(fresh())).state is SubmissionState.SUBMITTING
-    assert (await two.claim(fresh(), again=True)).state is SubmissionState.SUBMITTING
+    assert (await two.claim(fresh(), resubmit=True)).state is SubmissionState.SUBMITTING
     await die(one)
     assert (await two.claim(fresh())).state is SubmissionState.UNCERTAIN
 
@@ -441,7 +441,7 @@ async def test_another_keys_row_is_refused_unless_nothing_was_bought_by_it(opene
         await brought_to(mine, state, key=state)
         for again in (False, True):
             with pytest.raises(KeyInUse, match="under another API key"):
-                await other.claim(fresh(state), again=again)
+                await other.claim(fresh(state), resubmit=again)
     for state in (SubmissionState.REFUSED, SubmissionState.ABANDONED):
         await brought_to(mine, state, key=state)
         assert (await other.claim(fresh(state))).attempt == 2
@@ -457,7 +457,7 @@ async def test_again_opens_the_next_attempt_and_leaves_the_last_as_it_is(
     journal = await opened()
     record = await brought_to(journal, state)
     assert (await journal.claim(fresh(webhook_token="n2"))).state is state
-    second = await journal.claim(fresh(webhook_token="n2"), again=True)
+    second = await journal.claim(fresh(webhook_token="n2"), resubmit=True)
     assert (second.attempt, second.state) == (2, SubmissionState.CLAIMED)
     assert [(row.attempt, row.state) for row in rows_of(book)] == [(1, record.state), (2, SubmissionState.CLAIMED)]
 

@@ -43,7 +43,7 @@ async def test_the_same_inputs_are_bought_once_in_one_session(
     twin = tmp_path / "twin.mp4"
     twin.write_bytes(media.videos[0].read_bytes())
     async with open_session() as session:
-        jobs = [session.start(DreamActor(media.images[0], [media.videos[0], twin][n % 2])) for n in range(20)]
+        jobs = [session.submit_nowait(DreamActor(media.images[0], [media.videos[0], twin][n % 2])) for n in range(20)]
         results = [await job for job in jobs]
     assert len({result.task_id for result in results}) == 1
     assert len(server.ledger.submissions) == 1
@@ -55,8 +55,8 @@ async def test_a_key_bought_again_twice_at_once_is_bought_once_more(
     journal: bool, open_session: Open, server: Emulator
 ) -> None:
     async with open_session() if journal else Session(server.api_key, base_url=server.url) as session:
-        first = await session.submit(LINKED, key="clip")
-        again = [session.start(LINKED, key="clip", again=True) for _ in range(5)]
+        first = await session.submit(LINKED, idempotency_key="clip")
+        again = [session.submit_nowait(LINKED, idempotency_key="clip", resubmit=True) for _ in range(5)]
         (second,) = {(await job).task_id for job in again}
         assert second != first.task_id
     assert len(server.ledger.submissions) == 2
@@ -67,7 +67,7 @@ async def test_the_same_inputs_to_another_model_are_another_purchase_and_in_anot
 ) -> None:
     async with open_session() as session:
         jobs = [
-            session.start(ModelRequest(model, parameters))
+            session.submit_nowait(ModelRequest(model, parameters))
             for model in ("own/one", "own/two")
             for parameters in ({"prompt": "x", "seed": 1}, {"seed": 1, "prompt": "x"})
         ]
@@ -110,7 +110,7 @@ async def test_two_live_sessions_share_one_purchase_and_only_its_owner_asks(
     async with open_session() as one, open_session() as two:
         mine = await one.submit(LINKED)
         asked = len(server.ledger.calls)
-        theirs = two.start(LINKED)
+        theirs = two.submit_nowait(LINKED)
         assert (await theirs).task_id == mine.task_id
         assert (await mine).task_id == mine.task_id
         about = [question.task_id for question in server.ledger.calls[asked:]]
@@ -120,8 +120,8 @@ async def test_two_live_sessions_share_one_purchase_and_only_its_owner_asks(
 
 async def test_two_keys_of_ones_own_are_two_jobs_whatever_they_ask_for(open_session: Open, server: Emulator) -> None:
     async with open_session() as session:
-        first = await session.run(LINKED, key="clip 1")
-        second = await session.run(LINKED, key="clip 2")
+        first = await session.run(LINKED, idempotency_key="clip 1")
+        second = await session.run(LINKED, idempotency_key="clip 2")
     assert first.task_id != second.task_id
     assert len(server.ledger.submissions) == 2
 
@@ -131,9 +131,9 @@ async def test_a_job_that_follows_another_sessions_shows_that_ones_task_and_stat
 ) -> None:
     server.faults.add(Fault("slow_response", route="submit", seconds=5))
     async with open_session() as one, open_session() as two:
-        mine = one.start(LINKED)
+        mine = one.submit_nowait(LINKED)
         await asyncio.sleep(1)
-        theirs = two.start(LINKED)
+        theirs = two.submit_nowait(LINKED)
         assert await theirs.accepted() == server.ledger.tasks[0].task_id
         assert not mine.done
         assert await _statuses(theirs) == ["RUNNING", "SUCCESS"]
@@ -147,14 +147,14 @@ async def test_a_status_that_changes_is_shown_by_whoever_follows(server: Emulato
     server.faults.add(Fault("unknown_status", task_status="PAUSED", responses=40))
     async with open_session() as one, open_session() as two:
         mine = await one.submit(LINKED)
-        jobs = [two.start(LINKED), one.start(LINKED)]
+        jobs = [two.submit_nowait(LINKED), one.submit_nowait(LINKED)]
         seen = await asyncio.gather(*(_statuses(job) for job in (mine, *jobs)))
         assert seen[0] == seen[1] == seen[2] == ["RUNNING", "PAUSED", "SUCCESS"]
     assert len(server.ledger.submissions) == 1
 
 
 async def _statuses(job: Job) -> list[str]:
-    return [snapshot.status async for snapshot in job.changes()]
+    return [snapshot.status async for snapshot in job.status_updates()]
 
 
 @pytest.mark.parametrize("how", ["given up", "closed"])
@@ -164,7 +164,7 @@ async def test_who_follows_and_gives_up_disturbs_nobody_and_waits_for_nothing(
     async with open_session() as one:
         mine = await one.submit(LINKED)
         async with open_session(on_exit="cancel") as two:
-            theirs = two.start(LINKED)
+            theirs = two.submit_nowait(LINKED)
             await theirs.accepted()
             if how == "given up":
                 with pytest.raises(TimeoutError):
@@ -179,23 +179,23 @@ async def test_who_follows_and_gives_up_disturbs_nobody_and_waits_for_nothing(
 
 async def test_the_same_job_twice_knows_when_it_was_submitted(server: Emulator, open_session: Open) -> None:
     async with open_session() as session:
-        first, second = session.start(LINKED), session.start(LINKED)
+        first, second = session.submit_nowait(LINKED), session.submit_nowait(LINKED)
         await second.accepted()
         assert second.submitted_utc is not None
         assert second.submitted_utc == first.submitted_utc
         await first
-        third = session.start(LINKED)
+        third = session.submit_nowait(LINKED)
         assert (await third).submitted_utc == third.submitted_utc == first.submitted_utc
     assert len(server.ledger.submissions) == 1
 
 
 async def test_again_buys_once_more_and_overwrites_nothing(open_session: Open, server: Emulator) -> None:
     async with open_session() as session:
-        first = await session.run(LINKED, key="clip")
-        second = await session.run(LINKED, key="clip", again=True)
-        third = await session.run(LINKED, key="clip")
-        assert session._services is not None
-        journal = session._services.journal
+        first = await session.run(LINKED, idempotency_key="clip")
+        second = await session.run(LINKED, idempotency_key="clip", resubmit=True)
+        third = await session.run(LINKED, idempotency_key="clip")
+        assert session._runtime is not None
+        journal = session._runtime.journal
         assert journal is not None
         records = [await journal.of_task(result.task_id) for result in (first, second)]
     assert [record.attempt for record in records if record] == [1, 2]
@@ -205,10 +205,10 @@ async def test_again_buys_once_more_and_overwrites_nothing(open_session: Open, s
 
 async def test_without_a_journal_a_key_counts_while_its_job_lives(server: Emulator) -> None:
     async with Session(server.api_key, base_url=server.url) as session:
-        jobs = [session.start(LINKED, key="clip") for _ in range(5)]
+        jobs = [session.submit_nowait(LINKED, idempotency_key="clip") for _ in range(5)]
         assert len({(await job).task_id for job in jobs}) == 1
         assert len(server.ledger.submissions) == 1
-        await session.run(LINKED, key="clip")
+        await session.run(LINKED, idempotency_key="clip")
         assert len(server.ledger.submissions) == 2
         await asyncio.gather(session.submit(LINKED), session.submit(LINKED))
     assert len(server.ledger.submissions) == 4
@@ -218,10 +218,10 @@ async def test_a_row_of_another_api_key_is_refused_not_bought_again(
     open_session: Open, server: Emulator, book: Path
 ) -> None:
     async with open_session() as session:
-        await session.run(LINKED, key="clip")
+        await session.run(LINKED, idempotency_key="clip")
     async with Session("f" * 32, base_url=server.url, journal=book) as other:
         with pytest.raises(KeyInUse, match="under another API key"):
-            await other.run(LINKED, key="clip")
+            await other.run(LINKED, idempotency_key="clip")
     assert len(server.ledger.submissions) == 1
 
 
@@ -229,8 +229,8 @@ async def test_what_the_server_refused_may_be_tried_again(open_session: Open, se
     server.faults.add(Fault("error_code", code="812"))
     async with open_session() as session:
         with pytest.raises(Exception, match="812"):
-            await session.run(LINKED, key="clip")
-        assert (await session.run(LINKED, key="clip")).outputs
+            await session.run(LINKED, idempotency_key="clip")
+        assert (await session.run(LINKED, idempotency_key="clip")).outputs
     assert len(server.ledger.tasks) == 1
 
 
@@ -243,7 +243,7 @@ async def test_a_failed_job_is_not_bought_again_unless_asked(open_session: Open,
         with pytest.raises(JobFailed, match="1501"):
             await session.run(LINKED)
         assert len(server.ledger.submissions) == 1
-        assert (await session.run(LINKED, again=True)).outputs
+        assert (await session.run(LINKED, resubmit=True)).outputs
     assert len(server.ledger.submissions) == 2
 
 
@@ -251,12 +251,12 @@ async def test_an_uncertain_submit_is_never_sent_again_on_its_own(open_session: 
     server.faults.add(Fault("drop_after_accept"))
     async with open_session() as session:
         with pytest.raises(SubmitUnknown):
-            await session.run(LINKED, key="clip")
+            await session.run(LINKED, idempotency_key="clip")
         with pytest.raises(SubmitUnknown, match="resolve"):
-            await session.run(LINKED, key="clip")
+            await session.run(LINKED, idempotency_key="clip")
     async with open_session() as session:
         with pytest.raises(SubmitUnknown) as caught:
-            await session.run(LINKED, key="clip")
+            await session.run(LINKED, idempotency_key="clip")
         assert caught.value.key == "clip"
         assert [record.key for record in await session.uncertain()] == ["clip"]
     assert len(server.ledger.submissions) == 1
@@ -268,24 +268,24 @@ async def test_a_refusal_nobody_documented_is_uncertain_and_not_sent_again(
     server.faults.add(Fault("error_code", code="4242"))
     async with open_session() as session:
         with pytest.raises(ApiError, match="4242") as caught:
-            await session.run(LINKED, key="clip")
+            await session.run(LINKED, idempotency_key="clip")
         assert caught.value.maybe_billed
         assert caught.value.key == "clip"
         with pytest.raises(SubmitUnknown):
-            await session.run(LINKED, key="clip")
+            await session.run(LINKED, idempotency_key="clip")
     assert len(server.ledger.submissions) == 1
 
 
 @pytest.mark.parametrize("how", ["timeout", "wait_for", "wait_for run", "wait_for task"])
 async def test_a_time_out_has_the_note_that_names_the_job_on_its_cause(how: str, open_session: Open) -> None:
     async with open_session() as session:
-        job = await session.submit(LINKED, key="clip 7")
+        job = await session.submit(LINKED, idempotency_key="clip 7")
         with pytest.raises(TimeoutError) as caught:
             if how == "timeout":
                 async with asyncio.timeout(1):
                     await job
             elif how == "wait_for run":
-                await asyncio.wait_for(session.run(LINKED, key="clip 7"), 1)
+                await asyncio.wait_for(session.run(LINKED, idempotency_key="clip 7"), 1)
             else:
                 await asyncio.wait_for(job if how == "wait_for" else asyncio.ensure_future(job), 1)
     assert caught.value.__cause__ is not None
@@ -315,8 +315,8 @@ async def test_fifty_jobs_at_once_share_their_commits(book: Path, media: Media) 
         requests = [KlingMotionControl(media.images[n % 3], media.videos[n % 3], prompt=str(n)) for n in range(50)]
         async for outcome in session.map(requests):
             assert outcome.result
-        assert session._services is not None
-        journal = session._services.journal
+        assert session._runtime is not None
+        journal = session._runtime.journal
         assert journal is not None
         assert journal.moves >= 50 * 4
         assert journal.moves >= 5 * journal.commits

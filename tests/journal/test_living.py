@@ -26,7 +26,7 @@ async def main():
     url, key, book = sys.argv[1:]
     session = Session(key, base_url=url, journal=book, pace=Pace(interval=600.0, counts=False))
     await session.__aenter__()
-    await session.submit(DreamActor("https://example.test/a.png", "https://example.test/b.mp4"), key="clip")
+    await session.submit(DreamActor("https://example.test/a.png", "https://example.test/b.mp4"), idempotency_key="clip")
     child = os.fork()
     if child == 0:
         time.sleep(600)
@@ -69,7 +69,7 @@ async def test_what_a_living_session_carries_is_named_with_its_process_and_left_
 ) -> None:
     request = DreamActor("https://example.test/a.png", "https://example.test/b.mp4")
     async with Session(server.api_key, base_url=server.url, journal=book) as one:
-        job = await one.submit(request, key="clip")
+        job = await one.submit(request, idempotency_key="clip")
         async with Session(server.api_key, base_url=server.url, journal=book) as two:
             resumed = await two.resume()
             assert [(record.key, record.state, pid) for record, pid in resumed.held] == [

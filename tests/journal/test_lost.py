@@ -42,7 +42,7 @@ async def lost(open_session: Open, server: Emulator, book: Path) -> str:
     server.faults.add(FORGOTTEN)
     async with open_session() as session:
         with pytest.raises(JobLost) as caught:
-            await session.run(LINKED, key="clip")
+            await session.run(LINKED, idempotency_key="clip")
     assert states(book) == [SubmissionState.LOST]
     return str(caught.value.task_id)
 
@@ -56,7 +56,7 @@ async def test_the_same_submission_again_finds_what_the_server_knows_after_all(
 ) -> None:
     server.faults.clear()
     async with open_session() as session:
-        assert (await session.run(LINKED, key="clip")).task_id == lost
+        assert (await session.run(LINKED, idempotency_key="clip")).task_id == lost
     assert states(book) == [SubmissionState.SETTLED]
     assert len(server.ledger.submissions) == 1
 
@@ -68,7 +68,7 @@ async def test_resume_watches_it_again_and_saves_it_however_late(
     server.faults.clear()
     await asyncio.sleep(wait)
     async with open_session() as session:
-        resumed = await session.resume(save_to=tmp_path / "out")
+        resumed = await session.resume(output_dir=tmp_path / "out")
         (job,) = resumed.jobs
         result = await job
     assert (result.task_id, resumed.lost) == (lost, ())
@@ -81,7 +81,7 @@ async def test_in_the_session_that_lost_it_resume_finds_it_too(open_session: Ope
     server.faults.add(FORGOTTEN)
     async with open_session() as session:
         with pytest.raises(JobLost):
-            await session.run(LINKED, key="clip")
+            await session.run(LINKED, idempotency_key="clip")
         server.faults.clear()
         (job,) = (await session.resume()).jobs
         assert (await job).outputs
@@ -96,7 +96,7 @@ async def test_what_is_still_unknown_stays_lost_and_is_named(
             resumed = await session.resume()
             assert ([record.task_id for record in resumed.lost], resumed.jobs) == ([lost], ())
             with pytest.raises(JobLost):
-                await session.run(LINKED, key="clip")
+                await session.run(LINKED, idempotency_key="clip")
     assert states(book) == [SubmissionState.LOST]
     assert len(server.ledger.submissions) == 1
 
@@ -150,7 +150,7 @@ async def test_what_failed_meanwhile_is_told_as_failed(lost: str, open_session: 
 async def test_a_lost_key_is_refused_to_another_job(lost: str, open_session: Open, server: Emulator) -> None:
     async with open_session() as session:
         with pytest.raises(KeyInUse):
-            await session.run(evolve(LINKED, image="https://example.test/villain.png"), key="clip")
+            await session.run(evolve(LINKED, image="https://example.test/villain.png"), idempotency_key="clip")
     assert len(server.ledger.submissions) == 1
     assert lost
 
@@ -171,10 +171,10 @@ async def test_a_delivery_about_a_lost_task_has_it_watched_again(open_session: O
     hooked = evolve(LINKED, webhook_url="https://mine.test/hook")
     async with open_session() as session:
         with pytest.raises(JobLost) as caught:
-            await session.run(hooked, key="clip")
+            await session.run(hooked, idempotency_key="clip")
         server.faults.clear()
         nonce = server.ledger.submissions[0].body["webhookUrl"].partition("rh_nonce=")[2]
-        job = await session.deliver(delivery(str(caught.value.task_id), shape="v2"), nonce=nonce)
+        job = await session.handle_webhook(delivery(str(caught.value.task_id), shape="v2"), token=nonce)
         assert job is not None
         assert (await job).outputs
     assert len(server.ledger.submissions) == 1
@@ -186,10 +186,10 @@ async def test_a_delivery_about_another_task_than_the_lost_one_is_not_taken_for_
     server.faults.add(FORGOTTEN)
     async with open_session() as session:
         with pytest.raises(JobLost):
-            await session.run(evolve(LINKED, webhook_url="https://mine.test/hook"), key="clip")
+            await session.run(evolve(LINKED, webhook_url="https://mine.test/hook"), idempotency_key="clip")
         server.faults.clear()
         nonce = server.ledger.submissions[0].body["webhookUrl"].partition("rh_nonce=")[2]
-        assert await session.deliver(delivery("1234567890123456789", shape="v2"), nonce=nonce) is None
+        assert await session.handle_webhook(delivery("1234567890123456789", shape="v2"), token=nonce) is None
     assert states(book) == [SubmissionState.LOST]
 
 
@@ -204,13 +204,13 @@ async def test_what_an_older_version_called_settled_is_found_as_well(
     db.close()
     server.faults.clear()
     async with open_session() as session:
-        assert (await session.run(LINKED, key="clip")).task_id == lost
+        assert (await session.run(LINKED, idempotency_key="clip")).task_id == lost
     assert len(server.ledger.submissions) == 1
 
 
 async def _run_again(session: Session) -> str:
     async with session:
-        return (await session.run(LINKED, key="clip", again=True)).task_id
+        return (await session.run(LINKED, idempotency_key="clip", resubmit=True)).task_id
 
 
 async def _ended(job: Any) -> None:

@@ -22,7 +22,7 @@ LINKED = DreamActor(
 async def test_what_one_session_brought_up_the_next_one_does_not(server: Emulator, media: Media, book: Path) -> None:
     for again in (False, True):
         async with Session(server.api_key, base_url=server.url, journal=book) as session:
-            await session.submit(DreamActor(media.images[0], media.videos[0]), again=again)
+            await session.submit(DreamActor(media.images[0], media.videos[0]), resubmit=again)
     assert len(server.ledger.tasks) == 2
     assert len(server.ledger.uploads) == 2
     async with Session(server.api_key, base_url=server.url) as session:
@@ -38,7 +38,7 @@ async def test_an_input_the_server_no_longer_knows_goes_up_once_more(
         await session.submit(request)
     await asyncio.sleep(25 * 3600)  # of the server's time; by the day's, the links would still serve
     async with Session(server.api_key, base_url=server.url, journal=book) as session:
-        assert (await session.run(request, again=True)).outputs
+        assert (await session.run(request, resubmit=True)).outputs
     assert len(server.ledger.uploads) == 4
     assert [submission.code for submission in server.ledger.submissions] == ["", "1013", ""]
     assert len(server.ledger.tasks) == 2
@@ -58,9 +58,9 @@ async def test_run_times_of_settled_jobs_are_kept_by_model(book: Path) -> None:
         async with Session(server.api_key, base_url=server.url, journal=book) as session:
             await session.run(LINKED)
         async with Session(server.api_key, base_url=server.url, journal=book) as session:
-            assert session._services is not None
-            times = await session._services.registry.run_times("bytedance/dreamactor-v2")
-            assert await session._services.registry.run_times("kling-v3.0-std/motion-control") == []
+            assert session._runtime is not None
+            times = await session._runtime.registry.run_times("bytedance/dreamactor-v2")
+            assert await session._runtime.registry.run_times("kling-v3.0-std/motion-control") == []
     (run_time, driving), *others = times
     assert not others
     assert run_time >= 0  # of the wall clock, which stands still where the loop's jumps
@@ -81,26 +81,26 @@ async def test_a_delivery_with_the_attempts_webhook_token_adopts_an_uncertain_su
     server.faults.add(Fault("drop_after_accept"))
     async with Session(server.api_key, base_url=server.url, journal=book) as session:
         with pytest.raises(SubmitUnknown):
-            await session.run(LINKED, key="clip")
+            await session.run(LINKED, idempotency_key="clip")
         (task,) = server.ledger.tasks
         address = urlsplit(server.ledger.submissions[0].body["webhookUrl"])
         assert parse_qs(address.query)["room"] == ["4"]
         (nonce,) = parse_qs(address.query)["rh_nonce"]
         assert server.api_key not in nonce
-        assert await session.deliver(delivery(task.task_id, shape=shape), nonce="another") is None
-        assert await session.deliver(b"no delivery", nonce=nonce) is None
-        job = await session.deliver(delivery(task.task_id, shape=shape), nonce=nonce)
+        assert await session.handle_webhook(delivery(task.task_id, shape=shape), token="another") is None
+        assert await session.handle_webhook(b"no delivery", token=nonce) is None
+        job = await session.handle_webhook(delivery(task.task_id, shape=shape), token=nonce)
         assert job is not None
         assert (await job).task_id == task.task_id
         assert await session.uncertain() == ()
-        assert (await session.run(LINKED, key="clip")).task_id == task.task_id
+        assert (await session.run(LINKED, idempotency_key="clip")).task_id == task.task_id
     assert len(server.ledger.submissions) == 1
 
 
 async def test_a_delivery_only_wakes_a_job_that_is_watched(server: Emulator, book: Path) -> None:
     async with Session(server.api_key, base_url=server.url, journal=book, pace=Pace(counts=False)) as session:
         job = await session.submit(LINKED)
-        assert await session.deliver(delivery(str(job.task_id), shape="v2")) is job
+        assert await session.handle_webhook(delivery(str(job.task_id), shape="v2")) is job
         await anyio.sleep(0.1)
         assert not job.done  # the body said SUCCESS, the server did not
         assert len(server.ledger.calls) == 1
@@ -114,7 +114,7 @@ async def test_a_delivery_that_tells_the_truth_ends_the_job_at_once(server: Emul
         ends = server.ledger.tasks[0].settles_at
         assert ends is not None
         await anyio.sleep(ends - anyio.current_time())
-        await session.deliver(delivery(str(job.task_id), shape="v2"))
+        await session.handle_webhook(delivery(str(job.task_id), shape="v2"))
         await job
         late = anyio.current_time() - ends
     assert late < 0.01  # the journal's commits
@@ -123,6 +123,6 @@ async def test_a_delivery_that_tells_the_truth_ends_the_job_at_once(server: Emul
 async def test_each_attempt_has_a_webhook_token_of_its_own(server: Emulator, book: Path) -> None:
     async with Session(server.api_key, base_url=server.url, journal=book) as session:
         await session.submit(LINKED)
-        await session.submit(LINKED, again=True)
+        await session.submit(LINKED, resubmit=True)
     first, second = [submission.body["webhookUrl"] for submission in server.ledger.submissions]
     assert first != second

@@ -28,14 +28,14 @@ def open_session(server: Emulator, book: Path) -> Open:
 async def bought(open_session: Open, request: Request) -> None:
     """Buy a job under the key ``scene``."""
     async with open_session() as session:
-        assert (await session.run(request, key="scene")).outputs
+        assert (await session.run(request, idempotency_key="scene")).outputs
 
 
 async def refused(open_session: Open, request: Request) -> KeyInUse:
     """Ask for a job under the key ``scene``, and be refused."""
     async with open_session() as session:
         with pytest.raises(KeyInUse) as caught:
-            await session.run(request, key="scene")
+            await session.run(request, idempotency_key="scene")
     return caught.value
 
 
@@ -72,7 +72,9 @@ async def test_the_same_file_under_another_name_and_a_link_signed_anew_are_the_s
     copied = tmp_path / "copied.png"
     shutil.copy(media.images[0], copied)
     async with open_session() as session:
-        result = await session.run(DreamActor(copied, "https://example.test/dance.mp4?sign=2#t=1"), key="scene")
+        result = await session.run(
+            DreamActor(copied, "https://example.test/dance.mp4?sign=2#t=1"), idempotency_key="scene"
+        )
     assert result.task_id == server.ledger.tasks[0].task_id
     assert len(server.ledger.submissions) == 1
 
@@ -100,11 +102,13 @@ async def test_a_failed_job_is_not_told_of_another_one_with_its_key(open_session
     server.faults.add(Fault("moderation"))
     async with open_session() as session:
         with pytest.raises(JobFailed):
-            await session.run(LINKED, key="scene")
+            await session.run(LINKED, idempotency_key="scene")
     other = evolve(LINKED, image="https://example.test/villain.png")
     await refused(open_session, other)
     async with open_session() as session:
-        assert (await session.run(other, key="scene", again=True)).outputs  # knowingly, as the key's next attempt
+        assert (
+            await session.run(other, idempotency_key="scene", resubmit=True)
+        ).outputs  # knowingly, as the key's next attempt
     assert len(server.ledger.submissions) == 2
 
 
@@ -114,23 +118,25 @@ async def test_a_key_whose_job_is_being_sent_is_refused_to_another_job(
 ) -> None:
     server.faults.add(Fault("slow_response", route="submit", seconds=5))
     async with open_session() as session, open_session() as beside:
-        first = session.start(LINKED, key="scene")
+        first = session.submit_nowait(LINKED, idempotency_key="scene")
         await asyncio.sleep(1)
         other = evolve(LINKED, image="https://example.test/villain.png")
         for one in (session, beside):
             with pytest.raises(KeyInUse):
-                await one.submit(other, key="scene", again=again)
+                await one.submit(other, idempotency_key="scene", resubmit=again)
         assert (await first).outputs
     assert len(server.ledger.submissions) == 1
 
 
 async def test_without_a_journal_a_live_key_is_refused_to_another_job_too(server: Emulator) -> None:
     async with Session(server.api_key, base_url=server.url) as session:
-        first = await session.submit(LINKED, key="scene")
+        first = await session.submit(LINKED, idempotency_key="scene")
         with pytest.raises(KeyInUse):
-            await session.submit(evolve(LINKED, image="https://example.test/villain.png"), key="scene")
+            await session.submit(evolve(LINKED, image="https://example.test/villain.png"), idempotency_key="scene")
         assert (await first).outputs
-        assert (await session.run(evolve(LINKED, video="https://example.test/jump.mp4"), key="scene")).outputs
+        assert (
+            await session.run(evolve(LINKED, video="https://example.test/jump.mp4"), idempotency_key="scene")
+        ).outputs
     assert len(server.ledger.submissions) == 2
 
 
@@ -146,7 +152,7 @@ async def test_a_row_of_an_older_journal_is_compared_by_the_names_it_kept(
     moved = tmp_path / media.videos[0].name
     shutil.copy(media.videos[0], moved)
     async with open_session() as session:
-        assert (await session.run(evolve(first, video=moved), key="scene")).outputs
+        assert (await session.run(evolve(first, video=moved), idempotency_key="scene")).outputs
     assert len(server.ledger.submissions) == 1
 
 

@@ -115,4 +115,4 @@ async def _settle(batch: Batch, doubtful: set[str], tasks: dict[str, list[str]])
                 await session.resolve(key, task_id=tasks[key][0])
             else:
                 await session.abandon(key)
-            await session.run(request_of(key), key=key, save_to=batch.folder)
+            await session.run(request_of(key), idempotency_key=key, output_dir=batch.folder)

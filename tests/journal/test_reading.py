@@ -27,8 +27,8 @@ async def test_a_key_is_found_with_its_last_attempt(open_session: Open, server: 
     server.faults.add(Fault("moderation"))
     async with open_session() as session:
         with pytest.raises(JobFailed):
-            await session.run(ModelRequest("own/model", {}), key="clip")
-        result = await session.run(ModelRequest("own/model", {}), key="clip", again=True)
+            await session.run(ModelRequest("own/model", {}), idempotency_key="clip")
+        result = await session.run(ModelRequest("own/model", {}), idempotency_key="clip", resubmit=True)
         asked = len(server.ledger.calls)
         record = await session.find("clip")
         assert record is not None
@@ -43,8 +43,10 @@ async def test_jobs_are_told_in_order_by_state_and_by_the_beginning_of_their_key
     monkeypatch.setattr("rh_async._journal.sqlite._PAGE", 3)
     async with open_session() as session:
         for number in range(10):
-            await session.submit(ModelRequest("own/model", {"seed": number}), key=f"{'ab'[number % 2]}_%{number}")
-        await session.run(ModelRequest("own/model", {"seed": 0}), key="a_%0")
+            await session.submit(
+                ModelRequest("own/model", {"seed": number}), idempotency_key=f"{'ab'[number % 2]}_%{number}"
+            )
+        await session.run(ModelRequest("own/model", {"seed": 0}), idempotency_key="a_%0")
         everything = await keys(session)
         assert everything == [f"{'ab'[number % 2]}_%{number}" for number in range(10)]
         assert await keys(session, prefix="b_%") == everything[1::2]

@@ -59,7 +59,7 @@ async def killed_after(move: str, session: Session, assassin: Assassin, key: str
     """Run one job, and be killed once a move is durable."""
     await session.__aenter__()
     assassin.aim(session, 1, after=True, move=move)
-    running = asyncio.ensure_future(session.run(LINKED, key=key, **more))
+    running = asyncio.ensure_future(session.run(LINKED, idempotency_key=key, **more))
     await assassin.died.wait()
     running.cancel()
     await asyncio.wait([running])
@@ -71,7 +71,7 @@ async def left_uncertain(server: Emulator, session: Session, key: str = "clip") 
     server.faults.add(Fault("drop_after_accept"))
     async with session:
         with pytest.raises(SubmitUnknown):
-            await session.run(LINKED, key=key)
+            await session.run(LINKED, idempotency_key=key)
     return server.ledger.tasks[-1].task_id
 
 
@@ -100,10 +100,10 @@ async def test_a_submitted_job_is_watched_again_and_nothing_is_submitted(
 async def test_what_still_ran_is_saved_when_it_ends_where_it_was_wanted(
     wanted: str | None, open_session: Open, assassin: Assassin, server: Emulator, book: Path, tmp_path: Path
 ) -> None:
-    folder: dict[str, Any] = {} if wanted is None else {"save_to": tmp_path / wanted}
+    folder: dict[str, Any] = {} if wanted is None else {"output_dir": tmp_path / wanted}
     await killed_after("→submitted", open_session(), assassin, **folder)
     async with open_session() as session:
-        (job,) = (await session.resume(save_to=tmp_path / "given")).jobs
+        (job,) = (await session.resume(output_dir=tmp_path / "given")).jobs
         result = await job
         assert [path.parent.name for path in result.paths] == [wanted or "given"]
         assert result.paths[0].stat().st_size
@@ -117,12 +117,12 @@ async def test_what_still_ran_and_cannot_be_saved_is_told_and_saved_later(
     await killed_after("→submitted", open_session(), assassin)
     (tmp_path / "file").touch()
     async with open_session() as session:
-        (job,) = (await session.resume(save_to=tmp_path / "file")).jobs
+        (job,) = (await session.resume(output_dir=tmp_path / "file")).jobs
         with pytest.raises(SaveError):
             await job
         assert states(book) == [SubmissionState.SETTLED]
     async with open_session() as session:
-        assert (await session.resume(save_to=tmp_path / "out")).saved
+        assert (await session.resume(output_dir=tmp_path / "out")).saved
     assert len(server.ledger.submissions) == 1
 
 
@@ -133,13 +133,13 @@ async def test_a_session_that_is_left_while_it_saves_ends_the_job_and_loses_noth
     await killed_after("→submitted", open_session(), assassin)
     server.faults.add(Fault("slow_response", route="download", seconds=30))
     async with open_session(on_exit=on_exit) as session:
-        (job,) = (await session.resume(save_to=tmp_path / "out")).jobs
+        (job,) = (await session.resume(output_dir=tmp_path / "out")).jobs
         while not server.ledger.faults:  # noqa: ASYNC110 - a ledger rings no bell
             await asyncio.sleep(1)
         assert not job.done
     assert type(job.error) is (SessionError if on_exit == "detach" else type(None))
     async with open_session() as session:
-        assert len((await session.resume(save_to=tmp_path / "out")).saved) == (on_exit == "detach")
+        assert len((await session.resume(output_dir=tmp_path / "out")).saved) == (on_exit == "detach")
     assert states(book) == [SubmissionState.SAVED]
     assert len(server.ledger.submissions) == 1
 
@@ -149,7 +149,7 @@ async def test_a_key_taken_up_again_without_resume_is_settled_in_the_journal_too
 ) -> None:
     await killed_after("→submitted", open_session(), assassin)
     async with open_session() as session:
-        result = await session.run(LINKED, key="clip", save_to=tmp_path / "out")
+        result = await session.run(LINKED, idempotency_key="clip", output_dir=tmp_path / "out")
     assert result.task_id == server.ledger.tasks[0].task_id
     assert states(book) == [SubmissionState.SAVED]
     assert len(server.ledger.submissions) == 1
@@ -160,8 +160,8 @@ async def test_a_key_taken_up_again_may_be_asked_for_twice_in_that_session(
 ) -> None:
     await killed_after("→submitted", open_session(), assassin)
     async with open_session() as session, asyncio.timeout(3600):
-        first = await session.submit(LINKED, key="clip")
-        second = await session.submit(LINKED, key="clip")
+        first = await session.submit(LINKED, idempotency_key="clip")
+        second = await session.submit(LINKED, idempotency_key="clip")
         assert (await first).task_id == (await second).task_id
     assert len(server.ledger.submissions) == 1
 
@@ -169,9 +169,9 @@ async def test_a_key_taken_up_again_may_be_asked_for_twice_in_that_session(
 async def test_what_is_settled_and_not_saved_is_saved_where_it_was_wanted(
     open_session: Open, server: Emulator, assassin: Assassin, book: Path, tmp_path: Path
 ) -> None:
-    await killed_after("→settled", open_session(), assassin, save_to=tmp_path / "wanted")
+    await killed_after("→settled", open_session(), assassin, output_dir=tmp_path / "wanted")
     async with open_session() as session:
-        (result,) = (await session.resume(save_to=tmp_path / "elsewhere")).saved
+        (result,) = (await session.resume(output_dir=tmp_path / "elsewhere")).saved
     assert [path.parent.name for path in result.paths] == ["wanted"]
     assert all(path.stat().st_size for path in result.paths)
     assert states(book) == [SubmissionState.SAVED]
@@ -185,7 +185,7 @@ async def test_what_nobody_wanted_on_disk_goes_where_resume_says_or_nowhere(
     async with open_session() as session:
         assert (await session.resume()).saved == ()
         assert states(book) == [SubmissionState.SETTLED]
-        (result,) = (await session.resume(save_to=tmp_path / "out")).saved
+        (result,) = (await session.resume(output_dir=tmp_path / "out")).saved
     assert result.paths[0].exists()
     assert len(server.ledger.submissions) == 1
 
@@ -196,7 +196,7 @@ async def test_a_settled_result_is_saved_by_a_fresh_link_when_its_own_has_expire
     await killed_after("→settled", open_session(), assassin)
     await asyncio.sleep(A_DAY)
     async with open_session() as session:
-        (result,) = (await session.resume(save_to=tmp_path / "out")).saved
+        (result,) = (await session.resume(output_dir=tmp_path / "out")).saved
     assert result.paths[0].stat().st_size
     assert [download.status for download in server.ledger.downloads] == [403, 200]
     assert len(server.ledger.submissions) == 1
@@ -209,7 +209,7 @@ async def test_a_result_that_the_server_has_forgotten_is_told_and_stays_settled(
     await asyncio.sleep(A_DAY)
     server.faults.add(Fault("error_code", route="query", code="1004", times=None))
     async with open_session() as session:
-        resumed = await session.resume(save_to=tmp_path / "out")
+        resumed = await session.resume(output_dir=tmp_path / "out")
     ((record, error),) = resumed.failed
     assert (record.key, type(error)) == ("clip", NotFound)
     assert states(book) == [SubmissionState.SETTLED]
@@ -227,14 +227,14 @@ async def test_an_open_post_of_a_dead_session_is_uncertain_and_not_sent_again(
         assert (record.endpoint, record.claimed_utc > "2") == (LINKED.endpoint, True)
         assert "hero.png" in record.inputs
         with pytest.raises(SubmitUnknown):
-            await session.run(LINKED, key="clip")
+            await session.run(LINKED, idempotency_key="clip")
     assert states(book) == [SubmissionState.UNCERTAIN]
     assert server.ledger.submissions == []
 
 
 async def test_what_a_live_session_carries_is_left_to_it(open_session: Open, server: Emulator, book: Path) -> None:
     async with open_session() as one, open_session() as two:
-        job = await one.submit(LINKED, key="clip")
+        job = await one.submit(LINKED, idempotency_key="clip")
         resumed = await two.resume()
         assert (resumed.jobs, resumed.uncertain) == ((), ())
         assert [(record.key, pid) for record, pid in resumed.held] == [("clip", os.getpid())]
@@ -253,7 +253,7 @@ async def test_what_another_api_key_bought_is_neither_asked_about_nor_given_up(
         await asyncio.sleep(300)
     assert states(book) == [SubmissionState.SUBMITTED]
     async with open_session() as session:
-        assert (await session.run(LINKED, key="clip")).task_id == server.ledger.tasks[0].task_id
+        assert (await session.run(LINKED, idempotency_key="clip")).task_id == server.ledger.tasks[0].task_id
     assert len(server.ledger.submissions) == 1
 
 
@@ -268,7 +268,7 @@ async def test_two_sessions_may_save_one_result_at_once(
     open_session: Open, server: Emulator, book: Path, tmp_path: Path
 ) -> None:
     async with open_session() as one, open_session() as two:
-        result = await one.run(LINKED, key="clip")
+        result = await one.run(LINKED, idempotency_key="clip")
         for name in ("at once", "and later"):
             saved = await asyncio.gather(*(session.save(result, tmp_path / name) for session in (one, two)))
             assert saved[0] == saved[1]
@@ -286,7 +286,7 @@ async def test_resolve_adopts_a_task_after_asking_the_server(open_session: Open,
         job = await session.resolve("clip", task_id=task_id)
         assert server.ledger.calls[asked].task_id == task_id
         assert (await job).task_id == task_id
-        assert (await session.run(LINKED, key="clip")).task_id == task_id
+        assert (await session.run(LINKED, idempotency_key="clip")).task_id == task_id
         assert await session.uncertain() == ()
     assert states(book) == [SubmissionState.SETTLED]
     assert len(server.ledger.submissions) == 1
@@ -297,7 +297,7 @@ async def test_resolve_refuses_a_task_of_another_key_and_one_nobody_knows(
 ) -> None:
     await left_uncertain(server, open_session())
     async with open_session() as session:
-        other = await session.run(LINKED, key="other")
+        other = await session.run(LINKED, idempotency_key="other")
         with pytest.raises(JournalError, match="belongs to other"):
             await session.resolve("clip", task_id=other.task_id)
         with pytest.raises(NotFound):
@@ -316,7 +316,7 @@ async def test_what_was_abandoned_may_be_submitted_again(open_session: Open, ser
         await session.abandon("clip")
         with pytest.raises(JournalError, match="not uncertain"):
             await session.abandon("clip")
-        assert (await session.run(LINKED, key="clip")).outputs
+        assert (await session.run(LINKED, idempotency_key="clip")).outputs
     assert states(book) == [SubmissionState.ABANDONED, SubmissionState.SETTLED]
     assert len(server.ledger.submissions) == 2
 
@@ -326,7 +326,7 @@ async def test_an_uncertain_submit_may_be_paid_again_knowingly(
 ) -> None:
     await left_uncertain(server, open_session())
     async with open_session() as session:
-        assert (await session.run(LINKED, key="clip", again=True)).outputs
+        assert (await session.run(LINKED, idempotency_key="clip", resubmit=True)).outputs
     assert states(book) == [SubmissionState.UNCERTAIN, SubmissionState.SETTLED]
     assert len(server.ledger.submissions) == 2
 
@@ -338,12 +338,12 @@ async def test_a_delivery_adopts_by_the_token_that_travelled_and_by_no_other(
     hooked = evolve(LINKED, webhook_url="https://mine.test/hook?a=1")
     async with open_session() as session:
         with pytest.raises(SubmitUnknown):
-            await session.run(hooked, key="clip")
+            await session.run(hooked, idempotency_key="clip")
         sent = server.ledger.submissions[0].body["webhookUrl"]
         address, _, nonce = sent.partition("&rh_nonce=")
         assert (address, len(nonce) >= 16, server.api_key in sent) == ("https://mine.test/hook?a=1", True, False)
-        assert session._services is not None
-        recovery, (task,) = session._services.recovery, server.ledger.tasks
+        assert session._runtime is not None
+        recovery, (task,) = session._runtime.recovery, server.ledger.tasks
         asked = len(server.ledger.calls)
         for wrong in ("", "0" * 32, nonce[:-1]):
             assert await recovery.delivered(task_id=task.task_id, webhook_token=wrong) is None  # type: ignore[arg-type]
@@ -364,7 +364,7 @@ async def test_a_running_job_is_cancelled_and_says_so_by_its_key_ever_after(
     open_session: Open, server: Emulator, book: Path
 ) -> None:
     async with open_session() as session:
-        job = await session.submit(LINKED, key="clip")
+        job = await session.submit(LINKED, idempotency_key="clip")
         told = await job.cancel()
         with pytest.raises(JobCancelled):
             await job
@@ -373,7 +373,7 @@ async def test_a_running_job_is_cancelled_and_says_so_by_its_key_ever_after(
         assert await job.cancel() == told  # it was over already: nothing is asked
     async with open_session() as session:
         with pytest.raises(JobCancelled):
-            await session.run(LINKED, key="clip")
+            await session.run(LINKED, idempotency_key="clip")
     assert [question.kind for question in server.ledger.calls].count("cancel") == 1
     assert states(book) == [SubmissionState.SETTLED]
     assert len(server.ledger.submissions) == 1
@@ -382,7 +382,7 @@ async def test_a_running_job_is_cancelled_and_says_so_by_its_key_ever_after(
 async def test_cancelling_what_is_over_delivers_its_result(open_session: Open, server: Emulator) -> None:
     server.faults.add(Fault("hang", route="query", times=8))
     async with open_session() as session:
-        job = await session.submit(LINKED, key="clip")
+        job = await session.submit(LINKED, idempotency_key="clip")
         await asyncio.sleep(25)
         server.faults.clear()
         told = await job.cancel()
@@ -396,7 +396,7 @@ async def test_cancelling_what_was_not_sent_takes_it_back_and_tells_nothing(
     open_session: Open, server: Emulator, media: Media
 ) -> None:
     async with open_session() as session:
-        job = session.start(DreamActor(media.images[0], media.videos[0]), key="clip")
+        job = session.submit_nowait(DreamActor(media.images[0], media.videos[0]), idempotency_key="clip")
         assert await job.cancel() is None
         with pytest.raises(JobCancelled):
             await job
@@ -417,7 +417,7 @@ async def test_what_is_cancelled_while_it_connects_was_never_sent_and_leaves_no_
     trace = TraceConfig()
     trace.on_request_start.append(hangs)
     async with Session(server.api_key, base_url=server.url, journal=book, trace_configs=[trace]) as session:
-        job = session.start(LINKED, key="clip")
+        job = session.submit_nowait(LINKED, idempotency_key="clip")
         await connecting.wait()
         assert [row.state for row in rows_of(book)] == [SubmissionState.SUBMITTING]
         await job.cancel()
@@ -431,7 +431,7 @@ async def test_what_is_cancelled_while_it_connects_was_never_sent_and_leaves_no_
 async def test_cancelling_what_nobody_knows_says_so(open_session: Open, server: Emulator) -> None:
     async with open_session() as session:
         with pytest.raises(NotFound):
-            await session.watch("123").cancel()
+            await session.attach("123").cancel()
     assert server.ledger.submissions == []
 
 
@@ -447,7 +447,7 @@ async def test_a_session_is_left_as_it_was_told(
     on_exit: str, status: str, left: SubmissionState, open_session: Open, server: Emulator, book: Path
 ) -> None:
     async with open_session(on_exit=on_exit) as session:
-        jobs = [await session.submit(LINKED, key=f"clip {n}") for n in range(3)]
+        jobs = [await session.submit(LINKED, idempotency_key=f"clip {n}") for n in range(3)]
     assert states(book) == [left] * 3
     assert [question.kind for question in server.ledger.calls].count("cancel") == 3 * (on_exit == "cancel")
     await asyncio.sleep(60)
@@ -465,11 +465,11 @@ async def test_a_result_stays_readable_by_its_key_after_its_links_have_expired(
     open_session: Open, server: Emulator, tmp_path: Path
 ) -> None:
     async with open_session() as session:
-        first = await session.run(LINKED, key="clip")
+        first = await session.run(LINKED, idempotency_key="clip")
     await asyncio.sleep(A_DAY)
     asked = len(server.ledger.calls)
     async with open_session() as session:
-        second = await session.run(LINKED, key="clip")
+        second = await session.run(LINKED, idempotency_key="clip")
         assert evolve(second, noticed_utc=first.noticed_utc) == first
         assert len(server.ledger.calls) == asked
         assert (await session.save(second, tmp_path / "out"))[0].stat().st_size
@@ -481,7 +481,7 @@ async def test_a_failure_stays_readable_by_its_key_with_its_code(open_session: O
     for _ in range(2):
         async with open_session() as session:
             with pytest.raises(JobFailed) as caught:
-                await session.run(LINKED, key="clip")
+                await session.run(LINKED, idempotency_key="clip")
             assert caught.value.code == "1501"
             assert caught.value.task_id == server.ledger.tasks[0].task_id
     assert len(server.ledger.submissions) == 1
@@ -490,7 +490,7 @@ async def test_a_failure_stays_readable_by_its_key_with_its_code(open_session: O
 async def test_two_sessions_may_come_back_at_once_and_share_what_was_left(open_session: Open, server: Emulator) -> None:
     async with open_session() as session:
         for number in range(20):
-            await session.submit(LINKED, key=str(number))
+            await session.submit(LINKED, idempotency_key=str(number))
     async with open_session() as one, open_session() as two:
         both = await asyncio.gather(one.resume(), two.resume())
         jobs = [job for found in both for job in found.jobs]
@@ -505,7 +505,7 @@ async def test_a_session_left_by_cancelling_stops_also_what_is_only_being_sent(
 ) -> None:
     server.faults.add(Fault("slow_response", route="submit", seconds=5))
     async with open_session(on_exit="cancel") as session:
-        job = session.start(LINKED)
+        job = session.submit_nowait(LINKED)
         await asyncio.sleep(1)
     assert [task.status for task in server.ledger.tasks] == ["CANCEL"]
     assert isinstance(job.error, JobCancelled)
@@ -532,9 +532,9 @@ async def test_resumed_and_started_at_once_a_key_is_bought_once_and_both_have_it
     wishes = [ModelRequest("own/model", {"seed": n}) for n in range(6)]
     async with Session(server.api_key, base_url=server.url, journal=book) as session:
         for n, wish in enumerate(wishes):
-            await session.submit(wish, key=f"k{n}")
+            await session.submit(wish, idempotency_key=f"k{n}")
     async with Session(server.api_key, base_url=server.url, journal=book) as session:
-        started = [session.start(wish, key=f"k{n}") for n, wish in enumerate(wishes)]
+        started = [session.submit_nowait(wish, idempotency_key=f"k{n}") for n, wish in enumerate(wishes)]
         resumed = await session.resume()
         results = [await job for job in (*started, *resumed.jobs)]
     assert len(server.ledger.tasks) == 6

@@ -43,12 +43,12 @@ async def test_the_wallet_is_told_even_if_the_queue_is_not(fault: Fault, server:
 
 async def test_a_task_can_be_looked_at_once(server: Emulator, session: Session, media: Media) -> None:
     job = await session.submit(DreamActor(media.images[0], media.videos[0]))
-    assert (await session.look(str(job.task_id))).status == "RUNNING"
+    assert (await session.get_status(str(job.task_id))).status == "RUNNING"
     assert [asked.task_id for asked in server.ledger.calls if asked.kind == "query"] == [job.task_id]
     with pytest.raises(NotFound):
-        await session.look("1999999999999999999")
+        await session.get_status("1999999999999999999")
     with pytest.raises(RequestRefused):
-        await session.look("latest")
+        await session.get_status("latest")
 
 
 async def test_a_running_task_is_stopped_and_its_job_ends_as_cancelled(

@@ -53,10 +53,10 @@ def video_jobs(_endpoint: str, rng: Any) -> float:
 
 def taught(session: Session) -> None:
     """Let a session know what a hundred jobs have taken, as if its journal had told."""
-    assert session._services is not None
+    assert session._runtime is not None
     rng = Random(7)
     for _ in range(100):
-        session._services.poller.agenda.learn(ENDPOINT, video_jobs(ENDPOINT, rng))
+        session._runtime.poller.agenda.learn(ENDPOINT, video_jobs(ENDPOINT, rng))
 
 
 async def test_a_session_that_knows_nothing_yet_asks_little_and_late_by_little() -> None:
@@ -175,8 +175,8 @@ async def test_with_hundreds_in_flight_as_many_questions_are_asked_as_they_need(
 
 
 def trust_of(session: Session) -> float:
-    assert session._services is not None
-    return session._services.poller.agenda.hints.trust
+    assert session._runtime is not None
+    return session._runtime.poller.agenda.hints.trust
 
 
 async def test_jobs_that_fail_at_once_cost_the_counts_no_trust() -> None:
@@ -198,7 +198,7 @@ async def test_ends_that_webhooks_tell_of_cost_the_counts_no_trust() -> None:
     ):
         taught(session)
         loop = asyncio.get_running_loop()
-        poller = session._services.poller if session._services else None
+        poller = session._runtime.poller if session._runtime else None
         assert poller is not None
 
         async def deliver() -> None:
@@ -281,7 +281,7 @@ async def test_statistics_tell_how_the_session_stands(media: Media) -> None:
     ):
         first = session.statistics()
         assert (first.waiting, first.in_flight, first.settled) == (0, 0, 0)
-        jobs = [session.start(DreamActor(media.images[0], media.videos[0])) for _ in range(6)]
+        jobs = [session.submit_nowait(DreamActor(media.images[0], media.videos[0])) for _ in range(6)]
         await anyio.sleep(20.0)
         busy = session.statistics()
         assert (busy.waiting, busy.in_flight, busy.settled) == (2, 4, 0)
@@ -302,7 +302,7 @@ async def test_statistics_tell_how_the_session_stands(media: Media) -> None:
 
 
 async def test_a_jobs_eta_falls_as_it_runs_and_is_none_before_and_after(server: Emulator, session: Session) -> None:
-    job = session.start(wishes(1)[0])
+    job = session.submit_nowait(wishes(1)[0])
     assert job.eta is None
     await job.accepted()
     await anyio.sleep(1.0)

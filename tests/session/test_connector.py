@@ -44,7 +44,7 @@ async def test_every_call_of_the_api_goes_through_the_callers_connector_which_st
     async with Session(
         server.api_key, base_url="http://runninghub.internal", connector=connector, allow_private_links=True
     ) as session:
-        result = await session.run(DreamActor(media.images[0], media.videos[0]), save_to=tmp_path)
+        result = await session.run(DreamActor(media.images[0], media.videos[0]), output_dir=tmp_path)
     assert len(result.paths) == len(server.ledger.tasks) == 1
     seen = len(server.ledger.submissions) + len(server.ledger.calls) + len(server.ledger.uploads)
     assert names.asked == ["runninghub.internal"] * seen

@@ -10,7 +10,7 @@ import pytest
 
 from rh_async import ModelRequest, Pace, RHError, Session, SessionError, Timeouts
 from rh_async._polling.scheduler import Agenda
-from rh_async._runtime.runtime import Services
+from rh_async._runtime.runtime import SessionRuntime
 from rh_async.emulator import Emulator, Fault
 
 MODEL = "bench/motion"
@@ -59,8 +59,8 @@ async def test_every_wait_ends_at_once_and_names_the_cause(
         async with Session(server.api_key, base_url=server.url, pace=PACE, in_flight=4, timeouts=timeouts) as session:
             jobs = [await session.submit(request(seed)) for seed in range(3)]
             server.faults.add(Fault("hang", route="submit"))
-            sent = session.start(request(3))  # its POST is being finished for a minute
-            waits = session.start(request(4))  # for a place
+            sent = session.submit_nowait(request(3))  # its POST is being finished for a minute
+            waits = session.submit_nowait(request(4))  # for a place
             mapped = session.map(request(seed) for seed in range(5, 50))
             reading = asyncio.ensure_future(_read(mapped))
             await asyncio.sleep(0.5)
@@ -69,7 +69,7 @@ async def test_every_wait_ends_at_once_and_names_the_cause(
             jobs[0].when_ended(lambda _: crash.set())
             await crash.wait()
             errors = [await ended(job) for job in (*jobs, sent, waits)]
-            errors += [await ended(session.look(jobs[0].task_id or "")), await ended(session.account())]
+            errors += [await ended(session.get_status(jobs[0].task_id or "")), await ended(session.account())]
             errors.append(await ended(reading))
     assert {type(error.__cause__) for error in (*errors, closing.value)} == {ZeroDivisionError}
     assert [error.maybe_billed for error in errors[:5]] == [True, True, True, True, False]
@@ -97,11 +97,11 @@ async def test_a_job_whose_end_cannot_be_told_ends_all_the_same(
 async def test_what_waits_for_a_call_that_meets_a_bug_ends_at_once(
     server: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Services, "look", broken_later)
+    monkeypatch.setattr(SessionRuntime, "get_status", broken_later)
     async with Session(server.api_key, base_url=server.url, pace=PACE) as session:
         with pytest.raises(RHError) as caught:
             async with asyncio.timeout(1):
-                await session.look("12")
+                await session.get_status("12")
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
@@ -109,7 +109,7 @@ async def test_a_services_task_that_is_cancelled_from_outside_ends_every_wait(se
     with pytest.raises(SessionError, match="cancelled from outside"):
         async with Session(server.api_key, base_url=server.url, pace=PACE) as session:
             job = await session.submit(request())
-            session._services._host.cancel()  # type: ignore[union-attr]
+            session._runtime._host.cancel()  # type: ignore[union-attr]
             assert "cancelled from outside" in str(await ended(job))
 
 
@@ -122,9 +122,9 @@ async def test_a_job_can_be_started_watched_asked_and_withdrawn_where_no_task_ru
         def start() -> None:
             assert asyncio.current_task() is None
             try:
-                job, other = session.start(request(1)), session.start(request(2))
-                session._services.withdraw(other)  # type: ignore[union-attr]
-                watched = session.watch(first.task_id or "")
+                job, other = session.submit_nowait(request(1)), session.submit_nowait(request(2))
+                session._runtime.withdraw(other)  # type: ignore[union-attr]
+                watched = session.attach(first.task_id or "")
                 done.set_result([job, other, watched, watched.eta, session.statistics().waiting])
             except BaseException as error:  # noqa: BLE001 - the test is told
                 done.set_exception(error)

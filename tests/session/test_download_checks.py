@@ -391,7 +391,7 @@ async def test_a_full_disk_leaves_the_journals_row_to_be_saved_later(
             with monkeypatch.context() as full:
                 full.setattr(shutil, "disk_usage", lambda _: Usage(10**9, 10**9, 0))
                 with pytest.raises(SaveError, match="the disk is full"):
-                    await session.run(request, key="k", save_to=tmp_path / "out")
+                    await session.run(request, idempotency_key="k", output_dir=tmp_path / "out")
         async with Session(server.api_key, **options) as session:
             (result,) = (await session.resume()).saved
         assert [path.suffix for path in result.paths] == [".mp4"]

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.quick
 
 
 async def test_outputs_are_saved_under_the_tasks_name(session: Session, media: Media, tmp_path: Path) -> None:
-    result = await session.run(DreamActor(media.images[0], media.videos[0]), save_to=tmp_path / "new" / "folder")
+    result = await session.run(DreamActor(media.images[0], media.videos[0]), output_dir=tmp_path / "new" / "folder")
     assert result.paths == (tmp_path / "new" / "folder" / f"{result.task_id}_0.mp4",)
     assert result.paths[0].read_bytes() == made_of(media.videos[0], result.task_id)
     assert [path.name for path in result.paths[0].parent.iterdir()] == [result.paths[0].name]
@@ -123,7 +123,7 @@ async def test_a_save_that_is_given_up_leaves_no_litter(server: Emulator, media:
 async def test_progress_and_the_end_are_told(server: Emulator, media: Media, tmp_path: Path) -> None:
     events: list[Event] = []
     async with Session(server.api_key, base_url=server.url, on_event=events.append) as session:
-        result = await session.run(DreamActor(media.images[0], media.videos[0]), save_to=tmp_path)
+        result = await session.run(DreamActor(media.images[0], media.videos[0]), output_dir=tmp_path)
     size = len(made_of(media.videos[0], result.task_id))
     assert [event for event in events if isinstance(event, Downloading)] == [
         Downloading(task_id=result.task_id, bytes=size, total=size)

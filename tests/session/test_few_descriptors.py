@@ -25,7 +25,7 @@ async def main(url, key, folder, files):
     requests = (DreamActor("https://x.test/a.png", f"https://x.test/{{n}}.mp4") for n in range({JOBS}))
     pace = Pace(interval=0.2, ceiling=0.5, questions_per_second=200, counts=False)
     async with Session(key, base_url=url, journal=f"{{folder}}/journal.db", in_flight=60, pace=pace) as session:
-        async for outcome in session.map(requests, save_to=f"{{folder}}/out"):
+        async for outcome in session.map(requests, output_dir=f"{{folder}}/out"):
             ends[type(outcome.error).__name__] += 1
     print(dict(ends))
 

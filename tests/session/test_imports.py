@@ -25,7 +25,7 @@ async def main():
     async with Session(key, base_url=url, journal=Path(folder, "journal.db"), pace=pace) as session:
         loaded = set(sys.modules)
         requests = [DreamActor(image, video), *(DreamActor(image, f"https://e.test/{n}.mp4") for n in range(3))]
-        async for outcome in session.map(requests, save_to=folder):
+        async for outcome in session.map(requests, output_dir=folder):
             assert outcome.result, outcome.error
         try:
             await session.run(DreamActor(Path(folder, "no.png"), video))

@@ -38,14 +38,14 @@ async def test_submit_returns_once_the_server_has_accepted(server: Emulator, ses
 
 
 async def test_start_returns_at_once_with_nothing_sent(server: Emulator, session: Session, media: Media) -> None:
-    job = session.start(DreamActor(media.images[0], media.videos[0]))
+    job = session.submit_nowait(DreamActor(media.images[0], media.videos[0]))
     assert (job.task_id, job.status, job.snapshot) == (None, "waiting", None)
     assert server.ledger.submissions == []
     assert await job.accepted() == server.ledger.tasks[0].task_id
 
 
 async def test_many_tasks_may_await_one_job_and_again_later(session: Session, media: Media) -> None:
-    job = session.start(DreamActor(media.images[0], media.videos[0]))
+    job = session.submit_nowait(DreamActor(media.images[0], media.videos[0]))
     results = await asyncio.gather(*(_wait(job) for _ in range(10)))
     assert all(result is results[0] for result in results)
     assert await job is results[0]
@@ -68,7 +68,7 @@ async def test_a_wait_that_is_given_up_disturbs_nobody(server: Emulator, session
 
 
 async def test_each_await_of_a_failed_job_raises_an_exception_of_its_own(session: Session) -> None:
-    job = session.watch("1999999999999999999")
+    job = session.attach("1999999999999999999")
     with pytest.raises(JobLost) as first:
         await job
     with pytest.raises(JobLost) as second:
@@ -86,16 +86,16 @@ async def test_changes_tell_every_status_until_the_end(media: Media) -> None:
     ):
         await session.submit(CharacterMotionTransfer(media.images[0], media.videos[0]))
         second = await session.submit(CharacterMotionTransfer(media.images[1], media.videos[1]))
-        assert [snapshot.status async for snapshot in second.changes()] == ["QUEUED", "RUNNING", "SUCCESS"]
-        assert [snapshot.status async for snapshot in second.changes()] == ["SUCCESS"]
+        assert [snapshot.status async for snapshot in second.status_updates()] == ["QUEUED", "RUNNING", "SUCCESS"]
+        assert [snapshot.status async for snapshot in second.status_updates()] == ["SUCCESS"]
 
 
 async def test_a_task_submitted_elsewhere_can_be_watched(server: Emulator, session: Session, media: Media) -> None:
     mine = await session.submit(DreamActor(media.images[0], media.videos[0]))
     assert mine.task_id is not None
     async with Session(server.api_key, base_url=server.url) as other:
-        watched = other.watch(mine.task_id)
-        assert other.watch(mine.task_id) is watched
+        watched = other.attach(mine.task_id)
+        assert other.attach(mine.task_id) is watched
         result = await watched
     assert result.submitted_utc is None
     assert result.outputs
@@ -105,7 +105,7 @@ async def test_a_task_submitted_elsewhere_can_be_watched(server: Emulator, sessi
 @pytest.mark.parametrize("text", ["", "abc", "12-3", "1" * 20, 12])
 async def test_what_is_no_task_id_is_refused_at_once(session: Session, text: str) -> None:
     with pytest.raises(RequestRefused, match="is no task id"):
-        session.watch(text)
+        session.attach(text)
 
 
 async def test_a_submit_given_up_before_its_post_leaves_buys_nothing(
@@ -123,21 +123,21 @@ async def test_a_submit_given_up_before_its_post_leaves_buys_nothing(
 
 async def test_what_is_no_request_is_refused(session: Session) -> None:
     with pytest.raises(RequestRefused, match="is no request"):
-        session.start("hero.png")  # type: ignore[arg-type]
+        session.submit_nowait("hero.png")  # type: ignore[arg-type]
 
 
 async def test_a_job_prints_what_it_is_about(session: Session, media: Media) -> None:
-    job = session.start(DreamActor(media.images[0], media.videos[0]))
+    job = session.submit_nowait(DreamActor(media.images[0], media.videos[0]))
     assert repr(job) == "<Job bytedance/dreamactor-v2, not yet submitted, waiting>"
     task_id = await job.accepted()
     assert repr(job) == f"<Job bytedance/dreamactor-v2, task {task_id}, RUNNING>"
-    assert repr(session.watch("12")) == "<Job, task 12, waiting>"
+    assert repr(session.attach("12")) == "<Job, task 12, waiting>"
 
 
 async def test_running_in_a_closed_session_is_refused(server: Emulator, media: Media) -> None:
     session = Session(server.api_key, base_url=server.url)
     with pytest.raises(SessionError, match="not open"):
-        session.start(DreamActor(media.images[0], media.videos[0]))
+        session.submit_nowait(DreamActor(media.images[0], media.videos[0]))
     async with session:
         pass
     with pytest.raises(SessionError, match="has ended"):

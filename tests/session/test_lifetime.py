@@ -42,7 +42,7 @@ async def test_leaving_lets_jobs_go_on_remotely_and_says_which(
     left = [record for record in caplog.records if record.message.startswith("rh_async.left_running")]
     assert [record.task_ids for record in left] == [[job.task_id]]  # type: ignore[attr-defined]
     async with Session(server.api_key, base_url=server.url) as later:
-        assert (await later.watch(str(job.task_id))).outputs
+        assert (await later.attach(str(job.task_id))).outputs
     assert len(server.ledger.tasks) == 1
 
 
@@ -58,7 +58,7 @@ async def test_leaving_withdraws_what_has_not_been_sent(media: Media) -> None:
     async with Emulator(seed=1) as server:
         async with Session(server.api_key, base_url=server.url, in_flight=1) as session:
             first = await session.submit(DreamActor(media.images[0], media.videos[0]))
-            waiting = [session.start(DreamActor(media.images[n % 3], media.videos[0])) for n in range(20)]
+            waiting = [session.submit_nowait(DreamActor(media.images[n % 3], media.videos[0])) for n in range(20)]
         assert first.task_id is not None
         for job in waiting:
             with pytest.raises(JobCancelled, match="withdrawn before it was sent") as caught:
@@ -99,7 +99,7 @@ async def test_a_crash_of_the_services_breaks_every_job_and_ends_the_session(
             assert isinstance(caught.value.__cause__, ZeroDivisionError)
             assert caught.value.task_id == job.task_id
             with pytest.raises(SessionError, match="ZeroDivisionError"):
-                session.start(DreamActor(media.images[0], media.videos[0]))
+                session.submit_nowait(DreamActor(media.images[0], media.videos[0]))
     assert len(server.ledger.tasks) == 1
 
 
@@ -110,7 +110,7 @@ def test_use_without_or_from_another_loop_is_refused(media: Media) -> None:
         with pytest.raises(SessionError, match="another event loop"):
             two.run(session.submit(DreamActor(media.images[0], media.videos[0])))
         with pytest.raises(SessionError, match="no running event loop"):
-            session.watch("12")
+            session.attach("12")
         one.run(session.__aexit__(None, None, None))
 
 

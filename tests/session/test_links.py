@@ -388,14 +388,14 @@ async def _nowhere(*_: object, **__: object) -> list[Any]:
 async def test_a_link_the_cdn_does_not_take_has_expired(status: str, tmp_path: Path) -> None:
     async with raw_server(always(http(status=status))) as server, opened(server.url) as session:
         outputs = iter([(), ()])
-        assert session._services is not None
+        assert session._runtime is not None
         asked = []
 
         async def fresh(task_id: TaskId) -> tuple[Output, ...]:
             asked.append(task_id)
             return next(outputs)
 
-        session._services.downloads.fresh = fresh
+        session._runtime.downloads.fresh = fresh
         assert isinstance(await error_of(session, f"{server.url}/x.mp4", tmp_path), NotFound)
         assert asked == ["12"]
 
@@ -429,7 +429,7 @@ async def test_no_call_says_that_nothing_was_sent_of_an_answer_nobody_can_read(
     async with raw_server(always(answer)) as server, opened(server.url, timeouts=Timeouts(read=5.0)) as session:
         calls: dict[str, Callable[[], Awaitable[object]]] = {
             "account": session.account,
-            "look": partial(session.look, "12"),
+            "get_status": partial(session.get_status, "12"),
             "cancel": partial(session.cancel, "12"),
             "upload": partial(session.upload, media.images[0]),
             "submit": partial(session.submit, DreamActor("https://e.test/a.png", "https://e.test/b.mp4")),

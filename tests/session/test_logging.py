@@ -29,7 +29,9 @@ async def test_the_life_of_a_job_is_one_line_per_change_with_key_task_and_endpoi
 ) -> None:
     async with Emulator(seed=1) as server:
         async with Session(server.api_key, base_url=server.url) as session:
-            await session.run(DreamActor(media.images[0], media.videos[0]), key="scene-9", save_to=tmp_path / "out")
+            await session.run(
+                DreamActor(media.images[0], media.videos[0]), idempotency_key="scene-9", output_dir=tmp_path / "out"
+            )
         (task,) = server.ledger.tasks
     told = lines(caplog, "rh_async.jobs")
     model = "endpoint=bytedance/dreamactor-v2"
@@ -48,7 +50,7 @@ async def test_every_call_is_one_debug_line_without_query_header_or_body(
 ) -> None:
     async with Emulator(seed=1) as server:
         async with Session(server.api_key, base_url=server.url) as session:
-            await session.run(DreamActor(media.images[0], media.videos[0]), save_to=tmp_path)
+            await session.run(DreamActor(media.images[0], media.videos[0]), output_dir=tmp_path)
         seen = len(server.ledger.submissions) + len(server.ledger.calls) + len(server.ledger.uploads)
         seen += len(server.ledger.downloads)
     told = lines(caplog, "rh_async.calls")

@@ -28,7 +28,7 @@ async def test_two_hundred_jobs_over_all_six_models_end_as_saved_videos(media: M
         Emulator(seed=1, limit=1000) as server,
         Session(server.api_key, base_url=server.url, in_flight=20, pace=Pace(interval=15.0)) as session,
     ):
-        outcomes = [outcome async for outcome in session.map(requests_over_all_models(media, 200), save_to=tmp_path)]
+        outcomes = [outcome async for outcome in session.map(requests_over_all_models(media, 200), output_dir=tmp_path)]
     ledger = server.ledger
     assert [outcome.error for outcome in outcomes] == [None] * 200
     assert len(ledger.tasks) == len(ledger.submissions) == 200

@@ -137,7 +137,7 @@ async def test_a_result_that_cannot_be_saved_is_told_with_its_error(
 ) -> None:
     (tmp_path / "file").touch()
     requests = [DreamActor(media.images[0], media.videos[0])]
-    outcomes = [outcome async for outcome in session.map(requests, save_to=tmp_path / "file")]
+    outcomes = [outcome async for outcome in session.map(requests, output_dir=tmp_path / "file")]
     assert isinstance(outcomes[0].error, SaveError)
     assert outcomes[0].result is not None
     assert outcomes[0].task_id == server.ledger.tasks[0].task_id

@@ -117,7 +117,7 @@ async def test_one_source_in_many_requests_is_written_and_sent_once(
         yield image
 
     hero = rh_async.Media.from_stream(counted(), "hero.png")
-    jobs = [session.start(DreamActor(hero, video)) for video in media.videos]
+    jobs = [session.submit_nowait(DreamActor(hero, video)) for video in media.videos]
     for job in jobs:
         await job
     assert reads == 1
@@ -199,7 +199,7 @@ def _closed() -> io.BytesIO:
 async def test_a_source_that_cannot_be_read_fails_its_own_job_in_one_line(
     given: Callable[[], Any], says: str, server: Emulator, session: Session, media: Media, scratch: Path
 ) -> None:
-    neighbour = session.start(KlingMotionControl(media.images[0], media.videos[1]))
+    neighbour = session.submit_nowait(KlingMotionControl(media.images[0], media.videos[1]))
     with pytest.raises(MediaRefused) as refused:
         await session.run(KlingMotionControl(media.images[0], given()))
     assert says in str(refused.value)

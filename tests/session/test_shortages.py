@@ -68,7 +68,7 @@ async def test_a_file_is_not_refused_because_another_with_its_content_changed(
     first, *others = (tmp_path / f"{n}.mp4" for n in range(4))
     for path in (first, *others):
         path.write_bytes(media.videos[0].read_bytes())
-    uploads = session._services.uploads if session._services else None
+    uploads = session._runtime.uploads if session._runtime else None
     assert uploads is not None
     attempt = uploads._attempt
 
@@ -93,7 +93,7 @@ async def test_an_error_over_files_with_one_content_names_each_waiters_own(
     paths = [tmp_path / f"{n}.mp4" for n in range(4)]
     for path in paths:
         path.write_bytes(media.videos[0].read_bytes())
-    uploads = session._services.uploads if session._services else None
+    uploads = session._runtime.uploads if session._runtime else None
     assert uploads is not None
 
     async def changed(self: object, sha256: str, file: Any, limits: Any) -> Any:
@@ -110,7 +110,7 @@ async def test_a_folder_of_any_name_takes_outputs(name: str | bytes, session: Se
     folder: Any = os.fsencode(tmp_path) + b"/" + os.fsencode(name)
     given = folder if isinstance(name, bytes) else os.fsdecode(folder)
     request = DreamActor("https://example.test/hero.png", "https://example.test/dance.mp4")
-    result = await session.run(request, save_to=given)
+    result = await session.run(request, output_dir=given)
     assert [os.fsencode(path) for path in result.paths] == [folder + b"/" + f"{result.task_id}_0.mp4".encode()]
     assert result.paths[0].stat().st_size
 
@@ -118,8 +118,8 @@ async def test_a_folder_of_any_name_takes_outputs(name: str | bytes, session: Se
 async def test_a_folder_of_a_name_no_disk_can_have_is_refused_before_anything_is_sent(
     server: Emulator, session: Session
 ) -> None:
-    with pytest.raises(RequestRefused, match="save_to"):
-        await session.run(DreamActor("https://e.test/a.png", "https://e.test/b.mp4"), save_to="half \ud800")
+    with pytest.raises(RequestRefused, match="output_dir"):
+        await session.run(DreamActor("https://e.test/a.png", "https://e.test/b.mp4"), output_dir="half \ud800")
     assert server.ledger.submissions == []
 
 
@@ -127,7 +127,7 @@ async def test_a_folder_that_is_no_utf8_ends_no_session_that_has_a_journal(serve
     request = DreamActor("https://example.test/hero.png", "https://example.test/dance.mp4")
     folder = os.fsdecode(os.fsencode(tmp_path) + b"/B\xfcro")
     async with Session(server.api_key, base_url=server.url, journal=tmp_path / "journal.db") as session:
-        result = await session.run(request, save_to=folder)
+        result = await session.run(request, output_dir=folder)
         assert result.paths[0].stat().st_size
-        assert (await session.run(request, save_to=tmp_path / "again")).task_id == result.task_id
+        assert (await session.run(request, output_dir=tmp_path / "again")).task_id == result.task_id
     assert len(server.ledger.tasks) == 1

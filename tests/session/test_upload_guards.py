@@ -57,7 +57,7 @@ async def test_a_link_that_aged_while_its_job_waited_for_a_place_is_renewed(
 ) -> None:
     async with Session(server.api_key, base_url=server.url, in_flight=1) as session:
         first = await session.submit(DreamActor(media.images[0], VIDEO))
-        second = session.start(DreamActor(media.images[0], VIDEO + "?2"))
+        second = session.submit_nowait(DreamActor(media.images[0], VIDEO + "?2"))
         await asyncio.sleep(0.1)
         wall.slept = timedelta(hours=30)
         await first
@@ -119,8 +119,8 @@ async def test_what_is_remembered_of_uploads_is_bounded(
     images = [draw_image(tmp_path / f"{shade}.png", shade=shade) for shade in range(12)]
     for image in images:
         await session.upload(image)
-    assert session._services is not None
-    uploads = session._services.uploads
+    assert session._runtime is not None
+    uploads = session._runtime.uploads
     assert max(len(uploads._contents), len(uploads._flights), len(uploads._known)) <= 4
     await session.upload(images[-1])
     assert len(server.ledger.uploads) == 12

@@ -34,7 +34,7 @@ async def test_fifty_jobs_that_share_a_character_at_one_instant_upload_it_once(
 ) -> None:
     twin = tmp_path / "twin.png"
     twin.write_bytes(media.images[0].read_bytes())
-    jobs = [session.start(DreamActor([media.images[0], twin][n % 2], media.videos[0])) for n in range(50)]
+    jobs = [session.submit_nowait(DreamActor([media.images[0], twin][n % 2], media.videos[0])) for n in range(50)]
     await asyncio.gather(*(job.accepted() for job in jobs))
     assert len(server.ledger.uploads) == 2
     assert len(server.ledger.tasks) == 50

@@ -25,11 +25,11 @@ from rh_async import (
 
 
 async def submit(session: Session, request: Request) -> None:
-    job = await session.submit(request, key="scene-9")
+    job = await session.submit(request, idempotency_key="scene-9")
     assert_type(job, Job)
     assert_type(await job, Result)
-    assert_type(session.start(request), Job)
-    assert_type(await session.run(request, save_to=Path("out")), Result)
+    assert_type(session.submit_nowait(request), Job)
+    assert_type(await session.run(request, output_dir=Path("out")), Result)
 
 
 async def track(session: Session, job: Job) -> None:
@@ -39,12 +39,12 @@ async def track(session: Session, job: Job) -> None:
     assert_type(job.result, Result | None)
     assert_type(job.error, RHError | None)
     assert_type(job.submitted_utc, datetime | None)
-    async for snapshot in job.changes():
+    async for snapshot in job.status_updates():
         assert_type(snapshot, Snapshot)
     assert_type(await job.cancel(), Snapshot | None)
-    assert_type(session.watch("2013508786110730241"), Job)
-    assert_type(await session.look("2013508786110730241"), Snapshot)
-    assert_type(await session.deliver(b"{}", nonce="1"), Job | None)
+    assert_type(session.attach("2013508786110730241"), Job)
+    assert_type(await session.get_status("2013508786110730241"), Snapshot)
+    assert_type(await session.handle_webhook(b"{}", token="1"), Job | None)
 
 
 async def use(session: Session, result: Result) -> None:

@@ -8,7 +8,7 @@ from rh_async import Job, Result, ResumeReport, RHError, Session, SubmissionReco
 
 
 async def come_back(session: Session) -> None:
-    resumed = await session.resume(save_to="out")
+    resumed = await session.resume(output_dir="out")
     assert_type(resumed, ResumeReport)
     assert_type(resumed.jobs, tuple[Job, ...])
     assert_type(resumed.saved, tuple[Result, ...])

@@ -53,7 +53,7 @@ def narrowed_by_a_pattern(outcome: Outcome[KlingMotionControl]) -> str:
 
 
 async def of_several_models(session: Session, requests: list[KlingMotionControl | DreamActor]) -> None:
-    outcomes = session.map(requests, save_to="out")
+    outcomes = session.map(requests, output_dir="out")
     assert_type(outcomes, Outcomes[KlingMotionControl | DreamActor])
     async for outcome in outcomes:
         assert_type(outcome.request, KlingMotionControl | DreamActor)

@@ -214,7 +214,7 @@ class _Run:
     # --- running -----------------------------------------------------------------------------------------------------
 
     async def _serve(self) -> None:
-        self._carrier.hungry.append(self._look_again)
+        self._carrier.on_capacity.append(self._look_again)
         failure: RHError | None = None
         done = False
         try:
@@ -227,7 +227,7 @@ class _Run:
         finally:
             words = "the session ended before the batch was done; the same plan continues it"
             self._failure = failure if done else self._carrier.cut_short(words)
-            self._carrier.hungry.remove(self._look_again)
+            self._carrier.on_capacity.remove(self._look_again)
             self._over = True
             self._gone.set()
             self._news.set()

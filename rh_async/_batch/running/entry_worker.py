@@ -157,14 +157,14 @@ class Errands:
             return errand.failed(end)
         if end is None and self.charges.has_counted(past):
             return await self._bought(errand, past, bill_of(past))
-        return await self._gate(errand) or await self._bought(errand, past, errand, again=isinstance(end, JobError))
+        return await self._gate(errand) or await self._bought(errand, past, errand, resubmit=isinstance(end, JobError))
 
     async def _sought(self, errand: Errand, past: PriorAttempt) -> BatchOutcome:
         """Ask the server once more about what it had lost; only if that is of no use, it may be bought again."""
         outcome = await self._bought(errand, past, bill_of(past))
         if not self.retry_failed or not isinstance(outcome.error, JobError) or outcome.state != "failed":
             return outcome
-        return await self._gate(errand) or await self._bought(errand, past, errand, again=True)
+        return await self._gate(errand) or await self._bought(errand, past, errand, resubmit=True)
 
     def _stands(self, end: RHError) -> bool:
         """Whether an earlier end is the end now: nobody knows it, or it is over and nobody asks to buy again.
@@ -209,14 +209,16 @@ class Errands:
             wait = min(_LONGEST_WAIT, wait * 2)
         return None
 
-    async def _bought(self, errand: Errand, past: PriorAttempt, bill: Hashable, *, again: bool = False) -> BatchOutcome:
+    async def _bought(
+        self, errand: Errand, past: PriorAttempt, bill: Hashable, *, resubmit: bool = False
+    ) -> BatchOutcome:
         """Buy it, or wait for what has been bought already.
 
         :param bill: what its cost is filed under.
         """
         try:
             after = None if past.record is None else past.record.attempt
-            options = SubmitOptions(key=past.key, again=again, after=after, folder=self.folder)
+            options = SubmitOptions(key=past.key, resubmit=resubmit, after=after, output_dir=self.folder)
             result = await self._persisted(errand, options)
         except SessionError:
             raise

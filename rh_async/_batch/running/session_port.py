@@ -9,7 +9,7 @@ from typing import Protocol
 from rh_async._api.endpoints import Quote
 from rh_async._concurrency.session_tasks import Tasks
 from rh_async._journal.records import SubmitOptions
-from rh_async._runtime.notifier import Traffic
+from rh_async._runtime.notifier import TransferMetrics
 from rh_async._runtime.statistics import Statistics
 from rh_async._submission.deduplication import PriorAttempt
 from rh_async._transfer.download_stream import Naming
@@ -29,11 +29,11 @@ class Carrier(Protocol):
         """How many jobs may be under way at once, from upload to settlement."""
 
     @property
-    def hungry(self) -> list[Callable[[], object]]:
+    def on_capacity(self) -> list[Callable[[], object]]:
         """Where to be called when more could be carried."""
 
     @property
-    def traffic(self) -> Traffic:
+    def traffic(self) -> TransferMetrics:
         """How many bytes of media have moved."""
 
     @property

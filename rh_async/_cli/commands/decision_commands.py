@@ -122,7 +122,7 @@ async def _fetched(session: Session, found: Found, folder: Path) -> Result | Non
     """Save what the journal or else the server says a task has made; None if it has made nothing."""
     result = None if found.row is None else found.row.result()
     if result is None:
-        snapshot = await session.look(found.task_id)
+        snapshot = await session.get_status(found.task_id)
         result = made(snapshot, noticed_utc=datetime.now(UTC))
         if result is None:
             tell(screen(), about(snapshot))

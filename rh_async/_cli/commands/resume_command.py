@@ -111,11 +111,11 @@ class Pickup:
         """
         if self.tally.submit.done:
             async with shown(self.console, self.tally), listening(self.hush):
-                resumed = await session.resume(save_to=self.folder)
+                resumed = await session.resume(output_dir=self.folder)
                 self._tell_held(resumed)
                 await self._follow_all(resumed)
         else:
-            resumed = await session.resume(save_to=self.folder)
+            resumed = await session.resume(output_dir=self.folder)
             if not resumed.uncertain and not await session.uncertain():
                 self._say("nothing to pick up: whatever was bought is saved, over, or in another command's hand")
             self._tell_held(resumed)

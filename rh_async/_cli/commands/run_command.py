@@ -155,7 +155,7 @@ async def _done(errand: Errand, request: Request, known: _Known, diary: Diary) -
             listening(diary.hush),
         ):
             result = await session.run(
-                request, key=errand.keeping.key, again=errand.keeping.again, save_to=known.folder
+                request, idempotency_key=errand.keeping.key, resubmit=errand.keeping.again, output_dir=known.folder
             )
     except RHError as error:
         raise diary.advised(error) from error.__cause__

@@ -36,7 +36,7 @@ _NOTHING = "nothing was changed"
 
 async def status(task_id: Task, /, *, base_url: BaseUrl = None) -> int:
     """Look at a task once: status, error, outputs with their links, cost."""
-    snapshot = await asked(Connection(base_url), lambda session: session.look(task_id), lambda: _NOTHING)
+    snapshot = await asked(Connection(base_url), lambda session: session.get_status(task_id), lambda: _NOTHING)
     tell(screen(), about(snapshot))
     return Exit.FAILED if snapshot.settled and not snapshot.succeeded else Exit.GOOD
 
