@@ -14,11 +14,11 @@ from cyclopts import App, Parameter
 from cyclopts.config import Env
 from rich.text import Text
 
-from .exit_codes import Exit, cause_of, exit_code, sentence
+from .exit_codes import ExitCode, describe_error, exit_code, root_cause
 from .options.config_file import from_file
 from .options.proxy_option import take_proxy
 from .output.debug_log import CleanFormatter, clean_lines
-from .output.fields import screen
+from .output.fields import make_console
 
 _HELP = "Run many motion-transfer jobs on RunningHub at once: character image + driving video → video."
 
@@ -97,7 +97,7 @@ def run(words: Sequence[str]) -> int:
         code = app(take_proxy([word for word in words if word != "--debug"]))
     except (Exception, KeyboardInterrupt) as ending:  # noqa: BLE001 - the one seam: no command ends in a traceback
         return _told(ending, debug)
-    return Exit.GOOD if code is None else int(code)
+    return ExitCode.SUCCESS if code is None else int(code)
 
 
 def _listen(debug: bool) -> None:
@@ -116,9 +116,9 @@ def _spell() -> None:
             stream.reconfigure(errors="replace")
 
 
-def _told(ending: BaseException, debug: bool) -> Exit:
-    console, cause = screen(stderr=True), cause_of(ending)
+def _told(ending: BaseException, debug: bool) -> ExitCode:
+    console, cause = make_console(stderr=True), root_cause(ending)
     if debug:
         console.print(Text(clean_lines("".join(traceback.format_exception(ending)))), soft_wrap=True, end="")
-    console.print(Text(f"rh-async: {sentence(cause)}", style="red"), soft_wrap=True)
+    console.print(Text(f"rh-async: {describe_error(cause)}", style="red"), soft_wrap=True)
     return exit_code(cause)

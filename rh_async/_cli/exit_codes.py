@@ -13,19 +13,19 @@ from rh_async.errors import BudgetReached
 from .output.fields import printable
 
 
-class Exit(IntEnum):
+class ExitCode(IntEnum):
     """The exit codes, as ``--help`` lists them."""
 
-    GOOD = 0
+    SUCCESS = 0
     FAILED = 1
-    MISUSED = 2
-    ACCOUNT_REFUSED = 3
+    USAGE_ERROR = 2
+    ACCOUNT_REJECTED = 3
     BUDGET_REACHED = 4
-    DEFECT = 70  #: EX_SOFTWARE of sysexits.h
+    INTERNAL_ERROR = 70  #: EX_SOFTWARE of sysexits.h
     INTERRUPTED = 130
 
 
-class Misuse(Exception):
+class UsageError(Exception):
     """The command cannot be carried out as it was given; the message says what to change."""
 
 
@@ -35,37 +35,37 @@ class Interrupted(Exception):
 
 _LONGEST = 500  # characters of an exception's own text
 
-Ending = CycloptsError | Misuse | Interrupted | RHError | KeyboardInterrupt | OSError
+ExpectedError = CycloptsError | UsageError | Interrupted | RHError | KeyboardInterrupt | OSError
 """What may end a command early; any other exception is a defect of this program."""
 
 
-def cause_of(error: BaseException) -> BaseException:
+def root_cause(error: BaseException) -> BaseException:
     """Find what ended a command: the first exception that is not a group of others."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
 
 
-def exit_code(ending: BaseException) -> Exit:
+def exit_code(ending: BaseException) -> ExitCode:
     """Choose the code by who must act: the account's owner, whoever typed the command, or nobody yet."""
     match ending:
         case KeyboardInterrupt() | Interrupted():
-            return Exit.INTERRUPTED
+            return ExitCode.INTERRUPTED
         case AuthenticationFailed() | BalanceExhausted():
-            return Exit.ACCOUNT_REFUSED
+            return ExitCode.ACCOUNT_REJECTED
         case BudgetReached():
-            return Exit.BUDGET_REACHED
-        case CycloptsError() | Misuse() | LocalRefusal() | JournalError(maybe_billed=False):
-            return Exit.MISUSED
+            return ExitCode.BUDGET_REACHED
+        case CycloptsError() | UsageError() | LocalRefusal() | JournalError(maybe_billed=False):
+            return ExitCode.USAGE_ERROR
         case RHError() | OSError():
-            return Exit.FAILED
+            return ExitCode.FAILED
         case _:
-            return Exit.DEFECT
+            return ExitCode.INTERNAL_ERROR
 
 
-def sentence(ending: BaseException) -> str:
+def describe_error(ending: BaseException) -> str:
     """Say in one line why a command ended."""
-    if not isinstance(ending, Ending):
+    if not isinstance(ending, ExpectedError):
         return (
             f"a defect of this program ended the command: {printable(repr(ending))[:_LONGEST]}; what was bought stands"
             " in the journal (rh-async jobs). Run it again with --debug for the traceback, and report that"

@@ -18,7 +18,7 @@ from rh_async import RHError
 from rh_async._cli import app as _app
 from rh_async._cli.commands import demo_command as _demo
 from rh_async._cli.demo.demo_clips import Clips
-from rh_async._cli.exit_codes import Interrupted, Misuse
+from rh_async._cli.exit_codes import Interrupted, UsageError
 from rh_async.emulator import Emulator
 from tests.media import draw_image, film_video
 
@@ -62,12 +62,12 @@ def servers(monkeypatch: pytest.MonkeyPatch) -> list[Emulator]:
 
 
 @pytest.fixture
-def show(tmp_path: Path) -> Callable[..., _demo.Show]:
+def show(tmp_path: Path) -> Callable[..., _demo.DemoCommand]:
     """Prepare demonstrations that draw nothing."""
 
-    def prepare(**options: Any) -> _demo.Show:
+    def prepare(**options: Any) -> _demo.DemoCommand:
         defaults: dict[str, Any] = {"out": tmp_path / "out", "console": plain(), "render": False, "make": small_clips}
-        return _demo.Show(**(defaults | options))
+        return _demo.DemoCommand(**(defaults | options))
 
     return prepare
 
@@ -88,18 +88,18 @@ Shell = Callable[[str], Awaitable[Ended]]
 def shell(capsys: pytest.CaptureFixture[str]) -> Shell:
     """Carry command lines out on the test's own loop, as `rh_async._cli.run` does on one of its own."""
 
-    async def carry_out(line: str) -> Ended:
+    async def run(line: str) -> Ended:
         try:
             code = int(await _app.app.run_async(shlex.split(line)))
-        except (CycloptsError, Misuse, Interrupted, RHError) as ending:
+        except (CycloptsError, UsageError, Interrupted, RHError) as ending:
             code = _app._told(ending, debug=False)
         return Ended(code, *capsys.readouterr())
 
-    return carry_out
+    return run
 
 
 @pytest.fixture(autouse=True)
-def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def journal_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the journal is; no test touches the one of whoever runs it."""
     path = tmp_path / "journal.db"
     monkeypatch.setenv("RH_ASYNC_JOURNAL", str(path))

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from rh_async._cli.commands.batch_command import perform
-from rh_async._cli.exit_codes import Exit, Interrupted
-from rh_async._cli.options.batch_options import Options, Order, Running, Sources
-from rh_async._cli.output.reporter import Voice
+from rh_async._cli.exit_codes import ExitCode, Interrupted
+from rh_async._cli.options.batch_options import BatchCommand, BatchRunOptions, Options, SourceOptions
+from rh_async._cli.output.reporter import Reporter
 from rh_async.emulator import Emulator, Fault
 from tests.batch.makers import film, paint
 from tests.cli.conftest import Shell, plain, terminal, told
@@ -310,7 +310,7 @@ async def test_at_a_terminal_nothing_is_bought_before_somebody_agrees(
 ) -> None:
     desk, words, view = at_desk(answer), plain(), terminal(80)
     with pytest.raises(Interrupted, match="not run, as answered; nothing was bought"):
-        await perform(order(), Voice(words, view))
+        await perform(command(), Reporter(words, view))
     assert desk.asked == 1
     assert site.ledger.submissions == []
     assert told(view).rstrip().endswith("Run? [y/N]")
@@ -326,12 +326,12 @@ async def test_at_a_terminal_a_journal_that_knows_none_of_the_folders_jobs_is_as
 ) -> None:
     assert (await shell("batch clips --image heroes/fox.png -o out")).code == 0
     desk, view = at_desk(answer), terminal(80)
-    other = order(journal=there / "other.db", out=there / "out")
+    other = command(journal=there / "other.db", out=there / "out")
     if bought == 5:
         with pytest.raises(Interrupted, match="not run, as answered; nothing was bought"):
-            await perform(other, Voice(plain(), view))
+            await perform(other, Reporter(plain(), view))
     else:
-        assert await perform(other, Voice(plain(), view)) is Exit.GOOD
+        assert await perform(other, Reporter(plain(), view)) is ExitCode.SUCCESS
     assert desk.asked == (1 if bought == 5 else 2)
     assert "tells of 5 jobs that the journal" in told(view)
     assert "Buy them again? [y/N]" in told(view)
@@ -342,9 +342,9 @@ async def test_who_agrees_gets_the_run_and_is_not_asked_when_nothing_is_left_to_
     there: Path, site: Emulator, at_desk: Callable[[str], Desk]
 ) -> None:
     desk, words = at_desk("Y\n"), plain()
-    assert await perform(order(), Voice(plain(), terminal(80))) is Exit.GOOD
+    assert await perform(command(), Reporter(plain(), terminal(80))) is ExitCode.SUCCESS
     assert (desk.asked, len(site.ledger.tasks)) == (1, 5)
-    assert await perform(order(), Voice(words, terminal(80))) is Exit.GOOD
+    assert await perform(command(), Reporter(words, terminal(80))) is ExitCode.SUCCESS
     assert (desk.asked, len(site.ledger.tasks)) == (1, 5)
     assert "to buy    nothing: every job was bought before" in told(words)
 
@@ -353,16 +353,16 @@ async def test_yes_is_an_answer_that_can_be_given_beforehand(
     there: Path, site: Emulator, at_desk: Callable[[str], Desk]
 ) -> None:
     desk = at_desk("n\n")
-    assert await perform(order(yes=True), Voice(plain(), terminal(80))) is Exit.GOOD
+    assert await perform(command(yes=True), Reporter(plain(), terminal(80))) is ExitCode.SUCCESS
     assert (desk.asked, len(site.ledger.tasks)) == (0, 5)
 
 
-@pytest.mark.parametrize("make", [lambda: Voice(plain(), plain()), lambda: Voice(plain(), terminal(80), plain())])
+@pytest.mark.parametrize("make", [lambda: Reporter(plain(), plain()), lambda: Reporter(plain(), terminal(80), plain())])
 async def test_a_script_is_never_asked(
-    make: Callable[[], Voice], there: Path, site: Emulator, at_desk: Callable[[str], Desk]
+    make: Callable[[], Reporter], there: Path, site: Emulator, at_desk: Callable[[str], Desk]
 ) -> None:
     desk = at_desk("n\n")
-    assert await perform(order(), make()) is Exit.GOOD
+    assert await perform(command(), make()) is ExitCode.SUCCESS
     assert (desk.asked, len(site.ledger.tasks)) == (0, 5)
 
 
@@ -415,14 +415,14 @@ async def test_where_the_server_tells_no_price_the_list_is_named_and_never_held_
         assert len(overseas.ledger.tasks) == 5
 
 
-def order(**running: Any) -> Order:
+def command(**running: Any) -> BatchCommand:
     """A batch of all clips with one character."""
-    return Order(("clips",), Sources(image=("heroes/fox.png",)), Options(), Running(**running))
+    return BatchCommand(("clips",), SourceOptions(image=("heroes/fox.png",)), Options(), BatchRunOptions(**running))
 
 
 async def test_interrupted_it_says_what_goes_on_and_the_same_command_continues(there: Path, site: Emulator) -> None:
     view, machine = plain(), plain()
-    performance = asyncio.create_task(perform(order(in_flight=2), Voice(plain(), view, machine)))
+    performance = asyncio.create_task(perform(command(in_flight=2), Reporter(plain(), view, machine)))
     while len(site.ledger.tasks) < 2 and not performance.done():  # noqa: ASYNC110 - a ledger tells nobody
         await asyncio.sleep(1)
     os.kill(os.getpid(), signal.SIGINT)
@@ -431,7 +431,7 @@ async def test_interrupted_it_says_what_goes_on_and_the_same_command_continues(t
     assert "Stopping: nothing more is started" in told(view)
     assert [event["exit"] for event in events(told(machine), "end")] == [130]
     assert len(site.ledger.tasks) == 2
-    assert await perform(order(), Voice(plain(), plain())) is Exit.GOOD
+    assert await perform(command(), Reporter(plain(), plain())) is ExitCode.SUCCESS
     assert len(site.ledger.tasks) == 5
     assert len(names(there / "out")) == 5
 
@@ -443,7 +443,7 @@ async def test_the_live_view_says_how_it_stands_and_fits(
     monkeypatch.setattr("rh_async._cli.output.reporter._REDRAWN_EVERY", 5.0)
     site.faults.add(Fault("failed"))
     view = terminal(width)
-    assert await perform(order(in_flight=3, budget=Decimal(500)), Voice(plain(), view)) is Exit.FAILED
+    assert await perform(command(in_flight=3, budget=Decimal(500)), Reporter(plain(), view)) is ExitCode.FAILED
     shown = told(view)
     for words in (
         "in flight 3 of 3",
@@ -465,7 +465,7 @@ async def test_a_workflow_that_the_server_finds_flawed_is_told_at_once_to_people
 ) -> None:
     view, machine = plain(), plain()
     site.faults.add(Fault("node_errors"))
-    assert await perform(order(in_flight=1), Voice(plain(), view, machine)) is Exit.FAILED
+    assert await perform(command(in_flight=1), Reporter(plain(), view, machine)) is ExitCode.FAILED
     [event] = events(told(machine), "flawed")
     assert event["task_id"] == site.ledger.tasks[0].task_id
     assert "node 299 (LoadImage): Value not in list" in event["flaw"]
@@ -475,7 +475,7 @@ async def test_a_workflow_that_the_server_finds_flawed_is_told_at_once_to_people
     assert len(site.ledger.submissions) == len(site.ledger.tasks)
 
 
-async def until(words: str, view: Any, running: asyncio.Task[Exit]) -> float:
+async def until(words: str, view: Any, running: asyncio.Task[ExitCode]) -> float:
     """Wait until a view has said something; when that was."""
     while words not in told(view) and not running.done():  # noqa: ASYNC110 - a console tells nobody
         await asyncio.sleep(0.5)
@@ -490,9 +490,9 @@ async def test_a_network_that_is_gone_at_the_start_is_told_of_soon_and_so_is_its
     site.faults.add(Fault("refuse_connections", route="upload", seconds=25))
     view = make_view()
     began = asyncio.get_running_loop().time()
-    running = asyncio.create_task(perform(order(), Voice(plain(), view)))
+    running = asyncio.create_task(perform(command(), Reporter(plain(), view)))
     assert await until(f"nothing heard from {site.url} for 10 s", view, running) - began <= 12
-    assert await running is Exit.GOOD
+    assert await running is ExitCode.SUCCESS
     assert all(task.created_at >= 25 for task in site.ledger.tasks)
     shown = told(view)
     assert len(re.findall(rf"heard from {site.url} again after \d+ s", shown)) == 1
@@ -505,21 +505,21 @@ async def test_a_network_that_goes_while_jobs_run_is_told_of_and_jobs_that_only_
     there: Path, site: Emulator
 ) -> None:
     view = plain()
-    running = asyncio.create_task(perform(order(), Voice(plain(), view)))
+    running = asyncio.create_task(perform(command(), Reporter(plain(), view)))
     await until("in flight 5", view, running)
     await asyncio.sleep(30)
     assert "nothing heard" not in told(view)
     site.refuse_connections(90)
     await until("nothing heard", view, running)
     assert len(site.ledger.tasks) == 5
-    assert await running is Exit.GOOD
+    assert await running is ExitCode.SUCCESS
     assert told(view).count("once the network is back") == told(view).count(f"heard from {site.url} again after") == 1
 
 
 async def test_the_log_says_what_goes_wrong_most(there: Path, site: Emulator) -> None:
     site.faults.add(Fault("failed"))
     view = plain()
-    assert await perform(order(in_flight=1), Voice(plain(), view)) is Exit.FAILED
+    assert await perform(command(in_flight=1), Reporter(plain(), view)) is ExitCode.FAILED
     assert re.search(r"^\d\d:\d\d:\d\d  waiting .* · 1 × .+: .+$", told(view), re.MULTILINE), told(view)
 
 

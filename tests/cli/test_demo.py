@@ -14,19 +14,19 @@ import pytest
 from PIL import Image, ImageColor
 
 from rh_async._cli import app as _app
-from rh_async._cli.commands.demo_command import Show, cast, demo, perform
+from rh_async._cli.commands.demo_command import DemoCommand, cast, demo, perform
 from rh_async._cli.demo.demo_clips import Clips
 from rh_async._cli.demo.drawings import CHARACTERS, DANCES
-from rh_async._cli.exit_codes import Exit, Misuse
+from rh_async._cli.exit_codes import ExitCode, UsageError
 from rh_async.emulator import Emulator
 from tests.cli.conftest import plain, small_clips, terminal, told
 
-Prepare = Callable[..., Show]
+Prepare = Callable[..., DemoCommand]
 
 
 async def test_every_job_is_bought_once_and_saved(show: Prepare, servers: list[Emulator]) -> None:
     act = show(jobs=24)
-    assert await perform(act) is Exit.GOOD
+    assert await perform(act) is ExitCode.SUCCESS
     ledger = servers[0].ledger
     assert len(ledger.tasks) == len(ledger.submissions) == 24
     saved = {path.stem.rpartition("__")[2] for path in act.out.glob("*.mp4")}
@@ -58,7 +58,7 @@ async def test_a_clip_that_cannot_be_sent_is_named_and_the_others_go_on(show: Pr
         return clips
 
     act = show(jobs=4, make=one_missing)
-    assert await perform(act) is Exit.FAILED
+    assert await perform(act) is ExitCode.FAILED
     assert len(servers[0].ledger.tasks) == 2
     assert "succeeded  2\n  failed     2\n" in told(act.console)
     assert re.search(r"jobs\.csv:\d: .*y\.mp4: does not exist", told(act.console))
@@ -66,13 +66,13 @@ async def test_a_clip_that_cannot_be_sent_is_named_and_the_others_go_on(show: Pr
 
 async def test_where_nothing_was_saved_nothing_is_shown(show: Prepare, servers: list[Emulator]) -> None:
     act = show(jobs=1, make=lambda folder, _: Clips((folder / "none.png",), (folder / "none.mp4",)))
-    assert await perform(act) is Exit.FAILED
+    assert await perform(act) is ExitCode.FAILED
     assert servers[0].ledger.submissions == []
     assert "Look at some" not in told(act.console)
 
 
 async def test_the_same_folder_serves_twice(show: Prepare, servers: list[Emulator]) -> None:
-    assert await perform(show(jobs=2)) is await perform(show(jobs=2)) is Exit.GOOD
+    assert await perform(show(jobs=2)) is await perform(show(jobs=2)) is ExitCode.SUCCESS
     assert len(servers) == 2
 
 
@@ -81,7 +81,7 @@ async def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_dra
 ) -> None:
     (tmp_path / "taken").touch()
     act = show(jobs=1, out=tmp_path / "taken")
-    with pytest.raises(Misuse, match=r"--out .*taken cannot be written: File exists"):
+    with pytest.raises(UsageError, match=r"--out .*taken cannot be written: File exists"):
         await perform(act)
     assert told(act.console) == ""
     assert servers == []
@@ -119,11 +119,11 @@ async def test_interrupted_while_it_draws_it_does_not_finish_the_drawings(show: 
 
 
 async def test_the_command_prepares_the_whole_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shows: list[Show] = []
+    shows: list[DemoCommand] = []
 
-    async def noted(act: Show) -> Exit:
+    async def noted(act: DemoCommand) -> ExitCode:
         shows.append(act)
-        return Exit.GOOD
+        return ExitCode.SUCCESS
 
     monkeypatch.setattr("rh_async._cli.commands.demo_command.perform", noted)
     assert await _app.app.run_async(["demo", "--jobs", "3", "--out", str(tmp_path)]) == 0
@@ -159,8 +159,8 @@ async def test_each_video_shows_the_character_and_the_dance_that_its_line_names(
 ) -> None:
     monkeypatch.setattr("rh_async._cli.demo.demo_clips._FRAMES_PER_SECOND", 6)
     monkeypatch.setattr("rh_async._cli.commands.demo_command._SHOWN", 16)
-    act = Show(jobs=16, out=tmp_path, console=plain())
-    assert await perform(act) is Exit.GOOD
+    act = DemoCommand(jobs=16, out=tmp_path, console=plain())
+    assert await perform(act) is ExitCode.SUCCESS
     samples = re.findall(r"^  (\w+) × (\w+) +(\S+\.mp4)$", told(act.console), re.MULTILINE)
     assert len({sample[:2] for sample in samples}) == 16
     for dance, character, path in samples:

@@ -14,7 +14,7 @@ from aiohttp import ClientSession
 
 from rh_async import KlingMotionControl, Session
 from rh_async._cli.commands.emulator_command import emulator
-from rh_async._cli.exit_codes import Exit, Misuse
+from rh_async._cli.exit_codes import ExitCode, UsageError
 from rh_async.emulator import Emulator
 from tests.media import draw_image, film_video
 
@@ -37,7 +37,7 @@ async def test_what_it_prints_is_all_a_client_needs_and_ctrl_c_sums_up(
     async with ClientSession() as http, http.get(page, headers={"X-Emulator-Token": token}) as response:
         ledger = await response.json()
     serving.cancel()
-    assert await serving == Exit.GOOD
+    assert await serving == ExitCode.SUCCESS
     told = next(line for line in printed.splitlines() if "curl" in line)
     assert told.endswith(f"{exports['RUNNINGHUB_BASE_URL']}/_emulator/ledger")
     assert f"'X-Emulator-Token: {token}'" in told
@@ -52,13 +52,13 @@ async def test_a_port_in_use_is_refused_in_one_line(monkeypatch: pytest.MonkeyPa
         raise OSError(errno.EADDRINUSE, "Address already in use")
 
     monkeypatch.setattr("rh_async.emulator.server.bind_socket", taken)
-    with pytest.raises(Misuse, match=r"^cannot listen on 127.0.0.1 port 8080: Address already in use$"):
+    with pytest.raises(UsageError, match=r"^cannot listen on 127.0.0.1 port 8080: Address already in use$"):
         await emulator()
 
 
 async def test_rendering_without_the_media_extra_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(Misuse, match=r"emulator --render draws videos.*pip install 'rh-async\[cli,media\]'"):
+    with pytest.raises(UsageError, match=r"emulator --render draws videos.*pip install 'rh-async\[cli,media\]'"):
         await emulator(port=0, render=True)
 
 

@@ -16,7 +16,7 @@ import rh_async
 from rh_async import __main__, errors
 from rh_async._cli import app as _app
 from rh_async._cli import run
-from rh_async._cli.exit_codes import Ending, Exit, Misuse, exit_code, sentence
+from rh_async._cli.exit_codes import ExitCode, ExpectedError, UsageError, describe_error, exit_code
 
 pytestmark = pytest.mark.quick
 
@@ -38,19 +38,19 @@ def log_as_it_was() -> Iterator[None]:
         (errors.BalanceExhausted("no money"), 3),
         (errors.ConfigurationError("there is no API key"), 2),
         (errors.RequestRefused("prompt is too long"), 2),
-        (Misuse("--out cannot be written"), 2),
+        (UsageError("--out cannot be written"), 2),
         (errors.NeverArrived("refused"), 1),
         (errors.SubmitUnknown("dropped"), 1),
         (errors.JobFailed("failed"), 1),
         (errors.SaveError("disk full"), 1),
     ],
 )
-def test_the_code_says_who_must_act(ending: Ending, code: int) -> None:
+def test_the_code_says_who_must_act(ending: ExpectedError, code: int) -> None:
     assert exit_code(ending) == code
 
 
 def test_a_message_of_many_lines_becomes_one() -> None:
-    assert sentence(Misuse("this\n  and that")) == "this and that"
+    assert describe_error(UsageError("this\n  and that")) == "this and that"
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_message_of_many_lines_becomes_one() -> None:
     ],
 )
 def test_nonsense_is_refused_in_one_line(line: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(line.split()) == Exit.MISUSED
+    assert run(line.split()) == ExitCode.USAGE_ERROR
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("rh-async: ")
@@ -77,7 +77,7 @@ def test_nonsense_is_refused_in_one_line(line: str, says: str, capsys: pytest.Ca
 
 def test_debug_shows_the_traceback_too(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
-    assert run(["demo", "--jobs", "0", "--debug"]) == Exit.MISUSED
+    assert run(["demo", "--jobs", "0", "--debug"]) == ExitCode.USAGE_ERROR
     err = capsys.readouterr().err
     assert "Traceback" in err
     assert err.splitlines()[-1].startswith("rh-async: Invalid value")
@@ -88,7 +88,7 @@ def test_debug_shows_the_traceback_too(capsys: pytest.CaptureFixture[str], monke
     [
         (TypeError("f() takes 1\n argument"), 70, r"TypeError('f() takes 1\n argument')"),
         (ExceptionGroup("several", [ExceptionGroup("of", [KeyError("x")])]), 70, "KeyError('x')"),
-        (ExceptionGroup("one", [Misuse("--out is missing")]), 2, "--out is missing"),
+        (ExceptionGroup("one", [UsageError("--out is missing")]), 2, "--out is missing"),
         (PermissionError(13, "Permission denied", "clips/a.mp4"), 1, "Permission denied (clips/a.mp4)"),
         (ValueError("\x1b[2Jgone"), 70, r"\x1b[2Jgone"),
         (RuntimeError("long" * 10_000), 70, "RuntimeError('longlong"),
@@ -109,7 +109,7 @@ def test_whatever_ends_a_command_is_told_in_one_line(
     assert says in err
     assert err.count("\n") == 1
     assert len(err) < 800
-    assert ("defect" in err) == (code == Exit.DEFECT)
+    assert ("defect" in err) == (code == ExitCode.INTERNAL_ERROR)
 
 
 def test_debug_prints_nothing_that_a_terminal_would_obey(
@@ -119,13 +119,13 @@ def test_debug_prints_nothing_that_a_terminal_would_obey(
 
     def failing(_: object) -> NoReturn:
         logging.getLogger("rh_async").warning("the server said %s\nforged line", hostile)
-        raise Misuse(hostile)
+        raise UsageError(hostile)
 
     monkeypatch.setattr(_app, "app", failing)
     root = logging.getLogger()
     before, root.handlers[:] = list(root.handlers), []
     try:
-        assert run(["status", "1", "--debug"]) == Exit.MISUSED
+        assert run(["status", "1", "--debug"]) == ExitCode.USAGE_ERROR
     finally:
         root.handlers[:] = before
     err = capsys.readouterr().err
@@ -141,7 +141,7 @@ def test_a_key_in_quotes_is_named_as_such(
     key: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RUNNINGHUB_API_KEY", key)
-    assert run(["account"]) == Exit.MISUSED
+    assert run(["account"]) == ExitCode.USAGE_ERROR
     err = capsys.readouterr().err
     assert "the API key stands in quotes: paste it without them" in err
     assert "0123" not in err
@@ -152,7 +152,7 @@ def test_ctrl_c_is_one_word(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
         raise KeyboardInterrupt
 
     monkeypatch.setattr(_app, "app", interrupted)
-    assert run(["demo"]) == Exit.INTERRUPTED
+    assert run(["demo"]) == ExitCode.INTERRUPTED
     assert capsys.readouterr().err == "rh-async: interrupted\n"
 
 
@@ -162,20 +162,20 @@ def test_ctrl_c_while_it_starts_is_no_traceback_either(monkeypatch: pytest.Monke
             raise KeyboardInterrupt
 
     monkeypatch.setitem(sys.modules, "rh_async._cli", Interrupted())
-    assert __main__.main(["demo"]) == Exit.INTERRUPTED
+    assert __main__.main(["demo"]) == ExitCode.INTERRUPTED
 
 
 @pytest.mark.parametrize("line", ["--help", "-h", ""])
 def test_help_lists_the_commands_with_what_they_do_and_the_exit_codes(
     line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(line.split()) == Exit.GOOD
+    assert run(line.split()) == ExitCode.SUCCESS
     out = capsys.readouterr().out
     commands = {"run": "Run one job", "status": "Look", "cancel": "Ask", "account": "Tell", "jobs": "Tell"}
     commands |= {"resume": "Pick", "demo": "Run made-up jobs", "emulator": "Serve", "--install-completion": "Install"}
     for name, words in commands.items():
         assert re.search(rf"^│ {name} +{words}", out, re.MULTILINE)
-    for words in ("--debug", "--proxy", "NO_PROXY", *(f"  {code}  " for code in Exit)):
+    for words in ("--debug", "--proxy", "NO_PROXY", *(f"  {code}  " for code in ExitCode)):
         assert words in out
     assert all(len(row) <= 80 for row in out.splitlines())
 

@@ -18,11 +18,11 @@ import pytest
 
 from rh_async import JobFailed, TaskId
 from rh_async._cli.app import _spell
-from rh_async._cli.execution.signals import stoppable
-from rh_async._cli.execution.stall_monitor import Hush
+from rh_async._cli.execution.signals import stop_on_signals
+from rh_async._cli.execution.stall_monitor import StallMonitor
 from rh_async._cli.options.connection import Connection
-from rh_async._cli.output.fields import screen
-from rh_async._cli.output.job_reporter import Diary
+from rh_async._cli.output.fields import make_console
+from rh_async._cli.output.job_reporter import JobReporter
 from rh_async._cli.output.phase_counter import Tally
 from rh_async.emulator import Emulator, Fault
 from rh_async.events import Settled, Submitted
@@ -128,7 +128,7 @@ async def test_a_ctrl_c_that_is_passed_on_twice_counts_once(
 
 async def test_a_cancellation_that_nobody_typed_stays_one() -> None:
     async def body() -> None:
-        with stoppable(plain(), stopping="", words=str):
+        with stop_on_signals(plain(), stopping="", words=str):
             await anyio.sleep_forever()
 
     task = asyncio.create_task(body())
@@ -141,7 +141,7 @@ async def test_a_cancellation_that_nobody_typed_stays_one() -> None:
 async def test_a_signal_that_nohup_switched_off_stays_off() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with stoppable(plain(), stopping="", words=str):
+        with stop_on_signals(plain(), stopping="", words=str):
             os.kill(os.getpid(), signal.SIGHUP)
             await anyio.sleep(1.0)
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
@@ -151,11 +151,13 @@ async def test_a_signal_that_nohup_switched_off_stays_off() -> None:
 
 async def test_a_job_that_ended_while_stopping_says_how(site: Emulator) -> None:
     console = plain()
-    hush = Hush(console=console, words="", after=1.0)
-    diary = Diary(console=console, connection=Connection(None), tally=Tally(clock=anyio.current_time), hush=hush)
-    diary.tell(Submitted(task_id=TaskId("1"), endpoint="x"))
-    diary.tell(Settled(task_id=TaskId("1"), error=JobFailed("it failed", task_id=TaskId("1"))))
-    assert re.match(r"it failed \(task 1\)\. ", diary.whereabouts())
+    stall_monitor = StallMonitor(console=console, words="", after=1.0)
+    reporter = JobReporter(
+        console=console, connection=Connection(None), tally=Tally(clock=anyio.current_time), stall_monitor=stall_monitor
+    )
+    reporter.tell(Submitted(task_id=TaskId("1"), endpoint="x"))
+    reporter.tell(Settled(task_id=TaskId("1"), error=JobFailed("it failed", task_id=TaskId("1"))))
+    assert re.match(r"it failed \(task 1\)\. ", reporter.resume_hint())
 
 
 async def test_a_job_goes_on_when_nobody_can_read_about_it(
@@ -175,7 +177,7 @@ async def test_a_job_goes_on_when_nobody_can_read_about_it(
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", Gone())
         ended = await shell("run hero.png dance.mp4 -o out")
-        assert not screen().is_terminal
+        assert not make_console().is_terminal
     os.close(held)
     assert ended.code == 0
     assert len(list((desk / "out").glob("*.mp4"))) == len(site.ledger.tasks) == 1

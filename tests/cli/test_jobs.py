@@ -131,49 +131,49 @@ async def test_jobs_of_two_sites_are_told_apart(shell: Shell, listed: Callable[[
     assert [line for line in lines if len(line) == 1] == ["s", "t"]
 
 
-async def test_where_nothing_is_remembered_that_is_said(shell: Shell, book: Path) -> None:
-    assert (await shell("jobs")).out == f"No job in the journal {book}\n"
+async def test_where_nothing_is_remembered_that_is_said(shell: Shell, journal_file: Path) -> None:
+    assert (await shell("jobs")).out == f"No job in the journal {journal_file}\n"
     assert (await shell("jobs --state saved --state settled")).out.startswith("No job that is saved or settled in the")
     assert (await shell("jobs --json")).out == ""
-    assert not book.exists()
-    book.touch()
+    assert not journal_file.exists()
+    journal_file.touch()
     assert (await shell("jobs")).code == 0
 
 
-async def test_a_file_that_is_no_journal_is_left_as_it_is(shell: Shell, book: Path) -> None:
-    book.mkdir()
+async def test_a_file_that_is_no_journal_is_left_as_it_is(shell: Shell, journal_file: Path) -> None:
+    journal_file.mkdir()
     ended = await shell("jobs")
     assert ended.code == 2
-    assert f"the journal {book} cannot be read: " in ended.err
+    assert f"the journal {journal_file} cannot be read: " in ended.err
 
 
-def test_an_owner_who_cannot_be_asked_is_not_declared_dead(book: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_owner_who_cannot_be_asked_is_not_declared_dead(journal_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: object) -> bool:
         raise PermissionError
 
-    with sqlite3.connect(book) as db:
+    with sqlite3.connect(journal_file) as db:
         db.executescript(f"{SCHEMA} PRAGMA user_version = {VERSION};")
         values = "'s', 'k', 1, '', 'submitted', 'o', '', '{}', '', '1', '', NULL, NULL, x'', NULL, NULL, '[]'"
         names = "site, key, attempt, fingerprint, state, owner, endpoint, inputs, nonce, task_id, claimed_utc"
         rest = "submitted_utc, noticed_utc, raw, error, folder, paths"
         db.execute(f"INSERT INTO jobs ({names}, {rest}) VALUES ({values})")  # noqa: S608 - all of it is written here
     db.close()
-    assert [one.carried for one in read(book)] == [False]
+    assert [one.carried for one in read(journal_file)] == [False]
     monkeypatch.setattr("rh_async._journal.lease.ProcessLease.alive", refused)
-    assert [one.carried for one in read(book)] == [True]
+    assert [one.carried for one in read(journal_file)] == [True]
 
 
-def test_a_broken_row_is_no_traceback(book: Path) -> None:
-    with sqlite3.connect(book) as db:
+def test_a_broken_row_is_no_traceback(journal_file: Path) -> None:
+    with sqlite3.connect(journal_file) as db:
         db.executescript("PRAGMA user_version = 1;")
     db.close()
     with pytest.raises(JournalError, match="cannot be read: no such table: jobs"):
-        read(book)
+        read(journal_file)
 
 
-def filled(book: Path, keys: list[str]) -> None:
+def filled(journal_file: Path, keys: list[str]) -> None:
     """Make a journal with a saved job for each key."""
-    with sqlite3.connect(book) as db:
+    with sqlite3.connect(journal_file) as db:
         db.executescript(f"{SCHEMA} PRAGMA user_version = {VERSION};")
         names = "site, key, attempt, fingerprint, state, owner, endpoint, inputs, nonce, paths, task_id, "
         names += "claimed_utc, raw"
@@ -183,16 +183,18 @@ def filled(book: Path, keys: list[str]) -> None:
     db.close()
 
 
-def test_derived_keys_are_shown_as_far_as_tells_them_apart(book: Path) -> None:
-    filled(book, ["auto-" + "0" * 32, "auto-" + "1" * 32, "mine"])
-    assert overview(book).shown == len("auto-00000000")
-    filled_on = book.with_name("more.db")
+def test_derived_keys_are_shown_as_far_as_tells_them_apart(journal_file: Path) -> None:
+    filled(journal_file, ["auto-" + "0" * 32, "auto-" + "1" * 32, "mine"])
+    assert overview(journal_file).shown == len("auto-00000000")
+    filled_on = journal_file.with_name("more.db")
     filled(filled_on, ["auto-" + "0" * 32, "auto-" + "0" * 12 + "1" * 20, "auto-" + "2" * 32])
     assert overview(filled_on).shown == len("auto-") + 13
 
 
-async def test_a_large_journal_is_told_as_it_is_read(shell: Shell, book: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    filled(book, [f"key {n}" for n in range(1000)])
+async def test_a_large_journal_is_told_as_it_is_read(
+    shell: Shell, journal_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(journal_file, [f"key {n}" for n in range(1000)])
     read_rows = 0
 
     def counted(*args: Any, **which: Any) -> Iterator[Row]:
@@ -214,16 +216,16 @@ async def test_a_large_journal_is_told_as_it_is_read(shell: Shell, book: Path, m
     assert [line for line in ended.out.splitlines() if "key " in line] == [f"  key key {n}" for n in range(1000)]
     assert printed[0] == _jobs._PAGE  # no more was read when the first was told
     assert len((await shell("jobs --json")).out.splitlines()) == 1000
-    assert (await shell("jobs --state uncertain")).out == f"No job that is uncertain in the journal {book}\n"
+    assert (await shell("jobs --state uncertain")).out == f"No job that is uncertain in the journal {journal_file}\n"
 
 
 async def test_a_journal_is_copied_whole_while_a_job_runs_and_the_copy_buys_nothing_twice(
-    site: Emulator, desk: Path, shell: Shell, book: Path
+    site: Emulator, desk: Path, shell: Shell, journal_file: Path
 ) -> None:
-    async with Session(journal=book) as session:
+    async with Session(journal=journal_file) as session:
         job = await session.submit(KlingMotionControl(desk / "hero.png", desk / "dance.mp4"), idempotency_key="k")
         ended = await shell("jobs --backup copy.db")
-        assert (ended.code, ended.out) == (0, f"The journal {book} is copied to copy.db\n")
+        assert (ended.code, ended.out) == (0, f"The journal {journal_file} is copied to copy.db\n")
         await job
     assert [path.name for path in desk.glob("copy.db*")] == ["copy.db"]
     assert "submitted" in (await shell("jobs --journal copy.db")).out

@@ -13,8 +13,8 @@ import anyio
 import pytest
 
 from rh_async import KlingMotionControl, Session
-from rh_async._cli.exit_codes import Misuse
-from rh_async._cli.options.journal_options import Book
+from rh_async._cli.exit_codes import UsageError
+from rh_async._cli.options.journal_options import JournalFile
 from rh_async.emulator import Emulator, Fault
 from tests.cli.conftest import Shell
 from tests.cli.test_interrupts import stopped
@@ -80,11 +80,13 @@ async def test_a_key_that_names_another_job_is_refused_and_its_old_video_is_not_
     assert len(site.ledger.submissions) == 2
 
 
-async def test_without_a_journal_each_command_buys(site: Emulator, desk: Path, shell: Shell, book: Path) -> None:
+async def test_without_a_journal_each_command_buys(
+    site: Emulator, desk: Path, shell: Shell, journal_file: Path
+) -> None:
     first, _ = await shell(f"{RUN} --no-journal"), await shell(f"{RUN} --no-journal")
     assert len(site.ledger.tasks) == 2
     assert f"looks at it:\nrh-async status {site.ledger.tasks[0].task_id}\n" in first.out
-    assert not book.exists()
+    assert not journal_file.exists()
 
 
 async def test_without_a_journal_an_interrupted_job_and_a_lost_link_are_looked_at(
@@ -182,12 +184,12 @@ async def test_interrupted_with_cancel_the_job_is_stopped(site: Emulator, desk: 
 )
 @pytest.mark.parametrize("line", [RUN, "jobs", "resume", "save some", "resolve some --abandon", "cancel some"])
 async def test_a_journal_that_is_none_is_told_in_one_line_and_nothing_is_sent(
-    line: str, content: bytes | str, says: str, site: Emulator, desk: Path, shell: Shell, book: Path
+    line: str, content: bytes | str, says: str, site: Emulator, desk: Path, shell: Shell, journal_file: Path
 ) -> None:
     if isinstance(content, bytes):
-        book.write_bytes(content)
+        journal_file.write_bytes(content)
     else:
-        with sqlite3.connect(book) as db:
+        with sqlite3.connect(journal_file) as db:
             db.execute(content)
         db.close()
     ended = await shell(line)
@@ -213,7 +215,7 @@ async def test_by_default_the_journal_is_in_a_folder_for_its_owner_alone(
     monkeypatch.delenv("RH_ASYNC_JOURNAL")
     monkeypatch.setenv("XDG_DATA_HOME", str(desk / "data"))
     assert (await shell(RUN)).code == 0
-    folder = Book().path.parent
+    folder = JournalFile().path.parent
     assert folder.is_relative_to(desk)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE((folder / "journal.db").stat().st_mode) == 0o600
@@ -223,8 +225,8 @@ def test_a_folder_that_cannot_be_made_names_the_option(tmp_path: Path, monkeypat
     (tmp_path / "file").touch()
     monkeypatch.delenv("RH_ASYNC_JOURNAL")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "file"))
-    with pytest.raises(Misuse, match="cannot be made: Not a directory; name another file with --journal"):
-        Book().made()
+    with pytest.raises(UsageError, match="cannot be made: Not a directory; name another file with --journal"):
+        JournalFile().made()
 
 
 async def test_an_uncertain_submit_names_the_commands_that_decide_and_is_not_repeated(
@@ -261,9 +263,9 @@ async def test_a_file_that_goes_away_meanwhile_is_told(
 
 
 async def test_a_library_session_and_the_command_share_the_journal(
-    site: Emulator, desk: Path, shell: Shell, book: Path
+    site: Emulator, desk: Path, shell: Shell, journal_file: Path
 ) -> None:
-    async with Session(journal=book) as session:
+    async with Session(journal=journal_file) as session:
         ended = await shell(f"{RUN} --key shared")
         (line,) = (await shell("jobs --json")).out.splitlines()
         assert '"state": "saved"' in line
@@ -274,4 +276,4 @@ async def test_a_library_session_and_the_command_share_the_journal(
 
 
 def test_what_is_typed_again_is_quoted() -> None:
-    assert shlex.join(Book(Path("my journal.db")).words) == "--journal 'my journal.db'"
+    assert shlex.join(JournalFile(Path("my journal.db")).words) == "--journal 'my journal.db'"

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from rh_async._cli import run
-from rh_async._cli.exit_codes import Exit, Misuse
+from rh_async._cli.exit_codes import ExitCode, UsageError
 from rh_async._cli.options.proxy_option import take_proxy
 from tests.cli.conftest import Shell
 from tests.raw_server import RawServer, Request, raw_server
@@ -74,9 +74,9 @@ async def test_no_proxy_goes_on_being_honoured(proxy: RawServer, monkeypatch: py
 def test_a_proxy_that_is_none_is_refused_in_one_line_without_showing_it(
     value: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(Misuse, match=r"^--proxy must look like http://HOST:PORT; nothing was sent$"):
+    with pytest.raises(UsageError, match=r"^--proxy must look like http://HOST:PORT; nothing was sent$"):
         take_proxy(["account", "--proxy", value])
-    assert run(["account", "--proxy", value]) == Exit.MISUSED
+    assert run(["account", "--proxy", value]) == ExitCode.USAGE_ERROR
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert "pw" not in err

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rh_async import ModelRequest, Session
-from rh_async._cli.execution.first_contact import reached
+from rh_async._cli.execution.first_contact import connected
 from rh_async.emulator import Emulator
 from tests.cli.conftest import Shell
 
@@ -57,14 +57,14 @@ async def test_a_batch_that_was_answered_once_waits_a_silence_out(site: Emulator
 
 async def test_a_command_that_only_watches_ends_too(closed: str) -> None:
     with pytest.raises(Exception, match=f"nothing answers at {closed}"):
-        async with reached(Session("k" * 32, base_url=closed), closed) as session:
+        async with connected(Session("k" * 32, base_url=closed), closed) as session:
             await session.attach("12")
     assert asyncio.get_running_loop().time() <= 31.0
 
 
 async def test_a_cancellation_from_elsewhere_stays_one(closed: str) -> None:
     async def command() -> None:
-        async with reached(Session("k" * 32, base_url=closed), closed) as session:
+        async with connected(Session("k" * 32, base_url=closed), closed) as session:
             await session.run(ModelRequest("bench/motion", {}))
 
     running = asyncio.ensure_future(command())

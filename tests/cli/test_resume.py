@@ -19,9 +19,9 @@ from tests.cli.test_interrupts import stopped
 LINKED = DreamActor("http://127.0.0.1:9/hero.png", "http://127.0.0.1:9/dance.mp4")
 
 
-async def left_running(book: Path, *keys: str) -> list[str]:
+async def left_running(journal_file: Path, *keys: str) -> list[str]:
     """Submit jobs, and leave them."""
-    async with Session(journal=book) as session:
+    async with Session(journal=journal_file) as session:
         return [await (await session.submit(LINKED, idempotency_key=key)).accepted() for key in keys]
 
 
@@ -41,8 +41,10 @@ async def test_what_was_interrupted_is_watched_and_saved_where_it_was_wanted(
     assert (again.code, again.out.count("nothing to pick up")) == (0, 1)
 
 
-async def test_what_named_no_folder_goes_where_it_is_said(site: Emulator, desk: Path, shell: Shell, book: Path) -> None:
-    ids = await left_running(book, "one", "two", "three")
+async def test_what_named_no_folder_goes_where_it_is_said(
+    site: Emulator, desk: Path, shell: Shell, journal_file: Path
+) -> None:
+    ids = await left_running(journal_file, "one", "two", "three")
     ended = await shell("resume -o here")
     assert ended.code == 0
     assert {path.name for path in (desk / "here").glob("*")} == {f"{task_id}_0.mp4" for task_id in ids}
@@ -76,9 +78,9 @@ async def test_a_job_that_failed_meanwhile_is_told(site: Emulator, desk: Path, s
 
 
 async def test_stopped_again_it_names_what_runs_and_itself(
-    site: Emulator, desk: Path, shell: Shell, book: Path
+    site: Emulator, desk: Path, shell: Shell, journal_file: Path
 ) -> None:
-    one, two = await left_running(book, "one", "two")
+    one, two = await left_running(journal_file, "one", "two")
     asked = len(site.ledger.calls)
     ended = await stopped(shell, "resume -o out", when=lambda: len(site.ledger.calls) > asked)
     assert ended.code == 130
@@ -177,17 +179,17 @@ async def test_resolve_again_names_the_whole_command_that_buys_the_same_anew(
 
 
 async def test_resolve_again_names_no_command_where_none_asks_for_the_same(
-    site: Emulator, desk: Path, shell: Shell, book: Path
+    site: Emulator, desk: Path, shell: Shell, journal_file: Path
 ) -> None:
     site.faults.add(Fault("drop_before_body", times=2))
     long = "word " * 400
     wishes = {"own": ModelRequest("own/model", {"seed": 1}), "long": KlingMotionControl("a.png", "b.mp4", prompt=long)}
     (desk / "a.png").write_bytes((desk / "hero.png").read_bytes())
     (desk / "b.mp4").write_bytes((desk / "dance.mp4").read_bytes())
-    async with Session(journal=book) as session:
-        for key, wish in wishes.items():
+    async with Session(journal=journal_file) as session:
+        for key, model_options in wishes.items():
             with pytest.raises(SubmitUnknown):
-                await session.run(wish, idempotency_key=key)
+                await session.run(model_options, idempotency_key=key)
     for key in wishes:
         out = (await shell(f"resolve {key} --again")).out
         assert "the command that asked for it buys it anew. It was given:\n{" in out
@@ -232,9 +234,9 @@ async def test_the_same_command_asks_again_about_a_lost_task_and_again_buys_what
 
 
 async def test_what_the_server_had_lost_is_picked_up_once_it_knows_it_again(
-    site: Emulator, desk: Path, shell: Shell, book: Path
+    site: Emulator, desk: Path, shell: Shell, journal_file: Path
 ) -> None:
-    await left_running(book, "k")
+    await left_running(journal_file, "k")
     site.faults.add(Fault("error_code", route="query", code="1004", times=None))
     ended = await shell("resume -o out")
     assert (ended.code, "the server does not know the task" in ended.out) == (1, True)
@@ -274,7 +276,7 @@ async def test_a_decision_that_cannot_be_is_told_in_one_line(
 
 
 async def test_what_is_being_sent_or_was_left_so_is_not_decided_about(
-    site: Emulator, desk: Path, shell: Shell, book: Path
+    site: Emulator, desk: Path, shell: Shell, journal_file: Path
 ) -> None:
     site.faults.add(Fault("hang"))
     running = asyncio.ensure_future(shell("run hero.png dance.mp4 --key k"))
@@ -283,9 +285,9 @@ async def test_what_is_being_sent_or_was_left_so_is_not_decided_about(
     assert "another command is sending it now" in (await shell("resolve k --abandon")).err
     assert "being sent\n" in (await shell("jobs")).out
     assert "k is submitting: it has no task\n" in (await shell("cancel k")).err
-    copied = book.read_bytes(), book.with_name("journal.db-wal").read_bytes()
+    copied = journal_file.read_bytes(), journal_file.with_name("journal.db-wal").read_bytes()
     await running
-    left = book.with_name("left.db")
+    left = journal_file.with_name("left.db")
     left.write_bytes(copied[0])
     left.with_name("left.db-wal").write_bytes(copied[1])
     assert "left while it was sent: rh-async resume\n" in (await shell("jobs --journal left.db")).out
@@ -317,9 +319,9 @@ async def test_a_task_without_a_row_is_asked_about_and_saved(site: Emulator, des
 
 
 async def test_a_job_that_still_runs_names_the_command_that_waits(
-    site: Emulator, desk: Path, shell: Shell, book: Path
+    site: Emulator, desk: Path, shell: Shell, journal_file: Path
 ) -> None:
-    (task_id,) = await left_running(book, "k")
+    (task_id,) = await left_running(journal_file, "k")
     ended = await shell("save k -o out")
     assert ended.code == 1
     assert ended.out.startswith(f"task      {task_id}\nstatus    RUNNING\n")
@@ -334,25 +336,27 @@ async def test_a_save_that_is_stopped_names_itself(site: Emulator, desk: Path, s
 
 
 async def test_a_job_is_stopped_by_key_and_a_task_even_if_the_journal_is_broken(
-    site: Emulator, desk: Path, shell: Shell, book: Path
+    site: Emulator, desk: Path, shell: Shell, journal_file: Path
 ) -> None:
-    _, two = await left_running(book, "one", "two")
+    _, two = await left_running(journal_file, "one", "two")
     assert (await shell("cancel one")).code == 0
     (desk / "broken.db").write_text("no database at all, whatever it is called" * 9)
     assert (await shell(f"cancel {two} --journal broken.db")).code == 0
     assert [task.status for task in site.ledger.tasks] == ["CANCEL", "CANCEL"]
 
 
-async def test_a_name_that_means_two_jobs_is_refused(site: Emulator, desk: Path, shell: Shell, book: Path) -> None:
-    (task_id,) = await left_running(book, "one")
-    await left_running(book, task_id)
+async def test_a_name_that_means_two_jobs_is_refused(
+    site: Emulator, desk: Path, shell: Shell, journal_file: Path
+) -> None:
+    (task_id,) = await left_running(journal_file, "one")
+    await left_running(journal_file, task_id)
     ended = await shell(f"cancel {task_id}")
     assert ended.code == 2
     assert "is the key of one job and another's task id" in ended.err
 
 
 async def test_the_rows_say_everything_but_the_raw_answer(
-    site: Emulator, desk: Path, shell: Shell, book: Path, monkeypatch: pytest.MonkeyPatch
+    site: Emulator, desk: Path, shell: Shell, journal_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await shell("run hero.png dance.mp4 --key k -o out")
     monkeypatch.delenv("RUNNINGHUB_API_KEY")
@@ -367,11 +371,11 @@ async def test_the_rows_say_everything_but_the_raw_answer(
 
 
 async def test_what_another_api_key_bought_is_named_and_left_alone(
-    site: Emulator, desk: Path, shell: Shell, book: Path, monkeypatch: pytest.MonkeyPatch
+    site: Emulator, desk: Path, shell: Shell, journal_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.faults.add(Fault("expired_link", times=None))
     await shell("run hero.png dance.mp4 --key done")
-    (task_id,) = await left_running(book, "mine")
+    (task_id,) = await left_running(journal_file, "mine")
     mine = site.api_key
     monkeypatch.setenv("RUNNINGHUB_API_KEY", next(key for key in site.keys.values() if key != mine))
     ended = await shell("resume")

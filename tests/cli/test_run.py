@@ -8,8 +8,8 @@ from typing import get_args
 
 import pytest
 
-from rh_async._cli.commands.run_command import Errand, perform
-from rh_async._cli.options.model_options import Model, Wish
+from rh_async._cli.commands.run_command import RunCommand, perform
+from rh_async._cli.options.model_options import Model, ModelOptions
 from rh_async.emulator import Emulator, Fault
 from tests.cli.conftest import Shell, terminal, told
 
@@ -59,7 +59,9 @@ async def test_a_terminal_shows_four_phases_and_no_guess_of_the_time_left(
 ) -> None:
     monkeypatch.setattr("rh_async._cli.output.job_view._REDRAWN_EVERY", 5.0)
     console = terminal(width)
-    assert await perform(Errand(Wish(image="hero.png", video="dance.mp4"), desk / "out", None, console)) == 0
+    assert (
+        await perform(RunCommand(ModelOptions(image="hero.png", video="dance.mp4"), desk / "out", None, console)) == 0
+    )
     shown = told(console)
     assert all(phase in shown for phase in ("upload", "submit", "running", "download"))
     assert " left" not in shown[: shown.index("is SUCCESS")].split("accepted")[1]

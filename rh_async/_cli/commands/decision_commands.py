@@ -12,11 +12,11 @@ from cyclopts import Parameter
 from rich.text import Text
 
 from rh_async import Result, Session, SubmissionState
-from rh_async._cli.execution.job_lookup import Found, find, last_of_key
-from rh_async._cli.exit_codes import Exit, Misuse
+from rh_async._cli.execution.job_lookup import JournaledTask, find, last_of_key
+from rh_async._cli.exit_codes import ExitCode, UsageError
 from rh_async._cli.options.connection import BaseUrl, Connection
-from rh_async._cli.options.journal_options import Book, JournalPath
-from rh_async._cli.output.fields import about, cost, printable, screen, tell
+from rh_async._cli.options.journal_options import JournalFile, JournalPath
+from rh_async._cli.output.fields import about, cost, make_console, printable, tell
 from rh_async._cli.output.resubmit_command import run_again
 from rh_async._journal.reader import Row, made
 
@@ -42,10 +42,10 @@ async def resolve(
     :param again: as --abandon, and tells how to buy it once more.
     """
     if [task_id is not None, abandon, again].count(True) != 1:
-        raise Misuse("say one of --task-id ID, --abandon and --again")
-    connection, book = Connection(base_url), Book(journal)
-    path, row = await _uncertain(key, connection, book)
-    resume = connection.command("resume", *book.words)
+        raise UsageError("say one of --task-id ID, --abandon and --again")
+    connection, journal_file = Connection(base_url), JournalFile(journal)
+    path, row = await _uncertain(key, connection, journal_file)
+    resume = connection.command("resume", *journal_file.words)
 
     async def decide(session: Session) -> None:
         if task_id is None:
@@ -54,21 +54,25 @@ async def resolve(
             _ = await session.resolve(row.record.key, task_id=task_id)  # watched by rh-async resume, not here
 
     await asked(connection, decide, lambda: "it may have been decided already: rh-async jobs tells", journal=path)
-    lines = _bought_again(row, run_again(row.record, connection, book)) if again else _decided(row, task_id, resume)
+    lines = (
+        _bought_again(row, run_again(row.record, connection, journal_file)) if again else _decided(row, task_id, resume)
+    )
     for line in lines:
-        screen().print(Text(printable(line)), soft_wrap=True)
-    return Exit.GOOD
+        make_console().print(Text(printable(line)), soft_wrap=True)
+    return ExitCode.SUCCESS
 
 
-async def _uncertain(key: str, connection: Connection, book: Book) -> tuple[Path, Row]:
-    path = await asyncio.to_thread(book.made)
+async def _uncertain(key: str, connection: Connection, journal_file: JournalFile) -> tuple[Path, Row]:
+    path = await asyncio.to_thread(journal_file.made)
     row = await asyncio.to_thread(last_of_key, key, path, connection.site)
     if row is None:
-        raise Misuse(f"no job has the key {key!r:.80} in the journal {path} for {connection.site}: see rh-async jobs")
+        raise UsageError(
+            f"no job has the key {key!r:.80} in the journal {path} for {connection.site}: see rh-async jobs"
+        )
     if row.record.state is SubmissionState.SUBMITTING:
-        first = connection.command("resume", *book.words)
+        first = connection.command("resume", *journal_file.words)
         words = "another command is sending it now" if row.carried else f"it was left while it was sent; first: {first}"
-        raise Misuse(f"{row.record.key} is not uncertain yet: {words}")
+        raise UsageError(f"{row.record.key} is not uncertain yet: {words}")
     return path, row
 
 
@@ -101,30 +105,30 @@ async def save(
 
     :param out: a folder for the video, which is named after the task.
     """
-    connection, book = Connection(base_url), Book(journal)
-    path, folder = await asyncio.to_thread(lambda: (book.made(), out.absolute()))
+    connection, journal_file = Connection(base_url), JournalFile(journal)
+    path, folder = await asyncio.to_thread(lambda: (journal_file.made(), out.absolute()))
     found = await asyncio.to_thread(find, name, path, connection.site)
-    command = connection.command("save", name, "-o", str(out), *book.words)
+    command = connection.command("save", name, "-o", str(out), *journal_file.words)
     words = f"a file only appears whole; once more: {command}"
     saved = await asked(
         connection, lambda session: _fetched(session, found, folder), lambda: words, journal=path, patient=True
     )
     if saved is None:
-        pick_up = connection.command("resume", "-o", str(out), *book.words)
+        pick_up = connection.command("resume", "-o", str(out), *journal_file.words)
         later = f" yet; this waits for it: {pick_up}" if found.row is not None and found.row.left else ""
-        tell(screen(), [("so", f"there is nothing to save{later}")])
-        return Exit.FAILED
-    tell(screen(), [*(("saved", str(out / path.name)) for path in saved.paths), ("cost", cost(saved.usage))])
-    return Exit.GOOD
+        tell(make_console(), [("so", f"there is nothing to save{later}")])
+        return ExitCode.FAILED
+    tell(make_console(), [*(("saved", str(out / path.name)) for path in saved.paths), ("cost", cost(saved.usage))])
+    return ExitCode.SUCCESS
 
 
-async def _fetched(session: Session, found: Found, folder: Path) -> Result | None:
+async def _fetched(session: Session, found: JournaledTask, folder: Path) -> Result | None:
     """Save what the journal or else the server says a task has made; None if it has made nothing."""
     result = None if found.row is None else found.row.result()
     if result is None:
         snapshot = await session.get_status(found.task_id)
         result = made(snapshot, noticed_utc=datetime.now(UTC))
         if result is None:
-            tell(screen(), about(snapshot))
+            tell(make_console(), about(snapshot))
             return None
     return evolve(result, paths=await session.save(result, folder))

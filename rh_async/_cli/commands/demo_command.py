@@ -22,11 +22,11 @@ from rich.text import Text
 from rh_async import Pace, Session
 from rh_async._batch import BatchOutcome, Plan, plan_manifest
 from rh_async._cli.execution.clock import now
-from rh_async._cli.exit_codes import Exit
+from rh_async._cli.exit_codes import ExitCode
 from rh_async._cli.options.model_options import Model
 from rh_async._cli.options.prerequisites import need_folder, need_media
 from rh_async._cli.output.plan_report import report
-from rh_async._cli.output.reporter import Voice, outcome_words, who
+from rh_async._cli.output.reporter import Reporter, outcome_words, who
 from rh_async.emulator import Emulator, Ledger
 
 if TYPE_CHECKING:
@@ -47,11 +47,11 @@ async def demo(*, jobs: Annotated[int, Parameter(validator=Number(gte=1))] = 24,
     :param jobs: how many.
     :param out: a folder for the videos; what they are made from goes into its folder inputs.
     """
-    return await perform(Show(jobs=jobs, out=out, console=Console(highlight=False)))
+    return await perform(DemoCommand(jobs=jobs, out=out, console=Console(highlight=False)))
 
 
 @frozen(kw_only=True)
-class Show:
+class DemoCommand:
     """One demonstration.
 
     :param render: whether the emulator draws who met whom.
@@ -70,7 +70,7 @@ class Show:
         return min((self.jobs + 1) // 2, _MOST_IN_FLIGHT)
 
 
-async def perform(show: Show) -> Exit:
+async def perform(show: DemoCommand) -> ExitCode:
     """Give the demonstration, and return what its end is worth to a shell."""
     began = now()
     stop = Event()
@@ -78,25 +78,27 @@ async def perform(show: Show) -> Exit:
         manifest = await asyncio.to_thread(_prepared, show, stop)
     finally:
         stop.set()  # a thread cannot be cancelled, and nobody who pressed Ctrl-C waits for drawings
-    voice = Voice(words=show.console, view=show.console)
+    reporter = Reporter(words=show.console, view=show.console)
     plan = await plan_manifest(manifest)
-    voice.say(*report(plan))
+    reporter.say(*report(plan))
     async with Emulator(seed=_SEED, limit=show.in_flight, render=show.render, run_time=_run_time) as server:
-        voice.say("", f"Jobs to run: {len(plan.ready)}, {show.in_flight} at a time, on {server.url}", "")
-        outcomes = await _run(show, plan, server, voice)
+        reporter.say("", f"Jobs to run: {len(plan.ready)}, {show.in_flight} at a time, on {server.url}", "")
+        outcomes = await _run(show, plan, server, reporter)
         _sum_up(show, outcomes, server.ledger, now() - began)
-    return Exit.GOOD if plan.is_whole and all(outcome.state == "saved" for outcome in outcomes) else Exit.FAILED
+    return (
+        ExitCode.SUCCESS if plan.is_whole and all(outcome.state == "saved" for outcome in outcomes) else ExitCode.FAILED
+    )
 
 
 def _run_time(_endpoint: str, rng: Random) -> float:
     return rng.uniform(*_RUN_TIMES)
 
 
-def cast(clips: Clips, jobs: int) -> list[Part]:
+def cast(clips: Clips, jobs: int) -> list[DemoJob]:
     """Give every job its character, its dance and its model; no two are alike before all combinations have been."""
     pairs = len(clips.images) * len(clips.videos)
     return [
-        Part(
+        DemoJob(
             image=clips.images[number % len(clips.images)],
             video=clips.videos[number % pairs // len(clips.images)],
             model=_MODELS[(number + number // pairs) % len(_MODELS)],
@@ -106,7 +108,7 @@ def cast(clips: Clips, jobs: int) -> list[Part]:
 
 
 @frozen(kw_only=True)
-class Part:
+class DemoJob:
     """Who dances what, and which model shows it."""
 
     image: Path
@@ -118,7 +120,7 @@ class Part:
         return [f"demo-{number}", self.image.name, self.video.name, self.model]
 
 
-def _prepared(show: Show, stop: Event) -> Path:
+def _prepared(show: DemoCommand, stop: Event) -> Path:
     """Draw what there is to send, and write down what is wanted of it: a manifest."""
     need_media("demo")
     from rh_async._cli.demo.demo_clips import make_clips  # noqa: PLC0415 - needs the media extra, which may be missing
@@ -136,23 +138,23 @@ def _prepared(show: Show, stop: Event) -> Path:
     return manifest
 
 
-async def _run(show: Show, plan: Plan, server: Emulator, voice: Voice) -> list[BatchOutcome]:
+async def _run(show: DemoCommand, plan: Plan, server: Emulator, reporter: Reporter) -> list[BatchOutcome]:
     outcomes: list[BatchOutcome] = []
     out = await asyncio.to_thread(show.out.absolute)
     session = Session(server.api_key, base_url=server.url, in_flight=show.in_flight, pace=_BRISK)
     try:
-        async with session, aclosing(session.batch(plan, out)) as batch, voice.showing(batch):
+        async with session, aclosing(session.batch(plan, out)) as batch, reporter.showing(batch):
             async for outcome in batch:
                 outcomes.append(outcome)
-                voice.ended(outcome)
+                reporter.ended(outcome)
     except asyncio.CancelledError:
         saved = sum(outcome.state == "saved" for outcome in outcomes)
-        voice.say("", f"{saved} of {show.jobs} videos were saved in {show.out}")
+        reporter.say("", f"{saved} of {show.jobs} videos were saved in {show.out}")
         raise
     return outcomes
 
 
-def _sum_up(show: Show, outcomes: list[BatchOutcome], ledger: Ledger, seconds: float) -> None:
+def _sum_up(show: DemoCommand, outcomes: list[BatchOutcome], ledger: Ledger, seconds: float) -> None:
     saved = sum(outcome.state == "saved" for outcome in outcomes)
     facts = {
         "wanted": f"{show.jobs}",

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 from rich.console import Console
 
-from rh_async._cli.exit_codes import Exit, Misuse
+from rh_async._cli.exit_codes import ExitCode, UsageError
 from rh_async._cli.options.prerequisites import need_media
 from rh_async.emulator import Emulator, Ledger, snowflake_at
 
@@ -56,7 +56,7 @@ async def emulator(
         except asyncio.CancelledError:
             # Ctrl-C is the way to end it, and no failure: only a cancellation that is let through becomes one.
             _sum_up(console, server.ledger)
-    return Exit.GOOD
+    return ExitCode.SUCCESS
 
 
 @asynccontextmanager
@@ -64,7 +64,7 @@ async def _serving(server: Emulator) -> AsyncIterator[None]:
     try:
         await server.__aenter__()
     except OSError as error:
-        raise Misuse(f"cannot listen on {server.host} port {server.port}: {error.strerror or error}") from error
+        raise UsageError(f"cannot listen on {server.host} port {server.port}: {error.strerror or error}") from error
     try:
         yield
     finally:

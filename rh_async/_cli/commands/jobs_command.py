@@ -19,10 +19,10 @@ from rich.console import Console
 from rich.text import Text
 
 from rh_async import SubmissionRecord, SubmissionState
-from rh_async._cli.exit_codes import Exit
-from rh_async._cli.options.journal_options import Book, JournalPath
+from rh_async._cli.exit_codes import ExitCode
+from rh_async._cli.options.journal_options import JournalFile, JournalPath
 from rh_async._cli.options.model_options import Model
-from rh_async._cli.output.fields import printable, screen
+from rh_async._cli.output.fields import make_console, printable
 from rh_async._journal.reader import Row, overview, stream
 from rh_async._journal.records import is_derived
 from rh_async._journal.sqlite import backup as copy_journal
@@ -51,16 +51,16 @@ async def jobs(
     :param json: one JSON object per line, for scripts.
     :param backup: copy the whole journal to this file, which is one again, in place of telling; also while jobs run.
     """
-    book, console = Book(journal), screen()
+    journal_file, console = JournalFile(journal), make_console()
     if backup is not None:
-        await asyncio.to_thread(copy_journal, book.path, backup)
-        console.print(Text(printable(f"The journal {book.path} is copied to {backup}")), soft_wrap=True)
-        return Exit.GOOD
-    told = await (_tell_json if json else _tell_people)(book.path, state, console)
+        await asyncio.to_thread(copy_journal, journal_file.path, backup)
+        console.print(Text(printable(f"The journal {journal_file.path} is copied to {backup}")), soft_wrap=True)
+        return ExitCode.SUCCESS
+    told = await (_tell_json if json else _tell_people)(journal_file.path, state, console)
     if not told and not json:
         which = f" that is {' or '.join(state)}" if state else ""
-        console.print(Text(printable(f"No job{which} in the journal {book.path}")), soft_wrap=True)
-    return Exit.GOOD
+        console.print(Text(printable(f"No job{which} in the journal {journal_file.path}")), soft_wrap=True)
+    return ExitCode.SUCCESS
 
 
 async def _tell_json(path: Path, states: tuple[str, ...], console: Console) -> int:

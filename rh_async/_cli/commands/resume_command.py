@@ -15,14 +15,14 @@ from rich.text import Text
 
 from rh_async import Job, ResumeReport, RHError, Session, SubmissionRecord, SubmissionState, SubmitUnknown
 from rh_async._cli.execution.clock import now
-from rh_async._cli.execution.first_contact import reached
-from rh_async._cli.execution.signals import stoppable
-from rh_async._cli.execution.stall_monitor import Hush, listening
-from rh_async._cli.exit_codes import Exit, sentence
+from rh_async._cli.execution.first_contact import connected
+from rh_async._cli.execution.signals import stop_on_signals
+from rh_async._cli.execution.stall_monitor import StallMonitor, listening
+from rh_async._cli.exit_codes import ExitCode, describe_error
 from rh_async._cli.options.connection import BaseUrl, Connection
-from rh_async._cli.options.journal_options import Book, JournalPath
-from rh_async._cli.output.fields import printable, screen
-from rh_async._cli.output.job_reporter import resolve_commands
+from rh_async._cli.options.journal_options import JournalFile, JournalPath
+from rh_async._cli.output.fields import make_console, printable
+from rh_async._cli.output.job_reporter import decision_commands
 from rh_async._cli.output.job_view import shown
 from rh_async._cli.output.phase_counter import Tally
 from rh_async._journal.reader import UNFINISHED, Row, at, read
@@ -47,24 +47,24 @@ async def resume(
 
     :param out: a folder for videos whose command named none.
     """
-    connection, book, console = Connection(base_url), Book(journal), screen()
-    path, folder = await asyncio.to_thread(lambda: (book.made(), out.absolute()))
+    connection, journal_file, console = Connection(base_url), JournalFile(journal), make_console()
+    path, folder = await asyncio.to_thread(lambda: (journal_file.made(), out.absolute()))
     rows = [row for row in await asyncio.to_thread(_unfinished, path, connection.site) if row.left]
     words = f"waiting for the network: nothing heard from {connection.address} for {_SILENCE:.0f} s; Ctrl-C gives up"
-    pickup = Pickup(
+    runner = ResumeRunner(
         console=console,
         folder=folder,
-        again=connection.command("resume", "-o", str(out), *book.words),
+        again=connection.command("resume", "-o", str(out), *journal_file.words),
         rows=rows,
-        hush=Hush(console=console, words=words, after=_SILENCE),
+        stall_monitor=StallMonitor(console=console, words=words, after=_SILENCE),
     )
-    with stoppable(console, stopping=_STOPPING, words=pickup.whereabouts):
-        async with reached(connection.session(pickup.tell, journal=path), connection.address) as session:
-            uncertain = await pickup.carry_out(session)
+    with stop_on_signals(console, stopping=_STOPPING, words=runner.resume_hint):
+        async with connected(connection.session(runner.tell, journal=path), connection.address) as session:
+            uncertain = await runner.run(session)
     for record in uncertain:
-        for line in _uncertain(record, resolve_commands(connection, book, record.key)):
+        for line in _uncertain(record, decision_commands(connection, journal_file, record.key)):
             console.print(Text(printable(line)), soft_wrap=True)
-    return Exit.FAILED if pickup.failed or uncertain else Exit.GOOD
+    return ExitCode.FAILED if runner.failed or uncertain else ExitCode.SUCCESS
 
 
 def _unfinished(journal: Path, site: str) -> list[Row]:
@@ -72,7 +72,7 @@ def _unfinished(journal: Path, site: str) -> list[Row]:
 
 
 @define(kw_only=True, eq=False)
-class Pickup:
+class ResumeRunner:
     """One picking up.
 
     :param folder: for what has none of its own.
@@ -84,7 +84,7 @@ class Pickup:
     folder: Path
     again: str
     rows: list[Row]
-    hush: Hush
+    stall_monitor: StallMonitor
     failed: int = field(default=0, init=False)
     tally: Tally = field(init=False)
     _running: dict[str, SubmissionRecord] = field(init=False)
@@ -100,17 +100,17 @@ class Pickup:
     def tell(self, event: Event) -> None:
         """Take an event in."""
         self.tally.tell(event)
-        self.hush.hear()
+        self.stall_monitor.hear()
         if isinstance(event, Changed | Settled):
-            self.hush.rest()
+            self.stall_monitor.rest()
 
-    async def carry_out(self, session: Session) -> tuple[SubmissionRecord, ...]:
+    async def run(self, session: Session) -> tuple[SubmissionRecord, ...]:
         """Watch and save all of it, and return what nobody knows the fate of.
 
         :raises RHError: the journal cannot be used.
         """
         if self.tally.submit.done:
-            async with shown(self.console, self.tally), listening(self.hush):
+            async with shown(self.console, self.tally), listening(self.stall_monitor):
                 resumed = await session.resume(output_dir=self.folder)
                 self._tell_held(resumed)
                 await self._follow_all(resumed)
@@ -127,7 +127,7 @@ class Pickup:
             jobs = "1 job belongs" if count == 1 else f"{count:,} jobs belong"
             self._say(f"{jobs} to {f'process {pid}' if pid else 'another process'}, which is still running")
 
-    def whereabouts(self) -> str:
+    def resume_hint(self) -> str:
         """What goes on remotely, for whoever stops waiting."""
         if not self._running:
             return f"nothing runs remotely; what is not saved yet: {self.again}"
@@ -175,7 +175,7 @@ class Pickup:
     def _failed(self, record: SubmissionRecord | None, error: RHError) -> None:
         self.failed += 1
         named = "" if record is None else f"key {record.key}: "
-        self._say(f"{named}{sentence(error)}", style="red")
+        self._say(f"{named}{describe_error(error)}", style="red")
 
     def _say(self, words: str, style: str = "") -> None:
         self.console.print(Text(printable(words), style=style), soft_wrap=True)

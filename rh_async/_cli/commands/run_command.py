@@ -14,16 +14,16 @@ from rich.console import Console
 
 from rh_async import Request, Result, RHError, SubmissionState
 from rh_async._cli.execution.clock import now
-from rh_async._cli.execution.first_contact import reached
-from rh_async._cli.execution.signals import stoppable
-from rh_async._cli.execution.stall_monitor import Hush, listening
-from rh_async._cli.exit_codes import Exit
+from rh_async._cli.execution.first_contact import connected
+from rh_async._cli.execution.signals import stop_on_signals
+from rh_async._cli.execution.stall_monitor import StallMonitor, listening
+from rh_async._cli.exit_codes import ExitCode
 from rh_async._cli.options.connection import BaseUrl, Connection
-from rh_async._cli.options.journal_options import Keeping
-from rh_async._cli.options.model_options import Model, Wish, check_files
+from rh_async._cli.options.journal_options import RunOptions
+from rh_async._cli.options.model_options import Model, ModelOptions, check_files
 from rh_async._cli.options.prerequisites import need_folder, sha256_of
-from rh_async._cli.output.fields import cost, screen, tell
-from rh_async._cli.output.job_reporter import Diary
+from rh_async._cli.output.fields import cost, make_console, tell
+from rh_async._cli.output.job_reporter import JobReporter
 from rh_async._cli.output.job_view import shown
 from rh_async._cli.output.phase_counter import Tally
 from rh_async._journal.reader import BOUGHT, Row, read
@@ -51,7 +51,7 @@ async def run(
     negative_prompt: str | None = None,
     no_sound: Annotated[bool, Parameter(show_default=False)] = False,
     webhook_url: str | None = None,
-    keeping: Keeping | None = None,
+    run_options: RunOptions | None = None,
     base_url: BaseUrl = None,
 ) -> int:
     """Run one job, which is paid, and save what it makes.
@@ -66,7 +66,7 @@ async def run(
     :param no_sound: do not keep the driving video's sound; kling only.
     :param webhook_url: an address the server calls when the job is over.
     """
-    wish = Wish(
+    model_options = ModelOptions(
         image=image,
         video=video,
         model=model,
@@ -76,36 +76,36 @@ async def run(
         no_sound=no_sound,
         webhook_url=webhook_url,
     )
-    return await perform(Errand(wish, out, base_url, screen(), keeping or Keeping()))
+    return await perform(RunCommand(model_options, out, base_url, make_console(), run_options or RunOptions()))
 
 
 @frozen
-class Errand:
+class RunCommand:
     """One job as it was asked for, and where to tell of it."""
 
-    wish: Wish
+    model_options: ModelOptions
     out: Path
     base_url: str | None
     console: Console
-    keeping: Keeping = field(factory=Keeping)
+    run_options: RunOptions = field(factory=RunOptions)
 
 
-async def perform(errand: Errand) -> Exit:
+async def perform(command: RunCommand) -> ExitCode:
     """Run the errand, and return what its end is worth to a shell.
 
-    :raises Misuse: it cannot be done as it was given; nothing was sent.
+    :raises UsageError: it cannot be done as it was given; nothing was sent.
     :raises Interrupted: it was stopped.
     :raises RHError: it did not end well.
     """
-    request = errand.wish.request()
-    connection = Connection(errand.base_url)
-    known = await asyncio.to_thread(_prepare, errand, request, connection)
+    request = command.model_options.request()
+    connection = Connection(command.base_url)
+    known = await asyncio.to_thread(_prepare, command, request, connection)
     began = now()
-    diary = _diary(errand, request, connection, known)
-    with stoppable(errand.console, stopping=_STOPPING[errand.keeping.on_exit], words=diary.whereabouts):
-        result = await _done(errand, request, known, diary)
-    tell(errand.console, _summary(errand, result, now() - began))
-    return Exit.GOOD
+    reporter = _diary(command, request, connection, known)
+    with stop_on_signals(command.console, stopping=_STOPPING[command.run_options.on_exit], words=reporter.resume_hint):
+        result = await _done(command, request, known, reporter)
+    tell(command.console, _summary(command, result, now() - began))
+    return ExitCode.SUCCESS
 
 
 @frozen
@@ -122,56 +122,59 @@ class _Known:
     earlier: Row | None = None
 
 
-def _prepare(errand: Errand, request: Request, connection: Connection) -> _Known:
-    check_files(errand.wish, request)
-    need_folder(errand.out)
-    if errand.keeping.book is None:
-        return _Known(errand.out.absolute())
-    return _looked_up(errand, request, connection.site, errand.keeping.book.made())
+def _prepare(command: RunCommand, request: Request, connection: Connection) -> _Known:
+    check_files(command.model_options, request)
+    need_folder(command.out)
+    if command.run_options.journal_file is None:
+        return _Known(command.out.absolute())
+    return _looked_up(command, request, connection.site, command.run_options.journal_file.made())
 
 
-def _looked_up(errand: Errand, request: Request, site: str, journal: Path) -> _Known:
+def _looked_up(command: RunCommand, request: Request, site: str, journal: Path) -> _Known:
     """Look before the session does, which decides: what is found here is told before anything is opened.
 
     :raises KeyInUse: the key was given to a job with other inputs.
     """
     sha256s = {media.path: sha256_of(media.path) for media in request.media()}
-    key = errand.keeping.key or derived_key(request.endpoint, request.named(sha256s))
+    key = command.run_options.key or derived_key(request.endpoint, request.named(sha256s))
     keyed = read(journal, site, key=key)
-    earlier = None if errand.keeping.again or not keyed else keyed[-1]
+    earlier = None if command.run_options.again or not keyed else keyed[-1]
     if earlier is not None and earlier.record.state not in REUSABLE_STATES:
         refuse_another(earlier.record, asked_for(key, request, sha256s))
-    return _Known(errand.out.absolute(), key, earlier)
+    return _Known(command.out.absolute(), key, earlier)
 
 
-async def _done(errand: Errand, request: Request, known: _Known, diary: Diary) -> Result:
-    journal = None if errand.keeping.book is None else errand.keeping.book.path
-    diary.begin()
-    made = diary.connection.session(diary.tell, journal=journal, on_exit=errand.keeping.on_exit)
+async def _done(command: RunCommand, request: Request, known: _Known, reporter: JobReporter) -> Result:
+    journal = None if command.run_options.journal_file is None else command.run_options.journal_file.path
+    reporter.begin()
+    made = reporter.connection.session(reporter.tell, journal=journal, on_exit=command.run_options.on_exit)
     try:
         async with (
-            reached(made, diary.connection.address) as session,
-            shown(errand.console, diary.tally),
-            listening(diary.hush),
+            connected(made, reporter.connection.address) as session,
+            shown(command.console, reporter.tally),
+            listening(reporter.stall_monitor),
         ):
             result = await session.run(
-                request, idempotency_key=errand.keeping.key, resubmit=errand.keeping.again, output_dir=known.folder
+                request,
+                idempotency_key=command.run_options.key,
+                resubmit=command.run_options.again,
+                output_dir=known.folder,
             )
     except RHError as error:
-        raise diary.advised(error) from error.__cause__
-    diary.end(result)
+        raise reporter.advised(error) from error.__cause__
+    reporter.end(result)
     return result
 
 
-def _diary(errand: Errand, request: Request, connection: Connection, known: _Known) -> Diary:
+def _diary(command: RunCommand, request: Request, connection: Connection, known: _Known) -> JobReporter:
     words = f"waiting for the network: nothing heard from {connection.address} for {_SILENCE:.0f} s; Ctrl-C gives up"
-    return Diary(
-        console=errand.console,
+    return JobReporter(
+        console=command.console,
         connection=connection,
         tally=_tally(request, known.earlier),
-        hush=Hush(console=errand.console, words=words, after=_SILENCE),
-        out=errand.out,
-        book=errand.keeping.book,
+        stall_monitor=StallMonitor(console=command.console, words=words, after=_SILENCE),
+        out=command.out,
+        journal_file=command.run_options.journal_file,
         key=known.key,
         earlier=known.earlier,
     )
@@ -188,9 +191,9 @@ def _tally(request: Request, earlier: Row | None) -> Tally:
     return tally
 
 
-def _summary(errand: Errand, result: Result, seconds: float) -> Iterator[tuple[str, str]]:
+def _summary(command: RunCommand, result: Result, seconds: float) -> Iterator[tuple[str, str]]:
     for path in result.paths:
-        yield "saved", str(errand.out / path.name)
+        yield "saved", str(command.out / path.name)
     yield "cost", cost(result.usage)
     times = [f"{seconds:.1f} s in all"]
     if result.submitted_utc is not None:

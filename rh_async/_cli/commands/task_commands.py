@@ -11,14 +11,14 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from rh_async import Account, Session, Snapshot
-from rh_async._cli.execution.first_contact import reached
+from rh_async._cli.execution.first_contact import connected
 from rh_async._cli.execution.job_lookup import find
-from rh_async._cli.execution.signals import stoppable
-from rh_async._cli.execution.stall_monitor import Hush, listening
-from rh_async._cli.exit_codes import Exit
+from rh_async._cli.execution.signals import stop_on_signals
+from rh_async._cli.execution.stall_monitor import StallMonitor, listening
+from rh_async._cli.exit_codes import ExitCode
 from rh_async._cli.options.connection import BaseUrl, Connection
-from rh_async._cli.options.journal_options import Book, JournalPath
-from rh_async._cli.output.fields import about, amounts, known, screen, tell
+from rh_async._cli.options.journal_options import JournalFile, JournalPath
+from rh_async._cli.output.fields import about, amounts, known, make_console, tell
 from rh_async.events import Event, Waiting
 
 T = TypeVar("T")
@@ -37,25 +37,25 @@ _NOTHING = "nothing was changed"
 async def status(task_id: Task, /, *, base_url: BaseUrl = None) -> int:
     """Look at a task once: status, error, outputs with their links, cost."""
     snapshot = await asked(Connection(base_url), lambda session: session.get_status(task_id), lambda: _NOTHING)
-    tell(screen(), about(snapshot))
-    return Exit.FAILED if snapshot.settled and not snapshot.succeeded else Exit.GOOD
+    tell(make_console(), about(snapshot))
+    return ExitCode.FAILED if snapshot.settled and not snapshot.succeeded else ExitCode.SUCCESS
 
 
 async def account(*, base_url: BaseUrl = None) -> int:
     """Tell what the account says of itself: key type, limit, tasks, balance."""
     told = await asked(Connection(base_url), lambda session: session.account(), lambda: _NOTHING)
-    tell(screen(), _facts(told))
-    return Exit.GOOD
+    tell(make_console(), _facts(told))
+    return ExitCode.SUCCESS
 
 
 async def cancel(name: Name, /, *, journal: JournalPath = None, base_url: BaseUrl = None) -> int:
     """Ask that a task be stopped, then tell what became of it: it may have been over already."""
     connection = Connection(base_url)
-    task_id = (await asyncio.to_thread(find, name, Book(journal).path, connection.site)).task_id
-    doubt = f"it may have been asked already; look: {connection.look_command(task_id)}"
+    task_id = (await asyncio.to_thread(find, name, JournalFile(journal).path, connection.site)).task_id
+    doubt = f"it may have been asked already; look: {connection.status_command(task_id)}"
     snapshot = await asked(connection, lambda session: session.cancel(task_id), lambda: doubt)
-    tell(screen(), [*about(snapshot), ("so", _verdict(snapshot, connection))])
-    return Exit.GOOD if snapshot.cancelled else Exit.FAILED
+    tell(make_console(), [*about(snapshot), ("so", _verdict(snapshot, connection))])
+    return ExitCode.SUCCESS if snapshot.cancelled else ExitCode.FAILED
 
 
 def _verdict(snapshot: Snapshot, connection: Connection) -> str:
@@ -63,7 +63,7 @@ def _verdict(snapshot: Snapshot, connection: Connection) -> str:
         return "it is cancelled"
     if snapshot.settled:
         return "it was not cancelled: it was over already"
-    return f"it was asked to stop and still goes on; look again: {connection.look_command(snapshot.task_id)}"
+    return f"it was asked to stop and still goes on; look again: {connection.status_command(snapshot.task_id)}"
 
 
 def _facts(told: Account) -> list[tuple[str, str]]:
@@ -94,15 +94,15 @@ async def asked(
     console = Console(stderr=True, highlight=False, emoji=False)
     end = "Ctrl-C gives up" if patient else "giving up within half a minute"
     words = f"waiting for the network: no answer from {connection.address} yet; {end}"
-    hush = Hush(console=console, words=words, after=_SILENCE)
+    stall_monitor = StallMonitor(console=console, words=words, after=_SILENCE)
 
     def heard(event: Event) -> None:
         if isinstance(event, Waiting) and event.reason == "rate":
-            hush.rest()
+            stall_monitor.rest()
             console.print(f"the server asks for fewer requests; waiting {event.seconds:.0f} s", style="yellow")
 
-    with stoppable(console, stopping="closing the connection", words=interrupted):
+    with stop_on_signals(console, stopping="closing the connection", words=interrupted):
         open_session = connection.session if patient else connection.short_session
-        opened = reached(open_session(heard, journal=journal), connection.address)
-        async with opened as session, listening(hush):
+        opened = connected(open_session(heard, journal=journal), connection.address)
+        async with opened as session, listening(stall_monitor):
             return await question(session)

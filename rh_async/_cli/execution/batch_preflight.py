@@ -13,25 +13,25 @@ from rh_async._cli.exit_codes import Interrupted
 from rh_async._cli.output.fields import amounts as wallet
 from rh_async._cli.output.fields import printable
 from rh_async._cli.output.plan_report import amounts, counted
-from rh_async._cli.output.reporter import Voice
+from rh_async._cli.output.reporter import Reporter
 
 if TYPE_CHECKING:
     from rh_async._batch import Batch, Estimate
-    from rh_async._cli.options.batch_options import Running
+    from rh_async._cli.options.batch_options import BatchRunOptions
 
 
-async def offer(batch: Batch, running: Running, voice: Voice) -> None:
+async def offer(batch: Batch, running: BatchRunOptions, reporter: Reporter) -> None:
     """Say what is left to buy, what it costs and what the account has; at a terminal, ask whether to run.
 
     Where nobody sits at a terminal, nobody is asked: a script says what it wants by running the command.
 
     :raises Interrupted: the answer was no; nothing was bought.
     """
-    with voice.busy("Asking the server for its prices …"):
+    with reporter.busy("Asking the server for its prices …"):
         estimate = await batch.estimate()
-    voice.say(*(_fact(name, fact) for name, fact in _facts(estimate, running.budget)))
-    voice.event("estimate", **_event(estimate))
-    if estimate.jobs and not running.yes and not await voice.agreed("Run? [y/N] "):
+    reporter.say(*(_fact(name, fact) for name, fact in _facts(estimate, running.budget)))
+    reporter.event("estimate", **_event(estimate))
+    if estimate.jobs and not running.yes and not await reporter.agreed("Run? [y/N] "):
         raise Interrupted("not run, as answered; nothing was bought")
 
 

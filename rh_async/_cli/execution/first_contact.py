@@ -10,25 +10,25 @@ from typing import Any
 from attrs import define, field
 
 from rh_async import Session, TransportError
-from rh_async._cli.exit_codes import Misuse
-from rh_async._cli.output.job_view import every
+from rh_async._cli.exit_codes import UsageError
+from rh_async._cli.output.job_view import run_periodically
 
 _PATIENCE = 29.5  #: seconds from the first call on; once anything was answered, silence is waited out
 _LOOKED_EVERY = 0.25
 
 
 @asynccontextmanager
-async def reached(session: Session, address: str) -> AsyncIterator[Session]:
+async def connected(session: Session, address: str) -> AsyncIterator[Session]:
     """Open a session for a command, and end the command if the server never answers.
 
     :param address: where the server should be, for people.
-    :raises Misuse: nothing answered there within half a minute.
+    :raises UsageError: nothing answered there within half a minute.
     """
     main = asyncio.current_task()
     assert main is not None  # noqa: S101 - for the type checker: a command is a task
     watch = _Watch(session, main)
     try:
-        async with session, every(_LOOKED_EVERY, watch.look):
+        async with session, run_periodically(_LOOKED_EVERY, watch.look):
             yield session
     except asyncio.CancelledError:
         if not watch.gave_up:
@@ -37,10 +37,10 @@ async def reached(session: Session, address: str) -> AsyncIterator[Session]:
     except TransportError as error:
         if not session.unanswered_for:
             raise
-        raise Misuse(f"{_words(address)} ({error.message})") from error
+        raise UsageError(f"{_words(address)} ({error.message})") from error
     else:
         return
-    raise Misuse(_words(address))
+    raise UsageError(_words(address))
 
 
 def _words(address: str) -> str:

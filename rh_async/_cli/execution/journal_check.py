@@ -13,7 +13,7 @@ from attrs import evolve
 
 from rh_async import KeyInUse, SubmissionState
 from rh_async._batch import Entry, Finding, Plan
-from rh_async._cli.exit_codes import Misuse
+from rh_async._cli.exit_codes import UsageError
 from rh_async._cli.options.prerequisites import sha256_of
 from rh_async._journal.reader import Row, last_attempts, task_ids
 from rh_async._submission.input_comparison import asked_for, refuse_another
@@ -28,7 +28,7 @@ _HANDED_OVER = frozenset(
 def with_used_keys(plan: Plan, journal: Path, site: str) -> Plan:
     """The plan, with a finding on each entry whose key was given to a job with other inputs.
 
-    :raises Misuse: a file cannot be read.
+    :raises UsageError: a file cannot be read.
     :raises JournalError: the journal cannot.
     """
     keys = [entry.key for entry in plan.ready if entry.key is not None]
@@ -61,7 +61,7 @@ def _is_handed_over(row: Row) -> bool:
 def new_journal_words(out: Path, journal: Path, site: str) -> str | None:
     """Say that a journal knows none of the jobs that a folder has the outcomes of; None if it does know some.
 
-    :raises Misuse: what the folder tells cannot be read.
+    :raises UsageError: what the folder tells cannot be read.
     :raises JournalError: the journal cannot be read.
     """
     told = set(_told_tasks(out / "batch.jsonl"))
@@ -73,15 +73,15 @@ def new_journal_words(out: Path, journal: Path, site: str) -> str | None:
 
 def _told_tasks(lines: Path) -> Iterator[str]:
     try:
-        with lines.open("rb") as book:
-            for line in book:
+        with lines.open("rb") as journal_file:
+            for line in journal_file:
                 task_id = _task_of(line)
                 if task_id:
                     yield task_id
     except FileNotFoundError:
         return
     except OSError as error:
-        raise Misuse(f"{lines} cannot be read: {error.strerror or error}; nothing was sent") from error
+        raise UsageError(f"{lines} cannot be read: {error.strerror or error}; nothing was sent") from error
 
 
 def _task_of(line: bytes) -> str | None:

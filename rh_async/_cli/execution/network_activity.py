@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from rh_async._http.transport import TraceConfig
 
-from .stall_monitor import Hush
+from .stall_monitor import StallMonitor
 
 
-def heeding(hush: Hush) -> TraceConfig:
+def request_tracing(stall_monitor: StallMonitor) -> TraceConfig:
     """Let a hush know what is asked and what is answered, by whatever call: jobs that only run make no events."""
 
     async def asked(*_: object) -> None:
-        hush.expect()
+        stall_monitor.expect()
 
     async def answered(*_: object) -> None:
-        hush.rest()
+        stall_monitor.rest()
 
     trace = TraceConfig()
     trace.on_request_start.append(asked)

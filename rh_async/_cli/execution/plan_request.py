@@ -20,8 +20,8 @@ from rh_async import Request
 from rh_async._batch import Make, Plan, Prober, plan_folder, plan_manifest
 from rh_async._batch.manifest.row_parser import Problem, Reader
 from rh_async._batch.planning.path_lookup import as_on_disk
-from rh_async._cli.exit_codes import Misuse
-from rh_async._cli.options.batch_options import Options, Order
+from rh_async._cli.exit_codes import UsageError
+from rh_async._cli.options.batch_options import BatchCommand, Options
 from rh_async._cli.options.connection import site_of
 from rh_async._cli.options.prerequisites import need_media
 from rh_async._journal.reader import saved_paths, task_ids
@@ -34,16 +34,16 @@ _TASK_ID = re.compile(r"[0-9]{15,19}")
 _HOLES = {"{image}": "IMAGE", "{clip}": "VIDEO"}
 
 
-async def planned(order: Order, console: Console) -> Plan:
+async def planned(command: BatchCommand, console: Console) -> Plan:
     """Look at everything, and say what would be sent.
 
     :param console: where to say how far that is.
-    :raises Misuse: the options make no request of their model, or the ``media`` extra is missing.
+    :raises UsageError: the options make no request of their model, or the ``media`` extra is missing.
     """
-    await asyncio.to_thread(_check, order.options)
+    await asyncio.to_thread(_check, command.options)
     looking = _Looking(console)
     with looking.shown():
-        return await (_from_folder if order.sources.manifest is None else _from_manifest)(order, looking.prober())
+        return await (_from_folder if command.sources.manifest is None else _from_manifest)(command, looking.prober())
 
 
 def _check(options: Options) -> None:
@@ -52,18 +52,18 @@ def _check(options: Options) -> None:
     logging.getLogger("PIL").addHandler(logging.NullHandler())  # else its errors go to stderr, which nobody set up
     for problem in Reader(Path(), {}).read({"model": options.model}).problems:
         if problem.column == "model":
-            raise Misuse(f"{_typed(problem)}; {_SENT}")
+            raise UsageError(f"{_typed(problem)}; {_SENT}")
 
 
-async def _from_folder(order: Order, prober: Prober) -> Plan:
-    sources = order.sources
+async def _from_folder(command: BatchCommand, prober: Prober) -> Plan:
+    sources = command.sources
     return await plan_folder(
-        order.clips,
+        command.clips,
         sources.image,
-        make=await asyncio.to_thread(_maker, order.options),
+        make=await asyncio.to_thread(_maker, command.options),
         pair=sources.pair,
         recursive=sources.recursive,
-        outputs=await asyncio.to_thread(_outputs, order),
+        outputs=await asyncio.to_thread(_outputs, command),
         include_outputs=sources.include_outputs,
         limit=sources.limit,
         shuffle=None if sources.shuffle is None else Random(sources.shuffle),
@@ -71,22 +71,26 @@ async def _from_folder(order: Order, prober: Prober) -> Plan:
     )
 
 
-async def _from_manifest(order: Order, prober: Prober) -> Plan:
-    sources = order.sources
+async def _from_manifest(command: BatchCommand, prober: Prober) -> Plan:
+    sources = command.sources
     assert sources.manifest is not None  # noqa: S101 - for the type checker: chosen by it
     return await plan_manifest(
         sources.manifest,
-        defaults=await asyncio.to_thread(_defaults, order),
+        defaults=await asyncio.to_thread(_defaults, command),
         limit=sources.limit,
         shuffle=None if sources.shuffle is None else Random(sources.shuffle),
         prober=prober,
     )
 
 
-def _outputs(order: Order) -> list[Path | str]:
+def _outputs(command: BatchCommand) -> list[Path | str]:
     """Where outputs go, and every file the journal has as one: `resume` tells of it nowhere else. Blocks."""
-    book, out, site = order.running.book, order.running.out, site_of(order.running.base_url)
-    return [out] if book is None else [out, *saved_paths(book.path), *_named_for_tasks(out, task_ids(book.path, site))]
+    journal_file, out, site = command.running.journal_file, command.running.out, site_of(command.running.base_url)
+    return (
+        [out]
+        if journal_file is None
+        else [out, *saved_paths(journal_file.path), *_named_for_tasks(out, task_ids(journal_file.path, site))]
+    )
 
 
 def _named_for_tasks(out: Path, known: Collection[str]) -> Iterator[Path]:
@@ -98,7 +102,7 @@ def _named_for_tasks(out: Path, known: Collection[str]) -> Iterator[Path]:
 def _maker(options: Options) -> Make:
     """What makes a request of a couple. Blocks: the catalogue is a file."""
     if options.is_motion:
-        return lambda image, clip: options.wish(image, clip).request()
+        return lambda image, clip: options.model_options(image, clip).request()
     return _Filling(options.model, _with_holes(options), options.webhook_url, Reader(Path(), {})).request
 
 
@@ -116,7 +120,7 @@ def _media_field(endpoint: str, kind: str, taken: Mapping[str, str], hole: str) 
     free = [one for one in (model.params.values() if model else ()) if one.type == kind and one.name not in taken]
     if not free:
         advice = f"say it with --field NAME={hole}, or write a manifest"
-        raise Misuse(f"nothing tells which field of {endpoint:.80} takes the {hole.strip('{}')}: {advice}; {_SENT}")
+        raise UsageError(f"nothing tells which field of {endpoint:.80} takes the {hole.strip('{}')}: {advice}; {_SENT}")
     return next((one for one in free if one.required), free[0]).name
 
 
@@ -135,7 +139,7 @@ class _Filling:
         hook = {} if self.webhook_url is None else {"webhook_url": self.webhook_url}
         made = self.reader.read({"model": self.endpoint, **row, **hook})
         if made.request is None:
-            raise Misuse("; ".join(map(_typed, made.problems)) + f"; {_SENT}")
+            raise UsageError("; ".join(map(_typed, made.problems)) + f"; {_SENT}")
         return made.request
 
 
@@ -144,12 +148,12 @@ def _typed(problem: Problem) -> str:
     return f"{option}: {problem.what}. {problem.remedy}"
 
 
-def _defaults(order: Order) -> dict[str, Any]:
+def _defaults(command: BatchCommand) -> dict[str, Any]:
     """What rows that do not say ask for; paths begin here, not at the manifest. Blocks: the catalogue is a file."""
-    options = order.options
+    options = command.options
     said = {
         "model": options.model,
-        "image": _image(order.sources.image[0]) if order.sources.image else None,
+        "image": _image(command.sources.image[0]) if command.sources.image else None,
         "orientation": options.orientation,
         "prompt": options.prompt,
         "negative_prompt": options.negative_prompt,

@@ -19,7 +19,7 @@ from rh_async._submission.deduplication import _refusal
 def retry_words(plan: Plan, journal: Path, site: str) -> str:
     """How many jobs failed, and what they cost by the list. Blocks: it hashes every file.
 
-    :raises Misuse: a file cannot be read.
+    :raises UsageError: a file cannot be read.
     :raises JournalError: the journal cannot.
     """
     rows = {row.record.key: row for row in read(journal, site)}  # the last attempt of each

@@ -13,7 +13,7 @@ from typing import Any
 from attrs import define, field
 from rich.console import Console
 
-from rh_async._cli.exit_codes import Exit, Interrupted
+from rh_async._cli.exit_codes import ExitCode, Interrupted
 
 from .clock import now
 
@@ -22,7 +22,7 @@ _ECHO = 0.5  #: seconds; a program around this one passes on the Ctrl-C that the
 
 
 @contextmanager
-def stoppable(console: Console, *, stopping: str, words: Callable[[], str]) -> Iterator[None]:
+def stop_on_signals(console: Console, *, stopping: str, words: Callable[[], str]) -> Iterator[None]:
     """Let signals cancel the body, so that everything in it is closed in order.
 
     :param stopping: said at once, since closing may take a while.
@@ -82,4 +82,4 @@ class _Stop:
         sys.stdout.flush()
         sys.stderr.write(f"rh-async: left at once: {self._words()}\n")
         sys.stderr.flush()
-        os._exit(Exit.INTERRUPTED)
+        os._exit(ExitCode.INTERRUPTED)

@@ -9,13 +9,13 @@ from attrs import define, field
 from rich.console import Console
 from rich.text import Text
 
-from rh_async._cli.output.job_view import every
+from rh_async._cli.output.job_view import run_periodically
 
 from .clock import now
 
 
 @define(kw_only=True, eq=False)
-class Hush:
+class StallMonitor:
     """Says once that nothing is heard, and again only after something was.
 
     :param words: what to say.
@@ -69,8 +69,8 @@ class Hush:
 
 
 @asynccontextmanager
-async def listening(hush: Hush) -> AsyncIterator[None]:
+async def listening(stall_monitor: StallMonitor) -> AsyncIterator[None]:
     """Mind the silence while the body runs."""
-    hush.hear()
-    async with every(0.5, hush.look):
+    stall_monitor.hear()
+    async with run_periodically(0.5, stall_monitor.look):
         yield

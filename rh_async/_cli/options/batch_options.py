@@ -17,14 +17,14 @@ from cyclopts.validators import Number
 
 from rh_async._batch import Names, Pair
 from rh_async._batch.manifest.column_help import explained
-from rh_async._cli.exit_codes import Misuse
+from rh_async._cli.exit_codes import UsageError
 from rh_async.models.base import MediaLimits, media_value
 from rh_async.models.motion import CharacterMotionTransfer, DreamActor, KlingMotionControl, Orientation
 
 from .config_file import USUAL
 from .connection import BaseUrl
-from .journal_options import Book, JournalPath
-from .model_options import Model, Wish
+from .journal_options import JournalFile, JournalPath
+from .model_options import Model, ModelOptions
 
 _Flag = Annotated[bool, Parameter(show_default=False)]
 _Words = Annotated[tuple[str, ...], Parameter(show_default=False)]
@@ -58,7 +58,7 @@ def _words(limits: MediaLimits) -> str:
 
 @Parameter(name="*", group=Group("What goes in", sort_key=1))
 @frozen(kw_only=True)
-class Sources:
+class SourceOptions:
     """Where the jobs come from."""
 
     image: Annotated[
@@ -130,24 +130,24 @@ class Options:
     def check(self) -> None:
         """Look at them as a whole, before any clip is looked at.
 
-        :raises Misuse: the model does not take what is given.
+        :raises UsageError: the model does not take what is given.
         """
         if not self.is_motion:
             self._check_endpoint()
         elif self.field:
-            raise Misuse(f"{self.model} has options of its own; --field is for other endpoints; {_SENT}")
+            raise UsageError(f"{self.model} has options of its own; --field is for other endpoints; {_SENT}")
         else:
-            self.wish(Path("image.png"), Path("clip.mp4")).request()
+            self.model_options(Path("image.png"), Path("clip.mp4")).request()
 
     def _check_endpoint(self) -> None:
         plain = Options(model=self.model, field=self.field, webhook_url=self.webhook_url)
         if self != plain:
-            raise Misuse(f"{self.model:.80} takes its options as --field name=value; {_SENT}")
+            raise UsageError(f"{self.model:.80} takes its options as --field name=value; {_SENT}")
         self.fields()
 
-    def wish(self, image: Path, video: Path) -> Wish:
+    def model_options(self, image: Path, video: Path) -> ModelOptions:
         """What a single ``run`` would ask for."""
-        return Wish(
+        return ModelOptions(
             image=image,
             video=video,
             model=self.model,  # type: ignore[arg-type]
@@ -162,15 +162,15 @@ class Options:
     def fields(self) -> dict[str, str]:
         """The fields of an endpoint, as typed.
 
-        :raises Misuse: one is not ``name=value``, or is given twice.
+        :raises UsageError: one is not ``name=value``, or is given twice.
         """
         pairs = [one.partition("=") for one in self.field]
         for name, equals, _ in pairs:
             if not (name.strip() and equals):
-                raise Misuse(f"--field {name!r} is not name=value; {_SENT}")
+                raise UsageError(f"--field {name!r} is not name=value; {_SENT}")
         named = {name.strip(): value for name, _, value in pairs}
         if len(named) < len(pairs):
-            raise Misuse(f"a --field is given twice; {_SENT}")
+            raise UsageError(f"a --field is given twice; {_SENT}")
         return named
 
 
@@ -196,10 +196,10 @@ def _money(_kind: type, tokens: Sequence[Token]) -> Decimal:
 
 @Parameter(name="*", group=Group("How it is run", sort_key=3))
 @frozen(kw_only=True)
-class Running:
+class BatchRunOptions:
     """How the batch is run and remembered.
 
-    :raises Misuse: two options say different things.
+    :raises UsageError: two options say different things.
     :raises ConfigurationError: there is no such name for outputs.
     """
 
@@ -258,25 +258,25 @@ class Running:
         Names(self.name)
         for option, given in (("--journal", self.journal), ("--retry-failed", self.retry_failed or None)):
             if self.no_journal and given is not None:
-                raise Misuse(f"{option} is about the journal, and --no-journal does without one; {_SENT}")
+                raise UsageError(f"{option} is about the journal, and --no-journal does without one; {_SENT}")
 
     @property
-    def book(self) -> Book | None:
+    def journal_file(self) -> JournalFile | None:
         """The journal; None for none."""
-        return None if self.no_journal else Book(self.journal)
+        return None if self.no_journal else JournalFile(self.journal)
 
 
 @frozen
-class Order:
+class BatchCommand:
     """A whole command line.
 
-    :raises Misuse: it names no jobs, or names them twice.
+    :raises UsageError: it names no jobs, or names them twice.
     """
 
     clips: tuple[str, ...] = ()
-    sources: Sources = field(factory=Sources)
+    sources: SourceOptions = field(factory=SourceOptions)
     options: Options = field(factory=Options)
-    running: Running = field(factory=Running)
+    running: BatchRunOptions = field(factory=BatchRunOptions)
 
     def __attrs_post_init__(self) -> None:
         if self.sources.manifest is None:
@@ -287,16 +287,18 @@ class Order:
 
     def _check_folder(self) -> None:
         if not self.clips:
-            raise Misuse(f"there are no clips: rh-async batch clips/ --image hero.png, or --manifest jobs.csv; {_SENT}")
+            raise UsageError(
+                f"there are no clips: rh-async batch clips/ --image hero.png, or --manifest jobs.csv; {_SENT}"
+            )
         if not self.sources.image:
             clips = shlex.join(self.clips[:3])
-            raise Misuse(f"there is no character image: rh-async batch {clips} --image hero.png; {_SENT}")
+            raise UsageError(f"there is no character image: rh-async batch {clips} --image hero.png; {_SENT}")
         for one in (*self.clips, *self.sources.image):
             if isinstance(media_value(one), str):
-                raise Misuse(f"{one:.80} is a link: links belong into a manifest; {_SENT}")
+                raise UsageError(f"{one:.80} is a link: links belong into a manifest; {_SENT}")
 
     def _check_manifest(self) -> None:
         if self.clips:
-            raise Misuse(f"the jobs come from CLIPS or from --manifest, not from both; {_SENT}")
+            raise UsageError(f"the jobs come from CLIPS or from --manifest, not from both; {_SENT}")
         if len(self.sources.image) > 1 or self.sources.pair != "one" or self.sources.recursive:
-            raise Misuse(f"with --manifest there is one --image at most, and no --pair or --recursive; {_SENT}")
+            raise UsageError(f"with --manifest there is one --image at most, and no --pair or --recursive; {_SENT}")

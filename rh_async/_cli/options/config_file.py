@@ -10,7 +10,7 @@ from cyclopts import App
 from cyclopts.argument import ArgumentCollection
 from cyclopts.config import Dict
 
-from rh_async._cli.exit_codes import Misuse
+from rh_async._cli.exit_codes import UsageError
 
 USUAL = Path("rh-async.toml")
 
@@ -18,13 +18,13 @@ USUAL = Path("rh-async.toml")
 def from_file(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
     """Fill in what neither the command line nor the environment says; without ``--config``, a file that may be missing.
 
-    :raises Misuse: the named file cannot be read, or says nothing about the command.
+    :raises UsageError: the named file cannot be read, or says nothing about the command.
     """
     named = [token.value for argument in arguments if argument.name == "--config" for token in argument.tokens]
     path = Path(named[-1]) if named else USUAL
     tables = _read(path, wanted=bool(named))
     if named and not isinstance(tables.get(commands[-1]), dict):
-        raise Misuse(f"--config {path} has no [{commands[-1]}] table; nothing was sent")
+        raise UsageError(f"--config {path} has no [{commands[-1]}] table; nothing was sent")
     Dict(tables, source=str(path))(app, commands, arguments)
 
 
@@ -34,6 +34,6 @@ def _read(path: Path, *, wanted: bool) -> dict[str, Any]:
     except OSError as error:
         if isinstance(error, FileNotFoundError) and not wanted:
             return {}
-        raise Misuse(f"--config {path} cannot be read: {error.strerror or error}; nothing was sent") from error
+        raise UsageError(f"--config {path} cannot be read: {error.strerror or error}; nothing was sent") from error
     except (ValueError, RecursionError) as error:  # no TOML, or no UTF-8
-        raise Misuse(f"--config {path} is no TOML: {error}; nothing was sent") from error
+        raise UsageError(f"--config {path} is no TOML: {error}; nothing was sent") from error

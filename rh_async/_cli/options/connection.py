@@ -13,7 +13,7 @@ from attrs import field, frozen
 from cyclopts import Parameter
 
 from rh_async import CHINA_SITE, GLOBAL_SITE, ConfigurationError, Retry, Session, Timeouts
-from rh_async._cli.exit_codes import Misuse
+from rh_async._cli.exit_codes import UsageError
 from rh_async.client import _base_url
 from rh_async.events import Event
 from rh_async.types import OnExit
@@ -40,16 +40,16 @@ _SHORT = Timeouts(connect=10.0, read=10.0)
 class Connection:
     """Where to, as it was given; None where nothing was.
 
-    :raises Misuse: there is no key, or an address that is none.
+    :raises UsageError: there is no key, or an address that is none.
     """
 
     base_url: str | None = field()
 
     def __attrs_post_init__(self) -> None:
         if self.base_url is not None and not self.base_url.strip():
-            raise Misuse(f"--base-url is empty: give {GLOBAL_SITE} or {CHINA_SITE}, or leave it out")
+            raise UsageError(f"--base-url is empty: give {GLOBAL_SITE} or {CHINA_SITE}, or leave it out")
         if not any(os.environ.get(name, "").strip() for name in _KEYS):
-            raise Misuse(f"there is no API key: set {' or '.join(_KEYS)} in the environment")
+            raise UsageError(f"there is no API key: set {' or '.join(_KEYS)} in the environment")
         self.session()
 
     @property
@@ -83,7 +83,7 @@ class Connection:
         where = [] if self.base_url is None else ["--base-url", self.base_url]
         return shlex.join(["rh-async", *words, *where])
 
-    def look_command(self, task_id: str) -> str:
+    def status_command(self, task_id: str) -> str:
         """The command that looks at a task."""
         return self.command("status", task_id)
 
@@ -92,7 +92,7 @@ class Connection:
             return Session(base_url=self.base_url, trust_env=True, **settings)
         except ConfigurationError as error:
             words = re.sub(r"^base_url( =)?", "the base url", error.message)
-            raise Misuse(f"{words}; nothing was sent") from error
+            raise UsageError(f"{words}; nothing was sent") from error
 
 
 def site_of(base_url: str | None) -> str:

@@ -10,7 +10,7 @@ from attrs import frozen
 from cyclopts import Parameter
 from platformdirs import user_data_path
 
-from rh_async._cli.exit_codes import Misuse
+from rh_async._cli.exit_codes import UsageError
 from rh_async.types import OnExit
 
 _VARIABLE = "RH_ASYNC_JOURNAL"
@@ -26,7 +26,7 @@ JournalPath = Annotated[
 
 
 @frozen
-class Book:
+class JournalFile:
     """The journal as it was named on the command line; None where it was not."""
 
     given: Path | None = None
@@ -45,14 +45,14 @@ class Book:
     def made(self) -> Path:
         """Where it is; its own folder is made, for its owner alone. Blocks: call it off the loop.
 
-        :raises Misuse: that cannot be.
+        :raises UsageError: that cannot be.
         """
         if self.given is None and not os.environ.get(_VARIABLE, "").strip():
             try:
                 self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             except OSError as error:
                 words = f"the journal's folder {self.path.parent} cannot be made: {error.strerror or error}"
-                raise Misuse(f"{words}; name another file with --journal; nothing was sent") from error
+                raise UsageError(f"{words}; name another file with --journal; nothing was sent") from error
         return self.path
 
 
@@ -61,10 +61,10 @@ _Flag = Annotated[bool, Parameter(show_default=False)]
 
 @Parameter(name="*")
 @frozen(kw_only=True)
-class Keeping:
+class RunOptions:
     """How a job is remembered, and what becomes of it on Ctrl-C.
 
-    :raises Misuse: there shall be no journal, and something that needs one.
+    :raises UsageError: there shall be no journal, and something that needs one.
     """
 
     key: Annotated[
@@ -84,12 +84,12 @@ class Keeping:
     def __attrs_post_init__(self) -> None:
         for option, given in (("--journal", self.journal), ("--key", self.key), ("--again", self.again)):
             if self.no_journal and given not in {None, False}:
-                raise Misuse(f"{option} is about the journal, and --no-journal does without one; nothing was sent")
+                raise UsageError(f"{option} is about the journal, and --no-journal does without one; nothing was sent")
 
     @property
-    def book(self) -> Book | None:
+    def journal_file(self) -> JournalFile | None:
         """The journal; None for none."""
-        return None if self.no_journal else Book(self.journal)
+        return None if self.no_journal else JournalFile(self.journal)
 
     @property
     def on_exit(self) -> OnExit:

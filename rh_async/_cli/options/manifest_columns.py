@@ -9,7 +9,7 @@ from typing import get_args
 from rich.text import Text
 
 from rh_async._batch.manifest.column_help import Column, explained, explained_fields
-from rh_async._cli.exit_codes import Misuse
+from rh_async._cli.exit_codes import UsageError
 
 from .model_options import Model
 
@@ -28,12 +28,12 @@ _EXAMPLE = """\
 def column_words(model: str) -> Iterator[Text]:
     """The lines to print. Blocks: the catalogue is a file.
 
-    :raises Misuse: nobody knows the model's fields.
+    :raises UsageError: nobody knows the model's fields.
     """
     named = model in get_args(Model)
     columns = explained() if named else explained_fields(model)
     if not columns:
-        raise Misuse(f"the catalogue knows no fields of {model:.80}: its rows take any field as it is")
+        raise UsageError(f"the catalogue knows no fields of {model:.80}: its rows take any field as it is")
     lines = [*_FORMS.splitlines(), "", *_listed(columns), "", *_OTHERS.splitlines()]
     yield from map(Text, [*lines, "", *_EXAMPLE.splitlines()] if named else lines)
 

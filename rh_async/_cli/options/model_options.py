@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 from attrs import frozen
 
 from rh_async import CharacterMotionTransfer, DreamActor, KlingMotionControl, Request, RequestRefused
-from rh_async._cli.exit_codes import Misuse
+from rh_async._cli.exit_codes import UsageError
 from rh_async._media.filetype import HEAD, kind_of
 from rh_async.models.base import MediaFile
 from rh_async.models.motion import KlingModel, Orientation
@@ -40,7 +40,7 @@ _FILMS = frozenset({"mp4", "mov", "webm", "mkv", "avi"})
 
 
 @frozen(kw_only=True)
-class Wish:
+class ModelOptions:
     """What was typed; None where nothing was."""
 
     image: str | Path
@@ -56,19 +56,19 @@ class Wish:
     def request(self) -> Request:
         """What a caller would write.
 
-        :raises Misuse: the model does not take it.
+        :raises UsageError: the model does not take it.
         """
         self._check_options()
         try:
             return self._made()
         except RequestRefused as error:
-            raise Misuse(f"{_as_typed(error.message)}; nothing was sent") from error
+            raise UsageError(f"{_as_typed(error.message)}; nothing was sent") from error
 
     def _check_options(self) -> None:
         for option in self._given():
             if option not in _TAKEN[self.model]:
                 others = ", ".join(model for model, taken in _TAKEN.items() if option in taken)
-                raise Misuse(f"{self.model} does not take {option} (these do: {others}); nothing was sent")
+                raise UsageError(f"{self.model} does not take {option} (these do: {others}); nothing was sent")
 
     def _given(self) -> list[str]:
         options = {
@@ -95,21 +95,23 @@ class Wish:
         )
 
 
-def check_files(wish: Wish, request: Request) -> None:
+def check_files(model_options: ModelOptions, request: Request) -> None:
     """Look at both files before the first goes up. Blocks: call it off the loop.
 
-    :raises Misuse: one is missing, unreadable or of a kind the model does not take, or the two are swapped.
+    :raises UsageError: one is missing, unreadable or of a kind the model does not take, or the two are swapped.
     """
     files = {_role(media): media for media in request.media()}
     kinds = {role: _kind(role, media.path) for role, media in files.items()}
     if kinds.get("IMAGE") in _FILMS and kinds.get("VIDEO") in _PICTURES:
-        right = shlex.join(["rh-async", "run", str(wish.video), str(wish.image)])
-        raise Misuse(f"the image is a video and the video an image; the image comes first: {right}")
+        right = shlex.join(["rh-async", "run", str(model_options.video), str(model_options.image)])
+        raise UsageError(f"the image is a video and the video an image; the image comes first: {right}")
     for role, media in files.items():
         taken = media.limits.kinds if media.limits else ()
         if kinds[role] not in taken:
             found = _either(kinds[role] or "no known kind of media")
-            raise Misuse(f"{role} {media.path} is {found}; {wish.model} takes {_either(*taken)}; nothing was sent")
+            raise UsageError(
+                f"{role} {media.path} is {found}; {model_options.model} takes {_either(*taken)}; nothing was sent"
+            )
 
 
 def _either(*kinds: str) -> str:
@@ -125,13 +127,13 @@ def _kind(role: str, path: Path) -> str | None:
         facts = path.stat()
         if not stat.S_ISREG(facts.st_mode):
             what = "a directory" if stat.S_ISDIR(facts.st_mode) else "no ordinary file"
-            raise Misuse(f"{role} {path} is {what}; nothing was sent")
+            raise UsageError(f"{role} {path} is {what}; nothing was sent")
         if not facts.st_size:
-            raise Misuse(f"{role} {path} is empty; nothing was sent")
+            raise UsageError(f"{role} {path} is empty; nothing was sent")
         with path.open("rb") as source:
             return kind_of(source.read(HEAD))
     except OSError as error:
-        raise Misuse(f"{role} {path} cannot be read: {error.strerror or error}; nothing was sent") from error
+        raise UsageError(f"{role} {path} cannot be read: {error.strerror or error}; nothing was sent") from error
 
 
 def _as_typed(message: str) -> str:

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from rh_async._cli.exit_codes import Misuse
+from rh_async._cli.exit_codes import UsageError
 
 _MEDIA = ("av", "PIL")
 
@@ -15,36 +15,36 @@ _MEDIA = ("av", "PIL")
 def need_media(command: str, does: str = "draws videos") -> None:
     """Make sure that media can be drawn, or looked into.
 
-    :raises Misuse: the ``media`` extra is not installed.
+    :raises UsageError: the ``media`` extra is not installed.
     """
     if any(find_spec(name) is None for name in _MEDIA):
-        raise Misuse(f"{command} {does}, which needs the media extra: pip install 'rh-async[cli,media]'")
+        raise UsageError(f"{command} {does}, which needs the media extra: pip install 'rh-async[cli,media]'")
 
 
 def need_folder(out: Path, afterwards: str = "; nothing was sent") -> None:
     """Make sure that there is a folder to write to. Blocks: call it off the loop.
 
-    :raises Misuse: there is none.
+    :raises UsageError: there is none.
     """
     try:
         str(out.absolute()).encode()
     except UnicodeEncodeError as error:  # the journal remembers folders as text
-        raise Misuse(f"--out {out} has a name that is not UTF-8: name another{afterwards}") from error
+        raise UsageError(f"--out {out} has a name that is not UTF-8: name another{afterwards}") from error
     try:
         out.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=out):
             pass
     except OSError as error:
-        raise Misuse(f"--out {out} cannot be written: {error.strerror or error}{afterwards}") from error
+        raise UsageError(f"--out {out} cannot be written: {error.strerror or error}{afterwards}") from error
 
 
 def sha256_of(path: Path) -> str:
     """Tell a file's content from every other. Blocks: call it off the loop.
 
-    :raises Misuse: it cannot be read.
+    :raises UsageError: it cannot be read.
     """
     try:
         with path.open("rb") as source:
             return file_digest(source, "sha256").hexdigest()
     except OSError as error:
-        raise Misuse(f"a file cannot be read: {error}; nothing was sent") from error
+        raise UsageError(f"a file cannot be read: {error}; nothing was sent") from error

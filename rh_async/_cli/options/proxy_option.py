@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from rh_async._cli.exit_codes import Misuse
+from rh_async._cli.exit_codes import UsageError
 
 _OPTION = "--proxy"
 _SET = "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"
@@ -18,7 +18,7 @@ def take_proxy(words: Sequence[str]) -> list[str]:
     NO_PROXY goes on being honoured. A proxy whose address holds a password belongs into the environment: a process list
     shows options.
 
-    :raises Misuse: it has no value, or one that is no http address.
+    :raises UsageError: it has no value, or one that is no http address.
     """
     rest: list[str] = []
     given = iter(words)
@@ -40,4 +40,4 @@ def _check(address: str) -> None:
     except ValueError:
         usable = False
     if not usable:  # not shown: it may hold a password
-        raise Misuse("--proxy must look like http://HOST:PORT; nothing was sent")
+        raise UsageError("--proxy must look like http://HOST:PORT; nothing was sent")

@@ -11,19 +11,19 @@ from attrs import define, field
 from rich.text import Text
 
 from rh_async import AuthenticationFailed, BalanceExhausted, KeyInUse, RHError
-from rh_async._cli.exit_codes import Exit, sentence
+from rh_async._cli.exit_codes import ExitCode, describe_error
 from rh_async._cli.options.connection import Connection
 from rh_async.errors import BudgetReached, JobError
 
 from .batch_view import clock, money_words
 from .fields import printable
-from .job_reporter import resolve_commands
+from .job_reporter import decision_commands
 from .plan_report import amounts, counted
 from .reporter import entry_name, outcome_words
 
 if TYPE_CHECKING:
     from rh_async._batch import BatchOutcome, Standing
-    from rh_async._cli.options.batch_options import Running
+    from rh_async._cli.options.batch_options import BatchRunOptions
 
 _SHOWN = 5
 _MEANING = {
@@ -39,7 +39,7 @@ _BAD = frozenset(_MEANING) - {"saved", "kept"}
 
 
 @define(eq=False)
-class Tidings:
+class BatchSummary:
     """How the jobs ended, as they are told; of each kind of end, the first few are remembered."""
 
     counts: Counter[str] = field(factory=Counter, init=False)
@@ -49,7 +49,7 @@ class Tidings:
     _busy: int = field(default=0, init=False)  #: failed jobs whose inputs are as good as before
     _retried: dict[str, Decimal] = field(factory=dict, init=False)
 
-    def note(self, outcome: BatchOutcome) -> None:
+    def add(self, outcome: BatchOutcome) -> None:
         """Take one in."""
         self.counts[outcome.state] += 1
         if outcome.state in _BAD:
@@ -67,15 +67,15 @@ class Tidings:
         if price is not None and outcome.twin is None:
             self._retried[price.currency] = self._retried.get(price.currency, Decimal()) + price.amount
 
-    def worth(self, stopped: RHError | None) -> Exit:
+    def exit_code(self, stopped: RHError | None) -> ExitCode:
         """The exit code: by who must act."""
         if isinstance(stopped, AuthenticationFailed | BalanceExhausted):
-            return Exit.ACCOUNT_REFUSED
+            return ExitCode.ACCOUNT_REJECTED
         if isinstance(stopped, BudgetReached):
-            return Exit.BUDGET_REACHED
-        return Exit.FAILED if stopped or any(self.counts[state] for state in _BAD) else Exit.GOOD
+            return ExitCode.BUDGET_REACHED
+        return ExitCode.FAILED if stopped or any(self.counts[state] for state in _BAD) else ExitCode.SUCCESS
 
-    def summary(self, standing: Standing, running: Running, seconds: float) -> Iterator[Text]:
+    def outcome_lines(self, standing: Standing, running: BatchRunOptions, seconds: float) -> Iterator[Text]:
         """Counts, money, time, folder."""
         for state, meaning in _MEANING.items():
             if self.counts[state] or state == "saved":
@@ -86,10 +86,10 @@ class Tidings:
         made = "videos, a .json beside each, and batch.jsonl" if there else "no videos; batch.jsonl"
         yield _fact("folder", f"{running.out}: {made} with a line per job")
 
-    def advice(self, running: Running, connection: Connection, stopped: RHError | None) -> Iterator[Text]:
+    def advice_lines(self, running: BatchRunOptions, connection: Connection, stopped: RHError | None) -> Iterator[Text]:
         """What went wrong, by its kind, and what to do about it."""
         if stopped is not None:
-            yield Text(printable(f"stopped: {sentence(stopped)}"), style="red")
+            yield Text(printable(f"stopped: {describe_error(stopped)}"), style="red")
         for state, first in ((state, self._first[state]) for state in _MEANING if state in self._first):
             yield Text(f"{state}:", style="bold")
             if state != "withheld" or stopped is None:
@@ -98,7 +98,9 @@ class Tidings:
                     yield Text(f"  and {self.counts[state] - len(first):,} more; see batch.jsonl")
             yield from (Text(f"  → {printable(line)}") for line in self._remedy(state, running, connection, stopped))
 
-    def _remedy(self, state: str, running: Running, connection: Connection, stopped: RHError | None) -> Iterator[str]:
+    def _remedy(
+        self, state: str, running: BatchRunOptions, connection: Connection, stopped: RHError | None
+    ) -> Iterator[str]:
         if state == "refused" and self._keys:
             yield "give each job whose key is in use a key of its own, then the same command again buys it"
         if state == "failed" and self._busy:
@@ -120,14 +122,14 @@ class Tidings:
             case _:
                 yield f"{_withheld(stopped)}, then the same command again continues"
 
-    def _resolving(self, running: Running, connection: Connection) -> Iterator[str]:
-        if running.book is None:
+    def _resolving(self, running: BatchRunOptions, connection: Connection) -> Iterator[str]:
+        if running.journal_file is None:
             yield "look into the console's call record before sending them again"
             return
         for one in self._first["uncertain"]:
             if one.key is not None:
-                yield f"{entry_name(one.entry)}: {resolve_commands(connection, running.book, one.key)}"
-        yield connection.command("jobs", "--state", "uncertain", *running.book.words)
+                yield f"{entry_name(one.entry)}: {decision_commands(connection, running.journal_file, one.key)}"
+        yield connection.command("jobs", "--state", "uncertain", *running.journal_file.words)
 
 
 def _withheld(stopped: RHError | None) -> str:

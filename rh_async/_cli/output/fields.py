@@ -20,7 +20,7 @@ _UNKNOWN = "not told"
 _LONGEST = 20_000  # characters: a link is shown whole
 
 
-def screen(*, stderr: bool = False) -> Console:
+def make_console(*, stderr: bool = False) -> Console:
     """Where commands print: a job is paid and goes on to its end, even if nobody can read about it any longer."""
     return Console(
         file=cast("IO[str]", _Unbreakable(sys.stderr if stderr else sys.stdout)), highlight=False, emoji=False

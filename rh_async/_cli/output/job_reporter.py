@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.text import Text
 
 from rh_async import JobError, JobLost, Result, RHError, SessionError, SubmissionState, SubmitUnknown, TaskId
-from rh_async._cli.execution.stall_monitor import Hush
-from rh_async._cli.exit_codes import sentence
+from rh_async._cli.execution.stall_monitor import StallMonitor
+from rh_async._cli.exit_codes import describe_error
 from rh_async._cli.options.connection import Connection
-from rh_async._cli.options.journal_options import Book
+from rh_async._cli.options.journal_options import JournalFile
 from rh_async._journal.reader import BOUGHT, Row, at
 from rh_async.events import Changed, Event, Flawed, Saved, Settled, Submitted
 
@@ -23,7 +23,7 @@ _LOST = "The same command asks the server again; with --again it buys anew what 
 
 
 @define(kw_only=True, eq=False)
-class Diary:
+class JobReporter:
     """What is known of one job.
 
     :param book: the journal; None without one.
@@ -34,9 +34,9 @@ class Diary:
     console: Console
     connection: Connection
     tally: Tally
-    hush: Hush
+    stall_monitor: StallMonitor
     out: Path = Path()
-    book: Book | None = None
+    journal_file: JournalFile | None = None
     key: str | None = None
     earlier: Row | None = None
     _submitted: Submitted | None = field(default=None, init=False)
@@ -48,10 +48,10 @@ class Diary:
         row = self.earlier
         if row is not None and row.record.state in BOUGHT:
             self._say_bought(f"on {row.submitted} as task {row.record.task_id}")
-            self.hush.rest()
+            self.stall_monitor.rest()
         elif row is not None and row.carried:
             self._say("another command has this very job in hand: waiting for what becomes of it; nothing is sent")
-            self.hush.rest()
+            self.stall_monitor.rest()
 
     def end(self, result: Result) -> None:
         """Say that nothing was sent, where that was not known before."""
@@ -61,51 +61,51 @@ class Diary:
     def tell(self, event: Event) -> None:
         """Take an event in."""
         self.tally.tell(event)
-        self.hush.hear()
+        self.stall_monitor.hear()
         match event:
             case Submitted():
-                self.hush.rest()
+                self.stall_monitor.rest()
                 self._submitted = event
                 self.tally.upload.wanted = self.tally.upload.done  # the rest had gone up before
                 self._say_accepted(event)
             case Flawed():
                 self._say(f"task {event.task_id} will probably fail; the server says of its workflow: {event.flaw}")
             case Changed():
-                self.hush.rest()
+                self.stall_monitor.rest()
                 self._say(f"task {event.snapshot.task_id} is {event.snapshot.status}")
             case Settled(error=SessionError()):
                 pass  # only the watching has ended
             case Settled():
                 self._settled = event
             case Saved():
-                self.hush.rest()
+                self.stall_monitor.rest()
             case _:
                 pass
 
-    def whereabouts(self) -> str:
+    def resume_hint(self) -> str:
         """Where the job is, for whoever stops waiting."""
         task_id = self._task_id
         if task_id is None:
             return self._unsent()
-        named = f"key {self.key}, " if self.book else ""
+        named = f"key {self.key}, " if self.journal_file else ""
         if self._done:
             return f"{named}task {task_id} has succeeded, its video is not saved; {self._pick_up_words(task_id)}"
         if self._settled is not None and self._settled.error is not None:
-            return sentence(self.advised(self._settled.error.fresh()))
+            return describe_error(self.advised(self._settled.error.fresh()))
         return f"{named}task {task_id} goes on remotely and is paid for; {self._pick_up_words(task_id)}"
 
     def advised(self, error: RHError) -> RHError:
         """An error, saying in commands what to do about it."""
-        if self.book is not None and isinstance(error, SubmitUnknown):
+        if self.journal_file is not None and isinstance(error, SubmitUnknown):
             error.key = self.key
-            error.advice = f"{SubmitUnknown.advice} Say what became of it: {self._resolve()}"
+            error.advice = f"{SubmitUnknown.advice} Say what became of it: {self._decision_commands()}"
         elif self._done and self._task_id is not None and not isinstance(error, JobError):
             error.task_id = self._task_id
             error.advice = f"The job is done and paid; {self._link_words(self._task_id)}"
-        elif self.book is not None and isinstance(error, JobError):
+        elif self.journal_file is not None and isinstance(error, JobError):
             sent = "Nothing was sent; to" if self._told else "To"
             error.advice = f"{error.advice} {sent} buy it once more, knowingly, add --again.".strip()
-        if self.book is not None and isinstance(error, JobLost):
+        if self.journal_file is not None and isinstance(error, JobLost):
             error.advice = f"{JobLost.advice} {_LOST}"
         return error
 
@@ -128,34 +128,34 @@ class Diary:
 
     def _unsent(self) -> str:
         if self._settled is None:
-            if self.book is not None:
+            if self.journal_file is not None:
                 return f"the job may have been sent; this tells: {self._pick_up('')}"
             return "the job may have been sent; look into the console's call record before sending it again"
         if self._settled.error is not None and self._settled.error.maybe_billed:
-            return sentence(self.advised(self._settled.error.fresh()))
+            return describe_error(self.advised(self._settled.error.fresh()))
         return "the job was not sent, nothing is paid"
 
     def _pick_up(self, task_id: str) -> str:
         """The command that picks the job up; without a journal, the one that looks at it."""
-        if self.book is None:
-            return self.connection.look_command(task_id)
-        return self.connection.command("resume", "-o", str(self.out), *self.book.words)
+        if self.journal_file is None:
+            return self.connection.status_command(task_id)
+        return self.connection.command("resume", "-o", str(self.out), *self.journal_file.words)
 
     def _pick_up_words(self, task_id: str) -> str:
-        return f"{'look at it' if self.book is None else 'pick it up'}: {self._pick_up(task_id)}"
+        return f"{'look at it' if self.journal_file is None else 'pick it up'}: {self._pick_up(task_id)}"
 
     def _link_words(self, task_id: str) -> str:
-        if self.book is None:
+        if self.journal_file is None:
             return f"its link lives for about 24 h: {self._pick_up(task_id)}"
-        save = self.connection.command("save", task_id, "-o", str(self.out), *self.book.words)
+        save = self.connection.command("save", task_id, "-o", str(self.out), *self.journal_file.words)
         return f"its link lives for about 24 h; this saves it: {save}"
 
-    def _resolve(self) -> str:
-        assert self.book is not None  # noqa: S101 - for the type checker: only what a journal has is resolved
-        return resolve_commands(self.connection, self.book, self.key or "")
+    def _decision_commands(self) -> str:
+        assert self.journal_file is not None  # noqa: S101 - for the type checker: only what a journal has is resolved
+        return decision_commands(self.connection, self.journal_file, self.key or "")
 
     def _say_accepted(self, event: Submitted) -> None:
-        if self.book is None:
+        if self.journal_file is None:
             self._say(f"task {event.task_id} is accepted; whatever happens here, this looks at it:")
         else:
             self._say(f"key {self.key}")
@@ -170,7 +170,7 @@ class Diary:
         self.console.print(Text(printable(words)), soft_wrap=True)
 
 
-def resolve_commands(connection: Connection, book: Book, key: str) -> str:
+def decision_commands(connection: Connection, journal_file: JournalFile, key: str) -> str:
     """The commands that say what became of an uncertain submission: it bought the task ID, or nothing."""
-    command = connection.command("resolve", key, *book.words)
+    command = connection.command("resolve", key, *journal_file.words)
     return f"{command} --task-id ID, or {command} --abandon"

@@ -27,18 +27,18 @@ async def shown(console: Console, tally: Tally) -> AsyncIterator[None]:
     if console.is_terminal:
         live = Live(console=console, auto_refresh=False, get_renderable=lambda: table(tally, console.width))
         with live:
-            async with every(_REDRAWN_EVERY, live.refresh):
+            async with run_periodically(_REDRAWN_EVERY, live.refresh):
                 yield
             live.refresh()
     else:
         log = _Log(console, tally, tally.clock())
-        async with every(_LOGGED_EVERY, log.write):
+        async with run_periodically(_LOGGED_EVERY, log.write):
             yield
         log.write()
 
 
 @asynccontextmanager
-async def every(seconds: float, act: Callable[[], object]) -> AsyncIterator[None]:
+async def run_periodically(seconds: float, act: Callable[[], object]) -> AsyncIterator[None]:
     """Act again and again while the body runs. A task of its own: no cancel scope wraps the body."""
 
     async def beat() -> None:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from rh_async._batch import Finding, Plan
-from rh_async._cli.exit_codes import Misuse
+from rh_async._cli.exit_codes import UsageError
 
 from .plan_report import as_event, counted
 
@@ -24,19 +24,21 @@ def write_report(plan: Plan, path: Path) -> str:
     """Write down everything that is wrong or doubtful: as a table (.csv), for a machine (.json) or in lines (.txt).
 
     :return: what to say of it.
-    :raises Misuse: it cannot be written, or another file is there, which may be an input.
+    :raises UsageError: it cannot be written, or another file is there, which may be an input.
     """
     form = _FORMS.get(path.suffix.lower())
     if form is None:
-        raise Misuse(f"--report {path} is no .txt, .csv or .json file; nothing was sent")
+        raise UsageError(f"--report {path} is no .txt, .csv or .json file; nothing was sent")
     write, begins = form
     try:
         if path.exists() and not _is_ours(path, begins):
-            raise Misuse(f"--report {path} is there and is no report of a plan: name another file; nothing was sent")
+            raise UsageError(
+                f"--report {path} is there and is no report of a plan: name another file; nothing was sent"
+            )
         path.write_text(write(plan), encoding="utf-8", errors="backslashreplace", newline="")
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise Misuse(f"--report {path} cannot be written: {why}; nothing was sent") from error
+        raise UsageError(f"--report {path} cannot be written: {why}; nothing was sent") from error
     refused = sum(finding.refuses for finding, _ in plan.every_finding())
     doubtful = sum(not finding.refuses for finding, _ in plan.every_finding())
     return f"{path}: {counted(refused, 'refusal')} and {counted(doubtful, 'doubt')}, all of them"

@@ -17,13 +17,13 @@ from rich.text import Text
 from rh_async import JobError
 from rh_async._batch.outputs.output_naming import stem_of
 from rh_async._cli.execution.clock import now
-from rh_async._cli.execution.stall_monitor import Hush
+from rh_async._cli.execution.stall_monitor import StallMonitor
 from rh_async._cli.execution.terminal_prompt import can_be_asked, line_typed
-from rh_async._cli.exit_codes import sentence
+from rh_async._cli.exit_codes import describe_error
 
 from .batch_view import Meter, brief, picture
-from .fields import printable, screen
-from .job_view import every
+from .fields import make_console, printable
+from .job_view import run_periodically
 
 if TYPE_CHECKING:
     from rh_async._batch import Batch, BatchOutcome, Entry
@@ -34,7 +34,7 @@ _REPORTED_EVERY = 5.0
 
 
 @frozen
-class Voice:
+class Reporter:
     """The ways out.
 
     :param words: for people.
@@ -43,15 +43,15 @@ class Voice:
     """
 
     words: Console
-    view: Console = field(factory=lambda: screen(stderr=True))
+    view: Console = field(factory=lambda: make_console(stderr=True))
     machine: Console | None = None
 
     @classmethod
-    def of(cls, *, json: bool) -> Voice:
+    def of(cls, *, json: bool) -> Reporter:
         """The process's own: with events, stdout is theirs alone."""
         if not json:
-            return cls(words=screen())
-        return cls(words=screen(stderr=True), machine=screen())
+            return cls(words=make_console())
+        return cls(words=make_console(stderr=True), machine=make_console())
 
     def say(self, *lines: str | Text) -> None:
         """Tell people, a line each."""
@@ -92,27 +92,29 @@ class Voice:
             self.log(f"{outcome.state} {outcome_words(outcome)}")
 
     @asynccontextmanager
-    async def showing(self, batch: Batch, hush: Hush | None = None) -> AsyncIterator[None]:
+    async def showing(self, batch: Batch, stall_monitor: StallMonitor | None = None) -> AsyncIterator[None]:
         """Show how a batch stands while the body runs, and whether the server is silent."""
-        async with every(_REPORTED_EVERY, lambda: self._report(batch)):
+        async with run_periodically(_REPORTED_EVERY, lambda: self._report(batch)):
             if self.view.is_terminal:
-                async with self._drawn(batch, hush):
+                async with self._drawn(batch, stall_monitor):
                     yield
             else:
-                async with every(_LOGGED_EVERY, lambda: self.log(brief(batch.standing(), silence=_silence(hush)))):
+                async with run_periodically(
+                    _LOGGED_EVERY, lambda: self.log(brief(batch.standing(), silence=_silence(stall_monitor)))
+                ):
                     yield
         self._report(batch)
 
     @asynccontextmanager
-    async def _drawn(self, batch: Batch, hush: Hush | None) -> AsyncIterator[None]:
+    async def _drawn(self, batch: Batch, stall_monitor: StallMonitor | None) -> AsyncIterator[None]:
         meter = Meter(now)
         live = Live(
             console=self.view,
             auto_refresh=False,
-            get_renderable=lambda: picture(batch, meter, self.view, silence=_silence(hush)),
+            get_renderable=lambda: picture(batch, meter, self.view, silence=_silence(stall_monitor)),
         )
         with live:
-            async with every(_REDRAWN_EVERY, live.refresh):
+            async with run_periodically(_REDRAWN_EVERY, live.refresh):
                 yield
             live.refresh()
 
@@ -126,8 +128,8 @@ class Voice:
         self.view.print(Text(f"{now}  {printable(words)}"), soft_wrap=True)
 
 
-def _silence(hush: Hush | None) -> float:
-    return 0.0 if hush is None else hush.silence
+def _silence(stall_monitor: StallMonitor | None) -> float:
+    return 0.0 if stall_monitor is None else stall_monitor.silence
 
 
 def outcome_words(outcome: BatchOutcome) -> str:
@@ -138,7 +140,7 @@ def outcome_words(outcome: BatchOutcome) -> str:
 
 def _what(outcome: BatchOutcome) -> str:
     if outcome.error is not None:
-        return sentence(outcome.error)
+        return describe_error(outcome.error)
     return ", ".join(map(str, outcome.paths)) or "nothing to save"
 
 
@@ -166,7 +168,7 @@ def outcome_event(outcome: BatchOutcome) -> dict[str, Any]:
         "cause": outcome.cause,
         "code": None if error is None else error.code or None,
         "reason": error.reason if isinstance(error, JobError) else "",
-        "error": None if error is None else sentence(error),
+        "error": None if error is None else describe_error(error),
         "paths": outcome.paths,
     }
 

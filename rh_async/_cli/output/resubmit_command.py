@@ -9,8 +9,8 @@ from typing import get_args
 
 from rh_async import SubmissionRecord
 from rh_async._cli.options.connection import Connection
-from rh_async._cli.options.journal_options import Book
-from rh_async._cli.options.model_options import Model, Wish
+from rh_async._cli.options.journal_options import JournalFile
+from rh_async._cli.options.model_options import Model, ModelOptions
 from rh_async._journal.records import is_derived
 
 _IMAGES, _VIDEOS = ("imageUrl", "299##image"), ("videoUrl", "275##video")
@@ -20,7 +20,7 @@ _OPTIONS: Mapping[str, str] = MappingProxyType(
 _KEPT_SOUND = (True, "yes")
 
 
-def run_again(record: SubmissionRecord, connection: Connection, book: Book) -> str | None:
+def run_again(record: SubmissionRecord, connection: Connection, journal_file: JournalFile) -> str | None:
     """The whole ``rh-async run`` that buys a job once more; None if no such command asks for the same."""
     model = next((name for name in get_args(Model) if name in record.endpoint), None)
     inputs = json.loads(record.inputs)
@@ -30,13 +30,13 @@ def run_again(record: SubmissionRecord, connection: Connection, book: Book) -> s
     if model is None or not inputs.keys() <= _OPTIONS.keys() or not all(map(_can_be_typed, typed)):
         return None
     words = [*map(str, files), *_options(inputs), *([] if sound in _KEPT_SOUND else ["--no-sound"])]
-    if model != Wish(image="", video="").model:
+    if model != ModelOptions(image="", video="").model:
         words += ["--model", model]
     if record.folder is not None:
         words += ["-o", record.folder]
     if not is_derived(record.key):
         words += ["--key", record.key]
-    return connection.command("run", *words, "--again", *book.words)
+    return connection.command("run", *words, "--again", *journal_file.words)
 
 
 def _options(inputs: Mapping[str, str]) -> Iterator[str]:
