@@ -18,10 +18,10 @@ from typing import Any
 
 from attrs import frozen
 
-from rh_async import ModelRequest, Pace, Retry, Session, SubmitUnknown, Timeouts
+from rh_async import ModelRequest, Pace, RetryPolicy, Session, SubmitUnknown, Timeouts
 
 BRISK = Pace(interval=0.05, questions_per_second=400.0, ceiling=0.2)
-QUICK = Retry(first=0.02, ceiling=0.1)
+QUICK = RetryPolicy(initial_delay=0.02, max_delay=0.1)
 
 
 @frozen(kw_only=True)

@@ -29,7 +29,7 @@ import sys
 import typing
 
 from ._api.error_codes import CHINA_SITE, GLOBAL_SITE
-from ._http.transport import Retry, Timeouts
+from ._http.transport import RetryPolicy, Timeouts
 from ._journal.records import SubmissionRecord, SubmissionState
 from ._polling.policy import Pace
 from ._runtime.outcome_stream import Failed, Outcome, Outcomes, Succeeded
@@ -134,7 +134,7 @@ __all__ = [
     "RequestRefused",
     "Result",
     "ResumeReport",
-    "Retry",
+    "RetryPolicy",
     "RunTime",
     "SaveError",
     "ServerFault",

@@ -21,7 +21,7 @@ from ._api.endpoints import decode_delivery
 from ._api.error_codes import GLOBAL_SITE
 from ._api.wire import UNSTORABLE
 from ._http.proxies import is_proxy
-from ._http.transport import SSL, Connector, Retry, Timeouts, TraceConfig, Transport
+from ._http.transport import SSL, Connector, RetryPolicy, Timeouts, TraceConfig, Transport
 from ._journal.records import SubmissionRecord, SubmissionState, SubmitOptions
 from ._polling.policy import Pace
 from ._runtime.notifier import EventNotifier
@@ -82,7 +82,7 @@ class Session:
         journal: str | os.PathLike[str] | None = None,
         in_flight: int | Literal["auto"] = "auto",
         pace: Pace | None = None,
-        retry: Retry | None = None,
+        retry: RetryPolicy | None = None,
         timeouts: Timeouts | None = None,
         ssl: SSL = None,
         proxy: str | None = None,
@@ -104,7 +104,7 @@ class Session:
             base_url=_base_url(base_url),
             api_key=_api_key(api_key),
             timeouts=timeouts or Timeouts(),
-            retry=retry or Retry(),
+            retry=retry or RetryPolicy(),
             ssl=ssl,
             proxy=_proxy(proxy),
             trust_env=trust_env,

@@ -4,7 +4,7 @@ A plan is a value. Making one looks at every file once; every problem of every i
 A run reaches the session through `Carrier` alone.
 """
 
-from rh_async._media.media_info import Facts
+from rh_async._media.media_info import MediaInfo
 from rh_async._media.probe import probe
 from rh_async._media.prober import Prober
 from rh_async.issues import Finding, Unfit
@@ -29,9 +29,9 @@ __all__ = [
     "Cost",
     "Entry",
     "Estimate",
-    "Facts",
     "Finding",
     "Make",
+    "MediaInfo",
     "Names",
     "Oldest",
     "Pair",

@@ -1,4 +1,4 @@
-"""Work that belongs to the session and is waited for by its callers: one piece, any number of waiters."""
+"""Runs a piece of work once, in a task of the session, for any number of waiters."""
 
 from __future__ import annotations
 
@@ -16,33 +16,38 @@ T = TypeVar("T")
 
 
 @define(eq=False, repr=False)
-class Flight(Generic[T]):
-    """One piece of work that everybody who wants its value shares."""
+class SingleFlight(Generic[T]):
+    """Work that runs once; every waiter gets the same value or the same error.
 
-    landed: anyio.Event = field(factory=anyio.Event)
+    :ivar done: set when the work has ended, however it did.
+    :ivar values: the value, once there is one.
+    :ivar scope: cancels the work, for all its waiters.
+    """
+
+    done: anyio.Event = field(factory=anyio.Event)
     values: list[T] = field(factory=list)
     error: RHError | None = None
     scope: anyio.CancelScope = field(factory=anyio.CancelScope)
 
-    async def fly(self, work: Callable[[], Awaitable[T]]) -> None:
-        """Do the work, in a task of the session."""
+    async def run(self, work: Callable[[], Awaitable[T]]) -> None:
+        """Run the work; call it in a task of the session, so that a cancelled waiter does not cancel the work."""
         try:
             with self.scope:
                 self.values.append(await work())
         except RHError as error:
             self.error = error
-        except Exception as defect:  # noqa: BLE001 - who waits for it is told; the session goes on
+        except Exception as defect:  # noqa: BLE001 - the waiters get the error; the session goes on
             self.error = unexpected(defect)
         finally:
-            self.landed.set()
+            self.done.set()
 
     async def value(self) -> T:
-        """Wait for it.
+        """Wait for the work's value. Each waiter raises an error object of its own, with a traceback of its own.
 
         :raises SessionError: the session ended first.
         :raises RHError: the work failed.
         """
-        await self.landed.wait()
+        await self.done.wait()
         if self.error is not None:
             raise self.error.fresh()
         if not self.values:

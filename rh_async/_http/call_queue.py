@@ -13,7 +13,7 @@ from itertools import count
 
 from attrs import define, field
 
-from .rate_limit import RateGate, Urgency, rank
+from .rate_limit import Priority, RateGate, rank
 
 _Waiting = tuple[float, int, "asyncio.Future[float]"]
 
@@ -32,14 +32,14 @@ class CallQueue:
         """The time that turns are told in."""
         return self._loop.time()
 
-    async def turn(self, urgency: Urgency) -> float:
+    async def turn(self, priority: Priority) -> float:
         """Wait until a call may leave; when that is, which its answer is judged by."""
         now = self._loop.time()
         if not self._waiting and self.gate.opens_at(now=now) <= now:
             self.gate.depart(now=now)
             return now
         turn: asyncio.Future[float] = self._loop.create_future()
-        heapq.heappush(self._waiting, (rank(urgency, now=now), next(self._ticket), turn))
+        heapq.heappush(self._waiting, (rank(priority, now=now), next(self._ticket), turn))
         self._deal()
         return await turn
 

@@ -11,7 +11,7 @@ import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from attrs import define, field
 
-from rh_async._media.file_io import opened
+from rh_async._media.file_io import open_file
 
 _CHUNK = 256 * 1024  # 1.1 GB/s at 1 ms of loop lag; larger chunks gain nothing and lag more
 
@@ -61,7 +61,7 @@ class _FilePart(aiohttp.Payload):
     async def write(self, writer: AbstractStreamWriter) -> None:
         file: FileBody = self._value
         digest, left = hashlib.sha256(), file.size
-        async with opened(file.path, "rb") as source:
+        async with open_file(file.path, "rb") as source:
             while left and (chunk := await source.read(min(_CHUNK, left))):
                 async with asyncio.timeout(self._stall):
                     await writer.write(chunk)

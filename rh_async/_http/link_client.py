@@ -25,7 +25,7 @@ from rh_async.errors import NeverArrived, NoAnswer, OutputRefused
 from .address_policy import is_metadata, is_public, literal
 from .call_log import logged
 from .exact_url import BadLink, Link, link_of
-from .network_errors import Sent, sent_trace, translated
+from .network_errors import HeadersSent, headers_sent_trace, translated
 from .proxies import proxy_from_environment
 
 _MOST_REDIRECTS = 10
@@ -37,7 +37,7 @@ class _Private(OSError):
 
 
 @define(eq=False, kw_only=True, repr=False)
-class Outside:
+class LinkClient:
     """The pools for links of the outside world.
 
     :param api_url: where the API is; if that is a private address (an emulator, a gateway in the same network), its
@@ -122,7 +122,7 @@ class Outside:
             raise
 
     async def _asked(self, link: Link, proxy: str | None) -> aiohttp.ClientResponse:
-        pool, sent = self._direct if proxy is None else self._proxied, Sent(lambda: None)
+        pool, sent = self._direct if proxy is None else self._proxied, HeadersSent(lambda: None)
         with logged("GET", link.place) as made, translated("download", lambda: sent.sent):
             # sock_read is deaf to headers that drip; connect covers a proxy's CONNECT too.
             async with asyncio.timeout(self.connect + self.answer):
@@ -184,7 +184,7 @@ class Outside:
             headers={hdrs.USER_AGENT: "rh-async", hdrs.ACCEPT_ENCODING: "identity"},
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
-            trace_configs=[sent_trace(), *self.trace_configs],
+            trace_configs=[headers_sent_trace(), *self.trace_configs],
         )
 
 

@@ -24,7 +24,7 @@ _UNCONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, Va
 
 
 @define
-class Sent:
+class HeadersSent:
     """Whether a request's headers left: the one proof that it may have arrived, which no exception class gives."""
 
     tell: Callable[[], None]
@@ -32,9 +32,9 @@ class Sent:
     sent: bool = False
 
 
-def sent_trace() -> TraceConfig:
+def headers_sent_trace() -> TraceConfig:
     async def note(_: object, context: SimpleNamespace, __: object) -> None:
-        if isinstance(sent := context.trace_request_ctx, Sent):
+        if isinstance(sent := context.trace_request_ctx, HeadersSent):
             sent.sent = True
             sent.tell()
             sent.also()

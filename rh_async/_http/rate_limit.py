@@ -24,22 +24,22 @@ _SLOWEST: Final = 0.02  # calls per second: how slow the slowest limit is that i
 _FORGOTTEN_AFTER: Final = 600.0  # seconds without a refusal: the limit is gone, or far above what is needed
 
 
-class Urgency(IntEnum):
-    """Whose turn comes first where calls must wait."""
+class Priority(IntEnum):
+    """Which call leaves first where calls wait for the rate limit."""
 
-    SUBMIT = 0  #: an empty place costs the most
-    WORK = 1  #: an upload, a price, a cancellation: somebody waits for it
-    QUESTION = 2  #: about one job
-    COUNTS = 3  #: about the account
+    SUBMIT = 0  #: a free slot that stays empty costs the most
+    WORK = 1  #: an upload, a price, a cancellation: the caller waits for it
+    POLL = 2  #: the status of one task
+    QUEUE_COUNTERS = 3  #: of the whole account
 
 
 _PATIENCE: Final = (0.0, 1.0, 4.0, 6.0)
 """Seconds after which a waiting call is as urgent as a submit that comes now: none waits for ever."""
 
 
-def rank(urgency: Urgency, *, now: float) -> float:
+def rank(priority: Priority, *, now: float) -> float:
     """The place of a call that begins to wait now: the least goes first."""
-    return now + _PATIENCE[urgency]
+    return now + _PATIENCE[priority]
 
 
 @define(eq=False, repr=False)

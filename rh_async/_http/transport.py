@@ -31,14 +31,14 @@ from rh_async.types import Secret
 from .call_log import logged
 from .call_queue import CallQueue
 from .file_body import FileBody, multipart
-from .link_client import Download, Outside
-from .network_errors import Sent, failure_of, sent_trace
+from .link_client import Download, LinkClient
+from .network_errors import HeadersSent, failure_of, headers_sent_trace
 from .proxies import proxy_from_environment
-from .rate_limit import Urgency
+from .rate_limit import Priority
 
 T = TypeVar("T")
 
-__all__ = ["SSL", "Connector", "Download", "FileBody", "Retry", "Timeouts", "TraceConfig", "Transport"]
+__all__ = ["SSL", "Connector", "Download", "FileBody", "RetryPolicy", "Timeouts", "TraceConfig", "Transport"]
 
 SSL = tls.SSLContext | bool | aiohttp.Fingerprint | None
 Connector = aiohttp.BaseConnector
@@ -50,8 +50,8 @@ _FIRST_PATIENCE = 29.0
 _SHORTEST_TRY, _FIRST_RESTS = 0.5, 3.0  # seconds; with longer rests, few tries would fit into that patience
 _GIVE_UP_AT: ContextVar[float] = ContextVar("when an attempt is given up, if nothing was ever answered", default=inf)
 _LONGEST_PAUSE = 3600.0  # seconds; whoever asks for more is asked again then
-_URGENCIES: Mapping[Route, Urgency] = MappingProxyType(
-    dict.fromkeys(Route, Urgency.WORK) | {Route.SUBMIT: Urgency.SUBMIT, Route.QUERY: Urgency.QUESTION}
+_PRIORITIES: Mapping[Route, Priority] = MappingProxyType(
+    dict.fromkeys(Route, Priority.WORK) | {Route.SUBMIT: Priority.SUBMIT, Route.QUERY: Priority.POLL}
 )
 _JSON = {hdrs.CONTENT_TYPE: "application/json"}
 _LARGEST_ANSWER = 4 * 1024 * 1024  # no documented answer comes near; the rest of a larger one is not read
@@ -72,21 +72,24 @@ class Timeouts:
 
 
 @frozen(kw_only=True)
-class Retry:
-    """How what is harmless to repeat is repeated, in seconds.
+class RetryPolicy:
+    """How failed calls are repeated. A paid submit is repeated only if it was provably not sent, or refused for now.
 
-    :param first: the wait after one failure; it doubles with each further one.
-    :param ceiling: the longest wait.
-    :param patience: how long failures may follow one another before the last is raised.
+    :param initial_delay: seconds of back-off after one failure; the delay doubles with each further failure.
+    :param max_delay: seconds of the longest back-off.
+    :param give_up_after: seconds for which failures may follow one another before the last one is raised.
     """
 
-    first: float = field(default=0.5, validator=gt(0))
-    ceiling: float = field(default=30.0, validator=gt(0))
-    patience: float = field(default=300.0, validator=ge(0))
+    initial_delay: float = field(default=0.5, validator=gt(0))
+    max_delay: float = field(default=30.0, validator=gt(0))
+    give_up_after: float = field(default=300.0, validator=ge(0))
 
-    def wait(self, failures: int, rng: random.Random) -> float:
-        """The wait after so many failures in a row, between half and the whole of its nominal length."""
-        return rng.uniform(0.5, 1.0) * min(self.ceiling, self.first * 2.0 ** min(failures - 1, 32))
+    def delay(self, failures: int, rng: random.Random) -> float:
+        """Choose the back-off after so many failures in a row: between half and all of its nominal length.
+
+        The random half keeps many sessions that failed together from coming back together.
+        """
+        return rng.uniform(0.5, 1.0) * min(self.max_delay, self.initial_delay * 2.0 ** min(failures - 1, 32))
 
 
 @define(eq=False, kw_only=True, repr=False)
@@ -104,7 +107,7 @@ class Transport:
     base_url: str
     api_key: Secret = field(repr=False)
     timeouts: Timeouts
-    retry: Retry
+    retry: RetryPolicy
     ssl: SSL = None
     proxy: str | None = field(default=None, repr=False)
     trust_env: bool = False
@@ -118,7 +121,7 @@ class Transport:
     _connecting: aiohttp.ClientTimeout = field(init=False, repr=False)
     _api: aiohttp.ClientSession = field(init=False, repr=False)
     _submits: aiohttp.ClientSession = field(init=False, repr=False)
-    _outside: Outside = field(init=False, repr=False)
+    _links: LinkClient = field(init=False, repr=False)
     _queue: CallQueue = field(init=False, repr=False)
 
     def open(self) -> None:
@@ -132,7 +135,7 @@ class Transport:
         # A POST on a kept-alive connection that the server has just closed would fail after its headers left: a false
         # SubmitUnknown. A handshake per paid job is cheap.
         self._submits = self._pool(key, force_close=True, watched=True)
-        self._outside = Outside(
+        self._links = LinkClient(
             api_url=self.base_url,
             connect=connect,
             answer=read,
@@ -143,22 +146,22 @@ class Transport:
             trace_configs=self.trace_configs,
             private=self.private_links,
         )
-        self._outside.open()
+        self._links.open()
 
     async def close(self) -> None:
         """Close the pools."""
-        for pool in (self._submits, self._api, self._outside):
+        for pool in (self._submits, self._api, self._links):
             await pool.close()
 
-    async def ask(
+    async def send(
         self,
         call: Call,
         decode: Callable[[Answer], T],
         *,
         file: FileBody | None = None,
         on_sent: Callable[[], None] = lambda: None,
-        turn: float | None = None,
-        urgency: Urgency | None = None,
+        let_through_at: float | None = None,
+        priority: Priority | None = None,
     ) -> T:
         """Send one call when it may leave, and decode its answer.
 
@@ -167,56 +170,56 @@ class Transport:
 
         :param file: sent instead of the call's body, as a multipart form.
         :param on_sent: called when the headers leave: from here on the server may act.
-        :param turn: what `turn` returned; by default it is waited for here.
+        :param let_through_at: what `wait_for_rate_limit` returned; by default it is waited for here.
         :param urgency: how soon it is wanted, beside other calls that wait; by default as its route is.
         :raises TransportError: it never arrived, or no answer came.
         :raises RHError: whatever *decode* raises.
         """
-        urgency = _URGENCIES[call.route] if urgency is None else urgency
+        priority = _PRIORITIES[call.route] if priority is None else priority
         refusals = 0
         while True:
-            departed = await self.turn(urgency) if turn is None else turn
+            departed = await self.wait_for_rate_limit(priority) if let_through_at is None else let_through_at
             answer = await self._exchange(call, file, on_sent)
             try:
                 return self._judged(departed, answer, decode)
             except errors.RateLimited:
-                turn, refusals = None, refusals + 1
+                let_through_at, refusals = None, refusals + 1
                 if not call.repeatable or refusals == _REFUSALS:
                     raise
 
-    async def turn(self, urgency: Urgency) -> float:
+    async def wait_for_rate_limit(self, priority: Priority) -> float:
         """Wait until a call may leave, where the server limits how many may; costs nothing where it does not.
 
-        :return: the instant, for `ask`.
+        :return: the instant, for `send`.
         """
-        return await self._queue.turn(urgency)
+        return await self._queue.turn(priority)
 
-    async def persist(
+    async def with_retries(
         self,
         attempt: Callable[[], Awaitable[T]],
         *,
-        but: type[errors.RHError] | tuple[()] = (),
+        unless: type[errors.RHError] | tuple[()] = (),
         idle: Callable[[], float] = lambda: 0.0,
     ) -> T:
-        """Repeat what is harmless to repeat, as `Retry` says; rate limits do not use up its patience.
+        """Repeat what is harmless to repeat, as `RetryPolicy` says; rate limits do not use up its patience.
 
         While nothing was ever answered, half a minute is all its patience, whatever an attempt is busy with.
 
-        :param but: raised at once.
+        :param unless: raised at once.
         :param idle: how many seconds the attempts have waited for their turn so far; these use up no patience either.
         :raises RHError: the last failure, with the earlier ones, once patience ran out or a repeat is of no use.
         """
         give_up_at = anyio.current_time() + _FIRST_PATIENCE
         before = _GIVE_UP_AT.set(give_up_at)
         try:
-            return await self._persisted(attempt, but, idle, give_up_at)
+            return await self._persisted(attempt, unless, idle, give_up_at)
         finally:
             _GIVE_UP_AT.reset(before)
 
     async def _persisted(
         self,
         attempt: Callable[[], Awaitable[T]],
-        but: type[errors.RHError] | tuple[()],
+        unless: type[errors.RHError] | tuple[()],
         idle: Callable[[], float],
         give_up_at: float,
     ) -> T:
@@ -228,8 +231,8 @@ class Transport:
             except errors.RHError as error:
                 now = anyio.current_time() - idle()
                 failing_since = now if failing_since is None or isinstance(error, errors.RateLimited) else failing_since
-                hopeless = not error.retryable or isinstance(error, but)
-                spent = now - failing_since >= self.retry.patience and not isinstance(error, errors.RateLimited)
+                hopeless = not error.retryable or isinstance(error, unless)
+                spent = now - failing_since >= self.retry.give_up_after and not isinstance(error, errors.RateLimited)
                 vain = now >= give_up_at - _SHORTEST_TRY and self._in_vain(error)
                 if hopeless or spent or vain:
                     raise error.after(earlier)  # noqa: B904 - the error itself, with what came before it
@@ -237,7 +240,7 @@ class Transport:
             # Calls of the API are held back by the gate that the refusal has told; links know no gate.
             held = isinstance(earlier[-1], errors.RateLimited) and earlier[-1].phase != "download"
             at_most = min(_FIRST_RESTS, give_up_at - now) if self._in_vain(earlier[-1]) else inf
-            await self.rest(1 if held else len(earlier), at_most=at_most)
+            await self.back_off(1 if held else len(earlier), at_most=at_most)
 
     def _in_vain(self, error: errors.RHError) -> bool:
         """Whether an attempt failed as all did, and not for want of something on this machine."""
@@ -247,16 +250,16 @@ class Transport:
             return False  # somebody is there, and has taken a file
         return error.__cause__ is None or not is_shortage(error.__cause__)
 
-    async def rest(self, failures: int, *, at_most: float = inf) -> None:
-        """Wait as long as `Retry` says after so many failures in a row."""
-        await anyio.sleep(min(at_most, self.retry.wait(failures, self.rng)))
+    async def back_off(self, failures: int, *, at_most: float = inf) -> None:
+        """Wait as long as `RetryPolicy` says after so many failures in a row."""
+        await anyio.sleep(min(at_most, self.retry.delay(failures, self.rng)))
 
     def fetch(self, url: str) -> AbstractAsyncContextManager[Download]:
         """Open a link of the outside world, without the key; a rate limit of the API does not concern it.
 
         :raises TransportError: it could not be reached.
         """
-        return self._outside.fetch(url)
+        return self._links.fetch(url)
 
     # --- one exchange ------------------------------------------------------------------------------------------------
 
@@ -271,7 +274,7 @@ class Transport:
 
     async def _once(self, call: Call, file: FileBody | None, on_sent: Callable[[], None]) -> Answer:
         with logged(call.method, call.path) as made:
-            ended = await self._ended(call, file, Sent(on_sent))
+            ended = await self._ended(call, file, HeadersSent(on_sent))
             if isinstance(ended, errors.TransportError):
                 # Raised only here, where aiohttp's error is no longer handled: it would be chained, and with it the
                 # key, in its own fields and in the locals of the frames that it came through.
@@ -279,7 +282,7 @@ class Transport:
             made.status = ended.status
             return ended
 
-    async def _ended(self, call: Call, file: FileBody | None, trace: Sent) -> Answer | errors.TransportError:
+    async def _ended(self, call: Call, file: FileBody | None, trace: HeadersSent) -> Answer | errors.TransportError:
         try:
             return await self._answered(call, file, trace)
         except errors.RHError:
@@ -287,7 +290,7 @@ class Transport:
         except Exception as error:  # noqa: BLE001 - a caller's trace hook may raise anything: that fails its call
             return failure_of(error, call.route.value, None if call.repeatable else trace.sent)
 
-    async def _answered(self, call: Call, file: FileBody | None, trace: Sent) -> Answer:
+    async def _answered(self, call: Call, file: FileBody | None, trace: HeadersSent) -> Answer:
         pool = self._api if call.repeatable else self._submits
         self.asked_at = self._queue.now() if self.asked_at is None else self.asked_at
         async with deadline(self._patience(call, file)) as end:
@@ -335,7 +338,7 @@ class Transport:
             proxy=self._api_proxy(),
             # Not aiohttp's trust_env: that would look passwords up in a netrc file, and send them beside the key.
             trust_env=False,
-            trace_configs=[sent_trace(), *self.trace_configs] if watched else list(self.trace_configs),
+            trace_configs=[headers_sent_trace(), *self.trace_configs] if watched else list(self.trace_configs),
         )
 
     def _api_proxy(self) -> str | None:
@@ -365,7 +368,7 @@ class Transport:
         """
         gate = self._queue.gate
         if asked is None:
-            pause = self.retry.wait(gate.failures + 1, self.rng)
+            pause = self.retry.delay(gate.failures + 1, self.rng)
         else:
             pause = asked + self.rng.uniform(0.0, min(1.0, 0.1 + 0.5 * asked))
         if gate.refused(departed, pause=pause, now=self._queue.now()):

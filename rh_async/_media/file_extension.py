@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from rh_async.types import Output
 
-from .filetype import kind_of
+from .filetype import guess_kind
 
 _VIDEO = "mp4 m4v mov webm mkv avi mpg mpeg flv wmv"
 _IMAGE = "png jpg jpeg webp gif bmp tif tiff heic avif psd exr"
@@ -84,7 +84,7 @@ def decided(output: Output, content_type: str, head: bytes) -> str:
     :param content_type: of the answer, without parameters; "" for none.
     :param head: the first bytes.
     """
-    return stated(output) or _CONTENT_TYPES.get(content_type.lower()) or kind_of(head) or "bin"
+    return stated(output) or _CONTENT_TYPES.get(content_type.lower()) or guess_kind(head) or "bin"
 
 
 def is_page(head: bytes) -> bool:

@@ -56,7 +56,7 @@ async def in_thread(act: Callable[[], T]) -> T:
 
 
 @asynccontextmanager
-async def opened(path: Path, mode: Literal["rb", "wb"]) -> AsyncIterator[Any]:
+async def open_file(path: Path, mode: Literal["rb", "wb"]) -> AsyncIterator[Any]:
     """Open a file as aiofiles does; cancelled while a thread is opening it, close it once it is open.
 
     :raises OSError: it cannot be opened.

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from .audio_structure import flac, mp3, ogg
 from .byte_source import STEPS, Cut, Source, Verdict
-from .filetype import HEAD, kind_of
+from .filetype import HEAD, guess_kind
 
 
 def judge(file: BinaryIO, size: int) -> Verdict:
@@ -20,7 +20,7 @@ def judge(file: BinaryIO, size: int) -> Verdict:
     :raises Cut: it ends too early.
     """
     source = Source(file, size)
-    kind = kind_of(source.take(0, min(HEAD, size)))
+    kind = guess_kind(source.take(0, min(HEAD, size)))
     follow = _STRUCTURES.get(kind or "")
     return "unjudged" if follow is None else follow(source)
 

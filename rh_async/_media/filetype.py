@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 HEAD = 64
-"""How many bytes `kind_of` looks at."""
+"""How many bytes `guess_kind` looks at."""
 
 _BRANDS = {b"qt  ": "mov", b"heic": "heic", b"heix": "heic", b"mif1": "heic", b"avif": "avif", b"M4A ": "m4a"}
 _STARTS = {
@@ -21,7 +21,7 @@ _STARTS = {
 _RIFF = {b"WEBP": "webp", b"AVI ": "avi", b"WAVE": "wav"}
 
 
-def kind_of(head: bytes) -> str | None:
+def guess_kind(head: bytes) -> str | None:
     """The kind of file, as its usual extension; None if it is none of those RunningHub names (contract 5.1)
     or makes."""
     if head[:4] == b"RIFF":

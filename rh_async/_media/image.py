@@ -12,7 +12,7 @@ from PIL.ImageFile import ImageFile
 
 from rh_async.issues import Unfit
 
-from .media_info import Facts
+from .media_info import MediaInfo
 
 _ORIENTATION = 0x0112
 _LYING = frozenset({5, 6, 7, 8})  # the camera was held sideways
@@ -34,11 +34,11 @@ KINDS = frozenset({"heic", *_READERS, *_OTHERS.values()})
 
 
 def other_kind(head: bytes) -> str | None:
-    """Tell the kinds of image that `kind_of` does not know: some models take them, and the others can name them."""
+    """Tell the kinds of image that `guess_kind` does not know: some models take them, and the others can name them."""
     return next((kind for start, kind in _OTHERS.items() if head.startswith(start)), None)
 
 
-def look(path: Path, kind: str) -> Facts:
+def look(path: Path, kind: str) -> MediaInfo:
     """Find out what an image is. Blocks: call it off the loop.
 
     :raises Unfit: it cannot be decoded to its end.
@@ -56,8 +56,8 @@ def look(path: Path, kind: str) -> Facts:
         raise Unfit(path, "cut short" if cut else "broken image", what, "Copy or export it again") from error
 
 
-def _unread(path: Path, kind: str) -> Facts:
-    return Facts(kind=kind, family="image", container=kind, codec=kind, size=path.stat().st_size, decoded=False)
+def _unread(path: Path, kind: str) -> MediaInfo:
+    return MediaInfo(kind=kind, family="image", container=kind, codec=kind, size=path.stat().st_size, decoded=False)
 
 
 def _opened(source: IO[bytes], kind: str) -> ImageFile:
@@ -78,12 +78,12 @@ def _opened(source: IO[bytes], kind: str) -> ImageFile:
     return factory(source, "")
 
 
-def _facts(path: Path, kind: str, image: ImageFile) -> Facts:
+def _facts(path: Path, kind: str, image: ImageFile) -> MediaInfo:
     decoded = image.width * image.height <= _MOST_DECODED
     shown = _as_shown(image)
     if decoded:
         image.load()
-    return Facts(
+    return MediaInfo(
         kind=kind,
         family="image",
         container=kind,

@@ -10,7 +10,7 @@ Family = Literal["image", "video", "audio"]
 
 
 @frozen(kw_only=True)
-class Facts:
+class MediaInfo:
     """What probing found out.
 
     :param kind: by content, as its usual extension.

@@ -13,7 +13,7 @@ _SHORT, _LONG = struct.Struct(">II"), struct.Struct(">IQ")  # ticks per second, 
 _DEEPEST: Final = 64  # boxes on one level; a video that has more before its header is not looked through
 
 
-def seconds_of(file: BinaryIO) -> float | None:
+def duration(file: BinaryIO) -> float | None:
     """The duration in the movie's header, ``moov/mvhd``; None where there is none to read."""
     end = file.seek(0, 2)
     file.seek(0)

@@ -10,11 +10,11 @@ import stat
 from importlib.util import find_spec
 from pathlib import Path
 
-from rh_async._media.filetype import HEAD, kind_of
+from rh_async._media.filetype import HEAD, guess_kind
 from rh_async.errors import ConfigurationError
 from rh_async.issues import Unfit
 
-from .media_info import Facts
+from .media_info import MediaInfo
 
 Identity = tuple[int, int, int, int]
 """Device, inode, size and time of the last change: while these stay, it is the same file."""
@@ -22,7 +22,7 @@ Identity = tuple[int, int, int, int]
 _NOT_FILES = {stat.S_IFDIR: "a directory", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 
 
-def probe(path: Path) -> Facts:
+def probe(path: Path) -> MediaInfo:
     """Find out what a file is. Blocks: call it off the loop.
 
     :raises Unfit: it cannot be read, is no image, video or sound, or is cut short.
@@ -64,11 +64,11 @@ def need_media() -> None:
         raise ConfigurationError(lacks, advice="Nothing was sent.")
 
 
-def _look(path: Path, head: bytes) -> Facts:
+def _look(path: Path, head: bytes) -> MediaInfo:
     need_media()
     from . import image as _image, video as _video  # noqa: I001, PLC0415 - they need the media extra, the rest not
 
-    kind = kind_of(head) or _image.other_kind(head)
+    kind = guess_kind(head) or _image.other_kind(head)
     return _image.look(path, kind) if kind in _image.KINDS else _video.look(path, kind)
 
 

@@ -15,10 +15,10 @@ from attrs import define, evolve, field
 from rh_async.errors import ConfigurationError
 from rh_async.issues import Finding, Unfit, shown
 
-from .media_info import Facts
+from .media_info import MediaInfo
 from .probe import Identity, identity_of, need_media, probe
 
-Seen = Facts | Finding
+Seen = MediaInfo | Finding
 """What a file is, or why it can be nothing."""
 
 _CORES = os.cpu_count() or 1

@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 
 from rh_async.issues import Unfit
 
-from .media_info import Facts
+from .media_info import MediaInfo
 
 _READERS = {
     "mp4": "mov", "mov": "mov", "m4a": "mov", "webm": "matroska", "mkv": "matroska", "avi": "avi",
@@ -65,7 +65,7 @@ class _Span:
         return _Span(min(self.begin, begin), max(self.end, end))
 
 
-def look(path: Path, kind: str | None) -> Facts:
+def look(path: Path, kind: str | None) -> MediaInfo:
     """Find out what a video or a sound is. Blocks: call it off the loop.
 
     :raises Unfit: it is neither, or cannot be read to its end, or is a video without a picture.
@@ -96,7 +96,7 @@ def _broken(path: Path, kind: str | None, error: Exception) -> Unfit:
     return Unfit(path, "cut short", f"begins like a {kind} but cannot be read to its end ({why})", _AGAIN)
 
 
-def _facts(path: Path, kind: str, film: InputContainer) -> Facts:
+def _facts(path: Path, kind: str, film: InputContainer) -> MediaInfo:
     picture = next((track for track in film.streams.video if not _is_cover(track)), None)
     if picture is None and not (kind in _SOUNDS and film.streams.audio):
         raise Unfit(path, "no picture", "has sound only, no picture", "Export it with its video track")
@@ -106,13 +106,13 @@ def _facts(path: Path, kind: str, film: InputContainer) -> Facts:
     size, codec, name = path.stat().st_size, track.codec_context.name, film.format.name
     read = _read(path, film, picture)
     if picture is None:
-        return Facts(kind=kind, family="audio", container=name, codec=codec, size=size, seconds=read.seconds)
+        return MediaInfo(kind=kind, family="audio", container=name, codec=codec, size=size, seconds=read.seconds)
     if read.frame is None:
         raise Unfit(path, "cut short", "holds no frame that can be decoded", _AGAIN)
     width, height = _as_shown(read.frame, picture)
     held = read.frame.width, read.frame.height
     rate = picture.average_rate or picture.guessed_rate
-    return Facts(
+    return MediaInfo(
         kind=kind,
         family="video",
         container=name,

@@ -19,7 +19,7 @@ from attrs import define, field
 from rh_async._api.endpoints import decode_query, decode_queue_status, encode_query, encode_queue_status
 from rh_async._api.error_codes import key_refused
 from rh_async._concurrency.defects import unexpected
-from rh_async._http.rate_limit import Urgency
+from rh_async._http.rate_limit import Priority
 from rh_async._http.transport import Transport
 from rh_async._printable import one_line
 from rh_async.errors import JobLost, NotFound, RHError, SessionError
@@ -127,7 +127,7 @@ class Poller:
         :raises RHError: the question failed.
         """
         self.questions["query"] += 1
-        return await self.transport.ask(
+        return await self.transport.send(
             encode_query(task_id), lambda answer: decode_query(answer, task_id, currency=self.currency)
         )
 
@@ -195,7 +195,9 @@ class Poller:
     async def _count(self) -> None:
         self.questions["counts"] += 1
         try:
-            account = await self.transport.ask(encode_queue_status(), decode_queue_status, urgency=Urgency.COUNTS)
+            account = await self.transport.send(
+                encode_queue_status(), decode_queue_status, priority=Priority.QUEUE_COUNTERS
+            )
         except RHError as error:
             log.debug("rh_async.no_counts %s", error)
             self.agenda.uncounted(now=self._loop.time(), for_now=error.retryable)

@@ -42,9 +42,9 @@ class AccountApi:
         :raises RHError: the key is refused, or the server cannot be asked.
         """
         call = encode_account(self._transport.api_key)
-        wallet = await self._transport.persist(partial(self._transport.ask, call, decode_account))
+        wallet = await self._transport.with_retries(partial(self._transport.send, call, decode_account))
         try:
-            queue = await self._transport.ask(encode_queue_status(), decode_queue_status)
+            queue = await self._transport.send(encode_queue_status(), decode_queue_status)
         except (ApiError, TransportError, UnreadableAnswer):
             return wallet
         return evolve(
@@ -61,7 +61,9 @@ class AccountApi:
         :raises ApiError: the server has no price for it, or would not take it.
         :raises RHError: the server cannot be asked.
         """
-        return await self._transport.persist(partial(self._transport.ask, encode_price(endpoint, body), decode_price))
+        return await self._transport.with_retries(
+            partial(self._transport.send, encode_price(endpoint, body), decode_price)
+        )
 
     async def cancel(self, task_id: TaskId) -> Snapshot:
         """Ask that a task be stopped, then ask what became of it: a request, never a guarantee.
@@ -70,11 +72,11 @@ class AccountApi:
         :raises RHError: the server cannot be asked.
         """
         call = encode_cancel(self._transport.api_key, task_id)
-        await self._transport.persist(partial(self._transport.ask, call, decode_cancel))
+        await self._transport.with_retries(partial(self._transport.send, call, decode_cancel))
         snapshot: Snapshot | None = None
         for wait in _TRUTH_WAITS:
             await anyio.sleep(wait)
-            snapshot = await self._transport.persist(partial(self._poller.look, task_id))
+            snapshot = await self._transport.with_retries(partial(self._poller.look, task_id))
             if snapshot.settled:
                 break
         assert snapshot is not None  # noqa: S101 - for the type checker: there is a first wait

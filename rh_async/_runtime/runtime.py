@@ -21,7 +21,7 @@ from attrs import define, evolve, field
 from rh_async._api.endpoints import CURRENCIES, Quote
 from rh_async._concurrency.defects import unexpected
 from rh_async._concurrency.session_tasks import Tasks
-from rh_async._concurrency.single_flight import Flight
+from rh_async._concurrency.single_flight import SingleFlight
 from rh_async._http.transport import Transport
 from rh_async._journal.records import SubmitOptions
 from rh_async._journal.sqlite import Journal
@@ -372,8 +372,8 @@ class SessionRuntime:
         :raises SessionError: the session ended first.
         :raises RHError: the work failed.
         """
-        flight = Flight[T]()
-        self.tasks.start_soon(flight.fly, work)
+        flight = SingleFlight[T]()
+        self.tasks.start_soon(flight.run, work)
         try:
             return await flight.value()
         except SessionError:
@@ -383,7 +383,7 @@ class SessionRuntime:
         except asyncio.CancelledError:
             flight.scope.cancel()
             with anyio.CancelScope(shield=True):
-                await flight.landed.wait()
+                await flight.done.wait()
             raise
 
     def new_job(self, request: Request | None = None, **facts: Any) -> Job:
@@ -455,9 +455,9 @@ class SessionRuntime:
         :raises RHError: nothing could be learnt.
         """
         async with self.spool.files(request) as asked:
-            uploads: dict[Path | Upload, Upload] = {one: await self.uploads.renewed(one) for one in asked.uploads()}
+            uploads: dict[Path | Upload, Upload] = {one: await self.uploads.refresh_url(one) for one in asked.uploads()}
             for file in asked.media():
-                uploads[file.path] = await self.uploads.bring(file)
+                uploads[file.path] = await self.uploads.ensure_uploaded(file)
             return await self.account_api.price(asked.endpoint, asked.wire(uploads.__getitem__))
 
     async def upload(self, source: Path | Media) -> Upload:
@@ -467,9 +467,9 @@ class SessionRuntime:
         :raises RHError: it could not be brought up.
         """
         if isinstance(source, Path):
-            return await self.uploads.bring(MediaFile(source, "file"))
+            return await self.uploads.ensure_uploaded(MediaFile(source, "file"))
         async with self.spool.file(source) as path:
-            return await self.uploads.bring(MediaFile(path, "file"))
+            return await self.uploads.ensure_uploaded(MediaFile(path, "file"))
 
     # --- what a batch asks for ---------------------------------------------------------------------------------------
 
@@ -538,7 +538,7 @@ class SessionRuntime:
 
         :raises RHError: nothing could be learnt.
         """
-        return await self.transport.persist(partial(self.poller.look, task_id))
+        return await self.transport.with_retries(partial(self.poller.look, task_id))
 
     async def _fresh(self, task_id: TaskId) -> tuple[Output, ...]:
         return (await self.get_status(task_id)).outputs

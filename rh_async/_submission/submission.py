@@ -21,7 +21,7 @@ from rh_async._api.endpoints import decode_submit, encode_submit, submit_unknown
 from rh_async._api.wire import Answer, Call
 from rh_async._concurrency.defects import unexpected
 from rh_async._concurrency.session_tasks import LateScope, Tasks
-from rh_async._http.rate_limit import Urgency
+from rh_async._http.rate_limit import Priority
 from rh_async._http.transport import Transport
 from rh_async._journal.records import SubmitOptions
 from rh_async._journal.sqlite import TaskHeld
@@ -265,13 +265,13 @@ class Submissions:
         while await self.registry.claim(job, request, options, sha256s):
             uploads: dict[Path | Upload, Upload] = {upload: upload for upload in request.uploads()}
             for one in media:
-                uploads[one.path] = await self.uploads.bring(one)
+                uploads[one.path] = await self.uploads.ensure_uploaded(one)
             try:
                 while not await self._sent(job, request, uploads):
                     pass  # the server had no room; the next turn waits for it
             except InvalidRequest:
                 # Nothing was bought; an input of an earlier session that the server has forgotten goes up once more.
-                if not await self.uploads.doubt(uploads.values()):
+                if not await self.uploads.invalidate(uploads.values()):
                     raise
             else:
                 return
@@ -281,7 +281,7 @@ class Submissions:
             await self._enter()
             place.callback(self._vacate)
             try:
-                await self.transport.persist(partial(self._post, job, request, uploads), but=AtCapacity)
+                await self.transport.with_retries(partial(self._post, job, request, uploads), unless=AtCapacity)
             except AtCapacity:
                 place.pop_all()
                 self._no_room()
@@ -290,15 +290,16 @@ class Submissions:
             return True
 
     async def _post(self, job: Job, request: Request, uploads: dict[Path | Upload, Upload]) -> None:
-        turn = await self.transport.turn(Urgency.SUBMIT)  # before anything is written down: it may take minutes
-        fresh = {source: await self.uploads.renewed(upload) for source, upload in uploads.items()}
+        # Before anything is written down: it may take minutes.
+        let_through_at = await self.transport.wait_for_rate_limit(Priority.SUBMIT)
+        fresh = {source: await self.uploads.refresh_url(upload) for source, upload in uploads.items()}
         call = encode_submit(
             request.endpoint, request.wire(fresh.__getitem__, webhook_token=self.registry.webhook_token(job))
         )
         with anyio.CancelScope() as post, ExitStack() as home:
             home.callback(self._home, job)
             try:
-                snapshot = await self._asked(job, call, post, turn)
+                snapshot = await self._asked(job, call, post, let_through_at)
             except (ApiError, SubmitUnknown) as error:
                 if error.task_id is None or await self._ours(error.task_id):
                     await self._remembered(job, error)
@@ -306,11 +307,13 @@ class Submissions:
                 snapshot = await self._adopted(job, error.task_id, error)
             await self._accept(job, request, snapshot)
 
-    async def _asked(self, job: Job, call: Call, post: anyio.CancelScope, turn: float) -> Snapshot:
+    async def _asked(self, job: Job, call: Call, post: anyio.CancelScope, let_through_at: float) -> Snapshot:
         """Send the POST: withdrawn before its headers leave, it never is; after, it is finished and accounted for."""
         await self.registry.submitting(job)  # cancelled here, it is taken back
         try:
-            return await self.transport.ask(call, self._decode, on_sent=partial(self._leaves, job, post), turn=turn)
+            return await self.transport.send(
+                call, self._decode, on_sent=partial(self._leaves, job, post), let_through_at=let_through_at
+            )
         except (NoAnswer, UnreadableAnswer) as error:
             raise submit_unknown(error) from error
         finally:
@@ -369,12 +372,12 @@ class Submissions:
         for wait in _ADOPTION_WAITS[:-1]:
             await anyio.sleep(wait)
             try:
-                return await self.transport.persist(partial(self.poller.look, task_id))
+                return await self.transport.with_retries(partial(self.poller.look, task_id))
             except NotFound as error:
                 if not _unknown_there(error):
                     raise
         await anyio.sleep(_ADOPTION_WAITS[-1])
-        return await self.transport.persist(partial(self.poller.look, task_id))
+        return await self.transport.with_retries(partial(self.poller.look, task_id))
 
     async def _accept(self, job: Job, request: Request, snapshot: Snapshot) -> None:
         await self._note_purchase(job, snapshot)

@@ -21,7 +21,7 @@ from .download_policy import DownloadPolicy
 
 _HEAD = 512  # bytes that tell a page from a medium
 _INFLATED = frozenset({"gzip", "x-gzip", "deflate"})
-_SLOW = "It is tried again later; DownloadPolicy(least_rate=...) bears slower servers."
+_SLOW = "It is tried again later; DownloadPolicy(min_rate=...) bears slower servers."
 
 Naming = Callable[[TaskId, int, str], str]
 """Names one output of a task, by its place among them and its extension."""
@@ -88,7 +88,7 @@ class Arrival:
 
         :raises OutputRefused: there are more than may be.
         """
-        if (length := self.download.length) is not None and length > self.policy.largest:
+        if (length := self.download.length) is not None and length > self.policy.max_bytes:
             raise too_large(self.wish, f"{length:,}")
         while len(self.head) < _HEAD and (chunk := await self.read()):
             self.head += chunk
@@ -115,9 +115,9 @@ class Arrival:
         # Only the waiting for the network counts: a slow disk is not the server's fault.
         self._waited += anyio.current_time() - began
         self.size += len(chunk)
-        if self.size > self.policy.largest:
-            raise too_large(self.wish, f"more than {self.policy.largest:,}")
-        if self._waited >= self.policy.over:
+        if self.size > self.policy.max_bytes:
+            raise too_large(self.wish, f"more than {self.policy.max_bytes:,}")
+        if self._waited >= self.policy.rate_window:
             self._check_rate()
         return chunk
 
@@ -144,5 +144,5 @@ def source_of(wish: Wanted, download: Download) -> Source:
 
 
 def too_large(wish: Wanted, size: str) -> OutputRefused:
-    words = f"{wish.target().name} has {size} bytes; DownloadPolicy(largest=...) takes less"
+    words = f"{wish.target().name} has {size} bytes; DownloadPolicy(max_bytes=...) takes less"
     return OutputRefused(words, phase="download", task_id=wish.task_id)

@@ -28,7 +28,7 @@ from rh_async._http.transport import Transport
 from rh_async._journal.lease import mark_in_use
 from rh_async._media.byte_source import Cut
 from rh_async._media.file_extension import possible
-from rh_async._media.file_io import in_thread, is_shortage, opened, out_of_resources
+from rh_async._media.file_io import in_thread, is_shortage, open_file, out_of_resources
 from rh_async._media.file_structure import judge
 from rh_async.errors import NoAnswer, NotFound, RHError, SaveError
 from rh_async.events import Downloading, Event, Saved
@@ -134,10 +134,10 @@ class Downloads:
         return await self._streamed(wish, url, part)
 
     async def _streamed(self, wish: Wanted, url: str, part: Path) -> tuple[str, bool]:
-        demand = Demand(self.policy.least_rate)
+        demand = Demand(self.policy.min_rate)
         try:
             attempt = partial(self._attempt, wish, url, part, demand)
-            return await self.transport.persist(attempt, idle=lambda: demand.queued)
+            return await self.transport.with_retries(attempt, idle=lambda: demand.queued)
         except RHError as error:
             error.task_id = wish.task_id
             raise
@@ -182,7 +182,7 @@ class Downloads:
     async def _written(self, wish: Wanted, arrival: Arrival, part: Path) -> None:
         try:
             await self._check_room(wish, arrival)
-            async with opened(part, "wb") as sink:
+            async with open_file(part, "wb") as sink:
                 mark_in_use(sink.fileno())  # so that nobody takes it for what a killed command left
                 await self._pour(wish, arrival, sink)
                 await sink.flush()

@@ -19,7 +19,7 @@ import anyio
 from attrs import define, field
 
 from rh_async._concurrency.session_tasks import Tasks
-from rh_async._concurrency.single_flight import Flight
+from rh_async._concurrency.single_flight import SingleFlight
 from rh_async._media.file_io import in_thread
 from rh_async.errors import MediaRefused, RHError
 from rh_async.models.base import Request
@@ -37,7 +37,7 @@ class _Spooled:
     :ivar users: how many jobs need it now.
     """
 
-    flight: Flight[Path]
+    flight: SingleFlight[Path]
     users: int = 0
 
 
@@ -93,8 +93,8 @@ class Spool:
     def _taken(self, media: Media) -> _Spooled:
         known = self._spooled.get(media)
         if known is None or (known.flight.error is not None and not known.users):
-            known = self._spooled[media] = _Spooled(Flight[Path]())
-            self.tasks.start_soon(known.flight.fly, partial(self._written, media))
+            known = self._spooled[media] = _Spooled(SingleFlight[Path]())
+            self.tasks.start_soon(known.flight.run, partial(self._written, media))
         return known
 
     async def _released(self, media: Media) -> None:

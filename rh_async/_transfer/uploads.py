@@ -21,12 +21,12 @@ from attrs import define, field, frozen
 
 from rh_async._api.endpoints import decode_upload, encode_upload
 from rh_async._concurrency.session_tasks import Tasks
-from rh_async._concurrency.single_flight import Flight
+from rh_async._concurrency.single_flight import SingleFlight
 from rh_async._http.transport import FileBody, Transport
 from rh_async._journal.sqlite import Journal
 from rh_async._media.file_io import in_thread, is_shortage
-from rh_async._media.filetype import HEAD, kind_of
-from rh_async._media.mp4 import seconds_of
+from rh_async._media.filetype import HEAD, guess_kind
+from rh_async._media.mp4 import duration
 from rh_async._printable import one_line
 from rh_async.errors import MediaRefused
 from rh_async.events import Event, Uploaded, Uploading, Warned
@@ -100,12 +100,12 @@ class Uploads:
     wall: Callable[[], datetime]
     journal: Journal | None = None
     _warned: bool = field(default=False, init=False)
-    _contents: dict[Hashable, Flight[Content]] = field(factory=dict, init=False)
-    _flights: dict[str, Flight[_Stored]] = field(factory=dict, init=False)
+    _contents: dict[Hashable, SingleFlight[Content]] = field(factory=dict, init=False)
+    _flights: dict[str, SingleFlight[_Stored]] = field(factory=dict, init=False)
     _known: dict[str, _Stored] = field(factory=dict, init=False)  #: the last answer for each content
     _lanes: anyio.CapacityLimiter = field(factory=lambda: anyio.CapacityLimiter(_AT_ONCE), init=False)
 
-    async def bring(self, media: MediaFile) -> Upload:
+    async def ensure_uploaded(self, media: MediaFile) -> Upload:
         """Bring a file to the server, unless its content is there already.
 
         :raises MediaRefused: it cannot be read, is not what the field takes, or changed on the way.
@@ -125,14 +125,14 @@ class Uploads:
     async def _read(self, file: _File) -> Content:
         return await self._shared(self._contents, file.identity, lambda: _content(file))
 
-    async def renewed(self, upload: Upload) -> Upload:
+    async def refresh_url(self, upload: Upload) -> Upload:
         """The same upload with a link that lives: what this session brought up is brought up again when it is old."""
         stored = self._known.get(upload.sha256)
         if stored is None:
             return upload
         if self._serves(stored):
             return stored.upload
-        again = await self.bring(MediaFile(stored.path, "", stored.limits))
+        again = await self.ensure_uploaded(MediaFile(stored.path, "", stored.limits))
         if again.sha256 != upload.sha256:
             raise MediaRefused(f"{stored.path} changed since it went up; nothing was submitted")
         return again
@@ -151,14 +151,14 @@ class Uploads:
         """Whether a link is young by both clocks: one stands still in sleep, the other can be set."""
         return anyio.current_time() < stored.until and self.wall().timestamp() < stored.until_utc
 
-    async def _shared(self, flights: dict[K, Flight[T]], key: K, work: Callable[[], Awaitable[T]]) -> T:
+    async def _shared(self, flights: dict[K, SingleFlight[T]], key: K, work: Callable[[], Awaitable[T]]) -> T:
         while True:
             flight = flights.get(key)
             mine = flight is None or flight.error is not None
             if flight is None or mine:
                 _forget_oldest(flights)
-                flight = flights[key] = Flight[T]()
-                self.tasks.start_soon(flight.fly, work)
+                flight = flights[key] = SingleFlight[T]()
+                self.tasks.start_soon(flight.run, work)
             try:
                 return await flight.value()
             except MediaRefused:
@@ -171,7 +171,7 @@ class Uploads:
             return kept
         _warn_if_doubtful(file, limits)
         async with self._lanes:
-            stored = await self.transport.persist(lambda: self._attempt(sha256, file, limits))
+            stored = await self.transport.with_retries(lambda: self._attempt(sha256, file, limits))
         if self.journal is not None:
             await self.journal.keep_upload(stored.upload, life=_LINK_LIFE)
         return stored
@@ -190,7 +190,7 @@ class Uploads:
         until, until_utc = anyio.current_time() + life, self.wall().timestamp() + life
         return _Stored(upload, file.path, limits, until, until_utc, kept)
 
-    async def doubt(self, uploads: Iterable[Upload]) -> bool:
+    async def invalidate(self, uploads: Iterable[Upload]) -> bool:
         """The server refused inputs: forget those that an earlier session brought up; whether there were any."""
         flights = {upload.sha256: self._flights.get(upload.sha256) for upload in uploads}
         kept = [sha256 for sha256, flight in flights.items() if flight and flight.values and flight.values[0].kept]
@@ -205,7 +205,7 @@ class Uploads:
             raise MediaRefused(f"{file.path} changed while it waited to go up; nothing was submitted")
         body = FileBody(path=file.path, name=f"media.{file.kind}", size=file.size, progress=self._progress(file))
         began, began_utc = anyio.current_time(), self.wall().timestamp()
-        stored = await self.transport.ask(encode_upload(), decode_upload, file=body)
+        stored = await self.transport.send(encode_upload(), decode_upload, file=body)
         if body.sha256 != sha256:
             raise MediaRefused(f"{file.path} changed while it went up; nothing was submitted")
         self._compare(stored.file_name, sha256)
@@ -229,8 +229,8 @@ class Uploads:
 def _forget_oldest(flights: dict[Any, Any]) -> None:
     """Keep memory bounded over a run of very many files; what is forgotten is hashed or sent once more."""
     if len(flights) >= _REMEMBERED:
-        landed = (key for key, flight in flights.items() if flight.landed.is_set())
-        if (oldest := next(landed, None)) is not None:
+        done = (key for key, flight in flights.items() if flight.done.is_set())
+        if (oldest := next(done, None)) is not None:
             del flights[oldest]
 
 
@@ -250,7 +250,7 @@ def _inspect(media: MediaFile) -> _File:
         raise MediaRefused(f"{path!r:.300} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if not facts.st_size:
         raise MediaRefused(f"{path} is empty")
-    kind = kind_of(head)
+    kind = guess_kind(head)
     _check(media, kind, facts.st_size)
     suffix = path.suffix.lower().lstrip(".")
     named = suffix if _SUFFIX.fullmatch(suffix) else "bin"
@@ -278,7 +278,7 @@ async def _content(file: _File) -> Content:
     def read() -> Content:
         try:
             with file.path.open("rb") as source:
-                seconds = seconds_of(source) if file.kind in {"mp4", "mov"} else None
+                seconds = duration(source) if file.kind in {"mp4", "mov"} else None
                 source.seek(0)
                 return Content(hashlib.file_digest(source, "sha256").hexdigest(), seconds)
         except OSError as error:

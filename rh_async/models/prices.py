@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from rh_async._media.media_info import Facts
+from rh_async._media.media_info import MediaInfo
 from rh_async.issues import Finding
 from rh_async.models.base import Request
 
@@ -36,7 +36,7 @@ def dated() -> str:
     return str(data("prices.json")["version"])
 
 
-def list_price(request: Request, seen: Mapping[Path, Facts | Finding]) -> Price | None:
+def list_price(request: Request, seen: Mapping[Path, MediaInfo | Finding]) -> Price | None:
     """What the list asks for a request, or None where it does not say. Blocks: call it off the loop.
 
     :param seen: what each of its local files is: most are priced by the started second of driving video.
@@ -71,7 +71,11 @@ def _each(said: Mapping[str, Any], fields: Mapping[str, str]) -> Decimal | None:
 
 
 def _times(
-    unit: str, request: Request, fields: Mapping[str, str], seen: Mapping[Path, Facts | Finding], model: Model | None
+    unit: str,
+    request: Request,
+    fields: Mapping[str, str],
+    seen: Mapping[Path, MediaInfo | Finding],
+    model: Model | None,
 ) -> int | None:
     if unit == "call":
         return 1
@@ -85,14 +89,14 @@ def _whole(text: str) -> int | None:
 
 
 def _seconds(
-    request: Request, fields: Mapping[str, str], seen: Mapping[Path, Facts | Finding], model: Model | None
+    request: Request, fields: Mapping[str, str], seen: Mapping[Path, MediaInfo | Finding], model: Model | None
 ) -> int | None:
     """The asked duration, or the driving video's; with both, nobody says which of them is billed."""
     filmed = list(_films(request, model))
     if "duration" in fields:
         return None if filmed else _whole(fields["duration"])
     facts = seen.get(filmed[0]) if len(filmed) == 1 and isinstance(filmed[0], Path) else None
-    long = facts.seconds if isinstance(facts, Facts) else None
+    long = facts.seconds if isinstance(facts, MediaInfo) else None
     return None if long is None else math.ceil(round(long, 3))
 
 

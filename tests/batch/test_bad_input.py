@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from rh_async import CharacterMotionTransfer, DreamActor, KlingMotionControl, Request
-from rh_async._batch import Facts, Plan, Prober, plan_folder, plan_manifest
+from rh_async._batch import MediaInfo, Plan, Prober, plan_folder, plan_manifest
 from rh_async._media import video as _video
 from tests.batch.makers import cut, film, record
 
@@ -171,7 +171,7 @@ async def test_a_file_that_two_libraries_stumble_over_is_named_and_the_others_go
 ) -> None:
     looking = _video.look
 
-    def stumble(path: Path, kind: str | None) -> Facts:
+    def stumble(path: Path, kind: str | None) -> MediaInfo:
         if path.name == "clip2.mp4":
             raise error
         return looking(path, kind)

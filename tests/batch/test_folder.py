@@ -12,7 +12,7 @@ from typing import Literal
 import pytest
 
 from rh_async import KlingMotionControl, Request, RequestRefused
-from rh_async._batch import Facts, Pair, Plan, Prober, plan_folder
+from rh_async._batch import MediaInfo, Pair, Plan, Prober, plan_folder
 from rh_async._batch.planning.discovery import natural, search
 from rh_async.errors import ConfigurationError
 
@@ -175,11 +175,11 @@ async def test_a_file_is_looked_at_once_whatever_it_is_called_and_again_once_it_
     clips = [studio / "a.mp4", studio / "linked.mp4", studio / "pointed.mp4"]
     seen = await prober.look(clips)
     assert len(looked) == 1
-    assert isinstance(seen[clips[2]], Facts)
+    assert isinstance(seen[clips[2]], MediaInfo)
     await prober.look(clips)
     assert len(looked) == 1
     (studio / "a.mp4").write_bytes(b"no longer a video")
-    assert not isinstance((await prober.look(clips))[clips[1]], Facts)
+    assert not isinstance((await prober.look(clips))[clips[1]], MediaInfo)
     assert len(looked) == 2
 
 

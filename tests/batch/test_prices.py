@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rh_async import CharacterMotionTransfer, DreamActor, KlingMotionControl, ModelRequest, Request
-from rh_async._batch import Facts, plan_folder
+from rh_async._batch import MediaInfo, plan_folder
 from rh_async.emulator.catalogue.model_catalogue import published_models
 from rh_async.models.catalog import data
 from rh_async.models.prices import list_price
@@ -19,7 +19,7 @@ CLIP = Path("clip.mp4")
 
 def facts(seconds: float) -> dict[Path, Any]:
     """A clip that lasts so long."""
-    film = Facts(
+    film = MediaInfo(
         kind="mp4", family="video", container="mov", codec="h264", size=1, width=400, height=400, seconds=seconds
     )
     return {CLIP: film}

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from rh_async import MediaRefused
-from rh_async._batch import Facts, probe
+from rh_async._batch import MediaInfo, probe
 from tests.batch.makers import cut, film, paint, record
 
 pytestmark = pytest.mark.quick
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.quick
 
 def test_a_video_is_known_by_its_content_whatever_it_is_called(tmp_path: Path) -> None:
     facts = probe(film(tmp_path / "clip.mp4", seconds=4, rate=10, size=(400, 300)).rename(tmp_path / "clip.png"))
-    assert facts == Facts(
+    assert facts == MediaInfo(
         kind="mp4",
         family="video",
         container="mov",

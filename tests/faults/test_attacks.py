@@ -21,7 +21,7 @@ from rh_async import (
     Pace,
     RequestRefused,
     Result,
-    Retry,
+    RetryPolicy,
     RHError,
     Session,
     SessionError,
@@ -358,6 +358,6 @@ async def test_a_hundred_jobs_get_through_a_server_of_five_requests_a_second() -
 
 async def test_a_single_rate_limit_fails_nothing_even_without_patience(server: Emulator) -> None:
     server.faults.add(Fault("http_429"))
-    async with Session(server.api_key, base_url=server.url, retry=Retry(patience=0)) as session:
+    async with Session(server.api_key, base_url=server.url, retry=RetryPolicy(give_up_after=0)) as session:
         assert (await session.submit(LINKED)).task_id
     assert len(server.ledger.tasks) == 1

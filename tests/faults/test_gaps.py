@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from rh_async import ModelRequest, NoAnswer, Retry, Session, SubmitUnknown, Timeouts
+from rh_async import ModelRequest, NoAnswer, RetryPolicy, Session, SubmitUnknown, Timeouts
 from tests.virtual_clock import VirtualClockLoop
 
 MODEL = "bench/motion"
@@ -94,7 +94,7 @@ async def test_without_an_answer_a_gap_delays_the_time_out_a_little_and_not_for_
 @pytest.mark.parametrize("read", [1.0, 60.0])
 async def test_a_call_that_is_not_answered_ends_with_its_time_out(read: float, listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
-    options = {"timeouts": Timeouts(connect=5.0, read=read), "retry": Retry(patience=0.0)}
+    options = {"timeouts": Timeouts(connect=5.0, read=read), "retry": RetryPolicy(give_up_after=0.0)}
     async with Session("k" * 32, base_url=url(listener), **options) as session:  # type: ignore[arg-type]
         for call, most in ((session.account, 29.0), (lambda: session.submit(ModelRequest(MODEL, {})), read)):
             began, expected = loop.time(), min(read, most)  # a server that never answered has less time for a question

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rh_async import DreamActor, Retry, RHError, Session, SubmitUnknown, Timeouts
+from rh_async import DreamActor, RetryPolicy, RHError, Session, SubmitUnknown, Timeouts
 from rh_async._journal.records import SubmissionState
 from tests.journal.killing import rows_of
 from tests.raw_server import Request, http, raw_server
@@ -47,7 +47,7 @@ async def test_an_answer_that_is_cut_off_anywhere_is_unknown_and_never_sent_agai
             reset(writer)
         return None
 
-    timeouts, retry = Timeouts(connect=2, read=3), Retry(patience=2)
+    timeouts, retry = Timeouts(connect=2, read=3), RetryPolicy(give_up_after=2)
     async with raw_server(answer) as site:
         for cut in range(len(whole)):
             sent, posts = whole[:cut], 0
@@ -116,7 +116,9 @@ async def test_an_answer_that_nobody_would_send_is_dealt_with_once(name: str, tm
     error: RHError | None = None
     async with (
         raw_server(answer) as site,
-        Session("k" * 32, base_url=site.url, journal=book, timeouts=timeouts, retry=Retry(patience=1)) as session,
+        Session(
+            "k" * 32, base_url=site.url, journal=book, timeouts=timeouts, retry=RetryPolicy(give_up_after=1)
+        ) as session,
     ):
         try:
             await session.submit(request())

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from aiohttp import TraceConfig
 
-from rh_async import ConfigurationError, DreamActor, JournalError, ModelRequest, Retry, RHError, Session, Timeouts
+from rh_async import ConfigurationError, DreamActor, JournalError, ModelRequest, RetryPolicy, RHError, Session, Timeouts
 from rh_async.emulator import Emulator, Fault
 from tests.session.conftest import Media
 
 MODEL = "bench/motion"
-IMPATIENT = Retry(patience=0.0)
+IMPATIENT = RetryPolicy(give_up_after=0.0)
 QUICK = Timeouts(connect=1.0, read=2.0, stall=1.0)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from rh_async import DreamActor, JobLost, KeyInUse, NoAnswer, Retry, Session
+from rh_async import DreamActor, JobLost, KeyInUse, NoAnswer, RetryPolicy, Session
 from rh_async._journal.records import SubmissionState
 from rh_async.emulator import Emulator, Fault
 from tests.journal.killing import rows_of
@@ -131,7 +131,7 @@ async def test_again_buys_nothing_where_nothing_can_be_learnt(
     server.faults.clear()
     server.faults.add(Fault("hang", route="query", times=None))
     with pytest.raises(NoAnswer):
-        await _run_again(open_session(retry=Retry(patience=60.0)))
+        await _run_again(open_session(retry=RetryPolicy(give_up_after=60.0)))
     assert states(book) == [SubmissionState.LOST]
     assert len(server.ledger.submissions) == 1
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rh_async._media.mp4 import seconds_of
+from rh_async._media.mp4 import duration
 from tests.media import film_video
 
 
@@ -34,7 +34,7 @@ def mvhd(*, scale: int = 1000, ticks: int = 12_500, version: int = 0) -> bytes:
 
 
 def told(raw: bytes) -> float | None:
-    return seconds_of(io.BytesIO(raw))
+    return duration(io.BytesIO(raw))
 
 
 FTYP = box(b"ftyp", b"isom0000")
@@ -46,7 +46,7 @@ def test_a_real_video_says_how_long_it_lasts(tmp_path: Path, kind: str, seconds:
     path = film_video(tmp_path / f"clip.{kind}", seconds=seconds)
     with path.open("rb") as file:
         file.seek(100)  # wherever others have left it
-        assert seconds_of(file) == pytest.approx(seconds, abs=0.25)
+        assert duration(file) == pytest.approx(seconds, abs=0.25)
 
 
 def test_a_real_video_cut_short_says_nothing_or_the_truth(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_a_box_of_an_impossible_size_is_not_looked_behind(tmp_path: Path, size: 
     path = tmp_path / "clip.mp4"
     path.write_bytes(raw)
     with path.open("rb") as file:
-        assert seconds_of(file) == told(raw) is None
+        assert duration(file) == told(raw) is None
 
 
 def test_a_file_of_ten_thousand_small_boxes_is_not_looked_through() -> None:

@@ -10,8 +10,8 @@ from random import Random
 import pytest
 from attrs import define, field
 
-from rh_async import Retry
-from rh_async._http.rate_limit import RateGate, Urgency, rank
+from rh_async import RetryPolicy
+from rh_async._http.rate_limit import Priority, RateGate, rank
 
 
 @define
@@ -137,7 +137,7 @@ def test_a_timer_that_is_late_costs_no_turn() -> None:
 @pytest.mark.parametrize("rate", [0.2, 1.0, 5.0, 20.0, 100.0])
 @pytest.mark.parametrize("latency", [0.0, 0.3, 2.0])
 def test_whatever_the_limit_is_it_is_used_and_seldom_hit(rate: float, latency: float) -> None:
-    bucket, gate, retry, rng = Bucket(rate), RateGate(), Retry(), Random(7)
+    bucket, gate, retry, rng = Bucket(rate), RateGate(), RetryPolicy(), Random(7)
     calls = 4000 if rate > 1 else 400
     answers: list[tuple[float, int, float, bool]] = []
     passed = refused = sent = 0
@@ -151,7 +151,7 @@ def test_whatever_the_limit_is_it_is_used_and_seldom_hit(rate: float, latency: f
             if fine:
                 gate.passed(departed)
             else:
-                gate.refused(departed, pause=retry.wait(gate.failures + 1, rng), now=now)
+                gate.refused(departed, pause=retry.delay(gate.failures + 1, rng), now=now)
         elif len(answers) < 300:  # as many as want something at once
             now, sent = opens, sent + 1
             gate.depart(now=now)
@@ -163,18 +163,18 @@ def test_whatever_the_limit_is_it_is_used_and_seldom_hit(rate: float, latency: f
 
 
 def test_a_submit_goes_before_what_waits_and_nothing_waits_for_ever() -> None:
-    order: Callable[[float], list[Urgency]] = lambda since: sorted(  # noqa: E731
-        Urgency, key=lambda urgency: rank(urgency, now=0.0 if urgency is not Urgency.SUBMIT else since)
+    order: Callable[[float], list[Priority]] = lambda since: sorted(  # noqa: E731
+        Priority, key=lambda priority: rank(priority, now=0.0 if priority is not Priority.SUBMIT else since)
     )
-    assert order(0.5) == [Urgency.SUBMIT, Urgency.WORK, Urgency.QUESTION, Urgency.COUNTS]
-    assert order(5.0) == [Urgency.WORK, Urgency.QUESTION, Urgency.SUBMIT, Urgency.COUNTS]
-    assert order(7.0)[-1] is Urgency.SUBMIT
+    assert order(0.5) == [Priority.SUBMIT, Priority.WORK, Priority.POLL, Priority.QUEUE_COUNTERS]
+    assert order(5.0) == [Priority.WORK, Priority.POLL, Priority.SUBMIT, Priority.QUEUE_COUNTERS]
+    assert order(7.0)[-1] is Priority.SUBMIT
 
 
 def test_waits_after_failures_differ_by_chance_so_that_many_sessions_do_not_come_back_together() -> None:
-    retry, rng = Retry(first=1.0, ceiling=30.0), Random(3)
+    retry, rng = RetryPolicy(initial_delay=1.0, max_delay=30.0), Random(3)
     for failures, nominal in ((1, 1.0), (3, 4.0), (20, 30.0)):
-        waits = [retry.wait(failures, rng) for _ in range(400)]
+        waits = [retry.delay(failures, rng) for _ in range(400)]
         assert all(nominal / 2 <= wait <= nominal for wait in waits)
         assert min(waits) < nominal * 0.55
         assert max(waits) > nominal * 0.95

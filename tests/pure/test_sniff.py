@@ -10,7 +10,7 @@ import av
 import pytest
 from PIL import Image
 
-from rh_async._media.filetype import HEAD, kind_of
+from rh_async._media.filetype import HEAD, guess_kind
 
 PICTURES = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp", "GIF": "gif", "BMP": "bmp"}
 FILMS = {
@@ -57,17 +57,17 @@ def sound(container: str, codec: str) -> bytes:
 
 @pytest.mark.parametrize(("container", "kind"), PICTURES.items())
 def test_a_picture_is_known_by_its_first_bytes(container: str, kind: str) -> None:
-    assert kind_of(picture(container)[:HEAD]) == kind
+    assert guess_kind(picture(container)[:HEAD]) == kind
 
 
 @pytest.mark.parametrize(("container", "codec", "kind"), [(name, *made) for name, made in FILMS.items()])
 def test_a_film_is_known_by_its_first_bytes(container: str, codec: str, kind: str) -> None:
-    assert kind_of(film(container, codec)[:HEAD]) == kind
+    assert guess_kind(film(container, codec)[:HEAD]) == kind
 
 
 @pytest.mark.parametrize(("container", "codec", "kind"), [(name, *made) for name, made in SOUNDS.items()])
 def test_a_sound_is_known_by_its_first_bytes(container: str, codec: str, kind: str) -> None:
-    assert kind_of(sound(container, codec)[:HEAD]) == kind
+    assert guess_kind(sound(container, codec)[:HEAD]) == kind
 
 
 def test_a_wave_file_is_known_by_its_first_bytes() -> None:
@@ -75,14 +75,14 @@ def test_a_wave_file_is_known_by_its_first_bytes() -> None:
     with wave.open(file, "wb") as out:
         out.setparams((1, 2, 8000, 0, "NONE", ""))
         out.writeframes(bytes(100))
-    assert kind_of(file.getvalue()[:HEAD]) == "wav"
+    assert guess_kind(file.getvalue()[:HEAD]) == "wav"
 
 
 def test_an_archive_is_known_by_its_first_bytes() -> None:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as out:
         out.writestr("a.txt", "a")
-    assert kind_of(file.getvalue()[:HEAD]) == "zip"
+    assert guess_kind(file.getvalue()[:HEAD]) == "zip"
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_an_archive_is_known_by_its_first_bytes() -> None:
     ],
 )
 def test_what_no_library_here_writes_is_known_by_its_documented_head(head: bytes, kind: str) -> None:
-    assert kind_of(head) == kind
+    assert guess_kind(head) == kind
 
 
 @pytest.mark.parametrize(
@@ -129,4 +129,4 @@ def test_what_no_library_here_writes_is_known_by_its_documented_head(head: bytes
     ],
 )
 def test_half_a_head_or_another_kind_of_file_is_not_guessed(head: bytes) -> None:
-    assert kind_of(head) is None
+    assert guess_kind(head) is None

@@ -22,7 +22,7 @@ from rh_async import (
     NoAnswer,
     OutOfResources,
     OutputRefused,
-    Retry,
+    RetryPolicy,
     SaveError,
     Session,
     TaskId,
@@ -43,7 +43,7 @@ def video(media: Media) -> bytes:
 
 
 def opened(url: str, *, patience: float = 0.0, **options: Any) -> Session:
-    return Session(KEY, base_url=url, retry=Retry(patience=patience), **options)
+    return Session(KEY, base_url=url, retry=RetryPolicy(give_up_after=patience), **options)
 
 
 async def saved(answer: bytes, folder: Path, kind: str = "mp4", **options: Any) -> tuple[Path, ...]:
@@ -178,14 +178,14 @@ async def test_a_compressed_medium_is_refused_before_it_becomes_a_thousand_times
 @pytest.mark.parametrize("length", [True, False])
 async def test_an_output_larger_than_the_policy_is_refused(length: bool, tmp_path: Path) -> None:
     with pytest.raises(OutputRefused, match="largest"):
-        await saved(http(bytes(3000), length=length), tmp_path, downloads=DownloadPolicy(largest=2999))
+        await saved(http(bytes(3000), length=length), tmp_path, downloads=DownloadPolicy(max_bytes=2999))
     assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_text_that_inflates_beyond_the_policy_is_refused(tmp_path: Path) -> None:
     bomb = http(gzip.compress(bytes(50_000_000)), kind="text/plain", headers=["Content-Encoding: gzip"])
     with pytest.raises(OutputRefused, match="largest"):
-        await saved(bomb, tmp_path, "txt", downloads=DownloadPolicy(largest=1_000_000))
+        await saved(bomb, tmp_path, "txt", downloads=DownloadPolicy(max_bytes=1_000_000))
 
 
 class Usage(NamedTuple):
@@ -298,7 +298,7 @@ async def test_a_download_that_only_drips_ends_with_what_to_change(tmp_path: Pat
     async with raw_server(dripping(5.0, b"")) as server, Session(KEY, base_url=server.url) as session:
         with pytest.raises(NoAnswer, match="too slow") as caught:
             await session.save(made(f"{server.url}/slow"), tmp_path)
-    assert "least_rate" in str(caught.value)
+    assert "min_rate" in str(caught.value)
     assert len(server.requests) > 2
 
 
@@ -318,8 +318,8 @@ async def test_a_line_slower_than_the_policy_gets_its_file_in_the_end(tmp_path: 
     assert len(server.requests) == 3  # 10,000 and 5,000 bytes a second were asked before 2,500
 
 
-@pytest.mark.parametrize("least_rate", [0.0, 3000.0])
-async def test_a_policy_may_bear_a_slow_server(least_rate: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize("min_rate", [0.0, 3000.0])
+async def test_a_policy_may_bear_a_slow_server(min_rate: float, tmp_path: Path) -> None:
     async def slow(_request: Request, writer: asyncio.StreamWriter) -> None:
         writer.write(http(bytes(400_000))[:-400_000])
         for _ in range(100):
@@ -327,13 +327,13 @@ async def test_a_policy_may_bear_a_slow_server(least_rate: float, tmp_path: Path
             await writer.drain()
             await asyncio.sleep(1)
 
-    policy = DownloadPolicy(least_rate=least_rate)
+    policy = DownloadPolicy(min_rate=min_rate)
     async with raw_server(slow) as server, opened(server.url, downloads=policy) as session:
         assert await session.save(made(f"{server.url}/x"), tmp_path)
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("facts", [{"least_rate": -1}, {"over": 0}, {"largest": 0}])
+@pytest.mark.parametrize("facts", [{"min_rate": -1}, {"rate_window": 0}, {"max_bytes": 0}])
 def test_a_policy_that_makes_no_sense_is_refused(facts: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(facts))):
         DownloadPolicy(**facts)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.processes
 JOBS, FILES, TOKEN = 60, 32, "few-descriptors"
 CHILD = f"""
 import asyncio, collections, resource, sys
-from rh_async import DreamActor, Pace, Retry, Session
+from rh_async import DreamActor, Pace, RetryPolicy, Session
 
 async def main(url, key, folder, files):
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))

@@ -19,7 +19,7 @@ from rh_async import (
     Output,
     OutputRefused,
     Result,
-    Retry,
+    RetryPolicy,
     RHError,
     Session,
     TaskId,
@@ -62,7 +62,7 @@ def made(*links: str, kind: str = "mp4") -> Result:
 
 
 def opened(base_url: str = PUBLIC_API, **options: Any) -> Session:
-    return Session(KEY, base_url=base_url, retry=Retry(patience=0), **options)
+    return Session(KEY, base_url=base_url, retry=RetryPolicy(give_up_after=0), **options)
 
 
 async def error_of(session: Session, link: str, folder: Path) -> RHError:

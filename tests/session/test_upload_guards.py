@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from attrs import define
 
-from rh_async import DreamActor, NoAnswer, Retry, Session, Timeouts
+from rh_async import DreamActor, NoAnswer, RetryPolicy, Session, Timeouts
 from rh_async._runtime import runtime as services_module
 from rh_async.emulator import Emulator
 from rh_async.events import Event, Warned
@@ -101,7 +101,7 @@ async def test_an_upload_that_the_server_stops_reading_ends(tmp_path: Path) -> N
     large = draw_image(tmp_path / "large.png")
     with large.open("ab") as more:
         more.truncate(64 << 20)
-    timeouts, retry = Timeouts(stall=5.0), Retry(patience=0.0)
+    timeouts, retry = Timeouts(stall=5.0), RetryPolicy(give_up_after=0.0)
     async with (
         raw_server(deaf) as site,
         Session("k" * 32, base_url=site.url, timeouts=timeouts, retry=retry) as session,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rh_async import ModelRequest, Pace, Retry, Session
+from rh_async import ModelRequest, Pace, RetryPolicy, Session
 from rh_async.emulator import Emulator, Fault
 from tests.journal.test_journal import (
     opened,
@@ -60,7 +60,7 @@ async def test_a_session_that_asks_as_often_as_may_be_survives() -> None:
 
 @pytest.mark.parametrize("durable", [False, True])
 async def test_every_passing_fault_and_a_rate_limit_cost_no_job(tmp_path: Path, durable: bool) -> None:
-    retry = Retry(first=0.01, ceiling=0.05)
+    retry = RetryPolicy(initial_delay=0.01, max_delay=0.05)
     pace = Pace(interval=0.1, ceiling=0.3, questions_per_second=100)
     book = tmp_path / "journal.db" if durable else None
     async with Emulator(seed=1, run_time=0.3, rate_limit=100) as server:

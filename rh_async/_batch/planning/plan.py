@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from rh_async._media.media_info import Facts
+from rh_async._media.media_info import MediaInfo
 from rh_async.issues import Finding
 from rh_async.models.base import MediaValue, Request
 from rh_async.models.prices import Price
@@ -88,7 +88,7 @@ class Plan:
 
     entries: tuple[Entry, ...]
     findings: tuple[Finding, ...] = ()
-    facts: Mapping[Path, Facts] = field(factory=dict, repr=False)
+    facts: Mapping[Path, MediaInfo] = field(factory=dict, repr=False)
     prices: str = ""
 
     @cached_property

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from attrs import define, field, frozen
 
 from rh_async._journal.records import derived_key
-from rh_async._media.media_info import Facts
+from rh_async._media.media_info import MediaInfo
 from rh_async._media.prober import Prober
 from rh_async.issues import Finding, shown
 from rh_async.models.base import MediaValue, Request
@@ -75,14 +75,14 @@ def _has_uploads(drafts: Sequence[Draft]) -> bool:
 def _plan(
     drafts: Sequence[Draft],
     findings: tuple[Finding, ...],
-    seen: Mapping[Path, Facts | Finding],
+    seen: Mapping[Path, MediaInfo | Finding],
     contents: Mapping[Path, str],
 ) -> Plan:
     judge = _Judge(seen, contents)
     return Plan(
         entries=tuple(judge.entry(draft) for draft in drafts),
         findings=findings,
-        facts={path: facts for path, facts in seen.items() if isinstance(facts, Facts)},
+        facts={path: facts for path, facts in seen.items() if isinstance(facts, MediaInfo)},
         prices=dated(),
     )
 
@@ -102,7 +102,7 @@ class _Opinion:
 
 @define
 class _Judge:
-    seen: Mapping[Path, Facts | Finding]
+    seen: Mapping[Path, MediaInfo | Finding]
     contents: Mapping[Path, str]
     _opinions: dict[Hashable, _Opinion] = field(factory=dict, init=False)
     _first: dict[Hashable, Draft] = field(factory=dict, init=False)
@@ -158,7 +158,7 @@ class _Judge:
 
     def _family(self, value: object) -> str | None:
         facts = self.seen.get(value) if isinstance(value, Path) else None
-        return facts.family.upper() if isinstance(facts, Facts) else None
+        return facts.family.upper() if isinstance(facts, MediaInfo) else None
 
     def _known(self, draft: Draft, request: Request) -> Draft | None:
         """The first job that can be sent and has its key, or of those without a key, that asks for the same."""

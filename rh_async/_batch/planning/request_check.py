@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from rh_async._media.filetype import HEAD, kind_of
-from rh_async._media.media_info import Facts, Family
-from rh_async._media.mp4 import seconds_of
+from rh_async._media.filetype import HEAD, guess_kind
+from rh_async._media.media_info import Family, MediaInfo
+from rh_async._media.mp4 import duration
 from rh_async._media.probe import identity_of, need_media, unreadable
 from rh_async._media.prober import Prober
 from rh_async.errors import ConfigurationError
@@ -38,16 +38,16 @@ def _has_media() -> bool:
     return True
 
 
-def _sketched(paths: Iterable[Path]) -> Mapping[Path, Facts | Finding]:
+def _sketched(paths: Iterable[Path]) -> Mapping[Path, MediaInfo | Finding]:
     return {path: _sketch(path) for path in paths}
 
 
-def _sketch(path: Path) -> Facts | Finding:
+def _sketch(path: Path) -> MediaInfo | Finding:
     """Kind, size and length, which the first bytes and a video's header tell; no pixels."""
     try:
         size = identity_of(path)[2]
         with path.open("rb") as source:
-            kind, seconds = kind_of(source.read(HEAD)), seconds_of(source)
+            kind, seconds = guess_kind(source.read(HEAD)), duration(source)
     except Unfit as unfit:
         return unfit.finding
     except OSError as error:
@@ -56,16 +56,16 @@ def _sketch(path: Path) -> Facts | Finding:
         what = "is of no kind that its first bytes tell"
         return Finding(rule="kind of file", thing=shown(path), what=what, remedy="Check that it is a media file",
                        refuses=False)  # fmt: skip
-    return Facts(kind=kind, family=_family(kind), container="", codec="", size=size, seconds=seconds)
+    return MediaInfo(kind=kind, family=_family(kind), container="", codec="", size=size, seconds=seconds)
 
 
 def _family(kind: str) -> Family:
     return "video" if kind in _VIDEOS else "audio" if kind in _SOUNDS else "image"
 
 
-def _unseen(seen: Mapping[Path, Facts | Finding]) -> Iterator[Finding]:
+def _unseen(seen: Mapping[Path, MediaInfo | Finding]) -> Iterator[Finding]:
     for path, facts in seen.items():
-        if isinstance(facts, Facts):
+        if isinstance(facts, MediaInfo):
             what = "was judged by its kind, size and length alone, without its picture"
             remedy = "Install the media extra to have it looked into: pip install 'rh-async[media]'"
             yield Finding(rule="not looked into", thing=shown(path), what=what, remedy=remedy, refuses=False)

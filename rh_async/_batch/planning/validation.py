@@ -11,7 +11,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-from rh_async._media.media_info import Facts
+from rh_async._media.media_info import MediaInfo
 from rh_async.issues import Finding, shown
 from rh_async.models.base import MediaFile, MediaLimits, ModelRequest, Request, brief
 from rh_async.models.catalog import Model, Param, family_of, model_of
@@ -22,7 +22,7 @@ _NAMED = {"image": "an image", "video": "a video", "audio": "a sound"}
 _SOUND_SLACK = 0.5  #: seconds; an encoder fills its last frame of sound
 
 
-def check(request: Request, seen: Mapping[Path, Facts | Finding]) -> tuple[Finding, ...]:
+def check(request: Request, seen: Mapping[Path, MediaInfo | Finding]) -> tuple[Finding, ...]:
     """Everything that is wrong with a request and its files.
 
     :param seen: what each of its local files is, or why it can be nothing.
@@ -30,7 +30,7 @@ def check(request: Request, seen: Mapping[Path, Facts | Finding]) -> tuple[Findi
     return (*_check_fields(request), *check_files(request, seen))
 
 
-def check_files(request: Request, seen: Mapping[Path, Facts | Finding]) -> Iterator[Finding]:
+def check_files(request: Request, seen: Mapping[Path, MediaInfo | Finding]) -> Iterator[Finding]:
     """Everything that is wrong with a request's files."""
     limits = limits_of(request)
     for media in request.media():
@@ -52,7 +52,7 @@ def limits_of(request: Request) -> Mapping[str, MediaLimits]:
 @frozen
 class _Check:
     media: MediaFile
-    facts: Facts
+    facts: MediaInfo
     limits: MediaLimits | None
     model: str
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from attrs import field, frozen
 from cyclopts import Parameter
 
-from rh_async import CHINA_SITE, GLOBAL_SITE, ConfigurationError, Retry, Session, Timeouts
+from rh_async import CHINA_SITE, GLOBAL_SITE, ConfigurationError, RetryPolicy, Session, Timeouts
 from rh_async._cli.exit_codes import UsageError
 from rh_async.client import _base_url
 from rh_async.events import Event
@@ -32,7 +32,7 @@ BaseUrl = Annotated[
 ]
 
 # Nobody who asks a question at a terminal waits five minutes for a wrong port.
-_IMPATIENT = Retry(patience=30.0, ceiling=5.0)
+_IMPATIENT = RetryPolicy(give_up_after=30.0, max_delay=5.0)
 _SHORT = Timeouts(connect=10.0, read=10.0)
 
 

@@ -14,7 +14,7 @@ from attrs import frozen
 
 from rh_async import CharacterMotionTransfer, DreamActor, KlingMotionControl, Request, RequestRefused
 from rh_async._cli.exit_codes import UsageError
-from rh_async._media.filetype import HEAD, kind_of
+from rh_async._media.filetype import HEAD, guess_kind
 from rh_async.models.base import MediaFile
 from rh_async.models.motion import KlingModel, Orientation
 
@@ -131,7 +131,7 @@ def _kind(role: str, path: Path) -> str | None:
         if not facts.st_size:
             raise UsageError(f"{role} {path} is empty; nothing was sent")
         with path.open("rb") as source:
-            return kind_of(source.read(HEAD))
+            return guess_kind(source.read(HEAD))
     except OSError as error:
         raise UsageError(f"{role} {path} cannot be read: {error.strerror or error}; nothing was sent") from error
 
