@@ -1,4 +1,4 @@
-"""A caller who speaks raw HTTP to the emulator, and the smallest files that pass for media."""
+"""Fixtures of the emulator's tests: an HTTP caller without a client library, and minimal media files."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ BODY: Json = {
 
 
 def fixture(name: str) -> Json:
-    """Read one recorded body."""
+    """Return a recorded body."""
     body: Json = json.loads((FIXTURES / f"{name}.json").read_text())
     return body
 
 
 def mp4(seconds: float, *, tail: bytes = b"") -> bytes:
-    """Make a file that says how long it is, and nothing more."""
+    """Return a minimal MP4 with a duration and no pictures."""
     mvhd = struct.pack(">I4sIIIII", 32, b"mvhd", 0, 0, 0, 1000, round(seconds * 1000)) + bytes(4)
     moov = struct.pack(">I4s", 8 + len(mvhd), b"moov") + mvhd
     mdat = struct.pack(">I4s", 8 + len(tail), b"mdat") + tail
@@ -44,19 +44,19 @@ def mp4(seconds: float, *, tail: bytes = b"") -> bytes:
 
 @frozen
 class Caller:
-    """One API key's owner, with nothing between the wire and the test."""
+    """Calls the API with plain HTTP requests."""
 
     server: Emulator
     http: aiohttp.ClientSession = field(repr=False)
 
     @property
-    def control(self) -> dict[str, str]:
-        """The header that the emulator's own pages want."""
+    def admin_headers(self) -> dict[str, str]:
+        """The header that the admin endpoints require."""
         return {"X-Emulator-Token": self.server.admin_token}
 
     def headers(self, path: str, key: str | None = None) -> dict[str, str]:
         if path.startswith("/_emulator/"):
-            return self.control
+            return self.admin_headers
         return {"Authorization": f"Bearer {self.server.api_key if key is None else key}"}
 
     async def post(self, path: str, body: object, *, key: str | None = None) -> Json:
@@ -98,7 +98,7 @@ Serve = Callable[..., Awaitable[Caller]]
 
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
-    """Start emulators as a test wants them, and stop them after it."""
+    """Return a function that starts an emulator; every emulator is stopped after the test."""
     async with AsyncExitStack() as stack:
 
         async def start(**options: Any) -> Caller:
@@ -110,5 +110,5 @@ async def serve() -> AsyncIterator[Serve]:
 
 @pytest.fixture
 async def caller(serve: Serve) -> Caller:
-    """Serve with every default."""
+    """Start an emulator with defaults, and tasks that run for a minute."""
     return await serve(seed=1, run_time=60.0)

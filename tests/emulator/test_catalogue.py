@@ -1,4 +1,4 @@
-"""Every published model: what it takes, what it makes, what it costs."""
+"""Test the published models: their parameters, prices and outputs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ VIDEO_BODY: Json = {"imageUrl": LINK, "resolution": "720p", "duration": "6"}
 
 
 def value_for(field: ModelField) -> object:
-    """Return the plainest value that a field takes."""
+    """Return a valid value for a field."""
     if field.kind in {"image", "video", "audio"}:
         return f"https://example.test/media.{field.kind}"
     plain: dict[str, object] = {"flag": True, "whole": 1, "number": 1, "list": [{}], "any": {}, "text": "x"}
@@ -42,7 +42,7 @@ def value_for(field: ModelField) -> object:
 
 
 def body_for(model: Model) -> Json:
-    """Return the least that a model takes."""
+    """Return a request with the required fields of a model."""
     needed = [field for field in model.fields or () if field.required]
     return {field.name: [value_for(field)] if field.is_list else value_for(field) for field in needed}
 
@@ -53,15 +53,15 @@ KNOWN = {
 BY_LINK = {endpoint: model for endpoint, model in KNOWN.items() if not model.is_workflow}
 
 
-def test_the_copy_of_the_catalogue_is_whole_and_travels_with_the_package() -> None:
+def test_the_package_contains_the_complete_catalogue() -> None:
     text = (files("rh_async.emulator.catalogue") / "catalogue.json").read_text(encoding="utf-8")
-    said = json.loads(text)["models"]
-    assert len(said) == len(published_models()) == 436
-    assert sum("price" in one for one in said.values()) == 290
+    entries = json.loads(text)["models"]
+    assert len(entries) == len(published_models()) == 436
+    assert sum("price" in entry for entry in entries.values()) == 290
     assert len(KNOWN) == 327
 
 
-async def test_every_model_takes_the_least_it_asks_for_and_misses_each_required_field(serve: Serve) -> None:
+async def test_every_model_accepts_its_required_fields_and_rejects_a_request_without_one(serve: Serve) -> None:
     caller = await serve(limit=10_000, run_time=1.0)
     for endpoint, model in BY_LINK.items():
         body = body_for(model)
@@ -71,13 +71,13 @@ async def test_every_model_takes_the_least_it_asks_for_and_misses_each_required_
             assert answer["errorMessage"] == f"field '{name}' is required, can not be empty", endpoint
 
 
-async def test_what_the_catalogue_lists_in_part_refuses_no_value(serve: Serve) -> None:
+async def test_a_model_with_partial_documentation_rejects_no_value(serve: Serve) -> None:
     caller = await serve(limit=1000, run_time=1.0)
     partial = [endpoint for endpoint, model in published_models().items() if model is not None and model.fields is None]
     assert len(partial) == 108
     for endpoint in partial:
-        odd = {"resolution": "as you like", "duration": [7], "nobody": {"knows": True}}
-        assert (await caller.submit(odd, endpoint=endpoint))["errorCode"] == ""
+        undocumented = {"resolution": "as you like", "duration": [7], "undocumented": {"nested": True}}
+        assert (await caller.submit(undocumented, endpoint=endpoint))["errorCode"] == ""
 
 
 @pytest.mark.parametrize(
@@ -104,14 +104,14 @@ async def test_what_the_catalogue_lists_in_part_refuses_no_value(serve: Serve) -
         (TO_VIDEO, {"appCode": "comfyui_rh_openapi", "undocumented": 1}, "", ""),
     ],
 )
-async def test_values_are_held_to_the_catalogue(
+async def test_values_are_validated_by_the_catalogue(
     caller: Caller, endpoint: str, change: Json, code: str, message: str
 ) -> None:
     answer = await caller.submit(VIDEO_BODY | change, endpoint=endpoint)
     assert (answer["errorCode"], answer["errorMessage"]) == (code, message)
 
 
-async def test_a_list_of_media_is_a_list_and_not_longer_than_the_model_takes(caller: Caller) -> None:
+async def test_a_list_of_media_must_be_a_list_of_at_most_max_items_links(caller: Caller) -> None:
     endpoint = "alibaba/happyhorse-1.0/reference-to-video"
     body: Json = {"prompt": "x", "resolution": "720p", "duration": "5", "imageUrls": [LINK] * 9}
     assert (await caller.submit(body, endpoint=endpoint))["errorCode"] == ""
@@ -124,10 +124,10 @@ async def test_a_list_of_media_is_a_list_and_not_longer_than_the_model_takes(cal
         assert (await caller.submit(body | {"imageUrls": images}, endpoint=endpoint))["errorMessage"] == message
 
 
-async def test_sound_is_taken_where_sound_is_asked_for(caller: Caller) -> None:
+async def test_an_audio_field_accepts_audio_and_rejects_an_image(caller: Caller) -> None:
     sound = (await caller.upload(b"ID3" + bytes(64), "media.mp3"))["data"]
     image = (await caller.upload(PNG, "media.png"))["data"]
-    answers = [await caller.submit({"12##audio": one["fileName"]}, endpoint="any/model") for one in (sound, image)]
+    answers = [await caller.submit({"12##audio": entry["fileName"]}, endpoint="any/model") for entry in (sound, image)]
     assert [answer["errorCode"] for answer in answers] == ["", "1007"]
 
 
@@ -138,7 +138,7 @@ async def test_sound_is_taken_where_sound_is_asked_for(caller: Caller) -> None:
     ("endpoint", "body", "price"),
     [
         (TO_VIDEO, {"resolution": "720p", "duration": "6"}, "5.4"),
-        (TO_VIDEO, {}, "8.0"),  # 1080p and 5 s where nothing is said
+        (TO_VIDEO, {}, "8.0"),  # by default 1080p and 5 s
         (TO_IMAGE, {"imageNum": 3}, "0.39"),
         (TO_SPEECH, {"text": "x" * 1001}, "0.62"),
         (TO_SPEECH, {"text": ""}, "0.31"),
@@ -148,7 +148,7 @@ async def test_sound_is_taken_where_sound_is_asked_for(caller: Caller) -> None:
         ("kling-v3.0-std/image-to-video", {"sound": False, "duration": "5"}, "2.60"),
     ],
 )
-def test_a_request_costs_what_the_published_list_asks(endpoint: str, body: Json, price: str) -> None:
+def test_a_request_is_priced_by_the_published_list(endpoint: str, body: Json, price: str) -> None:
     model = ModelCatalogue().find(endpoint)
     assert model is not None
     found = request_price(model, body)
@@ -160,13 +160,13 @@ def test_a_request_costs_what_the_published_list_asks(endpoint: str, body: Json,
     ("endpoint", "body"),
     [("any/model", {}), (TO_VIDEO, {"resolution": "4k"}), ("alibaba/wan-2.7/reference-to-video", {"prompt": "x"})],
 )
-def test_what_the_list_does_not_price_has_no_price(endpoint: str, body: Json) -> None:
+def test_a_request_that_the_list_does_not_price_has_no_price(endpoint: str, body: Json) -> None:
     model = ModelCatalogue().find(endpoint)
     assert model is not None
     assert request_price(model, body) is None
 
 
-async def test_what_is_quoted_is_what_is_charged_and_reported(caller: Caller) -> None:
+async def test_the_quoted_price_is_charged_and_reported(caller: Caller) -> None:
     quoted = await caller.post(f"/openapi/v2/price-preview/{TO_VIDEO}", VIDEO_BODY)
     task_id = (await caller.submit(VIDEO_BODY, endpoint=TO_VIDEO))["taskId"]
     await asyncio.sleep(3600)
@@ -180,8 +180,8 @@ async def test_what_is_quoted_is_what_is_charged_and_reported(caller: Caller) ->
 # --- outputs ----------------------------------------------------------------------------------------------------------
 
 
-async def made(caller: Caller, endpoint: str, body: Json) -> tuple[Json, bytes]:
-    """Submit, wait, and return the result and the file behind it."""
+async def run_model(caller: Caller, endpoint: str, body: Json) -> tuple[Json, bytes]:
+    """Submit a request, wait for its result, and return the result and its file."""
     task_id = (await caller.submit(body, endpoint=endpoint))["taskId"]
     await asyncio.sleep(3600)
     [result] = (await caller.query(task_id))["results"]
@@ -196,40 +196,40 @@ ONE_OF_EACH: list[tuple[str, Json, str]] = [
 ]
 
 
-def whole(endpoint: str, body: Json) -> Json:
+def complete_body(endpoint: str, body: Json) -> Json:
     model = ModelCatalogue().find(endpoint)
     assert model is not None
     return body_for(model) | body
 
 
 @pytest.mark.parametrize(("endpoint", "body", "extension"), ONE_OF_EACH)
-async def test_a_model_makes_a_file_of_its_kind_with_its_tasks_id_inside(
+async def test_a_model_creates_a_valid_file_of_its_kind_that_contains_the_task_id(
     caller: Caller, tmp_path: Path, endpoint: str, body: Json, extension: str
 ) -> None:
-    result, content = await made(caller, endpoint, whole(endpoint, body))
-    _, other = await made(caller, endpoint, whole(endpoint, body))
+    result, content = await run_model(caller, endpoint, complete_body(endpoint, body))
+    _, other = await run_model(caller, endpoint, complete_body(endpoint, body))
     assert (result["outputType"], result["text"]) == (extension, None)
     assert result["url"].partition("?")[0].endswith(f"_00001.{extension}")
     assert task_label(caller.server.ledger.tasks[0].task_id).encode() in content
     assert content != other
     (tmp_path / f"x.{extension}").write_bytes(content)
-    await asyncio.to_thread(OPENS[extension], tmp_path / f"x.{extension}")
+    await asyncio.to_thread(CHECKS[extension], tmp_path / f"x.{extension}")
 
 
-def opens_media(path: Path) -> None:
+def check_media(path: Path) -> None:
     with av.open(path) as media:
         stream = media.streams[0]
         assert sum(1 for _ in media.decode(stream)) >= 1
         assert stream.type == {".mp4": "video", ".mp3": "audio"}[path.suffix]
 
 
-def opens_picture(path: Path) -> None:
+def check_image(path: Path) -> None:
     with Image.open(path) as picture:
         picture.load()
         assert (picture.format, picture.size) == ("PNG", (16, 16))
 
 
-def opens_scene(path: Path) -> None:
+def check_glb(path: Path) -> None:
     content = path.read_bytes()
     magic, version, length, size, kind = struct.unpack_from("<4sII I4s", content)
     assert (magic, version, length, kind) == (b"glTF", 2, len(content), b"JSON")
@@ -239,33 +239,33 @@ def opens_scene(path: Path) -> None:
     assert length == 28 + size + binary
 
 
-OPENS: dict[str, Any] = {"mp4": opens_media, "mp3": opens_media, "png": opens_picture, "glb": opens_scene}
+CHECKS: dict[str, Any] = {"mp4": check_media, "mp3": check_media, "png": check_image, "glb": check_glb}
 
 
-async def test_a_text_model_writes_its_text_into_the_answer(caller: Caller) -> None:
+async def test_the_response_of_a_text_model_contains_the_text(caller: Caller) -> None:
     endpoint = next(endpoint for endpoint, model in BY_LINK.items() if model.output_kind == "text")
-    result, _ = await made(caller, endpoint, whole(endpoint, {}))
+    result, _ = await run_model(caller, endpoint, complete_body(endpoint, {}))
     assert result.keys() == {"url", "nodeId", "outputType", "text"}
     assert (result["url"], result["outputType"]) == (None, "txt")
     assert task_label(caller.server.ledger.tasks[0].task_id) in result["text"]
 
 
-@pytest.mark.parametrize("word", ["video", "Image", "3d", "MP4", ""])
-async def test_a_result_may_call_its_type_by_a_word(caller: Caller, word: str) -> None:
-    caller.server.faults.add(Fault("output_type", output_type=word))
-    result, content = await made(caller, TO_VIDEO, VIDEO_BODY)
-    assert result["outputType"] == (word or "mp4")
+@pytest.mark.parametrize("output_type", ["video", "Image", "3d", "MP4", ""])
+async def test_a_fault_can_change_the_output_type_of_a_result(caller: Caller, output_type: str) -> None:
+    caller.server.faults.add(Fault("output_type", output_type=output_type))
+    result, content = await run_model(caller, TO_VIDEO, VIDEO_BODY)
+    assert result["outputType"] == (output_type or "mp4")
     assert content[4:8] == b"ftyp"
 
 
-async def test_a_video_model_that_is_no_motion_model_shows_the_video_it_was_given(caller: Caller) -> None:
+async def test_a_video_model_that_is_no_motion_model_delivers_the_uploaded_video(caller: Caller) -> None:
     endpoint = "alibaba/happyhorse-1.0/video-edit"
     clip = (await caller.upload(mp4(3), "media.mp4"))["data"]["download_url"]
-    _, content = await made(caller, endpoint, whole(endpoint, {"videoUrl": clip}))
+    _, content = await run_model(caller, endpoint, complete_body(endpoint, {"videoUrl": clip}))
     assert content.startswith(mp4(3))
 
 
-def test_every_kind_of_output_has_a_form_and_every_picture_a_colour_of_its_own() -> None:
+def test_every_output_kind_has_a_format_and_images_of_different_tasks_differ() -> None:
     assert {model.output_kind for model in published_models().values() if model is not None} == set(OUTPUT_FORMATS)
     pictures = {OUTPUT_FORMATS["image"].create(str(number)) for number in range(100)}
     assert len(pictures) == 100

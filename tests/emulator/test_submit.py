@@ -1,4 +1,4 @@
-"""What the emulator accepts, and the documented words with which it refuses the rest."""
+"""Test which submits are accepted, and the documented errors for the others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.quick
 KLING_26 = "kling-v2.6-std/motion-control"
 
 
-async def test_an_accepted_task_is_answered_in_the_documented_shape(caller: Caller) -> None:
+async def test_an_accepted_submit_gets_the_documented_response(caller: Caller) -> None:
     answer = await caller.submit()
     assert answer.keys() == fixture("submit_success_running").keys()
     assert answer["status"] == "RUNNING"
@@ -23,7 +23,7 @@ async def test_an_accepted_task_is_answered_in_the_documented_shape(caller: Call
     assert answer["taskId"].isdecimal()
 
 
-async def test_a_workflow_behind_a_models_face_shows_its_prompt_tips(caller: Caller) -> None:
+async def test_a_model_that_is_a_workflow_returns_prompt_tips(caller: Caller) -> None:
     image = await caller.upload(PNG, "media.png")
     video = await caller.upload(mp4(4), "media.mp4")
     body = {"299##image": image["data"]["fileName"], "275##video": video["data"]["fileName"]}
@@ -69,7 +69,9 @@ async def test_every_recorded_request_is_accepted(caller: Caller, endpoint: str,
         ({"webhookUrl": "https://example.test/hook", "appCode": "comfyui_rh_openapi"}, "", ""),
     ],
 )
-async def test_parameters_are_held_to_the_table(caller: Caller, change: Json, code: str, message: str) -> None:
+async def test_parameters_are_validated_by_the_models_fields(
+    caller: Caller, change: Json, code: str, message: str
+) -> None:
     answer = await caller.submit(BODY | change)
     assert (answer["errorCode"], answer["errorMessage"]) == (code, message)
     if code:
@@ -79,41 +81,39 @@ async def test_parameters_are_held_to_the_table(caller: Caller, change: Json, co
 
 
 @pytest.mark.parametrize("field", ["negativePrompt", "elementList"])
-async def test_the_older_kling_knows_fewer_parameters(caller: Caller, field: str) -> None:
+async def test_kling_2_6_has_fewer_parameters(caller: Caller, field: str) -> None:
     answer = await caller.submit(BODY | {field: "x"}, endpoint=KLING_26)
     assert answer["errorMessage"] == f"field '{field}' is invalid"
 
 
-async def test_the_older_kling_wants_its_sound_in_words(caller: Caller) -> None:
+async def test_kling_2_6_takes_yes_or_no_for_the_original_sound(caller: Caller) -> None:
     assert (await caller.submit(BODY | {"keepOriginalSound": True}, endpoint=KLING_26))["errorCode"] == "1007"
     assert (await caller.submit(BODY | {"keepOriginalSound": "maybe"}, endpoint=KLING_26))["errorCode"] == "1007"
     assert (await caller.submit(BODY | {"keepOriginalSound": "no"}, endpoint=KLING_26))["errorCode"] == ""
 
 
-@pytest.mark.parametrize(
-    ("holder", "recorded", "code"), [("NORMAL", None, "1014"), ("EXCLUSIVE", None, "1014"), ("FREE", None, "801")]
-)
-async def test_standard_models_are_for_shared_keys(caller: Caller, holder: str, recorded: None, code: str) -> None:
-    answer = await caller.submit(key=caller.server.keys[holder])
+@pytest.mark.parametrize(("key_type", "code"), [("NORMAL", "1014"), ("EXCLUSIVE", "1014"), ("FREE", "801")])
+async def test_standard_models_require_a_shared_key(caller: Caller, key_type: str, code: str) -> None:
+    answer = await caller.submit(key=caller.server.keys[key_type])
     assert answer["errorCode"] == code
     assert answer.keys() == fixture("submit_error_806_bad_key").keys()
 
 
-async def test_an_unknown_key_is_told_so(caller: Caller) -> None:
+async def test_a_submit_with_an_unknown_key_is_rejected(caller: Caller) -> None:
     assert await caller.submit(key="0" * 32) == fixture("submit_error_806_bad_key")
 
 
 @pytest.mark.parametrize("endpoint", ["unknown", "kling-v3.0-4k/motion-control", "run/ai-app/1", "media/upload/other"])
-async def test_a_path_without_a_model_is_an_invalid_url(caller: Caller, endpoint: str) -> None:
+async def test_a_path_without_a_model_is_rejected_as_an_invalid_url(caller: Caller, endpoint: str) -> None:
     assert await caller.submit(endpoint=endpoint) == fixture("submit_error_1001_unknown_path")
 
 
-async def test_any_other_model_takes_any_object(caller: Caller) -> None:
+async def test_an_undocumented_model_accepts_any_json_object(caller: Caller) -> None:
     assert (await caller.submit({"prompt": "x", "seed": 5}, endpoint="any/model"))["errorCode"] == ""
     assert (await caller.submit({}, endpoint="alibaba/happyhorse-1.1/image-to-video"))["errorCode"] == ""  # partial
 
 
-async def test_any_other_model_still_wants_links_to_be_links_and_files_to_be_uploaded(caller: Caller) -> None:
+async def test_an_undocumented_model_still_validates_links_and_file_names(caller: Caller) -> None:
     assert (await caller.submit({"imageUrls": ["hero.png"]}, endpoint="any/model"))["errorCode"] == "1007"
     assert (await caller.submit({"firstUrl": 5}, endpoint="any/model"))["errorCode"] == "1007"
     assert (await caller.submit({"12##image": "https://example.test/x.png"}, endpoint="any/model"))[
@@ -125,7 +125,7 @@ async def test_any_other_model_still_wants_links_to_be_links_and_files_to_be_upl
 @pytest.mark.parametrize(
     ("data", "content_type"), [(b"[]", "application/json"), (b"{", "application/json"), (b"{}", "text/plain")]
 )
-async def test_a_body_that_is_no_json_object_is_refused(caller: Caller, data: bytes, content_type: str) -> None:
+async def test_a_body_that_is_no_json_object_is_rejected(caller: Caller, data: bytes, content_type: str) -> None:
     headers = {"Authorization": f"Bearer {caller.server.api_key}", "Content-Type": content_type}
     async with caller.http.post(f"{caller.server.url}/openapi/v2/{KLING}", data=data, headers=headers) as response:
         answer = await response.json()
@@ -133,17 +133,17 @@ async def test_a_body_that_is_no_json_object_is_refused(caller: Caller, data: by
 
 
 @pytest.mark.parametrize("header", [{}, {"Authorization": "0" * 32}, {"Authorization": "Basic x"}])
-async def test_a_key_comes_as_a_bearer_or_not_at_all(caller: Caller, header: dict[str, str]) -> None:
+async def test_a_submit_without_a_bearer_key_is_rejected(caller: Caller, header: dict[str, str]) -> None:
     async with caller.http.post(f"{caller.server.url}/openapi/v2/{KLING}", json=BODY, headers=header) as response:
         assert (await response.json())["errorCode"] == "1002"
 
 
-async def test_only_the_documented_method_is_answered(caller: Caller) -> None:
+async def test_another_http_method_is_rejected(caller: Caller) -> None:
     assert (await caller.get(f"/openapi/v2/{KLING}"))["errorCode"] == "1009"
     assert (await caller.post("/openapi/v2/queue/status", {}))["code"] == 1009
 
 
-async def test_submits_beyond_the_accounts_limit_are_refused_until_a_task_settles(serve: Serve) -> None:
+async def test_submits_above_the_accounts_limit_are_rejected_until_a_task_settles(serve: Serve) -> None:
     caller = await serve(limit=2, run_time=60.0)
     await caller.submit()
     await caller.submit()
@@ -153,7 +153,7 @@ async def test_submits_beyond_the_accounts_limit_are_refused_until_a_task_settle
     assert caller.server.ledger.peak_unsettled() == 2
 
 
-async def test_an_empty_wallet_refuses_before_anything_is_created(serve: Serve) -> None:
+async def test_a_submit_that_the_wallet_cannot_pay_creates_no_task(serve: Serve) -> None:
     caller = await serve(balance=8.1)
     assert [(await caller.submit())["errorCode"] for _ in range(2)] == ["", ""]
     assert await caller.submit() == fixture("submit_error_812_balance")
@@ -173,29 +173,29 @@ async def test_a_seed_repeats_keys_ids_and_run_times(serve: Serve) -> None:
     assert facts(first.server) != facts(other.server)
 
 
-async def test_a_later_start_draws_later_ids_from_the_same_seed(serve: Serve) -> None:
+async def test_a_later_start_draws_higher_task_ids_from_the_same_seed(serve: Serve) -> None:
     starts = [snowflake_at(1_789_000_000.0), snowflake_at(1_789_000_000.5), snowflake_at(1_789_086_400.0)]
     servers = [await serve(seed=1, task_ids_above=start) for start in (None, *starts)]
     tasks = [[(await caller.submit())["taskId"] for _ in range(40)] for caller in servers]
     assert tasks[1] < tasks[2] < tasks[3]
-    assert len({task_id for several in tasks for task_id in several}) == 160
-    assert {len(task_id) for several in tasks for task_id in several} == {19}
+    assert len({task_id for ids in tasks for task_id in ids}) == 160
+    assert {len(task_id) for ids in tasks for task_id in ids} == {19}
     assert len({caller.server.api_key for caller in servers}) == 1
 
 
-async def test_task_ids_only_grow(caller: Caller) -> None:
+async def test_task_ids_increase(caller: Caller) -> None:
     ids = [int((await caller.submit())["taskId"]) for _ in range(20)]
     assert ids == sorted(set(ids))
 
 
-async def test_run_times_scale_and_may_be_decided_by_the_test(serve: Serve) -> None:
+async def test_run_times_are_scaled_and_can_come_from_a_function(serve: Serve) -> None:
     caller = await serve(run_time=lambda endpoint, _rng: float(len(endpoint)), scale=0.5)
     await caller.submit()
     [task] = caller.server.ledger.tasks
     assert task.settles_at == task.created_at + len(KLING) / 2
 
 
-async def test_a_price_is_quoted_without_creating_anything(caller: Caller) -> None:
+async def test_a_price_preview_creates_no_task(caller: Caller) -> None:
     answer = await caller.post(f"/openapi/v2/price-preview/{KLING}", BODY)
     assert answer.keys() == fixture("price_preview").keys()
     assert answer["estimatedPrice"] == pytest.approx(4.05)

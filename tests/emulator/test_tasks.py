@@ -1,4 +1,4 @@
-"""A task's life as its owner sees it: queued, running, settled, cancelled, billed."""
+"""Test the life of a task through the API: queued, running, settled, cancelled, charged."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from tests.emulator.conftest import BODY, KLING, PNG, WAN, Caller, Json, Serve, fixture, mp4
 
 
-async def test_a_task_runs_and_then_has_succeeded_with_a_link_and_a_bill(caller: Caller) -> None:
+async def test_a_task_runs_and_then_succeeds_with_a_result_link_and_usage(caller: Caller) -> None:
     video = await caller.upload(mp4(9.2), "media.mp4")
     task_id = (await caller.submit(BODY | {"videoUrl": video["data"]["download_url"]}))["taskId"]
     assert await caller.query(task_id) == fixture("query_running") | {"taskId": task_id}
@@ -24,22 +24,22 @@ async def test_a_task_runs_and_then_has_succeeded_with_a_link_and_a_bill(caller:
     assert caller.server.ledger.total_charged == Decimal("8.10")
 
 
-async def test_a_video_of_unknown_length_is_billed_as_five_seconds(caller: Caller) -> None:
+async def test_a_video_of_unknown_duration_is_billed_as_five_seconds(caller: Caller) -> None:
     await caller.submit(endpoint="kling-v3.0-pro/motion-control")
     assert caller.server.ledger.total_charged == Decimal("5.40")
 
 
-async def test_a_model_at_its_own_limit_queues_and_promotes_exactly_when_one_settles(serve: Serve) -> None:
+async def test_a_model_at_its_limit_queues_tasks_and_starts_one_exactly_when_another_settles(serve: Serve) -> None:
     durations = iter([30.0, 50.0, 10.0, 5.0])
     caller = await serve(model_limits={KLING: 2}, run_time=lambda _endpoint, _rng: next(durations))
     ids = [(await caller.submit())["taskId"] for _ in range(4)]
     assert await caller.query(ids[2]) == fixture("query_queued") | {"taskId": ids[2]}
-    await asyncio.sleep(1000)  # nobody looks meanwhile
+    await asyncio.sleep(1000)  # without a request meanwhile
     times = [(task.started_at, task.settles_at) for task in caller.server.ledger.tasks]
     assert times == [(0, 30), (0, 50), (30, 40), (40, 45)]
 
 
-async def test_a_queued_submit_says_so(serve: Serve) -> None:
+async def test_a_submit_that_is_queued_responds_with_that_status(serve: Serve) -> None:
     caller = await serve(model_limits={KLING: 1})
     await caller.submit()
     answer = await caller.submit()
@@ -47,7 +47,7 @@ async def test_a_queued_submit_says_so(serve: Serve) -> None:
     assert answer["status"] == "QUEUED"
 
 
-async def test_another_model_does_not_wait_in_the_same_line(serve: Serve) -> None:
+async def test_a_task_of_another_model_does_not_wait_in_the_same_queue(serve: Serve) -> None:
     caller = await serve(model_limits={KLING: 1})
     assert [(await caller.submit())["status"] for _ in range(2)] == ["RUNNING", "QUEUED"]
     assert (await caller.submit(endpoint="any/model"))["status"] == "RUNNING"
@@ -60,13 +60,13 @@ async def test_a_personal_queue_lets_submits_wait_for_the_account(serve: Serve) 
     assert [(await caller.query(task_id))["status"] for task_id in ids] == ["SUCCESS", "RUNNING", "QUEUED"]
 
 
-async def test_a_personal_queue_has_an_end(serve: Serve) -> None:
+async def test_a_personal_queue_has_a_maximum_length(serve: Serve) -> None:
     caller = await serve(limit=1, queue=True)
     answers = [await caller.submit({}, endpoint="any/model") for _ in range(1002)]
     assert [answer["errorCode"] for answer in answers[-2:]] == ["", "814"]
 
 
-async def test_a_cancelled_task_says_so_and_gives_its_place_to_the_next(serve: Serve) -> None:
+async def test_a_cancelled_task_has_that_status_and_its_slot_goes_to_the_next(serve: Serve) -> None:
     caller = await serve(model_limits={KLING: 1}, run_time=60.0)
     first, second, third = [(await caller.submit())["taskId"] for _ in range(3)]
     await asyncio.sleep(10)
@@ -82,7 +82,7 @@ async def test_a_cancelled_task_says_so_and_gives_its_place_to_the_next(serve: S
     ]
 
 
-async def test_only_an_unsettled_task_of_ones_own_can_be_cancelled(caller: Caller) -> None:
+async def test_only_an_existing_unsettled_task_can_be_cancelled(caller: Caller) -> None:
     assert await cancel(caller, "1999999999999999999") == fixture("v1_cancel_error_807")
     task_id = (await caller.submit())["taskId"]
     await asyncio.sleep(60)
@@ -101,7 +101,7 @@ V1 = [
 
 
 @pytest.mark.parametrize(("path", "name", "more"), V1)
-async def test_a_v1_call_takes_its_key_from_the_body_alone_or_beside_the_same_in_the_header(
+async def test_a_v1_call_takes_its_key_from_the_body_and_a_key_in_the_header_must_be_the_same(
     caller: Caller, path: str, name: str, more: Json
 ) -> None:
     mine, other = caller.server.api_key, caller.server.keys["NORMAL"]
@@ -109,8 +109,8 @@ async def test_a_v1_call_takes_its_key_from_the_body_alone_or_beside_the_same_in
     async def code(body: Json, header: str | None) -> int:
         headers = {} if header is None else {"Authorization": f"Bearer {header}"}
         async with caller.http.post(caller.server.url + path, json=body | more, headers=headers) as response:
-            told: int = (await response.json())["code"]
-            return told
+            error_code: int = (await response.json())["code"]
+            return error_code
 
     good = await code({name: mine}, mine)
     assert good in {0, 807}
@@ -132,18 +132,18 @@ async def test_a_v1_get_takes_its_key_from_the_query(caller: Caller) -> None:
     assert codes == [901, 806, 301]
 
 
-async def test_an_unknown_task_is_not_found_and_its_id_is_echoed(caller: Caller) -> None:
+async def test_an_unknown_task_is_not_found_and_its_id_is_returned(caller: Caller) -> None:
     recorded = fixture("query_error_1004_not_found")
     assert await caller.query(recorded["taskId"]) == recorded
 
 
-async def test_a_task_belongs_to_its_key(caller: Caller) -> None:
+async def test_a_task_is_found_only_with_its_own_key(caller: Caller) -> None:
     task_id = (await caller.submit())["taskId"]
     assert (await caller.query(task_id, key=caller.server.keys["NORMAL"]))["errorCode"] == "1004"
 
 
 @pytest.mark.parametrize("task_id", ["abc", "", None, 1.5, True, "12 "])
-async def test_an_id_that_is_no_long_cannot_be_parsed(caller: Caller, task_id: object) -> None:
+async def test_a_task_id_that_is_no_integer_is_rejected_as_unparsable(caller: Caller, task_id: object) -> None:
     answer = await caller.query(task_id)
     assert (answer["taskId"], answer["errorCode"], answer["errorMessage"]) == (
         "",
@@ -152,22 +152,22 @@ async def test_an_id_that_is_no_long_cannot_be_parsed(caller: Caller, task_id: o
     )
 
 
-async def test_the_id_zero_is_refused_before_the_key_is_looked_at(caller: Caller) -> None:
+async def test_the_task_id_zero_is_rejected_before_the_key_is_checked(caller: Caller) -> None:
     assert (await caller.query("0", key="wrong"))["errorCode"] == "1007"
 
 
-async def test_a_query_with_an_unknown_key_is_told_so(caller: Caller) -> None:
+async def test_a_query_with_an_unknown_key_is_rejected(caller: Caller) -> None:
     assert await caller.query("999999999", key="wrong") == fixture("query_error_806_bad_key")
 
 
-async def test_queue_status_counts_as_text(serve: Serve) -> None:
+async def test_the_queue_counters_are_text(serve: Serve) -> None:
     caller = await serve(limit=30, model_limits={KLING: 1})
     for _ in range(3):
         await caller.submit()
     assert await caller.get("/openapi/v2/queue/status") == fixture("queue_status")
 
 
-async def test_queue_status_of_another_key_counts_none_of_these(caller: Caller) -> None:
+async def test_the_queue_counters_of_another_key_do_not_count_these_tasks(caller: Caller) -> None:
     await caller.submit()
     answer = await caller.get("/openapi/v2/queue/status", key=caller.server.keys["EXCLUSIVE"])
     assert answer["data"]["apiKeyType"] == "EXCLUSIVE"
@@ -175,7 +175,7 @@ async def test_queue_status_of_another_key_counts_none_of_these(caller: Caller) 
     assert answer["data"]["instanceCount"] == "1"
 
 
-async def test_an_account_knows_its_key_by_the_lower_case_name_only(caller: Caller) -> None:
+async def test_account_status_takes_the_key_only_under_its_lower_case_name(caller: Caller) -> None:
     await caller.submit()
     path, key = "/uc/openapi/accountStatus", caller.server.api_key
     assert await caller.post(path, {"apikey": key}) == fixture("account_status_shared")
@@ -184,19 +184,19 @@ async def test_an_account_knows_its_key_by_the_lower_case_name_only(caller: Call
     assert await caller.post(path, {"apikey": "x"}, key="x") == fixture("account_status_bad_key_806")
 
 
-async def test_an_ordinary_account_has_coins_and_no_money(caller: Caller) -> None:
+async def test_a_member_account_has_coins_and_no_money(caller: Caller) -> None:
     key = caller.server.keys["NORMAL"]
     assert await caller.post("/uc/openapi/accountStatus", {"apikey": key}, key=key) == fixture("account_status")
 
 
-async def test_the_wallet_shows_what_is_left(serve: Serve) -> None:
+async def test_account_status_reports_the_remaining_balance(serve: Serve) -> None:
     caller = await serve(balance=10)
     await caller.submit()
     answer = await caller.post("/uc/openapi/accountStatus", {"apikey": caller.server.api_key})
     assert answer["data"]["remainMoney"] == "5.95"
 
 
-async def test_the_ledger_over_http_says_what_the_ledger_in_process_says(caller: Caller) -> None:
+async def test_the_ledger_over_http_equals_the_ledger_in_the_process(caller: Caller) -> None:
     await caller.upload(PNG, "media.png")
     task_id = (await caller.submit())["taskId"]
     await caller.submit({}, endpoint=WAN)
@@ -214,7 +214,7 @@ async def test_the_ledger_over_http_says_what_the_ledger_in_process_says(caller:
     assert caller.server.api_key not in str(page)
 
 
-async def test_the_ledger_counts_unsettled_tasks_by_the_servers_own_times(caller: Caller) -> None:
+async def test_the_ledger_counts_unsettled_tasks_at_any_moment(caller: Caller) -> None:
     ledger = caller.server.ledger
     for _ in range(3):
         await caller.submit()
