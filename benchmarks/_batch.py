@@ -18,9 +18,9 @@ from typing import Any
 
 from attrs import frozen
 
-from rh_async import ModelRequest, Pace, RetryPolicy, Session, SubmitUnknown, Timeouts
+from rh_async import ModelRequest, PollingPolicy, RetryPolicy, Session, SubmitUnknown, Timeouts
 
-BRISK = Pace(interval=0.05, questions_per_second=400.0, ceiling=0.2)
+BRISK = PollingPolicy(interval=0.05, polls_per_second=400.0, max_interval=0.2)
 QUICK = RetryPolicy(initial_delay=0.02, max_delay=0.1)
 
 
@@ -49,7 +49,7 @@ class Batch:
     def session(self, **more: Any) -> Session:
         """A session as the batch wants it."""
         timeouts = Timeouts(connect=2.0, read=self.read, stall=5.0)
-        settings: dict[str, Any] = {"pace": BRISK, "timeouts": timeouts, "retry": QUICK, "in_flight": self.in_flight}
+        settings: dict[str, Any] = {"polling": BRISK, "timeouts": timeouts, "retry": QUICK, "in_flight": self.in_flight}
         return Session(self.api_key, base_url=self.url, journal=self.journal, **settings, **more)
 
 

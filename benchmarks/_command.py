@@ -72,7 +72,7 @@ def _work(batch: Batch, stdout: Connection) -> None:
     os.environ |= {"RUNNINGHUB_API_KEY": batch.api_key, "RUNNINGHUB_BASE_URL": batch.url}
     manifest = batch.journal.with_name("jobs.csv")
     words = ["batch", "--manifest", manifest, "--journal", batch.journal, "-o", batch.folder, "--json"]
-    with patch.object(_connection, "Session", partial(Session, pace=BRISK, retry=QUICK)):
+    with patch.object(_connection, "Session", partial(Session, polling=BRISK, retry=QUICK)):
         sys.exit(run([str(word) for word in words]))
 
 

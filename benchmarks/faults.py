@@ -26,7 +26,7 @@ from benchmarks._report import Row, tabulate
 from benchmarks._rivals import Shop, naive, sdk
 from benchmarks._server import emulator_process
 from benchmarks.crash import BackDoor
-from rh_async import ModelRequest, Pace, RHError, Session, Timeouts
+from rh_async import ModelRequest, PollingPolicy, RHError, Session, Timeouts
 
 BARS = {"paid_twice": 0.0, "denied": 0.0}
 _WANTED, _AT_ONCE, _STRUCK = 12, 4, 4
@@ -76,8 +76,8 @@ async def with_ours(shop: Shop, paths: list[str]) -> dict[str, str]:
                 return False
             raise
 
-    pace, timeouts = Pace(interval=shop.interval), Timeouts(read=_READ)
-    async with Session(shop.api_key, base_url=shop.url, pace=pace, timeouts=timeouts) as session:
+    polling, timeouts = PollingPolicy(interval=shop.interval), Timeouts(read=_READ)
+    async with Session(shop.api_key, base_url=shop.url, polling=polling, timeouts=timeouts) as session:
         return await bought(buy, paths, (RHError,))
 
 

@@ -24,7 +24,7 @@ from attrs import define, field
 
 from benchmarks._report import Row, tabulate
 from benchmarks.uploads import peak_rss_mb
-from rh_async import ModelRequest, Pace, Session
+from rh_async import ModelRequest, PollingPolicy, Session
 from rh_async._api.wire import Answer, Call
 from rh_async._http.transport import Transport
 from rh_async.emulator.http.payloads import submit_payload, task_payload, usage_payload
@@ -85,8 +85,8 @@ async def session(wires: Wires, in_flight: int) -> AsyncIterator[Session]:
         return wires.ask(*given, **more)
 
     with patch.object(Transport, "ask", ask):
-        pace = Pace(interval=1.0, questions_per_second=1e6)
-        async with Session("f" * 32, base_url="http://127.0.0.1:9", in_flight=in_flight, pace=pace) as opened:
+        polling = PollingPolicy(interval=1.0, polls_per_second=1e6)
+        async with Session("f" * 32, base_url="http://127.0.0.1:9", in_flight=in_flight, polling=polling) as opened:
             yield opened
 
 

@@ -26,7 +26,7 @@ from attrs import define, field, frozen
 from benchmarks._bare import bare_process, counts
 from benchmarks._report import Row, tabulate
 from benchmarks._rivals import ENDPOINT, Shop, floor
-from rh_async import ModelRequest, Pace, Session
+from rh_async import ModelRequest, PollingPolicy, Session
 
 BARS = {"ratio_to_floor": 1.35}
 QUESTIONS = 18
@@ -42,23 +42,23 @@ class Manner:
     """How the requests are spread.
 
     :param interval: between two questions about one job, in seconds.
-    :param pace: the same for ours, whatever it may learn of run times.
+    :param polling: the same for ours, whatever it may learn of run times.
     """
 
     name: str
     interval: float
-    pace: Pace
+    polling: PollingPolicy
 
 
 BUSY = Manner(
     name="busy",
     interval=0.0,
-    pace=Pace(interval=0.001, ceiling=0.001, questions_per_second=1e6, open_questions=_SLOTS),
+    polling=PollingPolicy(interval=0.001, max_interval=0.001, polls_per_second=1e6, max_open_polls=_SLOTS),
 )
 SPREAD = Manner(
     name="spread",
     interval=0.1,
-    pace=Pace(interval=0.1, ceiling=0.1, questions_per_second=_SLOTS / 0.1),
+    polling=PollingPolicy(interval=0.1, max_interval=0.1, polls_per_second=_SLOTS / 0.1),
 )
 
 
@@ -100,7 +100,7 @@ async def play(meter: Meter, manner: Manner, shop: Shop, gauge: Gauge = lambda _
     """One round: ours, then both floors."""
     bodies = [{"seed": number} for number in range(meter.jobs)]
     before = counts(shop.url)
-    async with Session(shop.api_key, base_url=shop.url, in_flight=_SLOTS, pace=manner.pace) as session:
+    async with Session(shop.api_key, base_url=shop.url, in_flight=_SLOTS, polling=manner.polling) as session:
         await meter.take("ours", ours(session, bodies), gauge)
     meter.sent += counts(shop.url) - before
     for name, handshake in _FLOORS.items():

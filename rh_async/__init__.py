@@ -31,7 +31,7 @@ import typing
 from ._api.error_codes import CHINA_SITE, GLOBAL_SITE
 from ._http.transport import RetryPolicy, Timeouts
 from ._journal.records import SubmissionRecord, SubmissionState
-from ._polling.policy import Pace
+from ._polling.policy import PollingPolicy
 from ._runtime.outcome_stream import Failed, Outcome, Outcomes, Succeeded
 from ._runtime.statistics import RunTime, Statistics
 from ._submission.resume_report import ResumeReport
@@ -126,8 +126,8 @@ __all__ = [
     "Outcomes",
     "Output",
     "OutputRefused",
-    "Pace",
     "Plan",
+    "PollingPolicy",
     "RHError",
     "RateLimited",
     "Request",

@@ -23,7 +23,7 @@ from ._api.wire import UNSTORABLE
 from ._http.proxies import is_proxy
 from ._http.transport import SSL, Connector, RetryPolicy, Timeouts, TraceConfig, Transport
 from ._journal.records import SubmissionRecord, SubmissionState, SubmitOptions
-from ._polling.policy import Pace
+from ._polling.policy import PollingPolicy
 from ._runtime.notifier import EventNotifier
 from ._runtime.outcome_stream import Feed, Outcomes, R, Requests
 from ._runtime.statistics import Statistics
@@ -56,7 +56,7 @@ class Session:
         missing. None: nothing is written, and an ``idempotency_key`` counts only while its job lives.
     :param in_flight: how many jobs may be between their POST and their settlement, at most. ``auto`` learns how many
         the account takes: from what it says of itself, and from refusals, which cost nothing and fail no job.
-    :param pace: how eagerly their status is asked.
+    :param polling: how often the status of jobs is asked for.
     :param retry: how what is harmless to repeat is repeated; a submit that may have arrived never is.
     :param timeouts: how long to wait for the network.
     :param ssl: as aiohttp takes it.  :param proxy: an http proxy's URL.
@@ -81,7 +81,7 @@ class Session:
         base_url: str | None = None,
         journal: str | os.PathLike[str] | None = None,
         in_flight: int | Literal["auto"] = "auto",
-        pace: Pace | None = None,
+        polling: PollingPolicy | None = None,
         retry: RetryPolicy | None = None,
         timeouts: Timeouts | None = None,
         ssl: SSL = None,
@@ -116,7 +116,7 @@ class Session:
         self._furnish = partial(
             _furnished,
             transport=self._transport,
-            pace=pace or Pace(),
+            polling=polling or PollingPolicy(),
             in_flight=None if in_flight == "auto" else in_flight,
             tell=tell,
             on_exit=on_exit,

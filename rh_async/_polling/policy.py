@@ -15,38 +15,38 @@ _LEAST_OPEN, _JOBS_PER_OPEN = 8, 12  # so that answers which take a second do no
 
 
 @frozen(kw_only=True)
-class Pace:
+class PollingPolicy:
     """How eagerly to ask. All durations are seconds.
 
     :param interval: about how far apart questions about one job are while it is likely to end: a usual one, of three
         minutes, is noticed half of it late on average; where the account's counts can be read, earlier.
-    :param questions_per_second: about all jobs together, at most; the gaps stretch alike to meet it. None lets it
+    :param polls_per_second: about all jobs together, at most; the gaps stretch alike to meet it. None lets it
         follow the jobs in flight: 0.4 for each, and never less than 20.
-    :param open_questions: how many may await an answer at once. None lets it follow the jobs in flight: one for every
+    :param max_open_polls: how many may await an answer at once. None lets it follow the jobs in flight: one for every
         twelve, and never less than 8.
-    :param ceiling: the longest wait for a job, unless there are more jobs than questions in it.
-    :param newborn: how long after its acceptance "no such task" is not believed (contract 4.3).
-    :param results_within: how long after success its results may be missing.
-    :param horizon: when a job that never settles is given up; links die then too (contract 4.5).
-    :param counts: whether the account's own counts may hint at ends (contract 9).
+    :param max_interval: the longest wait for a job, unless there are more jobs than questions in it.
+    :param not_found_grace: how long after its acceptance "no such task" is not believed (contract 4.3).
+    :param results_grace: how long after success its results may be missing.
+    :param max_job_age: when a job that never settles is given up; links die then too (contract 4.5).
+    :param queue_counters: whether the account's own counts may hint at ends (contract 9).
     """
 
     interval: float = field(default=5.0, validator=gt(0))
-    questions_per_second: float | None = field(default=None, validator=optional(gt(0)))
-    open_questions: int | None = field(default=None, validator=optional(ge(1)))
-    ceiling: float = field(default=60.0, validator=gt(0))
-    newborn: float = field(default=60.0, validator=ge(0))
-    results_within: float = field(default=60.0, validator=ge(0))
-    horizon: float = field(default=86400.0, validator=gt(0))
-    counts: bool = True
+    polls_per_second: float | None = field(default=None, validator=optional(gt(0)))
+    max_open_polls: int | None = field(default=None, validator=optional(ge(1)))
+    max_interval: float = field(default=60.0, validator=gt(0))
+    not_found_grace: float = field(default=60.0, validator=ge(0))
+    results_grace: float = field(default=60.0, validator=ge(0))
+    max_job_age: float = field(default=86400.0, validator=gt(0))
+    queue_counters: bool = True
 
     def spacing(self, jobs: int) -> float:
         """How far apart any two questions are on average, with so many jobs in flight."""
-        return 1.0 / (self.questions_per_second or max(_LEAST_BUDGET, _BUDGET_PER_JOB * jobs))
+        return 1.0 / (self.polls_per_second or max(_LEAST_BUDGET, _BUDGET_PER_JOB * jobs))
 
-    def most_open(self, jobs: int) -> int:
+    def max_open(self, jobs: int) -> int:
         """How many questions may await an answer at once, with so many jobs in flight."""
-        return self.open_questions or max(_LEAST_OPEN, ceil(jobs / _JOBS_PER_OPEN))
+        return self.max_open_polls or max(_LEAST_OPEN, ceil(jobs / _JOBS_PER_OPEN))
 
     def worth(self, jobs: int = 1) -> float:
         """How many questions a second of lateness is worth, with so many jobs in flight; ten, at the usual interval."""
@@ -54,5 +54,5 @@ class Pace:
 
     def after(self, failures: int) -> float:
         """The wait before a job is asked about again, after so many unanswered questions in a row."""
-        longest = max(self.interval, self.ceiling)
+        longest = max(self.interval, self.max_interval)
         return min(self.interval * 2.0 ** min(failures, 32), longest)

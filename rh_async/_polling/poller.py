@@ -116,7 +116,7 @@ class Poller:
         part of what each of these jobs takes.
         """
         at_hand = len(self._idle) + self._starting
-        if self._askers is not None and not at_hand and self._engaged < self.agenda.most_open:
+        if self._askers is not None and not at_hand and self._engaged < self.agenda.max_open:
             self._engaged += 1
             self._starting += 1
             self._askers.start_soon(self._ask_on)
@@ -227,7 +227,7 @@ class Poller:
                     await self.settled(job, snapshot)
                     self.settling.discard(job)
         elif self.agenda.overdue(task_id, now=now):
-            await self._lose(jobs, task_id, f"the job was still {snapshot.status} after the polling horizon")
+            await self._lose(jobs, task_id, f"the job was still {snapshot.status} when it was too old to be polled")
         else:
             self._goes_on(jobs, snapshot, now)
 
@@ -251,10 +251,12 @@ class Poller:
             return
         if key_refused(error):
             self.key_refused(error)
-        elif isinstance(error, NotFound) and error.code == "1004" and not self.agenda.newborn(task_id, now=now):
+        elif isinstance(error, NotFound) and error.code == "1004" and not self.agenda.not_found_grace(task_id, now=now):
             await self._lose(jobs, task_id, "the server does not know the task, or no longer", code="1004")
         elif self.agenda.overdue(task_id, now=now):
-            await self._lose(jobs, task_id, f"nothing could be learnt until the polling horizon; last: {error.message}")
+            await self._lose(
+                jobs, task_id, f"nothing could be learnt until it was too old to be polled; last: {error.message}"
+            )
         else:
             self.agenda.unanswered(task_id, now=now)
 

@@ -22,7 +22,7 @@ from rh_async.types import TaskId
 from .candidate_search import Suspect
 from .completion_detector import Hints, best_period
 from .job_kinds import usual_of
-from .policy import Pace
+from .policy import PollingPolicy
 from .run_times import Experience, Running
 from .tracked_job import Entry, Watched
 
@@ -49,13 +49,13 @@ Question = TaskId | Everybody
 
 @define(eq=False, repr=False)
 class Agenda:
-    """The timetable. At most one question about a job is open, and never more than `Pace` allows.
+    """The timetable. At most one question about a job is open, and never more than `PollingPolicy` allows.
 
     :ivar learnt: the run times of each model, by endpoint.
     :ivar lateness: of the last ends, in seconds, as far as can be told: half of the time since nobody knew of them.
     """
 
-    pace: Pace
+    policy: PollingPolicy
     hints: Hints = field(factory=Hints, init=False)
     learnt: dict[str, Experience] = field(factory=dict, init=False)
     lateness: deque[float] = field(factory=lambda: deque(maxlen=_REMEMBERED), init=False)
@@ -74,13 +74,13 @@ class Agenda:
     _ticket: Iterator[int] = field(factory=count, init=False)
 
     spacing: float = field(init=False)  # read at every question, and so kept
-    most_open: int = field(init=False)
+    max_open: int = field(init=False)
     _worth: float = field(init=False)
     _least_gap: float = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._resized()
-        self._least_gap = self.pace.interval * _LEAST_SHARE
+        self._least_gap = self.policy.interval * _LEAST_SHARE
 
     def __contains__(self, task: TaskId) -> bool:
         return task in self._watched
@@ -148,7 +148,7 @@ class Agenda:
             return
         known = watched.last_known(self.hints.quiet_at, now)
         self.lateness.append((now - known) / 2.0)
-        if self.pace.counts:
+        if self.policy.queue_counters:
             self.hints.found(task, unheard=watched.unheard(self.hints.quiet_at, now), now=now)
         self.forget(task, now=now)
         if ran and watched.began is not None:
@@ -246,7 +246,7 @@ class Agenda:
         if task in self._open:
             watched = self._watched[task]
             watched.failures += 1
-            self._again(task, watched, now + self.pace.after(watched.failures))
+            self._again(task, watched, now + self.policy.after(watched.failures))
             self.hints.unanswered(task)
 
     def counted(self, total: int | None, *, now: float) -> None:
@@ -284,7 +284,7 @@ class Agenda:
 
     def wake_at(self) -> float | None:
         """When `ask` will next yield a question; None if an answer, or a job, must come first."""
-        if len(self._open) + (self._counting is not None) >= self.most_open:
+        if len(self._open) + (self._counting is not None) >= self.max_open:
             return None
         if self._suspect() is not None:
             return self._free_at
@@ -293,9 +293,9 @@ class Agenda:
 
     # --- what is to be believed --------------------------------------------------------------------------------------
 
-    def newborn(self, task: TaskId, *, now: float) -> bool:
+    def not_found_grace(self, task: TaskId, *, now: float) -> bool:
         """Whether the server may not know the job yet."""
-        return task in self._watched and now - self._watched[task].accepted_at < self.pace.newborn
+        return task in self._watched and now - self._watched[task].accepted_at < self.policy.not_found_grace
 
     def awaits_results(self, task: TaskId, *, now: float) -> bool:
         """Note a success without results; whether they may still come."""
@@ -304,11 +304,11 @@ class Agenda:
             return False
         if watched.empty_since is None:
             watched.empty_since = now
-        return now - watched.empty_since < self.pace.results_within
+        return now - watched.empty_since < self.policy.results_grace
 
     def overdue(self, task: TaskId, *, now: float) -> bool:
-        """Whether the job has been watched for longer than the horizon."""
-        return task in self._watched and now - self._watched[task].since >= self.pace.horizon
+        """Whether the job has been watched for longer than `PollingPolicy.max_job_age`."""
+        return task in self._watched and now - self._watched[task].since >= self.policy.max_job_age
 
     # --- when --------------------------------------------------------------------------------------------------------
 
@@ -319,14 +319,14 @@ class Agenda:
 
     def _gap(self, watched: Watched, at: float) -> float:
         """The wait until a job is asked about again: every one stretched alike to meet the budget."""
-        ceiling = max(self.pace.ceiling, len(self._watched) * self.spacing)
-        gap = watched.gap(at, worth=self._worth, believed=self._believed(), interval=self.pace.interval)
-        wanted = min(max(gap, self._least_gap), ceiling)
+        longest = max(self.policy.max_interval, len(self._watched) * self.spacing)
+        gap = watched.gap(at, worth=self._worth, believed=self._believed(), interval=self.policy.interval)
+        wanted = min(max(gap, self._least_gap), longest)
         rate = 1.0 / wanted
         self._demand += rate - watched.rate
         watched.rate = rate
         crowded = self._demand * self.spacing
-        return wanted if crowded <= 1.0 else min(wanted * crowded, ceiling)
+        return wanted if crowded <= 1.0 else min(wanted * crowded, longest)
 
     def _replan(self, now: float) -> None:
         """Gaps that were chosen in trust are shortened once it is lost."""
@@ -349,8 +349,8 @@ class Agenda:
     def _resized(self) -> None:
         """Let what depends on the number of jobs follow it."""
         jobs = self.hints.ours = len(self._watched)
-        self.spacing, self.most_open = self.pace.spacing(jobs), self.pace.most_open(jobs)
-        self._worth = self.pace.worth(jobs)
+        self.spacing, self.max_open = self.policy.spacing(jobs), self.policy.max_open(jobs)
+        self._worth = self.policy.worth(jobs)
 
     def _open_question(self, task: TaskId) -> TaskId:
         self._watched[task].entry = None
@@ -381,7 +381,7 @@ class Agenda:
 
     def _pays(self) -> bool:
         """Whether a search costs less than asking by run times alone: with many in flight it does not."""
-        return self.pace.counts and self.hints.share * len(self._watched) < min(self._alone, _LONGEST_SEARCH)
+        return self.policy.queue_counters and self.hints.share * len(self._watched) < min(self._alone, _LONGEST_SEARCH)
 
     def _counts_at(self) -> float:
         return self.hints.due if self._watched and self._counting is None and self._pays() else inf
@@ -390,7 +390,7 @@ class Agenda:
         """How often to look at the counts; worked out now and then, for every job has a say in it."""
         if now >= self._period_holds:
             watched = self._watched.values()
-            longest = min(2.0 * self.pace.interval, self.pace.ceiling)
+            longest = min(2.0 * self.policy.interval, self.policy.max_interval)
             ahead = min(max(2.0 * self._period, _AHEAD), longest)  # who is quick may end before the next look
             ends = sum(one.ends_within(ahead, now, self.hints.quiet_at) for one in watched) / ahead
             self._alone = max((one.expect.cost(self._worth) for one in islice(watched, 1)), default=inf)

@@ -25,7 +25,7 @@ from rh_async._concurrency.single_flight import SingleFlight
 from rh_async._http.transport import Transport
 from rh_async._journal.records import SubmitOptions
 from rh_async._journal.sqlite import Journal
-from rh_async._polling.policy import Pace
+from rh_async._polling.policy import PollingPolicy
 from rh_async._polling.poller import Poller
 from rh_async._polling.scheduler import Agenda
 from rh_async._submission.concurrency import ConcurrencyLimiter
@@ -62,7 +62,7 @@ class SessionRuntime:
     """The rooms of one open session."""
 
     transport: Transport
-    pace: Pace
+    polling: PollingPolicy
     in_flight: int | None
     tell: EventNotifier
     journal: Journal | None = None
@@ -176,7 +176,7 @@ class SessionRuntime:
     def _open_rooms(self) -> None:
         self.poller = Poller(
             transport=self.transport,
-            agenda=Agenda(self.pace),
+            agenda=Agenda(self.polling),
             currency=CURRENCIES.get(self.transport.base_url),
             settled=self._settled,
             lost=self._lost,
@@ -407,7 +407,7 @@ class SessionRuntime:
             lateness=lateness,
             lateness_p99=p99,
             run_times={endpoint: RunTime.of(known.plain) for endpoint, known in agenda.learnt.items()},
-            trust=agenda.hints.believed if self.pace.counts else 0.0,
+            trust=agenda.hints.believed if self.polling.queue_counters else 0.0,
         )
 
     async def cancel(self, job: Job) -> Snapshot | None:

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from rh_async import JournalError, ModelRequest, Pace, Session, SessionError, Timeouts
+from rh_async import JournalError, ModelRequest, PollingPolicy, Session, SessionError, Timeouts
 from rh_async._journal.sqlite import Journal
 from rh_async._runtime.runtime import SessionRuntime
 from rh_async._submission.deduplication import SubmissionRegistry
@@ -19,7 +19,7 @@ from tests.faults.test_attacks import error_of
 from tests.faults.test_giving_up import turns, until
 from tests.session.test_asking import run_all, taught, wishes
 
-BLIND = Pace(counts=False)
+BLIND = PollingPolicy(queue_counters=False)
 
 
 def rooms(session: Session) -> SessionRuntime:
@@ -81,7 +81,7 @@ async def test_a_session_left_while_an_end_is_being_written_down_tells_that_end(
     async with Emulator(seed=1, run_time=20.0) as server:
         for count in range(0, 40, 4):
             async with Session(
-                server.api_key, base_url=server.url, journal=tmp_path / f"{count}.db", pace=BLIND
+                server.api_key, base_url=server.url, journal=tmp_path / f"{count}.db", polling=BLIND
             ) as session:
                 job = await session.submit(wishes(count + 1)[-1])
                 poller, task_id = rooms(session).poller, await job.accepted()
@@ -136,6 +136,6 @@ async def test_questions_outside_the_timetable_are_counted_too(server: Emulator,
 
 
 async def test_counts_that_are_never_asked_for_are_not_said_to_be_believed(server: Emulator) -> None:
-    async with Session(server.api_key, base_url=server.url, pace=BLIND) as session:
+    async with Session(server.api_key, base_url=server.url, polling=BLIND) as session:
         await session.submit(wishes(1)[0])
         assert session.statistics().trust == 0.0

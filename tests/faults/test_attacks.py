@@ -18,7 +18,7 @@ from rh_async import (
     MediaRefused,
     ModelRequest,
     Output,
-    Pace,
+    PollingPolicy,
     RequestRefused,
     Result,
     RetryPolicy,
@@ -101,10 +101,10 @@ async def test_a_refused_key_keeps_nobody_from_saving_what_is_paid(server: Emula
 
 
 async def test_a_link_that_is_being_renewed_is_waited_for(media: Media) -> None:
-    patient = Pace(interval=600.0, horizon=40 * HOUR)
+    patient = PollingPolicy(interval=600.0, max_job_age=40 * HOUR)
     async with (
         Emulator(seed=1, run_time=23.5 * HOUR) as server,
-        Session(server.api_key, base_url=server.url, in_flight=2, pace=patient) as session,
+        Session(server.api_key, base_url=server.url, in_flight=2, polling=patient) as session,
     ):
         jobs = [session.submit_nowait(DreamActor(media.images[0], "https://example.test/v.mp4")) for _ in range(4)]
         for job in jobs:

@@ -105,7 +105,7 @@ async def test_a_call_that_is_not_answered_ends_with_its_time_out(read: float, l
 
 _CLIENT = """
 import asyncio, sys
-from rh_async import ModelRequest, Pace, Session, Timeouts
+from rh_async import ModelRequest, PollingPolicy, Session, Timeouts
 
 async def main(url, key):
     timeouts = Timeouts(connect=1.0, read=2.0)

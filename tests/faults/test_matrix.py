@@ -25,7 +25,7 @@ from rh_async import (
     ModelUnavailable,
     NoAnswer,
     NotFound,
-    Pace,
+    PollingPolicy,
     RHError,
     Session,
     SubmitUnknown,
@@ -221,7 +221,7 @@ async def test_one_job_meets_one_fault(row: Row, media: Media, tmp_path: Path) -
     request = DreamActor(media.images[0], media.videos[0])
     async with (
         Emulator(seed=1, run_time=60.0) as server,
-        Session(server.api_key, base_url=server.url, pace=Pace(horizon=7200.0)) as session,
+        Session(server.api_key, base_url=server.url, polling=PollingPolicy(max_job_age=7200.0)) as session,
     ):
         await session.account()  # an address that has answered once is waited for
         server.faults.add(row.fault)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rh_async import DreamActor, Outcome, Pace, Session, SubmitUnknown
+from rh_async import DreamActor, Outcome, PollingPolicy, Session, SubmitUnknown
 from rh_async.emulator import Emulator, Fault, RouteName
 from tests.faults.test_matrix import PASSING
 from tests.session.conftest import Media
@@ -57,7 +57,9 @@ async def test_every_job_has_an_outcome_and_none_is_bought_twice(seed: int, medi
     async with Emulator(seed=seed) as server:
         server.faults.add(*storm())
         clearing = asyncio.create_task(weather(server, HOUR))
-        async with Session(server.api_key, base_url=server.url, in_flight=20, pace=Pace(interval=40.0)) as session:
+        async with Session(
+            server.api_key, base_url=server.url, in_flight=20, polling=PollingPolicy(interval=40.0)
+        ) as session:
             async for outcome in session.map(requests, output_dir=tmp_path):
                 outcomes.append(outcome)
         clearing.cancel()

@@ -17,7 +17,7 @@ from rh_async import (
     JobFailed,
     KlingMotionControl,
     ModelRequest,
-    Pace,
+    PollingPolicy,
     Session,
     SessionError,
     SubmitUnknown,
@@ -307,10 +307,10 @@ async def test_a_time_out_says_whether_what_it_took_back_is_paid(
 
 
 async def test_fifty_jobs_at_once_share_their_commits(book: Path, media: Media) -> None:
-    eager = Pace(questions_per_second=10_000, open_questions=50, counts=False)
+    eager = PollingPolicy(polls_per_second=10_000, max_open_polls=50, queue_counters=False)
     async with (
         Emulator(seed=1, run_time=60.0) as server,
-        Session(server.api_key, base_url=server.url, journal=book, in_flight=50, pace=eager) as session,
+        Session(server.api_key, base_url=server.url, journal=book, in_flight=50, polling=eager) as session,
     ):
         requests = [KlingMotionControl(media.images[n % 3], media.videos[n % 3], prompt=str(n)) for n in range(50)]
         async for outcome in session.map(requests):

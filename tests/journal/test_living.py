@@ -20,11 +20,11 @@ from tests.journal.killing import rows_of
 
 FORKING = """
 import asyncio, os, sys, time
-from rh_async import DreamActor, Pace, Session
+from rh_async import DreamActor, PollingPolicy, Session
 
 async def main():
     url, key, book = sys.argv[1:]
-    session = Session(key, base_url=url, journal=book, pace=Pace(interval=600.0, counts=False))
+    session = Session(key, base_url=url, journal=book, polling=PollingPolicy(interval=600.0, queue_counters=False))
     await session.__aenter__()
     await session.submit(DreamActor("https://example.test/a.png", "https://example.test/b.mp4"), idempotency_key="clip")
     child = os.fork()

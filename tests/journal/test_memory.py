@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import anyio
 import pytest
 
-from rh_async import DreamActor, InvalidRequest, Pace, Session, SubmitUnknown
+from rh_async import DreamActor, InvalidRequest, PollingPolicy, Session, SubmitUnknown
 from rh_async.emulator import Emulator, Fault
 from tests.session.conftest import Media
 
@@ -98,7 +98,9 @@ async def test_a_delivery_with_the_attempts_webhook_token_adopts_an_uncertain_su
 
 
 async def test_a_delivery_only_wakes_a_job_that_is_watched(server: Emulator, book: Path) -> None:
-    async with Session(server.api_key, base_url=server.url, journal=book, pace=Pace(counts=False)) as session:
+    async with Session(
+        server.api_key, base_url=server.url, journal=book, polling=PollingPolicy(queue_counters=False)
+    ) as session:
         job = await session.submit(LINKED)
         assert await session.handle_webhook(delivery(str(job.task_id), shape="v2")) is job
         await anyio.sleep(0.1)
@@ -108,8 +110,8 @@ async def test_a_delivery_only_wakes_a_job_that_is_watched(server: Emulator, boo
 
 
 async def test_a_delivery_that_tells_the_truth_ends_the_job_at_once(server: Emulator, book: Path) -> None:
-    patient = Pace(interval=600.0, ceiling=600.0, counts=False)
-    async with Session(server.api_key, base_url=server.url, journal=book, pace=patient) as session:
+    patient = PollingPolicy(interval=600.0, max_interval=600.0, queue_counters=False)
+    async with Session(server.api_key, base_url=server.url, journal=book, polling=patient) as session:
         job = await session.submit(LINKED)
         ends = server.ledger.tasks[0].settles_at
         assert ends is not None

@@ -15,7 +15,7 @@ from typing import Final
 
 from attrs import define, field, frozen
 
-from rh_async import Pace, TaskId
+from rh_async import PollingPolicy, TaskId
 from rh_async._polling.scheduler import Agenda
 
 Draw = Callable[[random.Random], float]
@@ -40,9 +40,9 @@ def two_humps(short: float = 60.0, long: float = 300.0, sigma: float = 0.1) -> D
     return lambda chance: chance.choice((short, long)) * exp(chance.gauss(0.0, sigma))
 
 
-def learnt(draw: Draw, *, samples: int = 200, seed: int = 7, pace: Pace | None = None) -> Agenda:
+def learnt(draw: Draw, *, samples: int = 200, seed: int = 7, policy: PollingPolicy | None = None) -> Agenda:
     """A timetable that has seen jobs of this kind end."""
-    agenda, chance = Agenda(pace or Pace()), random.Random(seed)
+    agenda, chance = Agenda(policy or PollingPolicy()), random.Random(seed)
     for _ in range(samples):
         agenda.learn(MODEL, draw(chance))
     return agenda

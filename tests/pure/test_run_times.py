@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rh_async import Pace
+from rh_async import PollingPolicy
 from rh_async._polling.job_kinds import usual_of
 from rh_async._polling.run_times import Experience, RunTimes
 from rh_async._polling.scheduler import Agenda
@@ -138,7 +138,7 @@ def test_however_long_others_still_run_the_table_holds(ends: list[float], still:
 @pytest.mark.parametrize("generation", range(3))
 def test_however_many_run_beside_them_the_ends_of_every_generation_tell_the_same(generation: int) -> None:
     """A thousand at once: those that end make a fair sample, and those that still run must not crowd them out."""
-    agenda, chance = Agenda(Pace(counts=False)), random.Random(2)
+    agenda, chance = Agenda(PollingPolicy(queue_counters=False)), random.Random(2)
     fleet = Fleet(agenda, slots=1000, chance=chance)
     fleet.run(1000 * (generation + 1))
     assert agenda.experience(MODEL).plain.quantile(0.25) == pytest.approx(180 * 0.763, rel=0.07)

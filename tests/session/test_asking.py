@@ -11,13 +11,13 @@ from typing import Any
 import anyio
 import pytest
 
-from rh_async import DreamActor, ModelRequest, Pace, Session, TaskId
+from rh_async import DreamActor, ModelRequest, PollingPolicy, Session, TaskId
 from rh_async.emulator import Emulator, Fault
 from tests.session.conftest import Media
 from tests.virtual_clock import VirtualClockLoop
 
 ENDPOINT = "bench/motion"
-BLIND = Pace(counts=False)
+BLIND = PollingPolicy(queue_counters=False)
 
 
 def wishes(number: int) -> list[ModelRequest]:
@@ -151,7 +151,7 @@ async def test_what_one_process_has_learnt_spares_the_next_the_first_questions(t
         asked = []
         for seeds in (range(20), [99]):
             before = len(server.ledger.calls)
-            async with Session(server.api_key, base_url=server.url, journal=book, pace=BLIND) as session:
+            async with Session(server.api_key, base_url=server.url, journal=book, polling=BLIND) as session:
                 for job in [await session.submit(ModelRequest(ENDPOINT, {"seed": seed})) for seed in seeds]:
                     await job
             asked.append((len(server.ledger.calls) - before) / len(seeds))
@@ -222,7 +222,7 @@ async def test_ends_that_webhooks_tell_of_cost_the_counts_no_trust() -> None:
 async def test_a_job_in_flight_has_no_task_and_no_timer() -> None:
     async with (
         Emulator(seed=1, limit=200, run_time=1000.0) as server,
-        Session(server.api_key, base_url=server.url, in_flight=200, pace=BLIND) as session,
+        Session(server.api_key, base_url=server.url, in_flight=200, polling=BLIND) as session,
     ):
         counted = []
         for wanted in (10, 190):
@@ -233,8 +233,8 @@ async def test_a_job_in_flight_has_no_task_and_no_timer() -> None:
             counted.append((len(asyncio.all_tasks()), sum(not timer.cancelled() for timer in loop._scheduled)))
     few, many = counted
     # What the server's own connections take is the same, give or take: two for each of the askers at most.
-    assert many[0] - few[0] <= 2 * BLIND.most_open(200)
-    assert many[1] - few[1] <= 4 * BLIND.most_open(200)
+    assert many[0] - few[0] <= 2 * BLIND.max_open(200)
+    assert many[1] - few[1] <= 4 * BLIND.max_open(200)
 
 
 def test_askers_are_engaged_in_a_loop_that_nobody_has_told_anyio_of() -> None:
@@ -261,7 +261,7 @@ async def test_a_question_starts_no_task() -> None:
 
     async with (
         Emulator(seed=1, run_time=video_jobs) as server,
-        Session(server.api_key, base_url=server.url, in_flight=20, pace=BLIND) as session,
+        Session(server.api_key, base_url=server.url, in_flight=20, polling=BLIND) as session,
     ):
         asyncio.get_running_loop().set_task_factory(counting)
         await run_all(session, 20)
@@ -271,7 +271,7 @@ async def test_a_question_starts_no_task() -> None:
     ours = sum(times for name, times in born.items() if not name.startswith(others))
     assert len(server.ledger.calls) > 200
     # One for the chain of each submit, one for each asker that is needed at once, and none for the questions.
-    assert ours <= 20 + Pace().most_open(20) + 5, born
+    assert ours <= 20 + PollingPolicy().max_open(20) + 5, born
 
 
 async def test_statistics_tell_how_the_session_stands(media: Media) -> None:
@@ -320,9 +320,9 @@ async def test_a_jobs_eta_falls_as_it_runs_and_is_none_before_and_after(server: 
 async def test_what_was_learnt_is_read_from_the_journal_by_the_next_session(tmp_path: Any) -> None:
     book = tmp_path / "jobs.db"
     async with Emulator(seed=1, run_time=40.0) as server:
-        async with Session(server.api_key, base_url=server.url, journal=book, pace=BLIND) as session:
+        async with Session(server.api_key, base_url=server.url, journal=book, polling=BLIND) as session:
             await run_all(session, 8)
-        async with Session(server.api_key, base_url=server.url, journal=book, pace=BLIND) as session:
+        async with Session(server.api_key, base_url=server.url, journal=book, polling=BLIND) as session:
             await session.submit(ModelRequest(ENDPOINT, {"seed": 99}))
             await anyio.sleep(0.5)
             assert session.statistics().run_times[ENDPOINT].ends == 8

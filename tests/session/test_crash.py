@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from rh_async import ModelRequest, Pace, RHError, Session, SessionError, Timeouts
+from rh_async import ModelRequest, PollingPolicy, RHError, Session, SessionError, Timeouts
 from rh_async._polling.scheduler import Agenda
 from rh_async._runtime.runtime import SessionRuntime
 from rh_async.emulator import Emulator, Fault
 
 MODEL = "bench/motion"
-PACE = Pace(interval=0.2, ceiling=0.5, questions_per_second=100)
+POLLING = PollingPolicy(interval=0.2, max_interval=0.5, polls_per_second=100)
 
 
 @pytest.fixture
@@ -56,7 +56,9 @@ async def test_every_wait_ends_at_once_and_names_the_cause(
 ) -> None:
     with pytest.raises(SessionError) as closing:
         timeouts = Timeouts(connect=1.0, read=2.0)
-        async with Session(server.api_key, base_url=server.url, pace=PACE, in_flight=4, timeouts=timeouts) as session:
+        async with Session(
+            server.api_key, base_url=server.url, polling=POLLING, in_flight=4, timeouts=timeouts
+        ) as session:
             jobs = [await session.submit(request(seed)) for seed in range(3)]
             server.faults.add(Fault("hang", route="submit"))
             sent = session.submit_nowait(request(3))  # its POST is being finished for a minute
@@ -85,7 +87,7 @@ async def test_a_job_whose_end_cannot_be_told_ends_all_the_same(
     server: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rh_async._runtime.runtime.outcome_of", broken)
-    async with Session(server.api_key, base_url=server.url, pace=PACE) as session:
+    async with Session(server.api_key, base_url=server.url, polling=POLLING) as session:
         job = await session.submit(request())
         with pytest.raises(RHError) as caught:
             async with asyncio.timeout(60):
@@ -98,7 +100,7 @@ async def test_what_waits_for_a_call_that_meets_a_bug_ends_at_once(
     server: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(SessionRuntime, "get_status", broken_later)
-    async with Session(server.api_key, base_url=server.url, pace=PACE) as session:
+    async with Session(server.api_key, base_url=server.url, polling=POLLING) as session:
         with pytest.raises(RHError) as caught:
             async with asyncio.timeout(1):
                 await session.get_status("12")
@@ -107,7 +109,7 @@ async def test_what_waits_for_a_call_that_meets_a_bug_ends_at_once(
 
 async def test_a_services_task_that_is_cancelled_from_outside_ends_every_wait(server: Emulator) -> None:
     with pytest.raises(SessionError, match="cancelled from outside"):
-        async with Session(server.api_key, base_url=server.url, pace=PACE) as session:
+        async with Session(server.api_key, base_url=server.url, polling=POLLING) as session:
             job = await session.submit(request())
             session._runtime._host.cancel()  # type: ignore[union-attr]
             assert "cancelled from outside" in str(await ended(job))
@@ -115,7 +117,7 @@ async def test_a_services_task_that_is_cancelled_from_outside_ends_every_wait(se
 
 async def test_a_job_can_be_started_watched_asked_and_withdrawn_where_no_task_runs(server: Emulator) -> None:
     loop = asyncio.get_running_loop()
-    async with Session(server.api_key, base_url=server.url, pace=PACE, in_flight=1) as session:
+    async with Session(server.api_key, base_url=server.url, polling=POLLING, in_flight=1) as session:
         done: asyncio.Future[list[Any]] = loop.create_future()
         first = await session.submit(request())
 
@@ -144,7 +146,7 @@ async def test_leaving_a_session_that_waits_for_its_jobs_ends_when_it_crashes(
     loop = asyncio.get_running_loop()
     began = loop.time()
     with pytest.raises(SessionError) as caught:
-        async with Session(server.api_key, base_url=server.url, pace=PACE, on_exit="drain") as session:
+        async with Session(server.api_key, base_url=server.url, polling=POLLING, on_exit="drain") as session:
             await session.submit(request())
             loop.call_later(0.5, lambda: monkeypatch.setattr(Agenda, "ask", broken))
     assert isinstance(caught.value.__cause__, ZeroDivisionError)

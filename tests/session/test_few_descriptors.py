@@ -17,14 +17,14 @@ pytestmark = pytest.mark.processes
 JOBS, FILES, TOKEN = 60, 32, "few-descriptors"
 CHILD = f"""
 import asyncio, collections, resource, sys
-from rh_async import DreamActor, Pace, RetryPolicy, Session
+from rh_async import DreamActor, PollingPolicy, RetryPolicy, Session
 
 async def main(url, key, folder, files):
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     ends = collections.Counter()
     requests = (DreamActor("https://x.test/a.png", f"https://x.test/{{n}}.mp4") for n in range({JOBS}))
-    pace = Pace(interval=0.2, ceiling=0.5, questions_per_second=200, counts=False)
-    async with Session(key, base_url=url, journal=f"{{folder}}/journal.db", in_flight=60, pace=pace) as session:
+    policy = PollingPolicy(interval=0.2, max_interval=0.5, polls_per_second=200, queue_counters=False)
+    async with Session(key, base_url=url, journal=f"{{folder}}/journal.db", in_flight=60, polling=policy) as session:
         async for outcome in session.map(requests, output_dir=f"{{folder}}/out"):
             ends[type(outcome.error).__name__] += 1
     print(dict(ends))

@@ -15,14 +15,14 @@ from tests.session.conftest import Media
 PROGRAM = """
 import asyncio, json, logging, sys
 from pathlib import Path
-from rh_async import DreamActor, Pace, RHError, Session
+from rh_async import DreamActor, PollingPolicy, RHError, Session
 
 logging.basicConfig(stream=sys.stderr, level=logging.INFO)
 
 async def main():
     url, key, folder, image, video = sys.argv[1:]
-    pace = Pace(interval=0.05, ceiling=0.1)
-    async with Session(key, base_url=url, journal=Path(folder, "journal.db"), pace=pace) as session:
+    policy = PollingPolicy(interval=0.05, max_interval=0.1)
+    async with Session(key, base_url=url, journal=Path(folder, "journal.db"), polling=policy) as session:
         loaded = set(sys.modules)
         requests = [DreamActor(image, video), *(DreamActor(image, f"https://e.test/{n}.mp4") for n in range(3))]
         async for outcome in session.map(requests, output_dir=folder):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rh_async import DreamActor, JobFailed, Pace, Session
+from rh_async import DreamActor, JobFailed, PollingPolicy, Session
 from rh_async.emulator import Emulator, Fault
 from tests.session.conftest import Media
 
@@ -63,7 +63,7 @@ async def test_every_call_is_one_debug_line_without_query_header_or_body(
 async def test_a_call_that_was_never_answered_is_logged_by_its_error(caplog: pytest.LogCaptureFixture) -> None:
     async with Emulator(seed=1) as server:
         server.faults.add(Fault("drop_before_body", route="account", times=1))
-        async with Session(server.api_key, base_url=server.url, pace=Pace(counts=False)) as session:
+        async with Session(server.api_key, base_url=server.url, polling=PollingPolicy(queue_counters=False)) as session:
             await session.account()
     told = [line for line in lines(caplog, "rh_async.calls") if "accountStatus" in line]
     assert len(told) >= 2

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
-from rh_async import CharacterMotionTransfer, DreamActor, KlingMotionControl, Pace, Request, Session
+from rh_async import CharacterMotionTransfer, DreamActor, KlingMotionControl, PollingPolicy, Request, Session
 from rh_async.emulator import Emulator
 from rh_async.models.motion import KlingModel
 from tests.media import made_of
@@ -26,7 +26,7 @@ def requests_over_all_models(media: Media, wanted: int) -> Iterator[Request]:
 async def test_two_hundred_jobs_over_all_six_models_end_as_saved_videos(media: Media, tmp_path: Path) -> None:
     async with (
         Emulator(seed=1, limit=1000) as server,
-        Session(server.api_key, base_url=server.url, in_flight=20, pace=Pace(interval=15.0)) as session,
+        Session(server.api_key, base_url=server.url, in_flight=20, polling=PollingPolicy(interval=15.0)) as session,
     ):
         outcomes = [outcome async for outcome in session.map(requests_over_all_models(media, 200), output_dir=tmp_path)]
     ledger = server.ledger
@@ -48,10 +48,10 @@ async def test_two_hundred_jobs_over_all_six_models_end_as_saved_videos(media: M
 
 
 async def test_questions_keep_to_their_budget(media: Media) -> None:
-    pace = Pace(interval=4.0, questions_per_second=2.0, open_questions=3)
+    polling = PollingPolicy(interval=4.0, polls_per_second=2.0, max_open_polls=3)
     async with (
         Emulator(seed=2, limit=1000) as server,
-        Session(server.api_key, base_url=server.url, in_flight=30, pace=pace) as session,
+        Session(server.api_key, base_url=server.url, in_flight=30, polling=polling) as session,
     ):
         async for _ in session.map(requests_over_all_models(media, 30)):
             pass

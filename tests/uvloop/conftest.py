@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rh_async import Pace, Session
+from rh_async import PollingPolicy, Session
 from rh_async.emulator import Emulator
 from tests.journal.conftest import book
 from tests.session.conftest import media
@@ -30,5 +30,7 @@ async def server() -> AsyncIterator[Emulator]:
 
 @pytest.fixture
 async def session(server: Emulator) -> AsyncIterator[Session]:
-    async with Session(server.api_key, base_url=server.url, pace=Pace(interval=0.1, ceiling=0.3)) as session:
+    async with Session(
+        server.api_key, base_url=server.url, polling=PollingPolicy(interval=0.1, max_interval=0.3)
+    ) as session:
         yield session

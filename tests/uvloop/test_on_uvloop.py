@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rh_async import ModelRequest, Pace, RetryPolicy, Session
+from rh_async import ModelRequest, PollingPolicy, RetryPolicy, Session
 from rh_async.emulator import Emulator, Fault
 from tests.journal.test_journal import (
     opened,
@@ -48,9 +48,9 @@ MODEL = "bench/motion"
 
 
 async def test_a_session_that_asks_as_often_as_may_be_survives() -> None:
-    pace = Pace(interval=1, ceiling=2, questions_per_second=200)
+    policy = PollingPolicy(interval=1, max_interval=2, polls_per_second=200)
     async with Emulator(seed=1, limit=100, run_time=lambda _, rng: rng.uniform(0.2, 2.0)) as server:
-        async with Session(server.api_key, base_url=server.url, in_flight=100, pace=pace) as session:
+        async with Session(server.api_key, base_url=server.url, in_flight=100, polling=policy) as session:
             outcomes = [
                 outcome async for outcome in session.map(ModelRequest(MODEL, {"seed": number}) for number in range(300))
             ]
@@ -61,13 +61,13 @@ async def test_a_session_that_asks_as_often_as_may_be_survives() -> None:
 @pytest.mark.parametrize("durable", [False, True])
 async def test_every_passing_fault_and_a_rate_limit_cost_no_job(tmp_path: Path, durable: bool) -> None:
     retry = RetryPolicy(initial_delay=0.01, max_delay=0.05)
-    pace = Pace(interval=0.1, ceiling=0.3, questions_per_second=100)
+    policy = PollingPolicy(interval=0.1, max_interval=0.3, polls_per_second=100)
     book = tmp_path / "journal.db" if durable else None
     async with Emulator(seed=1, run_time=0.3, rate_limit=100) as server:
         for kind in ("drop_before_body", "drop_after_accept", "gateway_502", "invalid_body", "empty_body"):
             server.faults.add(Fault(kind, route="query", probability=0.1, times=None))
         server.faults.add(Fault("error_code", route="submit", code="421", probability=0.2, times=None))
-        async with Session(server.api_key, base_url=server.url, pace=pace, retry=retry, journal=book) as session:
+        async with Session(server.api_key, base_url=server.url, polling=policy, retry=retry, journal=book) as session:
             requests = [ModelRequest(MODEL, {"seed": number}) for number in range(40)]
             outcomes = [outcome async for outcome in session.map(requests)]
         assert [outcome.error for outcome in outcomes] == [None] * 40

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from rh_async import Pace, Session
+from rh_async import PollingPolicy, Session
 from rh_async._batch import BatchOutcome, Plan, plan_manifest
 from rh_async._cli.execution.clock import now
 from rh_async._cli.exit_codes import ExitCode
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from rh_async._cli.demo.demo_clips import Clips
 
 _OUT = Path("rh-async-demo")
-_BRISK = Pace(interval=1.0, questions_per_second=20.0)
+_BRISK = PollingPolicy(interval=1.0, polls_per_second=20.0)
 _SEED = 7
 _RUN_TIMES = (4.0, 9.0)  #: seconds, in place of minutes
 _MOST_IN_FLIGHT = 50
@@ -141,7 +141,7 @@ def _prepared(show: DemoCommand, stop: Event) -> Path:
 async def _run(show: DemoCommand, plan: Plan, server: Emulator, reporter: Reporter) -> list[BatchOutcome]:
     outcomes: list[BatchOutcome] = []
     out = await asyncio.to_thread(show.out.absolute)
-    session = Session(server.api_key, base_url=server.url, in_flight=show.in_flight, pace=_BRISK)
+    session = Session(server.api_key, base_url=server.url, in_flight=show.in_flight, polling=_BRISK)
     try:
         async with session, aclosing(session.batch(plan, out)) as batch, reporter.showing(batch):
             async for outcome in batch:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from rh_async import Pace, TaskId
+from rh_async import PollingPolicy, TaskId
 from rh_async._polling.scheduler import COUNTS, Agenda, Question
 from tests.pure.fleet import (
     MODEL,
@@ -36,17 +36,17 @@ A, B, C, D = (TaskId(name) for name in "abcd")
 SAVED_UP = 1.5  # seconds of the budget
 
 
-def alone(*tasks: TaskId, now: float = 0.0, accepted_at: float | None = 0.0, **pace: Any) -> Agenda:
+def alone(*tasks: TaskId, now: float = 0.0, accepted_at: float | None = 0.0, **policy: Any) -> Agenda:
     """A timetable that does not look at the counts."""
-    agenda = Agenda(Pace(**{"counts": False, **pace}))
+    agenda = Agenda(PollingPolicy(**{"queue_counters": False, **policy}))
     for task in tasks:
         agenda.watch(task, now=now, accepted_at=accepted_at)
     return agenda
 
 
-def counting(*tasks: TaskId, now: float = 0.0, **pace: Any) -> Agenda:
+def counting(*tasks: TaskId, now: float = 0.0, **policy: Any) -> Agenda:
     """A timetable that looks at the counts."""
-    return alone(*tasks, now=now, accepted_at=now, counts=True, **pace)
+    return alone(*tasks, now=now, accepted_at=now, queue_counters=True, **policy)
 
 
 def next_question(agenda: Agenda, *, now: float = 0.0) -> tuple[float, Question]:
@@ -74,7 +74,7 @@ def burst(agenda: Agenda, *, now: float) -> list[Question]:
     return asked
 
 
-# --- pace -------------------------------------------------------------------------------------------------------------
+# --- policy -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -83,53 +83,53 @@ def burst(agenda: Agenda, *, now: float) -> list[Question]:
         {"interval": 0},
         {"interval": -1},
         {"interval": float("nan")},
-        {"questions_per_second": 0},
-        {"open_questions": 0},
-        {"ceiling": 0},
-        {"newborn": -1},
-        {"results_within": -1},
-        {"horizon": 0},
+        {"polls_per_second": 0},
+        {"max_open_polls": 0},
+        {"max_interval": 0},
+        {"not_found_grace": -1},
+        {"results_grace": -1},
+        {"max_job_age": 0},
     ],
     ids=str,
 )
 def test_a_pace_that_could_never_work_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        Pace(**wrong)
+        PollingPolicy(**wrong)
 
 
 def test_a_pace_is_frozen_and_spreads_its_questions_over_the_second() -> None:
-    pace = Pace(questions_per_second=4)
-    assert pace.spacing(1) == pace.spacing(5000) == 0.25
+    policy = PollingPolicy(polls_per_second=4)
+    assert policy.spacing(1) == policy.spacing(5000) == 0.25
     with pytest.raises(exceptions.FrozenInstanceError):
-        pace.interval = 1.0  # type: ignore[misc]
+        policy.interval = 1.0  # type: ignore[misc]
 
 
 def test_at_the_usual_interval_a_second_of_lateness_is_worth_about_ten_questions() -> None:
-    assert Pace().worth() == pytest.approx(10, abs=1)
-    assert Pace().worth(2000) == pytest.approx(10, abs=1)
-    assert Pace(interval=2.5).worth() == 4 * Pace().worth()
+    assert PollingPolicy().worth() == pytest.approx(10, abs=1)
+    assert PollingPolicy().worth(2000) == pytest.approx(10, abs=1)
+    assert PollingPolicy(interval=2.5).worth() == 4 * PollingPolicy().worth()
 
 
 @pytest.mark.parametrize(
-    ("jobs", "per_second", "most_open"), [(1, 20, 8), (50, 20, 8), (96, 38.4, 8), (500, 200, 42), (2000, 800, 167)]
+    ("jobs", "per_second", "max_open"), [(1, 20, 8), (50, 20, 8), (96, 38.4, 8), (500, 200, 42), (2000, 800, 167)]
 )
 def test_unless_it_is_told_a_number_the_budget_follows_the_jobs_in_flight(
-    jobs: int, per_second: float, most_open: int
+    jobs: int, per_second: float, max_open: int
 ) -> None:
-    assert Pace().spacing(jobs) == pytest.approx(1 / per_second)
-    assert Pace().most_open(jobs) == most_open
-    assert Pace(questions_per_second=2, open_questions=3).spacing(jobs) == 0.5
-    assert Pace(questions_per_second=2, open_questions=3).most_open(jobs) == 3
+    assert PollingPolicy().spacing(jobs) == pytest.approx(1 / per_second)
+    assert PollingPolicy().max_open(jobs) == max_open
+    assert PollingPolicy(polls_per_second=2, max_open_polls=3).spacing(jobs) == 0.5
+    assert PollingPolicy(polls_per_second=2, max_open_polls=3).max_open(jobs) == 3
 
 
 def test_waits_double_with_every_failure_up_to_the_ceiling() -> None:
-    pace = Pace(interval=5, ceiling=60)
-    assert [pace.after(failures) for failures in range(6)] == [5, 10, 20, 40, 60, 60]
-    assert pace.after(10_000) == 60
+    policy = PollingPolicy(interval=5, max_interval=60)
+    assert [policy.after(failures) for failures in range(6)] == [5, 10, 20, 40, 60, 60]
+    assert policy.after(10_000) == 60
 
 
 def test_an_interval_longer_than_the_ceiling_stands() -> None:
-    assert [Pace(interval=90, ceiling=60).after(failures) for failures in (0, 3)] == [90, 90]
+    assert [PollingPolicy(interval=90, max_interval=60).after(failures) for failures in (0, 3)] == [90, 90]
 
 
 # --- when -------------------------------------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ def test_a_new_job_is_first_asked_about_when_the_quickest_may_have_ended() -> No
 
 
 def test_a_job_of_a_model_that_is_known_is_not_asked_about_before_it_may_have_ended() -> None:
-    known = learnt(lognormal(40, 0.05), pace=Pace(counts=False, ceiling=60))
+    known = learnt(lognormal(40, 0.05), policy=PollingPolicy(queue_counters=False, max_interval=60))
     known.watch(A, now=0, accepted_at=0, endpoint=MODEL)
     at = known.wake_at()
     assert at is not None
@@ -153,7 +153,7 @@ def test_a_job_of_a_model_that_is_known_is_not_asked_about_before_it_may_have_en
 
 
 def test_while_a_job_is_likely_to_end_it_is_asked_about_often_and_before_and_after_seldom() -> None:
-    agenda = learnt(lognormal(200, 0.05), pace=Pace(counts=False))
+    agenda = learnt(lognormal(200, 0.05), policy=PollingPolicy(queue_counters=False))
     agenda.watch(A, now=0, accepted_at=0, endpoint=MODEL)
     looks = []
     for _ in range(30):
@@ -210,7 +210,7 @@ def test_a_job_woken_while_its_question_is_open_is_asked_about_again_at_once_if_
     agenda.answered(A, now=now + 0.3)  # once: the next time is the timetable's
     at = agenda.wake_at()
     assert at is not None
-    assert at >= now + 0.3 + agenda.pace.interval * 0.2
+    assert at >= now + 0.3 + agenda.policy.interval * 0.2
 
 
 def test_a_job_woken_while_its_question_is_open_is_not_forgotten_if_that_question_fails() -> None:
@@ -253,7 +253,7 @@ def test_whoever_is_due_first_is_asked_about_first_and_ties_go_to_whoever_came_f
 
 
 def test_no_more_questions_are_open_than_allowed_until_one_is_answered() -> None:
-    agenda = alone(A, B, C, open_questions=2)
+    agenda = alone(A, B, C, max_open_polls=2)
     assert len(burst(agenda, now=100)) == 2
     assert agenda.wake_at() is None
     agenda.answered(A, now=101)
@@ -261,7 +261,7 @@ def test_no_more_questions_are_open_than_allowed_until_one_is_answered() -> None
 
 
 def test_the_question_about_everybody_takes_a_place_like_any_other() -> None:
-    agenda = counting(A, open_questions=1)
+    agenda = counting(A, max_open_polls=1)
     assert agenda.ask(now=0) is COUNTS
     assert agenda.ask(now=100) is None
     agenda.counted(1, now=100)
@@ -269,7 +269,7 @@ def test_the_question_about_everybody_takes_a_place_like_any_other() -> None:
 
 
 def test_failures_back_off_up_to_the_ceiling_and_an_answer_forgives_them_all() -> None:
-    agenda = alone(A, interval=5, ceiling=30)
+    agenda = alone(A, interval=5, max_interval=30)
     waits, now = [], ask_about(agenda, A)
     for _ in range(4):
         agenda.unanswered(A, now=now)
@@ -287,7 +287,7 @@ def test_failures_back_off_up_to_the_ceiling_and_an_answer_forgives_them_all() -
 
 
 def test_questions_keep_their_distance_once_what_was_saved_up_is_spent() -> None:
-    agenda = alone(questions_per_second=2, open_questions=100)
+    agenda = alone(polls_per_second=2, max_open_polls=100)
     for n in range(10):
         agenda.watch(TaskId(f"t{n}"), now=0, accepted_at=None)
     assert len(burst(agenda, now=100)) == 2 * SAVED_UP + 1
@@ -297,7 +297,7 @@ def test_questions_keep_their_distance_once_what_was_saved_up_is_spent() -> None
 
 
 def test_with_more_jobs_than_the_budget_has_questions_every_gap_is_stretched_alike() -> None:
-    agenda, asked = alone(questions_per_second=1, open_questions=100), 0
+    agenda, asked = alone(polls_per_second=1, max_open_polls=100), 0
     tasks = [TaskId(f"t{n}") for n in range(300)]
     for task in tasks:
         agenda.watch(task, now=0, accepted_at=0)
@@ -313,7 +313,7 @@ def test_with_more_jobs_than_the_budget_has_questions_every_gap_is_stretched_ali
 
 
 def test_gaps_that_are_stretched_leave_room_for_whoever_is_woken() -> None:
-    agenda = alone(*(TaskId(f"t{n}") for n in range(50)), questions_per_second=1, open_questions=100)
+    agenda = alone(*(TaskId(f"t{n}") for n in range(50)), polls_per_second=1, max_open_polls=100)
     now = 0.0
     while now < 600:
         now, question = next_question(agenda)
@@ -333,7 +333,7 @@ def test_gaps_that_are_stretched_leave_room_for_whoever_is_woken() -> None:
 
 @pytest.mark.parametrize("counts", [None, Frozen(), drawn, missing], ids=["true", "frozen", "random", "missing"])
 def test_on_a_small_budget_looking_at_the_counts_keeps_nobody_waiting(counts: Counts | None) -> None:
-    agenda = learnt(lognormal(), pace=Pace(questions_per_second=0.5))
+    agenda = learnt(lognormal(), policy=PollingPolicy(polls_per_second=0.5))
     fleet = Fleet(agenda) if counts is None else Fleet(agenda, counts=counts)
     assert max(fleet.run(100).late) < 120 + 15  # twice a minute for fifty jobs: the ceiling is 100 s
 
@@ -359,7 +359,7 @@ def test_a_forgotten_job_is_never_asked_about() -> None:
 
 
 def test_forgetting_a_job_frees_the_place_of_its_open_question() -> None:
-    agenda = alone(A, B, open_questions=1)
+    agenda = alone(A, B, max_open_polls=1)
     ask_about(agenda, A)
     agenda.forget(A, now=100)
     assert agenda.ask(now=100) == B
@@ -395,7 +395,7 @@ def test_an_answer_from_before_a_job_was_watched_again_does_not_move_its_time(la
 
 
 def test_the_budget_remembers_nothing_of_those_who_are_gone() -> None:
-    agenda = alone(questions_per_second=1)
+    agenda = alone(polls_per_second=1)
     for n in range(500):
         agenda.watch(TaskId(f"t{n}"), now=0, accepted_at=0)
     for n in range(500):
@@ -403,26 +403,26 @@ def test_the_budget_remembers_nothing_of_those_who_are_gone() -> None:
     agenda.watch(A, now=1, accepted_at=None)
     agenda.ask(now=1)
     agenda.answered(A, now=1)
-    assert agenda.wake_at() == pytest.approx(1 + agenda.pace.interval)
+    assert agenda.wake_at() == pytest.approx(1 + agenda.policy.interval)
 
 
 # --- how long ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_job_is_newborn_for_a_while_after_its_acceptance() -> None:
-    agenda = alone(A, now=50, accepted_at=40, newborn=60)
-    assert agenda.newborn(A, now=99.9)
-    assert not agenda.newborn(A, now=100)
+    agenda = alone(A, now=50, accepted_at=40, not_found_grace=60)
+    assert agenda.not_found_grace(A, now=99.9)
+    assert not agenda.not_found_grace(A, now=100)
 
 
 def test_a_job_submitted_elsewhere_or_not_watched_is_never_newborn() -> None:
     agenda = alone(A, now=50, accepted_at=None)
-    assert not agenda.newborn(A, now=50)
-    assert not agenda.newborn(B, now=50)
+    assert not agenda.not_found_grace(A, now=50)
+    assert not agenda.not_found_grace(B, now=50)
 
 
 def test_missing_results_are_awaited_for_a_while_after_they_were_first_missed() -> None:
-    agenda = alone(A, results_within=60)
+    agenda = alone(A, results_grace=60)
     assert agenda.awaits_results(A, now=10)
     assert agenda.awaits_results(A, now=69.9)
     assert not agenda.awaits_results(A, now=70)
@@ -433,24 +433,24 @@ def test_nobody_awaits_the_results_of_a_job_that_is_not_watched() -> None:
 
 
 def test_with_no_patience_for_results_none_are_awaited() -> None:
-    assert not alone(A, results_within=0).awaits_results(A, now=10)
+    assert not alone(A, results_grace=0).awaits_results(A, now=10)
 
 
 def test_a_job_is_overdue_from_the_horizon_on_counted_from_when_it_is_watched() -> None:
-    agenda = alone(A, now=100, accepted_at=50, horizon=1000)
+    agenda = alone(A, now=100, accepted_at=50, max_job_age=1000)
     assert not agenda.overdue(A, now=1099.9)
     assert agenda.overdue(A, now=1100)
     assert not agenda.overdue(B, now=1e9)
 
 
 def test_what_was_remembered_of_a_job_is_forgotten_with_it() -> None:
-    agenda = alone(A, results_within=60, horizon=1000)
+    agenda = alone(A, results_grace=60, max_job_age=1000)
     assert agenda.awaits_results(A, now=10)
     agenda.forget(A, now=20)
     agenda.watch(A, now=2000, accepted_at=2000)
     assert agenda.awaits_results(A, now=2000)
     assert not agenda.overdue(A, now=2500)
-    assert agenda.newborn(A, now=2000)
+    assert agenda.not_found_grace(A, now=2000)
 
 
 # --- what is learnt ---------------------------------------------------------------------------------------------------
@@ -514,7 +514,7 @@ def test_while_a_job_waits_in_the_queue_what_is_left_of_it_does_not_shrink() -> 
 
 
 def test_what_is_left_of_a_job_shrinks_as_it_runs_and_is_never_less_than_nothing() -> None:
-    agenda = learnt(lognormal(), pace=Pace(counts=False))
+    agenda = learnt(lognormal(), policy=PollingPolicy(queue_counters=False))
     agenda.watch(A, now=0, accepted_at=0, endpoint=MODEL)
     left = [agenda.eta(A, now=now) for now in (0.0, 60.0, 120.0, 1e6)]
     assert left[0] == pytest.approx(180, rel=0.1)
@@ -541,7 +541,7 @@ def test_the_counts_are_looked_at_once_a_job_is_watched_and_never_twice_at_once(
 
 
 def test_a_pace_without_counts_never_looks_at_them() -> None:
-    told = Fleet(learnt(lognormal(), pace=Pace(counts=False))).run(60)
+    told = Fleet(learnt(lognormal(), policy=PollingPolicy(queue_counters=False))).run(60)
     assert told.questions["counts"] == 0
 
 
@@ -653,7 +653,7 @@ def test_counts_that_lost_all_trust_while_they_were_on_their_way_are_left_alone_
 
 
 def test_a_suspect_of_whom_nothing_can_be_learnt_waits_as_long_as_any_other_job() -> None:
-    agenda = counting(A, B, open_questions=1)
+    agenda = counting(A, B, max_open_polls=1)
     now, question = next_question(agenda)
     while now < 90 or question is not COUNTS:
         if isinstance(question, str):
@@ -765,7 +765,7 @@ def test_with_counts_that_tell_nothing_it_costs_little_more_and_ends_are_noticed
 
 
 def test_the_first_fifty_jobs_of_all_are_cheap_though_nothing_is_known() -> None:
-    runs = [told_by(Agenda(Pace()), 50, chance=random.Random(seed)) for seed in range(5)]
+    runs = [told_by(Agenda(PollingPolicy()), 50, chance=random.Random(seed)) for seed in range(5)]
     assert sum(told.requests for told in runs) / len(runs) <= 32
     assert max(told.mean for told in runs) <= 3
 
@@ -783,7 +783,7 @@ def test_a_model_known_better_needs_fewer_questions() -> None:
 
 
 def test_with_many_in_flight_an_explicit_budget_holds_and_the_counts_are_left_alone() -> None:
-    fleet = Fleet(learnt(lognormal(), pace=Pace(questions_per_second=20)), slots=500)
+    fleet = Fleet(learnt(lognormal(), policy=PollingPolicy(polls_per_second=20)), slots=500)
     told = fleet.run(600)
     assert told.requests <= 15
     crowded = [task for at, task in fleet.asked if at < 150]
@@ -812,31 +812,36 @@ def test_with_hundreds_in_flight_it_is_no_later_than_a_question_every_five_secon
 
 @pytest.mark.parametrize("seconds", [0.1, 2.0, 5.0, 10.0, 20.0, 40.0])
 def test_a_job_of_an_unknown_model_is_noticed_in_two_seconds_by_the_counts(seconds: float) -> None:
-    told = told_by(Agenda(Pace()), 1, slots=1, draw=lambda _: seconds)
+    told = told_by(Agenda(PollingPolicy()), 1, slots=1, draw=lambda _: seconds)
     assert told.mean <= 2.0
 
 
 @pytest.mark.parametrize("seconds", [0.1, 2.0, 5.0, 10.0, 20.0, 40.0])
 def test_without_the_counts_it_is_noticed_in_three_or_in_a_quarter_of_its_run_time(seconds: float) -> None:
-    told = told_by(Agenda(Pace()), 1, slots=1, draw=lambda _: seconds, counts=missing)
+    told = told_by(Agenda(PollingPolicy()), 1, slots=1, draw=lambda _: seconds, counts=missing)
     assert told.mean <= max(3.0, 0.25 * seconds)
 
 
 @pytest.mark.parametrize("counts", [None, missing], ids=["counts", "missing"])
 def test_a_batch_whose_jobs_all_fail_at_once_is_not_silent(counts: Counts | None) -> None:
     world = {} if counts is None else {"counts": counts}
-    told = told_by(Agenda(Pace()), 50, rtt=0.1, draw=lambda _: 0.1, **world)
+    told = told_by(Agenda(PollingPolicy()), 50, rtt=0.1, draw=lambda _: 0.1, **world)
     assert max(told.late) <= 4.0
 
 
 def test_fifty_jobs_of_ten_seconds_are_soon_replaced_though_their_model_is_unknown() -> None:
-    fleet = Fleet(Agenda(Pace()), rtt=0.1, draw=lambda _: 10.0)
+    fleet = Fleet(Agenda(PollingPolicy()), rtt=0.1, draw=lambda _: 10.0)
     told = fleet.run(200)
     assert fleet.now - told.late[-1] <= 1.15 * 40.0  # until the last job's end
 
 
 def test_a_model_that_is_known_is_not_asked_about_as_an_unknown_one() -> None:
-    told = told_by(learnt(lognormal(180, 0.1), samples=30, pace=Pace(counts=False)), 1, slots=1, draw=lambda _: 60.0)
+    told = told_by(
+        learnt(lognormal(180, 0.1), samples=30, policy=PollingPolicy(queue_counters=False)),
+        1,
+        slots=1,
+        draw=lambda _: 60.0,
+    )
     assert told.questions["query"] <= 2
 
 
@@ -872,7 +877,7 @@ def test_an_end_that_a_webhook_told_of_is_not_held_against_the_counts() -> None:
 
 
 def test_a_job_submitted_elsewhere_that_is_gone_from_the_counts_is_asked_about_and_not_laid_to_others() -> None:
-    agenda = alone(A, B, accepted_at=None, counts=True, open_questions=1)
+    agenda = alone(A, B, accepted_at=None, queue_counters=True, max_open_polls=1)
     assert agenda.ask(now=0) is COUNTS
     agenda.counted(1, now=0.1)
     assert agenda.hints.missing == 1
@@ -898,7 +903,7 @@ def test_every_job_is_asked_about_within_the_ceiling_whatever_the_counts_say(
     jobs: int, per_second: float, interval: float, counts: int | None, seed: int
 ) -> None:
     """Nobody ever ends; whatever the counts hint at is wrong."""
-    agenda, chance = Agenda(Pace(questions_per_second=per_second, interval=interval)), random.Random(seed)
+    agenda, chance = Agenda(PollingPolicy(polls_per_second=per_second, interval=interval)), random.Random(seed)
     seen = {TaskId(f"t{n}"): 0.0 for n in range(jobs)}
     for task in seen:
         agenda.watch(task, now=0, accepted_at=0)
@@ -922,8 +927,8 @@ class Timetable(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.pace = Pace(questions_per_second=2, open_questions=3, ceiling=20)
-        self.agenda = Agenda(self.pace)
+        self.policy = PollingPolicy(polls_per_second=2, max_open_polls=3, max_interval=20)
+        self.agenda = Agenda(self.policy)
         self.now = 0.0
         self.named = 0
         self.watched: set[TaskId] = set()
@@ -1049,11 +1054,11 @@ class Timetable(RuleBasedStateMachine):
 
     @invariant()
     def never_too_many_questions_are_open(self) -> None:
-        assert len(self.open) + self.counting <= self.pace.most_open(len(self.watched))
+        assert len(self.open) + self.counting <= self.policy.max_open(len(self.watched))
 
     @invariant()
     def over_any_stretch_the_budget_holds(self) -> None:
-        per_second = 1.0 / self.pace.spacing(len(self.watched))
+        per_second = 1.0 / self.policy.spacing(len(self.watched))
         for first, at in enumerate(self.asked_at):
             window = self.asked_at[-1] - at if self.asked_at else 0.0
             assert len(self.asked_at) - first <= per_second * (window + SAVED_UP) + 1 + 1e-6
@@ -1065,7 +1070,7 @@ class Timetable(RuleBasedStateMachine):
 
     @invariant()
     def wakes_for_anybody_who_is_not_being_asked_about(self) -> None:
-        full = len(self.open) + self.counting >= self.pace.most_open(len(self.watched))
+        full = len(self.open) + self.counting >= self.policy.max_open(len(self.watched))
         due = self.agenda.wake_at()
         assert (due is None) == (full or not (self.watched - self.open or (self.watched and not self.counting)))
 
