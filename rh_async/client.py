@@ -29,7 +29,7 @@ from ._runtime.outcome_stream import Feed, Outcomes, R, Requests
 from ._runtime.statistics import Statistics
 from ._submission.resume_report import ResumeReport
 from ._transfer.download_policy import DownloadPolicy
-from .errors import ConfigurationError, RequestRefused, SessionError
+from .errors import ConfigurationError, InvalidRequestError, SessionError
 from .events import Event, Waiting
 from .job import Job
 from .models.base import Request
@@ -37,7 +37,7 @@ from .models.media_input import BinaryFile, Media, Picture, media_from
 from .types import Account, OnExit, Result, Secret, Snapshot, TaskId, Upload
 
 if TYPE_CHECKING:
-    from ._batch import Batch, Finding, Names, Plan, Price  # loaded only by a session that runs one
+    from ._batch import Batch, Issue, Names, Plan, Price  # loaded only by a session that runs one
     from ._runtime.runtime import SessionRuntime
 
 _QUOTES = "\"'`\u201c\u201d\u2018\u2019\u00ab\u00bb"
@@ -149,9 +149,9 @@ class Session:
 
         :param idempotency_key: the caller's name for the submission, stable over restarts. With a journal, a key that
             is live or settled returns that job: nothing is uploaded, nothing is bought; without one, while the job
-            lives. A key that was given to a job with other inputs ends this one with `KeyInUse`; files count by their
-            content, links without their query. By default, with a journal, the key is derived from the inputs; signed
-            links differ each time, so give a key then.
+            lives. A key that was given to a job with other inputs ends this one with `KeyConflict`; files count by
+            their content, links without their query. By default, with a journal, the key is derived from the inputs;
+            signed links differ each time, so give a key then.
         :param resubmit: buy it once more, knowingly, as the key's next attempt; what the server had lost, only if it
             still does not know it.
         :raises SessionError: the session is not open here.
@@ -161,11 +161,11 @@ class Session:
     def _start(self, request: Request, options: SubmitOptions) -> Job:
         runtime = self._open()
         if not isinstance(request, Request):
-            raise RequestRefused(f"{request!r:.80} is no request")
+            raise InvalidRequestError(f"{request!r:.80} is no request")
         if options.key is not None and not (isinstance(options.key, str) and 0 < len(options.key) <= 500):
-            raise RequestRefused(f"idempotency_key = {options.key!r:.80}: must be text of 1 to 500 characters")
+            raise InvalidRequestError(f"idempotency_key = {options.key!r:.80}: must be text of 1 to 500 characters")
         if options.key is not None and UNSTORABLE.search(options.key):
-            raise RequestRefused(
+            raise InvalidRequestError(
                 f"idempotency_key = {options.key!r:.80}: must hold no NUL and no half of a surrogate pair"
             )
         job = runtime.new_job(request, key=options.key)
@@ -276,7 +276,7 @@ class Session:
     def attach(self, task_id: str) -> Job:
         """Attach to a task submitted elsewhere, or by an earlier session; it takes no place in ``in_flight``.
 
-        :raises RequestRefused: that is no task id.
+        :raises InvalidRequestError: that is no task id.
         """
         runtime, known = self._open(), _task_id(task_id)
         if known in runtime.poller.jobs:
@@ -285,18 +285,18 @@ class Session:
         runtime.poller.watch(job, known)
         return job
 
-    async def check(self, request: Request) -> tuple[Finding, ...]:
+    async def check(self, request: Request) -> tuple[Issue, ...]:
         """Find what is wrong with a request, or doubtful, before it is submitted; nothing is sent.
 
         Its files are looked into and held against what the model is documented to take, as a batch's are. Without the
         ``media`` extra they are judged by kind, size and length alone, and a finding says so.
 
-        :return: every problem; those that `Finding.refuses` would be refused. Empty if there is none.
+        :return: every problem; those that `Issue.refuses` would be refused. Empty if there is none.
         """
         from ._batch import problems_of  # noqa: PLC0415 - as above
 
         if not isinstance(request, Request):
-            raise RequestRefused(f"{request!r:.80} is no request")
+            raise InvalidRequestError(f"{request!r:.80} is no request")
         if not any(request.sources()):
             return await problems_of(request)
         async with self._open(asking=False).spool.files(request) as with_files:
@@ -316,7 +316,7 @@ class Session:
 
         :param state: only attempts in this state, or in one of these.
         :param prefix: only those whose key begins so.
-        :raises RequestRefused: there is no such state.
+        :raises InvalidRequestError: there is no such state.
         :raises SessionError: there is no journal, or the session is not open here.
         """
         return self._open(asking=False).recovery.records(_states(state), prefix)
@@ -324,7 +324,7 @@ class Session:
     async def get_status(self, task_id: str) -> Snapshot:
         """Ask about a task once, now.
 
-        :raises RequestRefused: that is no task id.
+        :raises InvalidRequestError: that is no task id.
         :raises NotFound: the server does not know the task, or no longer.
         :raises RHError: nothing could be learnt.
         """
@@ -334,7 +334,7 @@ class Session:
     async def cancel(self, task_id: str) -> Snapshot:
         """Ask that a task be stopped, and tell what became of it: it may have been over already.
 
-        :raises RequestRefused: that is no task id.
+        :raises InvalidRequestError: that is no task id.
         :raises NotFound: the server does not know the task, or no longer.
         :raises RHError: nothing could be learnt.
         """
@@ -422,8 +422,8 @@ class Session:
 
         :param source: a local file's path, or `Media`, or what becomes it: an open binary file, a Pillow image, an
             asynchronous iterable of bytes.
-        :raises RequestRefused: it is none of these.
-        :raises MediaRefused: it cannot be read.
+        :raises InvalidRequestError: it is none of these.
+        :raises InvalidMedia: it cannot be read.
         :raises RHError: it could not be brought up.
         """
         runtime = self._open()
@@ -482,7 +482,7 @@ def _folder(given: str | os.PathLike[str] | None) -> Path | None:
     except (TypeError, UnicodeError):
         path = "\0"
     if "\0" in path:
-        raise RequestRefused(f"output_dir = {given!r:.80}: must be a folder's path")
+        raise InvalidRequestError(f"output_dir = {given!r:.80}: must be a folder's path")
     return Path(path)
 
 
@@ -493,7 +493,7 @@ def _states(given: SubmissionState | str | Iterable[SubmissionState | str] | Non
     try:
         return tuple(map(SubmissionState, [given] if isinstance(given, str) else given))
     except (ValueError, TypeError):
-        raise RequestRefused(f"state = {given!r:.80}: must be of {', '.join(SubmissionState)}") from None
+        raise InvalidRequestError(f"state = {given!r:.80}: must be of {', '.join(SubmissionState)}") from None
 
 
 def _money(given: object) -> Decimal:
@@ -505,7 +505,7 @@ def _money(given: object) -> Decimal:
 
 def _task_id(given: object) -> TaskId:
     if not isinstance(given, str) or not re.fullmatch(r"[0-9]{1,19}", given):
-        raise RequestRefused(f"{given!r:.80} is no task id: one is up to 19 digits, as text")
+        raise InvalidRequestError(f"{given!r:.80} is no task id: one is up to 19 digits, as text")
     return TaskId(given)
 
 
@@ -517,13 +517,13 @@ def _connector(given: Connector | None) -> Connector | None:
 
 def _source(given: object) -> Path | Media:
     if isinstance(given, str) and given.lower().startswith(("http://", "https://", "data:")):
-        raise RequestRefused(f"{given!r:.80} is a link: it can stand in a request as it is")
+        raise InvalidRequestError(f"{given!r:.80} is a link: it can stand in a request as it is")
     if isinstance(given, str | os.PathLike) and os.fspath(given):
         return Path(os.fsdecode(given))
     if (media := media_from(given)) is not None:
         return media
     hint = ": give Media.from_bytes(data, name)" if isinstance(given, bytes | bytearray | memoryview) else ""
-    raise RequestRefused(f"{type(given).__name__} is no path, open binary file, image, stream or Media{hint}")
+    raise InvalidRequestError(f"{type(given).__name__} is no path, open binary file, image, stream or Media{hint}")
 
 
 def _api_key(given: Secret | None) -> Secret:

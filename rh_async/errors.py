@@ -3,47 +3,60 @@
 ::
 
     RHError
-    ├── LocalRefusal (ValueError)          refused here: nothing was sent, nothing is paid
-    │   ├── ConfigurationError             the session's settings or the API key
-    │   ├── RequestRefused                 a field of a request
-    │   ├── KeyInUse                       a key of another job, or of another API key
-    │   ├── MediaRefused                   a local file
-    │   └── BudgetReached                  a batch's budget
-    ├── SessionError (RuntimeError)        the session is not open, or belongs to another loop
+    ├── ValidationError (ValueError)    refused here: nothing was sent, nothing is paid
+    │   ├── ConfigurationError          the session's settings or the API key
+    │   ├── InvalidRequestError         a field of a request
+    │   ├── KeyConflict                 a key of another job, or of another API key
+    │   ├── InvalidMedia                a local file
+    │   └── BudgetReached               a batch's budget
+    ├── SessionError (RuntimeError)     the session is not open, or belongs to another loop
     ├── TransportError (ConnectionError)
-    │   ├── NeverArrived                   no byte of the request left: harmless to repeat
-    │   └── NoAnswer (TimeoutError)        it may have arrived
-    ├── OutOfResources (OSError)           this machine lacks descriptors, threads or memory
-    ├── UnreadableAnswer                   an answer nobody can read; keeps the bytes
-    ├── SubmitUnknown                      a paid submit whose fate is unknown: never resent on its own
-    ├── ApiError                           the server refused, with a code
-    │   ├── AuthenticationFailed           the key is unknown, expired or of the wrong type
-    │   ├── InvalidRequest                 a parameter, a path, a method
-    │   ├── BalanceExhausted               the account has no money left
-    │   ├── ContentRefused                 moderation
-    │   ├── AtCapacity                     too many jobs at once; a slot will free
-    │   ├── RateLimited                    too many requests; later
-    │   ├── ModelUnavailable               withdrawn here, or out of service
-    │   ├── NotFound                       the server does not know it, or no longer
-    │   └── ServerFault                    the server's own trouble
-    ├── JobError                           the job was accepted and did not end well
+    │   ├── NotSent                     no byte of the request left: harmless to repeat
+    │   └── ResponseLost (TimeoutError) it may have arrived
+    ├── OutOfResources (OSError)        this machine lacks descriptors, threads or memory
+    ├── InvalidResponse                 an answer nobody can read; keeps the bytes
+    ├── SubmitUnknown                   a paid submit whose fate is unknown: never resent on its own
+    ├── ApiError                        the server refused, with a code
+    │   ├── AuthenticationFailed        the key is unknown, expired or of the wrong type
+    │   ├── RequestRejected             a parameter, a path, a method
+    │   ├── BalanceExhausted            the account has no money left
+    │   ├── ContentRejected             moderation
+    │   ├── AtCapacity                  too many jobs at once; a slot will free
+    │   ├── RateLimited                 too many requests; later
+    │   ├── ModelUnavailable            withdrawn here, or out of service
+    │   ├── NotFound                    the server does not know it, or no longer
+    │   └── ServerFault                 the server's own trouble
+    ├── JobError                        the job was accepted and did not end well
     │   ├── JobFailed
     │   ├── JobCancelled
-    │   └── JobLost                        the server no longer answers for it
-    ├── JournalError                       the journal cannot be used, or does not allow a move
-    ├── UnexpectedError                    a defect; it ends one job, not the session
-    └── SaveError (OSError)                an output could not be brought to disk
-        └── OutputRefused                  its link, size or bytes break a rule; the disk is not at fault
+    │   └── JobLost                     the server no longer answers for it
+    ├── JournalError                    the journal cannot be used, or does not allow a move
+    ├── UnexpectedError                 a defect; it ends one job, not the session
+    └── SaveError (OSError)             an output could not be brought to disk
+        └── OutputRefused              its link, size or bytes break a rule; the disk is not at fault
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from ._printable import one_line
 from .types import Snapshot, TaskId
+
+STORED_NAMES: Mapping[str, str] = {
+    "ContentRefused": "ContentRejected",
+    "InvalidRequest": "RequestRejected",
+    "KeyInUse": "KeyConflict",
+    "LocalRefusal": "ValidationError",
+    "MediaRefused": "InvalidMedia",
+    "NeverArrived": "NotSent",
+    "NoAnswer": "ResponseLost",
+    "RequestRefused": "InvalidRequestError",
+    "UnreadableAnswer": "InvalidResponse",
+}
+"""Class names that earlier versions wrote into journals and results logs, with their names of today; only read."""
 
 
 class RHError(Exception):
@@ -108,23 +121,23 @@ class RHError(Exception):
         return twin
 
 
-class LocalRefusal(RHError, ValueError):
+class ValidationError(RHError, ValueError):
     """Refused before anything was sent: nothing is paid."""
 
 
-class ConfigurationError(LocalRefusal):
+class ConfigurationError(ValidationError):
     """The session's settings are wrong, or there is no API key."""
 
     advice = "Correct the setting; nothing was sent."
 
 
-class RequestRefused(LocalRefusal):
+class InvalidRequestError(ValidationError):
     """A field of a request breaks a rule; the message names field, value and rule."""
 
     advice = "Correct the request; nothing was sent."
 
 
-class KeyInUse(LocalRefusal):
+class KeyConflict(ValidationError):
     """The key belongs to a job with other inputs, or to one that was submitted under another API key.
 
     That job's result would be taken for this one's, or this job would be bought twice.
@@ -133,13 +146,13 @@ class KeyInUse(LocalRefusal):
     advice = "Use the API key it was submitted with, or another key for the submission."
 
 
-class MediaRefused(LocalRefusal):
+class InvalidMedia(ValidationError):
     """A local file is missing, unreadable, or not what the model takes."""
 
     advice = "Give another file; nothing was submitted."
 
 
-class BudgetReached(LocalRefusal):
+class BudgetReached(ValidationError):
     """What a batch may cost does not cover its next job."""
 
     advice = "Nothing more was submitted; what runs goes on. The same command with a larger budget continues."
@@ -157,13 +170,13 @@ class TransportError(RHError, ConnectionError):
     retryable = True
 
 
-class NeverArrived(TransportError):
+class NotSent(TransportError):
     """Proved that no header of the request left this machine."""
 
     advice = "Check the network and the address; nothing was sent."
 
 
-class NoAnswer(TransportError, TimeoutError):
+class ResponseLost(TransportError, TimeoutError):
     """The request may have arrived; no whole answer came back."""
 
     advice = "It may have arrived; check the network and ask again."
@@ -176,7 +189,7 @@ class OutOfResources(RHError, OSError):
     advice = "Run fewer jobs or programs at once, or raise the limit on open files (ulimit -n)."
 
 
-class UnreadableAnswer(RHError):
+class InvalidResponse(RHError):
     """The answer is not what the API is documented to send.
 
     :ivar body: the bytes that came, cut at 64 KiB.
@@ -215,7 +228,7 @@ class AuthenticationFailed(ApiError):
     advice = "Check the API key."
 
 
-class InvalidRequest(ApiError):
+class RequestRejected(ApiError):
     """A parameter, a path or a method the server does not accept."""
 
     advice = "Correct the request."
@@ -227,7 +240,7 @@ class BalanceExhausted(ApiError):
     advice = "Top up the account; what is in flight goes on."
 
 
-class ContentRefused(ApiError):
+class ContentRejected(ApiError):
     """The content did not pass moderation."""
 
     advice = "Change the image, the video or the prompt."
@@ -275,7 +288,7 @@ class JobError(RHError):
 
     :ivar snapshot: the last answer about it, if there was one.
     :ivar reason: why it failed, in the server's words: ``node: what happened`` for a workflow; "" where unsaid.
-    :ivar may_buy_again: whether the server was busy, so that the same request may succeed when it is bought again.
+    :ivar may_resubmit: whether the server was busy, so that the same request may succeed when it is bought again.
         That is the caller's to decide: each submit is paid, and nothing here repeats one whose task was accepted.
     """
 
@@ -286,7 +299,7 @@ class JobError(RHError):
         task_id: TaskId | None = None,
         snapshot: Snapshot | None = None,
         reason: str = "",
-        may_buy_again: bool = False,
+        may_resubmit: bool = False,
         code: str = "",
         phase: str = "query",
         maybe_billed: bool | None = None,
@@ -295,7 +308,7 @@ class JobError(RHError):
         super().__init__(message, phase=phase, code=code, task_id=task_id, maybe_billed=maybe_billed, advice=advice)
         self.snapshot = snapshot
         self.reason = reason
-        self.may_buy_again = may_buy_again
+        self.may_resubmit = may_resubmit
 
 
 class JobFailed(JobError):

@@ -7,13 +7,13 @@ from pathlib import PurePath
 
 from attrs import frozen
 
-from rh_async.errors import MediaRefused
+from rh_async.errors import InvalidMedia
 
 _LONGEST = 160
 
 
 @frozen(kw_only=True)
-class Finding:
+class Issue:
     """One thing that is wrong.
 
     :param rule: what it breaks, in the same words for every input that breaks it: refusals are grouped by it.
@@ -41,14 +41,14 @@ class Finding:
         return line if line.startswith(origin) else f"{origin}: {line}"
 
 
-class Unfit(MediaRefused):
+class Unfit(InvalidMedia):
     """A local file that no model can take.
 
     :ivar finding: the same as a value.
     """
 
     def __init__(self, path: PurePath, rule: str, what: str, remedy: str) -> None:
-        self.finding = Finding(rule=rule, thing=shown(path), what=what, remedy=remedy)
+        self.finding = Issue(rule=rule, thing=shown(path), what=what, remedy=remedy)
         super().__init__(f"{self.finding.thing}: {what}", advice=f"{remedy}; nothing was submitted.")
 
 

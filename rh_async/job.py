@@ -244,7 +244,7 @@ def _failure(job: Job, snapshot: Snapshot) -> JobFailed:
         snapshot=snapshot,
         reason=snapshot.reason,
         code=snapshot.code,
-        may_buy_again=was_busy(snapshot.code),
+        may_resubmit=was_busy(snapshot.code),
         advice=advice_for(snapshot.code),
     )
     if flaw := job.flaw or snapshot.flaw:

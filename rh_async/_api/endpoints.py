@@ -94,7 +94,7 @@ def decode_submit(answer: Answer, *, currency: str | None = None) -> Snapshot:
     """
     try:
         return _accepted(answer, currency)
-    except (errors.UnreadableAnswer, errors.ApiError) as error:
+    except (errors.InvalidResponse, errors.ApiError) as error:
         if may_have_bought(error, answer.status):
             raise submit_unknown(error) from error
         raise
@@ -104,11 +104,11 @@ def _accepted(answer: Answer, currency: str | None) -> Snapshot:
     wire = _read(answer, Route.SUBMIT)
     if len(wire.task_id) > _LONGEST_ID or not wire.task_id.isprintable() or "\ufffd" in wire.task_id:
         words = "the answer names a task by what is no id, which nobody can ask about"
-        raise errors.UnreadableAnswer(words, body=answer.body, phase=Route.SUBMIT.value)
+        raise errors.InvalidResponse(words, body=answer.body, phase=Route.SUBMIT.value)
     if wire.refusal:
         raise api_error(wire.refusal, wire.words, Route.SUBMIT, answer=answer, task_id=TaskId(wire.task_id))
     if not wire.task_id:
-        raise errors.UnreadableAnswer("the answer names no task", body=answer.body, phase=Route.SUBMIT.value)
+        raise errors.InvalidResponse("the answer names no task", body=answer.body, phase=Route.SUBMIT.value)
     return wire.snapshot(TaskId(wire.task_id), answer.body, currency)
 
 
@@ -126,7 +126,7 @@ def decode_query(answer: Answer, task_id: TaskId, *, currency: str | None = None
     """Read the answer to a query: here the status decides (contract 4.1, 4.3).
 
     :raises ApiError: a fault of the question, not of the job.
-    :raises UnreadableAnswer: nobody can read it.
+    :raises InvalidResponse: nobody can read it.
     """
     if (running := _still_running(answer, task_id)) is not None:
         return running
@@ -135,7 +135,7 @@ def decode_query(answer: Answer, task_id: TaskId, *, currency: str | None = None
     if wire.refusal and not snapshot.settled:
         raise api_error(wire.refusal, wire.words, Route.QUERY, answer=answer, task_id=task_id)
     if not wire.status or wire.task_id not in {"", task_id}:
-        raise errors.UnreadableAnswer("the answer is not about this task", body=answer.body, phase=Route.QUERY.value)
+        raise errors.InvalidResponse("the answer is not about this task", body=answer.body, phase=Route.QUERY.value)
     return snapshot
 
 
@@ -153,13 +153,13 @@ def decode_upload(answer: Answer) -> Stored:
     """Read the answer to an upload, in either documented shape (contract 5.1).
 
     :raises ApiError: it was refused.
-    :raises UnreadableAnswer: nobody can read it.
+    :raises InvalidResponse: nobody can read it.
     """
     wire = _enveloped(answer, Route.UPLOAD)
     file_name = text(wire.data.get("fileName")) or text(wire.data.get("filename"))
     url = text(wire.data.get("download_url"))
     if not file_name or not url:
-        raise errors.UnreadableAnswer("the upload's answer names no file", body=answer.body, phase="upload")
+        raise errors.InvalidResponse("the upload's answer names no file", body=answer.body, phase="upload")
     return Stored(file_name=file_name, url=url)
 
 
@@ -203,7 +203,7 @@ def decode_price(answer: Answer) -> Quote:
     body = json_object(answer.body) or {}
     price, currency = amount(body.get("estimatedPrice")), text(body.get("currency"))
     if price is None or not currency:
-        raise errors.UnreadableAnswer("the answer names no price", body=answer.body, phase=Route.PRICE.value)
+        raise errors.InvalidResponse("the answer names no price", body=answer.body, phase=Route.PRICE.value)
     return Quote(price, currency)
 
 
@@ -240,7 +240,7 @@ def _enveloped(answer: Answer, route: Route) -> Wire:
     if wire.refusal:
         raise api_error(wire.refusal, wire.words, route, answer=answer)
     if not wire.code:
-        raise errors.UnreadableAnswer("the answer names no code", body=answer.body, phase=route.value)
+        raise errors.InvalidResponse("the answer names no code", body=answer.body, phase=route.value)
     return wire
 
 
@@ -260,7 +260,7 @@ def download_refusal(status: int, content_type: str, kind: str) -> errors.RHErro
         later = status in {408, 425, 429} or status >= 500
         return errors.ApiError(words, phase="download", code=code, retryable=later)
     if content_type in _PAGES and kind not in _PAGES[content_type]:
-        return errors.UnreadableAnswer(f"the link answered {content_type} in place of {kind}", phase="download")
+        return errors.InvalidResponse(f"the link answered {content_type} in place of {kind}", phase="download")
     return None
 
 
@@ -280,7 +280,7 @@ def _read(answer: Answer, route: Route) -> Wire:
     wire = structured(body)
     if 200 <= answer.status < 300:
         if body is None:
-            raise errors.UnreadableAnswer("the answer is not a JSON object", body=answer.body, phase=route.value)
+            raise errors.InvalidResponse("the answer is not a JSON object", body=answer.body, phase=route.value)
         return wire
     if wire.refusal and _ours(wire.refusal, answer.status):
         raise api_error(wire.refusal, wire.words, route, answer=answer, task_id=TaskId(wire.task_id))

@@ -15,9 +15,9 @@ CHINA_SITE = "https://www.runninghub.cn"
 
 _CLASSES: dict[type[errors.ApiError], str] = {
     errors.AuthenticationFailed: "-1 1 401 403 412 801 802 806 811 1002 1014 1601 435 436",
-    errors.InvalidRequest: "301 433 803 808 809 1001 1007 1008 1009 1013 1101 817",
+    errors.RequestRejected: "301 433 803 808 809 1001 1007 1008 1009 1013 1101 817",
     errors.BalanceExhausted: "416 812",
-    errors.ContentRefused: "1501 1505",
+    errors.ContentRejected: "1501 1505",
     errors.AtCapacity: "415 421 814 1011 1520",
     errors.RateLimited: "1003",
     errors.ModelUnavailable: "1010 40310",
@@ -32,7 +32,7 @@ ERROR_CLASSES: dict[str, type[errors.ApiError]] = {
 _REFUSED_FOR_NOW = frozenset({"415", "421", "814", "1003", "1010", "1011", "1520"})
 # After these a task may exist and be charged: the server speaks of its own trouble, not of the request (contract 9).
 _MAYBE_BOUGHT = frozenset({"500", "1000", "1005", "1006", "1012", "1015", "1504"})
-_FINAL = (errors.AuthenticationFailed, errors.BalanceExhausted, errors.ContentRefused)
+_FINAL = (errors.AuthenticationFailed, errors.BalanceExhausted, errors.ContentRejected)
 _KEY_REFUSED = frozenset({"806", "802", "1002", "1014"})
 # At the end of a job these say that the server was busy or broken: the inputs are as good as before.
 _BUSY = frozenset({"415", "421", "500", "814", "1003", "1005", "1006", "1010", "1011", "1012", "1504", "1520"})
@@ -99,7 +99,7 @@ def advice_for(code: str) -> str | None:
     if was_busy(code):
         return _BUSY_ADVICE
     kind = ERROR_CLASSES.get(code)
-    return _advice(kind, code) if kind in {errors.ContentRefused, errors.InvalidRequest} else None
+    return _advice(kind, code) if kind in {errors.ContentRejected, errors.RequestRejected} else None
 
 
 def _advice(kind: type[errors.ApiError], code: str, route: Route | None = None) -> str:
@@ -116,7 +116,7 @@ def may_have_bought(error: errors.RHError, status: int) -> bool:
     """Whether a submit that was answered so may have created a task: the costliest reading (contract 12.13, 12.14)."""
     if status == 408 or status >= 500 or status < 200 or 300 <= status < 400:
         return True
-    return error.code in _MAYBE_BOUGHT or (isinstance(error, errors.UnreadableAnswer) and status < 400)
+    return error.code in _MAYBE_BOUGHT or (isinstance(error, errors.InvalidResponse) and status < 400)
 
 
 def http_error(answer: Answer, route: Route, task_id: TaskId | None = None) -> errors.RHError:
@@ -125,7 +125,7 @@ def http_error(answer: Answer, route: Route, task_id: TaskId | None = None) -> e
     words = f"{route.value} answered {code}"
     kind = _http_class(answer.status)
     if kind is None:
-        unreadable = errors.UnreadableAnswer(words, body=answer.body, phase=route.value, code=code)
+        unreadable = errors.InvalidResponse(words, body=answer.body, phase=route.value, code=code)
         unreadable.task_id = task_id or None
         return unreadable
     # A real 404 of the API names a code of its own: whoever answers without one is another server.
@@ -146,5 +146,5 @@ def _http_class(status: int) -> type[errors.ApiError] | None:
     if status in {401, 403}:
         return errors.AuthenticationFailed
     if 400 <= status < 500 and status != 408:
-        return {404: errors.NotFound, 429: errors.RateLimited}.get(status, errors.InvalidRequest)
+        return {404: errors.NotFound, 429: errors.RateLimited}.get(status, errors.RequestRejected)
     return None

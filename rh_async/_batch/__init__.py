@@ -7,7 +7,7 @@ A run reaches the session through `Carrier` alone.
 from rh_async._media.media_info import MediaInfo
 from rh_async._media.probe import probe
 from rh_async._media.prober import Prober
-from rh_async.issues import Finding, Unfit
+from rh_async.issues import Issue, Unfit
 from rh_async.models.prices import Price
 
 from .costs.budget import Cost
@@ -29,7 +29,7 @@ __all__ = [
     "Cost",
     "Entry",
     "Estimate",
-    "Finding",
+    "Issue",
     "Make",
     "MediaInfo",
     "Names",

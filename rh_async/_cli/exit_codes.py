@@ -7,7 +7,7 @@ from enum import IntEnum
 from cyclopts import CycloptsError
 from cyclopts.exceptions import UnusedCliTokensError
 
-from rh_async import AuthenticationFailed, BalanceExhausted, JournalError, LocalRefusal, RHError
+from rh_async import AuthenticationFailed, BalanceExhausted, JournalError, RHError, ValidationError
 from rh_async.errors import BudgetReached
 
 from .output.fields import printable
@@ -55,7 +55,7 @@ def exit_code(ending: BaseException) -> ExitCode:
             return ExitCode.ACCOUNT_REJECTED
         case BudgetReached():
             return ExitCode.BUDGET_REACHED
-        case CycloptsError() | UsageError() | LocalRefusal() | JournalError(maybe_billed=False):
+        case CycloptsError() | UsageError() | ValidationError() | JournalError(maybe_billed=False):
             return ExitCode.USAGE_ERROR
         case RHError() | OSError():
             return ExitCode.FAILED

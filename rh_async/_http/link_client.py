@@ -20,7 +20,7 @@ from aiohttp import hdrs
 from attrs import define, field, frozen
 from yarl import URL
 
-from rh_async.errors import NeverArrived, NoAnswer, OutputRefused
+from rh_async.errors import NotSent, OutputRefused, ResponseLost
 
 from .address_policy import is_metadata, is_public, literal
 from .call_log import logged
@@ -110,13 +110,13 @@ class LinkClient:
                 raise _refused(_PRIVATE.format(link.place))
         try:
             return await self._asked(link, proxy)
-        except NeverArrived as error:
+        except NotSent as error:
             if not _was_private(error):
                 raise
         await self._learn_whether_near()
         try:
             return await self._asked(link, proxy)
-        except NeverArrived as error:
+        except NotSent as error:
             if _was_private(error):
                 raise _refused(_PRIVATE.format(link.place)) from error
             raise
@@ -160,7 +160,7 @@ class LinkClient:
     async def _addresses(self, host: str) -> list[str]:
         """What a name resolves to; nothing, if it is none here: a proxy may know it.
 
-        :raises NeverArrived: that cannot be told now.
+        :raises NotSent: that cannot be told now.
         """
         with translated("download", lambda: False):
             try:
@@ -223,13 +223,13 @@ class Download:
     async def read(self) -> bytes:
         """The next bytes, whatever their number; none at the end.
 
-        :raises NoAnswer: the connection broke or stalled before the end.
+        :raises ResponseLost: the connection broke or stalled before the end.
         """
         with translated("download", lambda: True):
             return await self._response.content.readany()
 
 
-def _was_private(error: NeverArrived) -> bool:
+def _was_private(error: NotSent) -> bool:
     cause = error.__cause__
     return isinstance(cause, aiohttp.ClientConnectorError) and isinstance(cause.os_error, _Private)
 
@@ -245,16 +245,16 @@ class Inflated:
     async def read(self) -> bytes:
         """The next bytes; none at the end.
 
-        :raises NoAnswer: the connection broke, or these bytes are not compressed.
+        :raises ResponseLost: the connection broke, or these bytes are not compressed.
         """
         while not self._inflate.eof:
             self._waiting = self._waiting or await self._download.read()
             if not self._waiting:
-                raise NoAnswer("download: the compressed bytes end too early", phase="download")
+                raise ResponseLost("download: the compressed bytes end too early", phase="download")
             try:
                 piece: bytes = self._inflate.decompress(self._waiting, _PIECE)
             except zlib.error as error:
-                raise NoAnswer(f"download: the bytes are not compressed as was said ({error})") from error
+                raise ResponseLost(f"download: the bytes are not compressed as was said ({error})") from error
             self._waiting = self._inflate.unconsumed_tail
             if piece:
                 return piece

@@ -74,10 +74,10 @@ def failure_of(error: Exception, phase: str, sent: bool | None) -> errors.Transp
     hopeless = not known or isinstance(error, aiohttp.ClientSSLError | ValueError)
     if left:
         said = f"{phase}: no whole answer came back ({words})"
-        failure: errors.TransportError = errors.NoAnswer(said, phase=phase, retryable=None if known else False)
+        failure: errors.TransportError = errors.ResponseLost(said, phase=phase, retryable=None if known else False)
     else:
         said = f"{phase}: the server was not reached ({words})"
-        failure = errors.NeverArrived(said, phase=phase, retryable=not hopeless)
+        failure = errors.NotSent(said, phase=phase, retryable=not hopeless)
     failure.__cause__ = _bare(error)
     return failure
 

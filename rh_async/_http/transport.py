@@ -246,7 +246,7 @@ class Transport:
         """Whether an attempt failed as all did, and not for want of something on this machine."""
         if self.answered or not isinstance(error, errors.TransportError) or error.phase == "download":
             return False
-        if error.phase == Route.UPLOAD.value and isinstance(error, errors.NoAnswer):
+        if error.phase == Route.UPLOAD.value and isinstance(error, errors.ResponseLost):
             return False  # somebody is there, and has taken a file
         return error.__cause__ is None or not is_shortage(error.__cause__)
 
@@ -266,7 +266,7 @@ class Transport:
     async def _exchange(self, call: Call, file: FileBody | None, on_sent: Callable[[], None]) -> Answer:
         try:
             return await self._once(call, file, on_sent)
-        except errors.NoAnswer as error:
+        except errors.ResponseLost as error:
             if not call.repeatable or not isinstance(error.__cause__, aiohttp.ServerDisconnectedError):
                 raise
         # A kept-alive connection closed under our hands, and aiohttp repeats only idempotent methods.

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from attrs import define, evolve, field
 
-from rh_async.errors import JournalError, KeyInUse
+from rh_async.errors import JournalError, KeyConflict
 from rh_async.types import TaskId, Upload
 
 from .group_commit import GroupCommit
@@ -116,7 +116,7 @@ class Journal:
         :param after: only if the last is this one; else somebody else was faster.
         :param gone: the lost attempt that the server has just said it does not know: no other lost one is followed.
         :return: the claimed record, owned by this session; or the last one, owned by whoever has it.
-        :raises KeyInUse: the key's last row was made under another API key: submitting it anew could buy it twice.
+        :raises KeyConflict: the key's last row was made under another API key: submitting it anew could buy it twice.
         :raises JournalError: it could not be made durable.
         :raises asyncio.CancelledError: it is not claimed.
         """
@@ -135,7 +135,7 @@ class Journal:
             return self._insert(evolve(fresh, attempt=1))
         last = _record(row[:-1])
         if row[-1] != self._fingerprint and last.state not in REUSABLE_STATES:
-            raise KeyInUse(f"the key {fresh.key} was submitted under another API key", key=fresh.key)
+            raise KeyConflict(f"the key {fresh.key} was submitted under another API key", key=fresh.key)
         if last.state is SubmissionState.CLAIMED and (
             last.owner == self.owner.name or not self.owner.alive(last.owner)
         ):

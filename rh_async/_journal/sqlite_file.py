@@ -16,7 +16,7 @@ from pathlib import Path
 from attrs import define, field
 
 from rh_async._media.file_io import is_shortage
-from rh_async.errors import JournalError, LocalRefusal, OutOfResources
+from rh_async.errors import JournalError, OutOfResources, ValidationError
 
 from .lease import ProcessLease, locked
 
@@ -78,9 +78,9 @@ def spoils_all(error: BaseException) -> bool:
     return is_shortage(error) or _code(error) in _SPOILING
 
 
-def named(error: Exception, path: Path) -> JournalError | LocalRefusal:
+def named(error: Exception, path: Path) -> JournalError | ValidationError:
     """An error as the journal tells it, with its cause."""
-    if isinstance(error, JournalError | LocalRefusal):
+    if isinstance(error, JournalError | ValidationError):
         return error
     named = JournalError(f"the journal {path} cannot be used: {_words(error)}")
     if _code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:

@@ -13,12 +13,12 @@ import anyio
 from attrs import define, evolve, field
 
 from rh_async.errors import ConfigurationError
-from rh_async.issues import Finding, Unfit, shown
+from rh_async.issues import Issue, Unfit, shown
 
 from .media_info import MediaInfo
 from .probe import Identity, identity_of, need_media, probe
 
-Seen = MediaInfo | Finding
+Seen = MediaInfo | Issue
 """What a file is, or why it can be nothing."""
 
 _CORES = os.cpu_count() or 1
@@ -47,7 +47,7 @@ class Prober:
         :raises ConfigurationError: the ``media`` extra is not installed.
         """
         found = await asyncio.to_thread(_identities, dict.fromkeys(paths))
-        wanted = {who: path for path, who in found.items() if not isinstance(who, Finding) and who not in self._known}
+        wanted = {who: path for path, who in found.items() if not isinstance(who, Issue) and who not in self._known}
         await self._probe(wanted)
         return {path: self._seen(path, who) for path, who in found.items()}
 
@@ -60,14 +60,14 @@ class Prober:
         :param hash_all: whether each is named by its hash.
         """
         found = await asyncio.to_thread(_identities, dict.fromkeys(paths))
-        files = dict.fromkeys(who for who in found.values() if not isinstance(who, Finding))
+        files = dict.fromkeys(who for who in found.values() if not isinstance(who, Issue))
         sizes = Counter(who[2] for who in files)
-        wanted = {who: path for path, who in found.items() if not isinstance(who, Finding)}
+        wanted = {who: path for path, who in found.items() if not isinstance(who, Issue)}
         await self._hash({who: path for who, path in wanted.items() if hash_all or sizes[who[2]] > 1})
         return {path: self._content(path, who) for path, who in found.items()}
 
-    def _content(self, path: Path, who: Identity | Finding) -> str:
-        if isinstance(who, Finding):
+    def _content(self, path: Path, who: Identity | Issue) -> str:
+        if isinstance(who, Issue):
             return f"nothing at {path}"
         return self._sha256s.get(who) or f"file {who}"
 
@@ -83,9 +83,9 @@ class Prober:
             for _ in range(min(self.width, len(wanted))):
                 workers.start_soon(work, left)
 
-    def _seen(self, path: Path, who: Identity | Finding) -> Seen:
-        seen = who if isinstance(who, Finding) else self._known[who]
-        return evolve(seen, thing=shown(path)) if isinstance(seen, Finding) else seen
+    def _seen(self, path: Path, who: Identity | Issue) -> Seen:
+        seen = who if isinstance(who, Issue) else self._known[who]
+        return evolve(seen, thing=shown(path)) if isinstance(seen, Issue) else seen
 
     async def _probe(self, wanted: Mapping[Identity, Path]) -> None:
         left, done = iter(wanted.items()), 0
@@ -111,7 +111,7 @@ def _probed(path: Path) -> Seen:
         raise
     except Exception as error:  # noqa: BLE001 - one odd file, whatever two libraries make of it, stops no other
         what = f"cannot be looked into ({type(error).__name__}: {shown(str(error))})"
-        return Finding(rule="unreadable media", thing=shown(path), what=what, remedy="Copy or export it again")
+        return Issue(rule="unreadable media", thing=shown(path), what=what, remedy="Copy or export it again")
 
 
 def _sha256(path: Path) -> str | None:
@@ -122,12 +122,12 @@ def _sha256(path: Path) -> str | None:
         return None  # it was there a moment ago; a run says what became of it
 
 
-def _identities(paths: Iterable[Path]) -> dict[Path, Identity | Finding]:
+def _identities(paths: Iterable[Path]) -> dict[Path, Identity | Issue]:
     need_media()  # asked here, where nothing wraps it into a group of errors
     return {path: _identity(path) for path in paths}
 
 
-def _identity(path: Path) -> Identity | Finding:
+def _identity(path: Path) -> Identity | Issue:
     try:
         return identity_of(path)
     except Unfit as unfit:

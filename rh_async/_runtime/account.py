@@ -22,7 +22,7 @@ from rh_async._api.endpoints import (
 )
 from rh_async._http.transport import Transport
 from rh_async._polling.poller import Poller
-from rh_async.errors import ApiError, TransportError, UnreadableAnswer
+from rh_async.errors import ApiError, InvalidResponse, TransportError
 from rh_async.types import Account, Snapshot, TaskId
 
 _TRUTH_WAITS = (0.0, 1.0, 3.0)
@@ -45,7 +45,7 @@ class AccountApi:
         wallet = await self._transport.with_retries(partial(self._transport.send, call, decode_account))
         try:
             queue = await self._transport.send(encode_queue_status(), decode_queue_status)
-        except (ApiError, TransportError, UnreadableAnswer):
+        except (ApiError, TransportError, InvalidResponse):
             return wallet
         return evolve(
             wallet,

@@ -38,7 +38,7 @@ from rh_async._transfer.download_stream import Naming
 from rh_async._transfer.downloads import Downloads
 from rh_async._transfer.media_spool import Spool
 from rh_async._transfer.uploads import Uploads
-from rh_async.errors import JournalError, NoAnswer, RHError, SessionError
+from rh_async.errors import JournalError, ResponseLost, RHError, SessionError
 from rh_async.events import Changed, Settled, Waiting
 from rh_async.job import Job, outcome_of
 from rh_async.models.base import MediaFile, Request
@@ -423,7 +423,7 @@ class SessionRuntime:
             snapshot = await self.account_api.cancel(job.task_id)
             await self.poller.told(snapshot)
             return snapshot
-        raise NoAnswer("nothing could be learnt of the cancellation", phase="cancel", task_id=job.task_id)
+        raise ResponseLost("nothing could be learnt of the cancellation", phase="cancel", task_id=job.task_id)
 
     async def save(
         self, result: Result, folder: Path, *, overwrite: bool = False, name: Naming | None = None
@@ -463,7 +463,7 @@ class SessionRuntime:
     async def upload(self, source: Path | Media) -> Upload:
         """Bring a local file, or media that is none, to the server.
 
-        :raises MediaRefused: it cannot be read.
+        :raises InvalidMedia: it cannot be read.
         :raises RHError: it could not be brought up.
         """
         if isinstance(source, Path):
@@ -476,7 +476,7 @@ class SessionRuntime:
     async def earlier(self, request: Request, key: str | None) -> PriorAttempt:
         """What is known of a submission before it is made.
 
-        :raises MediaRefused: a file cannot be read, or is not what its field takes.
+        :raises InvalidMedia: a file cannot be read, or is not what its field takes.
         :raises JournalError: the journal cannot be used.
         """
         async with self.spool.files(request) as asked:

@@ -22,7 +22,7 @@ from rh_async._api.endpoints import decode_query
 from rh_async._api.wire import Answer
 from rh_async._journal.records import SubmissionRecord, SubmissionState, SubmitOptions, derived_key
 from rh_async._journal.sqlite import Journal, TaskHeld
-from rh_async.errors import JobError, JobLost, JournalError, KeyInUse, NotFound, RHError, SubmitUnknown
+from rh_async.errors import STORED_NAMES, JobError, JobLost, JournalError, KeyConflict, NotFound, RHError, SubmitUnknown
 from rh_async.job import Job, outcome_of
 from rh_async.models.base import Request
 from rh_async.types import Result, Snapshot, TaskId
@@ -52,7 +52,7 @@ class PriorAttempt:
     sha256s: Mapping[Path, str]
     record: SubmissionRecord | None = None
     outcome: Result | RHError | None = None
-    another: KeyInUse | None = None
+    another: KeyConflict | None = None
 
 
 @define(eq=False, kw_only=True, repr=False)
@@ -84,7 +84,7 @@ class SubmissionRegistry:
         :param sha256s: of the request's local files.
         :return: whether the job is to be submitted; if not, it ends as whoever has the key ends.
         :raises SubmitUnknown: an earlier attempt may have been bought.
-        :raises KeyInUse: the key was given to a job with other inputs, or under another API key.
+        :raises KeyConflict: the key was given to a job with other inputs, or under another API key.
         :raises RHError: the journal cannot be used, or nothing could be learnt of a lost attempt.
         """
         job.key = options.key or (None if self.journal is None else _derived(request, sha256s))
@@ -366,10 +366,10 @@ def _fresh(key: str, request: Request, options: SubmitOptions, sha256s: Mapping[
     return evolve(asked_for(key, request, sha256s), webhook_token=uuid4().hex, folder=folder)
 
 
-def _another(known: SubmissionRecord, asked: SubmissionRecord) -> KeyInUse | None:
+def _another(known: SubmissionRecord, asked: SubmissionRecord) -> KeyConflict | None:
     try:
         refuse_another(known, asked)
-    except KeyInUse as error:
+    except KeyConflict as error:
         return error
     return None
 
@@ -389,14 +389,14 @@ def _facts(error: RHError) -> tuple[str, str, str]:
 
 def _refusal(record: SubmissionRecord) -> RHError:
     name, code, message = record.error or ("ApiError", "", "it was refused")
-    kind = getattr(errors, name, errors.ApiError)
-    known = isinstance(kind, type) and issubclass(kind, errors.ApiError | errors.LocalRefusal)
+    kind = getattr(errors, STORED_NAMES.get(name, name), errors.ApiError)
+    known = isinstance(kind, type) and issubclass(kind, errors.ApiError | errors.ValidationError)
     return (kind if known else errors.ApiError)(message, phase="submit", code=code, key=record.key)
 
 
 def _error(record: SubmissionRecord) -> JobError:
     name, code, message = record.error or ("JobLost", "", "")
-    kind = getattr(errors, name, JobLost)
+    kind = getattr(errors, STORED_NAMES.get(name, name), JobLost)
     if isinstance(kind, type) and issubclass(kind, JobError):
         return kind(message, task_id=record.task_id, code=code)
     return JobLost(message, task_id=record.task_id, code=code)

@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from rh_async._journal.records import SubmissionRecord, SubmissionState, is_derived
-from rh_async.errors import KeyInUse
+from rh_async.errors import KeyConflict
 from rh_async.models.base import Request, brief
 
 _LINKS = ("http://", "https://")
@@ -50,7 +50,7 @@ def refuse_another(known: SubmissionRecord, asked: SubmissionRecord) -> None:
 
     :param known: the attempt that has the key.
     :param asked: what is asked for now, under the same key.
-    :raises KeyInUse: the two ask for different things.
+    :raises KeyConflict: the two ask for different things.
     """
     if not known.endpoint or not (differing := _differing(known, asked)):  # "": an adopted task
         return
@@ -60,7 +60,7 @@ def refuse_another(known: SubmissionRecord, asked: SubmissionRecord) -> None:
     alike = all(then.get(name) == now.get(name) for name in differing)
     content = ", whose content is another" if alike and known.endpoint == asked.endpoint else ""
     message = f"{words} {_listed(asked, now, differing)}{content}"
-    raise KeyInUse(message, key=asked.key, advice=_ANOTHER_KEY)
+    raise KeyConflict(message, key=asked.key, advice=_ANOTHER_KEY)
 
 
 def _differing(known: SubmissionRecord, asked: SubmissionRecord) -> list[str]:

@@ -17,7 +17,7 @@ from attrs import define, evolve
 from rh_async._journal.lease import ProcessLease
 from rh_async._journal.records import SubmissionRecord, SubmissionState
 from rh_async._journal.sqlite import Journal
-from rh_async.errors import JournalError, KeyInUse, NotFound, RHError, SessionError
+from rh_async.errors import JournalError, KeyConflict, NotFound, RHError, SessionError
 from rh_async.job import Job
 from rh_async.types import Result, Snapshot, TaskId
 
@@ -206,7 +206,7 @@ class Recovery:
             state = "unknown here" if record is None else record.state
             raise JournalError(f"{key} is {state}, not uncertain", key=key, advice="See which keys are uncertain.")
         if record.foreign:
-            raise KeyInUse("it was submitted under another API key", key=key)
+            raise KeyConflict("it was submitted under another API key", key=key)
         return record
 
     def _held(self, records: Iterable[SubmissionRecord]) -> list[tuple[SubmissionRecord, int]]:

@@ -32,15 +32,15 @@ from rh_async._transfer.uploads import Uploads
 from rh_async.errors import (
     ApiError,
     AtCapacity,
-    InvalidRequest,
+    InvalidResponse,
     JobCancelled,
-    NoAnswer,
     NotFound,
+    RequestRejected,
+    ResponseLost,
     RHError,
     SessionError,
     SubmitUnknown,
     UnexpectedError,
-    UnreadableAnswer,
 )
 from rh_async.events import Event, Flawed, Submitted, Waiting
 from rh_async.job import Job
@@ -269,7 +269,7 @@ class Submissions:
             try:
                 while not await self._sent(job, request, uploads):
                     pass  # the server had no room; the next turn waits for it
-            except InvalidRequest:
+            except RequestRejected:
                 # Nothing was bought; an input of an earlier session that the server has forgotten goes up once more.
                 if not await self.uploads.invalidate(uploads.values()):
                     raise
@@ -314,7 +314,7 @@ class Submissions:
             return await self.transport.send(
                 call, self._decode, on_sent=partial(self._leaves, job, post), let_through_at=let_through_at
             )
-        except (NoAnswer, UnreadableAnswer) as error:
+        except (ResponseLost, InvalidResponse) as error:
             raise submit_unknown(error) from error
         finally:
             if not post.shield:

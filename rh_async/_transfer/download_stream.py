@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 
 from rh_async._http.link_client import Download, Inflated
 from rh_async._media.file_extension import BINARY, decided, is_page, stated
-from rh_async.errors import NoAnswer, OutputRefused, UnreadableAnswer
+from rh_async.errors import InvalidResponse, OutputRefused, ResponseLost
 from rh_async.types import Output, TaskId
 
 from .download_policy import DownloadPolicy
@@ -96,18 +96,18 @@ class Arrival:
     def kind(self) -> str:
         """Its extension.
 
-        :raises UnreadableAnswer: a page came in the place of a medium, a portal's or a gateway's.
+        :raises InvalidResponse: a page came in the place of a medium, a portal's or a gateway's.
         """
         head = bytes(self.head)
         kind = decided(self.wish.output, self.download.content_type, head)
         if kind in BINARY and is_page(head):
-            raise UnreadableAnswer(f"the link answered a page in place of {kind}", body=head, phase="download")
+            raise InvalidResponse(f"the link answered a page in place of {kind}", body=head, phase="download")
         return kind
 
     async def read(self) -> bytes:
         """The next bytes; none at the end.
 
-        :raises NoAnswer: the connection broke, or brings too little.
+        :raises ResponseLost: the connection broke, or brings too little.
         :raises OutputRefused: there are more than may be.
         """
         began = anyio.current_time()
@@ -126,7 +126,7 @@ class Arrival:
         if rate < self.demand.rate:
             self.demand.rate /= 2
             words = f"download: {rate:,.0f} bytes a second came, which is too slow: given up for now"
-            raise NoAnswer(words, phase="download", advice=_SLOW)
+            raise ResponseLost(words, phase="download", advice=_SLOW)
         self._waited, self._last = 0.0, self.size
 
 

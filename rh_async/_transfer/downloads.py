@@ -30,7 +30,7 @@ from rh_async._media.byte_source import Cut
 from rh_async._media.file_extension import possible
 from rh_async._media.file_io import in_thread, is_shortage, open_file, out_of_resources
 from rh_async._media.file_structure import judge
-from rh_async.errors import NoAnswer, NotFound, RHError, SaveError
+from rh_async.errors import NotFound, ResponseLost, RHError, SaveError
 from rh_async.events import Downloading, Event, Saved
 from rh_async.types import Output, Result, TaskId
 
@@ -173,7 +173,7 @@ class Downloads:
         kind = arrival.kind()
         await self._written(wish, arrival, part)
         if not arrival.size or arrival.size != (download.length or arrival.size):
-            raise NoAnswer(f"download: {arrival.size} of {download.length} bytes came", phase="download")
+            raise ResponseLost(f"download: {arrival.size} of {download.length} bytes came", phase="download")
         if download.length is not None:
             return kind, True
         # The structure is looked at though the end was marked: a gateway marks an end of what it got only half of, too.
@@ -228,7 +228,7 @@ class Downloads:
     async def _whole(self, part: Path) -> bool:
         """Judge a file by its structure, as it came without a length; whether that proves it to be whole.
 
-        :raises NoAnswer: it is cut.
+        :raises ResponseLost: it is cut.
         """
 
         def look() -> bool:
@@ -238,7 +238,7 @@ class Downloads:
         try:
             return await asyncio.to_thread(look)
         except Cut as error:
-            raise NoAnswer(f"download: the file is cut: {error}", phase="download") from error
+            raise ResponseLost(f"download: the file is cut: {error}", phase="download") from error
 
 
 def _there(wish: Wanted) -> Path | None:

@@ -21,7 +21,7 @@ from attrs import define, field
 from rh_async._concurrency.session_tasks import Tasks
 from rh_async._concurrency.single_flight import SingleFlight
 from rh_async._media.file_io import in_thread
-from rh_async.errors import MediaRefused, RHError
+from rh_async.errors import InvalidMedia, RHError
 from rh_async.models.base import Request
 from rh_async.models.media_input import Media, Picture, SourceKind
 
@@ -57,7 +57,7 @@ class Spool:
     async def files(self, request: R) -> AsyncIterator[R]:
         """Let every source of a request be a file while the body runs.
 
-        :raises MediaRefused: a source cannot be read to its end.
+        :raises InvalidMedia: a source cannot be read to its end.
         """
         sources = list(dict.fromkeys(request.sources()))
         if not sources:
@@ -76,7 +76,7 @@ class Spool:
     async def file(self, media: Media) -> AsyncIterator[Path]:
         """Let one source be a file while the body runs.
 
-        :raises MediaRefused: it cannot be read to its end.
+        :raises InvalidMedia: it cannot be read to its end.
         """
         self._taken(media).users += 1
         try:
@@ -115,7 +115,7 @@ class Spool:
                     await in_thread(partial(sink.write, chunk))
         except OSError as error:
             why = error.strerror or error
-            raise MediaRefused(f"{media.name} cannot be written to a temporary file: {why}") from error
+            raise InvalidMedia(f"{media.name} cannot be written to a temporary file: {why}") from error
         return path
 
     def _made(self, number: int, name: str) -> Path:
@@ -129,7 +129,7 @@ class Spool:
 async def _chunks(media: Media) -> AsyncIterator[bytes]:
     """Read a source. What the caller's own code raises is told as this media's fault, whatever it is.
 
-    :raises MediaRefused: it cannot be read.
+    :raises InvalidMedia: it cannot be read.
     """
     try:
         async for chunk in _parts(media):
@@ -137,7 +137,7 @@ async def _chunks(media: Media) -> AsyncIterator[bytes]:
     except RHError:
         raise
     except Exception as error:
-        raise MediaRefused(f"{media.name} cannot be read: {type(error).__name__}: {error}") from error
+        raise InvalidMedia(f"{media.name} cannot be read: {type(error).__name__}: {error}") from error
 
 
 async def _parts(media: Media) -> AsyncIterator[object]:
@@ -159,7 +159,7 @@ async def _parts(media: Media) -> AsyncIterator[object]:
 
 def _bytes(chunk: object, media: Media) -> bytes:
     if not isinstance(chunk, bytes | bytearray | memoryview):
-        raise MediaRefused(f"{media.name} gave {type(chunk).__name__}, not bytes: open it in binary mode")
+        raise InvalidMedia(f"{media.name} gave {type(chunk).__name__}, not bytes: open it in binary mode")
     return bytes(chunk)
 
 

@@ -28,7 +28,7 @@ from rh_async._media.file_io import in_thread, is_shortage
 from rh_async._media.filetype import HEAD, guess_kind
 from rh_async._media.mp4 import duration
 from rh_async._printable import one_line
-from rh_async.errors import MediaRefused
+from rh_async.errors import InvalidMedia
 from rh_async.events import Event, Uploaded, Uploading, Warned
 from rh_async.models.base import MediaFile, MediaLimits
 from rh_async.types import Upload
@@ -108,7 +108,7 @@ class Uploads:
     async def ensure_uploaded(self, media: MediaFile) -> Upload:
         """Bring a file to the server, unless its content is there already.
 
-        :raises MediaRefused: it cannot be read, is not what the field takes, or changed on the way.
+        :raises InvalidMedia: it cannot be read, is not what the field takes, or changed on the way.
         :raises RHError: it could not be brought up.
         """
         file = await in_thread(partial(_inspect, media))
@@ -118,7 +118,7 @@ class Uploads:
     async def content(self, media: MediaFile) -> Content:
         """What is in a file, read once while the file stays as it is.
 
-        :raises MediaRefused: it cannot be read, or is not what the field takes.
+        :raises InvalidMedia: it cannot be read, or is not what the field takes.
         """
         return await self._read(await in_thread(partial(_inspect, media)))
 
@@ -134,7 +134,7 @@ class Uploads:
             return stored.upload
         again = await self.ensure_uploaded(MediaFile(stored.path, "", stored.limits))
         if again.sha256 != upload.sha256:
-            raise MediaRefused(f"{stored.path} changed since it went up; nothing was submitted")
+            raise InvalidMedia(f"{stored.path} changed since it went up; nothing was submitted")
         return again
 
     async def _store(self, sha256: str, file: _File, limits: MediaLimits | None) -> _Stored:
@@ -161,7 +161,7 @@ class Uploads:
                 self.tasks.start_soon(flight.run, work)
             try:
                 return await flight.value()
-            except MediaRefused:
+            except InvalidMedia:
                 if mine:
                     raise
             # Another file with the same content changed, or went: that says nothing of this one.
@@ -202,12 +202,12 @@ class Uploads:
 
     async def _attempt(self, sha256: str, file: _File, limits: MediaLimits | None) -> _Stored:
         if await in_thread(partial(_inspect, MediaFile(file.path, ""))) != file:
-            raise MediaRefused(f"{file.path} changed while it waited to go up; nothing was submitted")
+            raise InvalidMedia(f"{file.path} changed while it waited to go up; nothing was submitted")
         body = FileBody(path=file.path, name=f"media.{file.kind}", size=file.size, progress=self._progress(file))
         began, began_utc = anyio.current_time(), self.wall().timestamp()
         stored = await self.transport.send(encode_upload(), decode_upload, file=body)
         if body.sha256 != sha256:
-            raise MediaRefused(f"{file.path} changed while it went up; nothing was submitted")
+            raise InvalidMedia(f"{file.path} changed while it went up; nothing was submitted")
         self._compare(stored.file_name, sha256)
         upload = Upload(file_name=stored.file_name, url=stored.url, sha256=sha256, size=file.size)
         self.tell(Uploaded(path=file.path, upload=upload))
@@ -241,15 +241,15 @@ def _inspect(media: MediaFile) -> _File:
         facts = path.stat()
         if not stat.S_ISREG(facts.st_mode):  # opening a pipe would wait for whoever writes to it
             what = "a directory" if stat.S_ISDIR(facts.st_mode) else "no regular file"
-            raise MediaRefused(f"{path} is {what}; give the file itself")
+            raise InvalidMedia(f"{path} is {what}; give the file itself")
         with path.open("rb") as source:
             head = source.read(HEAD)
     except (OSError, ValueError) as error:  # ValueError: no file can have such a name
         if is_shortage(error):
             raise
-        raise MediaRefused(f"{path!r:.300} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        raise InvalidMedia(f"{path!r:.300} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if not facts.st_size:
-        raise MediaRefused(f"{path} is empty")
+        raise InvalidMedia(f"{path} is empty")
     kind = guess_kind(head)
     _check(media, kind, facts.st_size)
     suffix = path.suffix.lower().lstrip(".")
@@ -262,9 +262,9 @@ def _check(media: MediaFile, kind: str | None, size: int) -> None:
     if limits.kinds and kind not in limits.kinds:
         found = kind.upper() if kind else "no known kind of media"
         taken = " or ".join(known.upper() for known in limits.kinds)
-        raise MediaRefused(f"{media.path} is {found}; {media.field} takes {taken}")
+        raise InvalidMedia(f"{media.path} is {found}; {media.field} takes {taken}")
     if limits.max_mb is not None and size > limits.max_mb * _MB:
-        raise MediaRefused(f"{media.path} has {size / _MB:.1f} MB; {media.field} takes {limits.max_mb:g} MB at most")
+        raise InvalidMedia(f"{media.path} has {size / _MB:.1f} MB; {media.field} takes {limits.max_mb:g} MB at most")
 
 
 def _warn_if_doubtful(file: _File, limits: MediaLimits | None) -> None:
@@ -284,6 +284,6 @@ async def _content(file: _File) -> Content:
         except OSError as error:
             if is_shortage(error):
                 raise
-            raise MediaRefused(f"{file.path} cannot be read: {error.strerror or error}") from error
+            raise InvalidMedia(f"{file.path} cannot be read: {error.strerror or error}") from error
 
     return await in_thread(read)

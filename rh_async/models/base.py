@@ -17,7 +17,7 @@ from typing import Any, NoReturn, Self, cast
 from attrs import Attribute, evolve, field, frozen
 from attrs import fields as attrs_fields
 
-from rh_async.errors import RequestRefused
+from rh_async.errors import InvalidRequestError
 from rh_async.types import Upload
 
 from .media_input import BinaryFile, Media, Picture, media_from
@@ -84,7 +84,7 @@ def media_value(value: MediaInput) -> MediaValue:
 def check_media(request: Request, name: Attribute[MediaValue], value: MediaValue) -> None:
     """Refuse what is no media value at all.
 
-    :raises RequestRefused: it is neither a path, a link, a data URI, an upload nor media.
+    :raises InvalidRequestError: it is neither a path, a link, a data URI, an upload nor media.
     """
     if not value or not isinstance(value, str | Path | Upload | Media):
         hint = "; bytes go as Media.from_bytes(data, name)" if isinstance(value, bytes | bytearray) else ""
@@ -126,7 +126,7 @@ class Request(ABC):
     def with_files(self, paths: Mapping[Media, Path]) -> Self:
         """The same request with files in the place of media that was none.
 
-        :raises RequestRefused: a field keeps its media where no file can take its place.
+        :raises InvalidRequestError: a field keeps its media where no file can take its place.
         """
         place = {one.alias: getattr(self, one.name) for one in attrs_fields(type(self)) if one.init and one.alias}
         changes: dict[str, Any] = {name: _swap(value, name, _filed(paths)) for name, value in place.items()}
@@ -174,9 +174,9 @@ class Request(ABC):
     def refuse(self, name: str, value: object, rule: str) -> NoReturn:
         """Refuse a field's value, in one line.
 
-        :raises RequestRefused: always.
+        :raises InvalidRequestError: always.
         """
-        raise RequestRefused(f"{type(self).__name__}.{name} = {brief(value)}: {rule}")
+        raise InvalidRequestError(f"{type(self).__name__}.{name} = {brief(value)}: {rule}")
 
     def __attrs_post_init__(self) -> None:
         hook = self.webhook_url
@@ -222,7 +222,7 @@ class ModelRequest(Request):
 
     :param endpoint: below ``/openapi/v2/``, for instance ``kling-v2.6-std/motion-control``.
     :param fields: JSON values; a `pathlib.Path`, also inside lists, means "upload this first".
-    :raises RequestRefused: the endpoint or a field cannot be sent.
+    :raises InvalidRequestError: the endpoint or a field cannot be sent.
     """
 
     endpoint: str = field()

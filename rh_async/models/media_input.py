@@ -12,7 +12,7 @@ from typing import Protocol, cast, runtime_checkable
 
 from attrs import field, frozen
 
-from rh_async.errors import RequestRefused
+from rh_async.errors import InvalidRequestError
 
 Bytes = bytes | bytearray | memoryview
 
@@ -71,10 +71,10 @@ class Media:
     def from_bytes(cls, data: Bytes, name: str = "media") -> Media:
         """Take bytes.
 
-        :raises RequestRefused: they are none.
+        :raises InvalidRequestError: they are none.
         """
         if not isinstance(data, bytes | bytearray | memoryview):
-            raise RequestRefused(f"Media.from_bytes takes bytes, not {type(data).__name__}")
+            raise InvalidRequestError(f"Media.from_bytes takes bytes, not {type(data).__name__}")
         return cls(bytes(data), SourceKind.BYTES, _name(name))
 
     @classmethod
@@ -84,12 +84,12 @@ class Media:
         It stays open, and must until the job is accepted.
 
         :param name: by default the file's own.
-        :raises RequestRefused: it is none, or was opened as text.
+        :raises InvalidRequestError: it is none, or was opened as text.
         """
         if isinstance(file, io.TextIOBase):
-            raise RequestRefused(f"{file!r:.80} is opened as text; open it in binary mode ('rb')")
+            raise InvalidRequestError(f"{file!r:.80} is opened as text; open it in binary mode ('rb')")
         if not isinstance(file, BinaryFile):
-            raise RequestRefused(f"Media.from_file takes an open binary file, not {type(file).__name__}")
+            raise InvalidRequestError(f"Media.from_file takes an open binary file, not {type(file).__name__}")
         own = getattr(file, "name", None)
         return cls(file, SourceKind.FILE, _name(name or (own if isinstance(own, str) else "")), _can_rewind(file))
 
@@ -97,27 +97,29 @@ class Media:
     def from_stream(cls, chunks: AsyncIterable[bytes], name: str = "media") -> Media:
         """Take an asynchronous iterable of bytes, which is read once, to its end.
 
-        :raises RequestRefused: it is none.
+        :raises InvalidRequestError: it is none.
         """
         if not isinstance(chunks, AsyncIterable):
-            raise RequestRefused(f"Media.from_stream takes an async iterable of bytes, not {type(chunks).__name__}")
+            raise InvalidRequestError(
+                f"Media.from_stream takes an async iterable of bytes, not {type(chunks).__name__}"
+            )
         return cls(chunks, SourceKind.STREAM, _name(name), rereadable=False)
 
     @classmethod
     def from_image(cls, image: Picture, name: str = "image.png") -> Media:
         """Take a Pillow image; it is sent as PNG.
 
-        :raises RequestRefused: it is none.
+        :raises InvalidRequestError: it is none.
         """
         if not isinstance(image, Picture):
-            raise RequestRefused(f"Media.from_image takes a Pillow image, not {type(image).__name__}")
+            raise InvalidRequestError(f"Media.from_image takes a Pillow image, not {type(image).__name__}")
         return cls(image, SourceKind.PICTURE, _name(name))
 
 
 def media_from(value: object) -> Media | None:
     """Take whatever can be told to be a source by what it does; None for any other value.
 
-    :raises RequestRefused: it is a file that was opened as text.
+    :raises InvalidRequestError: it is a file that was opened as text.
     """
     if isinstance(value, Media):
         return value

@@ -45,7 +45,7 @@ class KlingMotionControl(Request):
     :param keep_original_sound: whether the driving video's sound is kept.
     :param elements: ids from ``kling-elements``; 3.0 only. Objects pass too: the item's type is contradicted
         (contract 12.5).
-    :raises RequestRefused: a field breaks a rule.
+    :raises InvalidRequestError: a field breaks a rule.
     """
 
     image: MediaValue = field(converter=media_value, validator=check_media, repr=brief)
@@ -124,7 +124,7 @@ class DreamActor(Request):
     :param image: the character image: a path, an http(s) link, a data URI, an `Upload`, or media that
         is no file yet: an open binary file, a Pillow image, an asynchronous iterable of bytes, `Media.from_bytes`.
     :param video: the driving video, likewise; up to 30 s.
-    :raises RequestRefused: a field breaks a rule.
+    :raises InvalidRequestError: a field breaks a rule.
     """
 
     image: MediaValue = field(converter=media_value, validator=check_media, repr=brief)
@@ -155,7 +155,7 @@ class CharacterMotionTransfer(Request):
 
     :param image: the character image: a path, an `Upload` or media that is no file yet.
     :param video: the driving video, likewise; up to 30 s.
-    :raises RequestRefused: a field breaks a rule.
+    :raises InvalidRequestError: a field breaks a rule.
     """
 
     image: MediaValue = field(converter=media_value, validator=check_media, repr=brief)

@@ -11,7 +11,7 @@ from typing import Any
 from attrs import field, frozen
 
 from rh_async._media.media_info import MediaInfo
-from rh_async.issues import Finding
+from rh_async.issues import Issue
 from rh_async.models.base import Request
 
 from .catalog import Model, data, model_of
@@ -36,7 +36,7 @@ def dated() -> str:
     return str(data("prices.json")["version"])
 
 
-def list_price(request: Request, seen: Mapping[Path, MediaInfo | Finding]) -> Price | None:
+def list_price(request: Request, seen: Mapping[Path, MediaInfo | Issue]) -> Price | None:
     """What the list asks for a request, or None where it does not say. Blocks: call it off the loop.
 
     :param seen: what each of its local files is: most are priced by the started second of driving video.
@@ -74,7 +74,7 @@ def _times(
     unit: str,
     request: Request,
     fields: Mapping[str, str],
-    seen: Mapping[Path, MediaInfo | Finding],
+    seen: Mapping[Path, MediaInfo | Issue],
     model: Model | None,
 ) -> int | None:
     if unit == "call":
@@ -89,7 +89,7 @@ def _whole(text: str) -> int | None:
 
 
 def _seconds(
-    request: Request, fields: Mapping[str, str], seen: Mapping[Path, MediaInfo | Finding], model: Model | None
+    request: Request, fields: Mapping[str, str], seen: Mapping[Path, MediaInfo | Issue], model: Model | None
 ) -> int | None:
     """The asked duration, or the driving video's; with both, nobody says which of them is billed."""
     filmed = list(_films(request, model))

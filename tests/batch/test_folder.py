@@ -11,7 +11,7 @@ from typing import Literal
 
 import pytest
 
-from rh_async import KlingMotionControl, Request, RequestRefused
+from rh_async import InvalidRequestError, KlingMotionControl, Request
 from rh_async._batch import MediaInfo, Pair, Plan, Prober, plan_folder
 from rh_async._batch.planning.discovery import natural, search
 from rh_async.errors import ConfigurationError
@@ -159,7 +159,7 @@ async def test_the_same_seed_shuffles_alike_and_the_limit_takes_the_first(studio
 async def test_what_a_request_refuses_is_said_of_its_clip(studio: Path) -> None:
     def picky(image: Path, clip: Path) -> Request:
         if clip.name == "b.mp4":
-            raise RequestRefused("Some.prompt = 'x': is too rude")
+            raise InvalidRequestError("Some.prompt = 'x': is too rude")
         return kling(image, clip)
 
     plan = await plan_folder(studio, studio / "a.png", make=picky)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from rh_async import MediaRefused
+from rh_async import InvalidMedia
 from rh_async._batch import MediaInfo, probe
 from tests.batch.makers import cut, film, paint, record
 
@@ -63,7 +63,7 @@ def test_a_video_that_is_cut_anywhere_is_found_out(
 ) -> None:
     whole = film(tmp_path / name, seconds=20, options=options if name in {"a.mp4", "a.mov"} else {})
     assert probe(whole).seconds == pytest.approx(20, abs=0.5)
-    with pytest.raises(MediaRefused, match=r"cannot be read to its end|breaks off after"):
+    with pytest.raises(InvalidMedia, match=r"cannot be read to its end|breaks off after"):
         probe(cut(whole, whole, share))
 
 
@@ -158,6 +158,6 @@ def _turned(path: Path) -> Path:
 def test_a_refusal_is_a_media_refusal_that_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").touch()
     with pytest.raises(
-        MediaRefused, match=r"empty\.mp4: has zero bytes\. Copy or export it again; nothing was submitted"
+        InvalidMedia, match=r"empty\.mp4: has zero bytes\. Copy or export it again; nothing was submitted"
     ):
         probe(tmp_path / "empty.mp4")

@@ -16,7 +16,7 @@ from rh_async import (
     DreamActor,
     JobFailed,
     JobLost,
-    KeyInUse,
+    KeyConflict,
     ModelRequest,
     Plan,
     Request,
@@ -78,7 +78,7 @@ async def test_a_key_that_was_given_to_another_job_is_refused_and_brings_nobody_
         (other,) = await run(server, tmp_path, keyed(DreamActor(heroes[0], clips[1]), "k1"))
     assert (bought.state, same.state, other.state) == ("saved", "kept", "refused")
     assert other.task_id is None
-    assert isinstance(other.error, KeyInUse)
+    assert isinstance(other.error, KeyConflict)
     assert "clip1.mp4" in str(other.error)
     assert len(server.ledger.tasks) == 1
 
@@ -289,7 +289,7 @@ async def test_ten_minutes_without_a_network_are_waited_out_and_told(stock: Path
         assert len(server.ledger.tasks) == len(server.ledger.submissions) == 9
         assert each_file_went_up_once(server)
     if after == 0.0:  # else nothing was to be sent meanwhile
-        assert [cause.sentence for cause in told] == ["never arrived"]
+        assert [cause.sentence for cause in told] == ["not sent"]
 
 
 # --- the disk's ------------------------------------------------------------------------------------------------------

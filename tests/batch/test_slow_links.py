@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rh_async import Names, NoAnswer, OutputRefused
+from rh_async import Names, OutputRefused, ResponseLost
 from rh_async._http.transport import Transport
 from rh_async.emulator import Emulator, Fault
 from tests.batch.running import opened, product, run, states
@@ -24,7 +24,7 @@ async def test_eight_outputs_that_cannot_be_fetched_keep_no_ninth_from_the_disk(
         link = url.partition("?")[0]
         if len(dead) < 8 or link in dead:
             dead.add(link)
-            raise NoAnswer("download: no whole answer came back", phase="download")
+            raise ResponseLost("download: no whole answer came back", phase="download")
         return fetch(transport, url)
 
     monkeypatch.setattr(Transport, "fetch", fetched)

@@ -46,8 +46,8 @@ def row(*, carried: bool = False, **facts: Any) -> Row:
         (row(state=SubmissionState.SAVED, paths=("a.mp4", "b.mp4")), "a.mp4, b.mp4"),
         (row(state=SubmissionState.SAVED), "nothing to save"),
         (
-            row(state=SubmissionState.REFUSED, error=("InvalidRequest", "1007", "no\x1b[2J")),
-            "InvalidRequest: 1007: no\ufffd[2J",
+            row(state=SubmissionState.REFUSED, error=("RequestRejected", "1007", "no\x1b[2J")),
+            "RequestRejected: 1007: no\ufffd[2J",
         ),
         (row(state=SubmissionState.REFUSED), "refused"),
         (row(state=SubmissionState.UNCERTAIN), "nobody knows whether it was bought: rh-async resolve"),

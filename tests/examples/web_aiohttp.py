@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from rh_async import DreamActor, RequestRefused, RHError, Session
+from rh_async import DreamActor, InvalidRequestError, RHError, Session
 
 SESSION = web.AppKey("session", Session)
 
@@ -23,7 +23,7 @@ async def create(request: web.Request) -> web.Response:
         job = request.app[SESSION].submit_nowait(
             DreamActor(asked["image"], asked["video"]), idempotency_key=asked["id"]
         )
-    except RequestRefused as error:
+    except InvalidRequestError as error:
         raise web.HTTPUnprocessableEntity(text=str(error)) from error
     try:
         task_id = await job.accepted()

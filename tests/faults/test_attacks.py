@@ -15,11 +15,11 @@ from rh_async import (
     AuthenticationFailed,
     BalanceExhausted,
     DreamActor,
-    MediaRefused,
+    InvalidMedia,
+    InvalidRequestError,
     ModelRequest,
     Output,
     PollingPolicy,
-    RequestRefused,
     Result,
     RetryPolicy,
     RHError,
@@ -121,7 +121,7 @@ async def test_a_file_that_was_replaced_before_its_link_was_renewed_is_refused(
     upload = await session.upload(image)
     draw_image(image, shade=200, size=(321, 480))
     await asyncio.sleep(24 * HOUR)
-    with pytest.raises(MediaRefused, match="changed since it went up"):
+    with pytest.raises(InvalidMedia, match="changed since it went up"):
         await session.submit(DreamActor(upload, media.videos[0]))
     assert server.ledger.submissions == []
 
@@ -143,9 +143,9 @@ async def test_a_submit_that_was_given_up_and_bought_is_logged(
 async def test_a_folder_that_is_none_is_refused_before_anything_is_bought(
     folder: str, server: Emulator, session: Session
 ) -> None:
-    with pytest.raises(RequestRefused, match="output_dir"):
+    with pytest.raises(InvalidRequestError, match="output_dir"):
         await session.run(LINKED, output_dir=folder)
-    with pytest.raises(RequestRefused, match="output_dir"):
+    with pytest.raises(InvalidRequestError, match="output_dir"):
         session.map([LINKED], output_dir=folder)
     assert server.ledger.submissions == []
 
@@ -167,7 +167,7 @@ async def test_a_name_no_file_can_have_is_refused_and_disturbs_no_other_job(
     name: str, session: Session, media: Media
 ) -> None:
     good = await session.submit(LINKED)
-    assert isinstance(await error_of(session.run(DreamActor(name, media.videos[0]))), MediaRefused)
+    assert isinstance(await error_of(session.run(DreamActor(name, media.videos[0]))), InvalidMedia)
     assert (await good).outputs
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rh_async import ModelRequest, NeverArrived, Session, TransportError
+from rh_async import ModelRequest, NotSent, Session, TransportError
 from rh_async.emulator import Emulator, Fault
 from tests.session.conftest import Media
 
@@ -54,7 +54,7 @@ async def within_half_a_minute(session: Session, call: str, media: Media) -> Tra
 async def test_a_closed_port_is_given_up_within_half_a_minute(call: str, closed: str, media: Media) -> None:
     async with Session("k" * 32, base_url=closed) as session:
         error = await within_half_a_minute(session, call, media)
-        assert isinstance(error, NeverArrived)
+        assert isinstance(error, NotSent)
         assert session.unanswered_for > 10
 
 
@@ -93,7 +93,7 @@ async def test_silence_after_an_answer_is_waited_out(server: Emulator) -> None:
 async def test_a_call_begun_after_another_was_given_up_has_a_patience_of_its_own(server: Emulator) -> None:
     server.refuse_connections(50)
     async with Session(server.api_key, base_url=server.url) as session:
-        with pytest.raises(NeverArrived):
+        with pytest.raises(NotSent):
             await session.account()
         assert (await session.account()).key_type
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from rh_async import ModelRequest, NoAnswer, RetryPolicy, Session, SubmitUnknown, Timeouts
+from rh_async import ModelRequest, ResponseLost, RetryPolicy, Session, SubmitUnknown, Timeouts
 from tests.virtual_clock import VirtualClockLoop
 
 MODEL = "bench/motion"
@@ -98,7 +98,7 @@ async def test_a_call_that_is_not_answered_ends_with_its_time_out(read: float, l
     async with Session("k" * 32, base_url=url(listener), **options) as session:  # type: ignore[arg-type]
         for call, most in ((session.account, 29.0), (lambda: session.submit(ModelRequest(MODEL, {})), read)):
             began, expected = loop.time(), min(read, most)  # a server that never answered has less time for a question
-            with pytest.raises((NoAnswer, SubmitUnknown)):
+            with pytest.raises((ResponseLost, SubmitUnknown)):
                 await call()
             assert expected <= loop.time() - began <= expected + 0.2
 

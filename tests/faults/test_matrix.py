@@ -16,20 +16,20 @@ from rh_async import (
     ApiError,
     AuthenticationFailed,
     BalanceExhausted,
-    ContentRefused,
+    ContentRejected,
     DreamActor,
-    InvalidRequest,
+    InvalidMedia,
+    InvalidResponse,
     JobFailed,
     JobLost,
-    MediaRefused,
     ModelUnavailable,
-    NoAnswer,
     NotFound,
     PollingPolicy,
+    RequestRejected,
+    ResponseLost,
     RHError,
     Session,
     SubmitUnknown,
-    UnreadableAnswer,
 )
 from rh_async.emulator import Emulator, Fault
 from tests.media import made_of
@@ -112,14 +112,14 @@ SUBMIT_UNKNOWN = [
 ]
 SUBMIT_FINAL = [
     *refusals("801 802 806 811 1002 1014 1601 412 435 436", AuthenticationFailed),
-    *refusals("301 433 803 1001 1007 1008 1009 1013 1101 808 809", InvalidRequest),
+    *refusals("301 433 803 1001 1007 1008 1009 1013 1101 808 809", RequestRejected),
     *refusals("416 812", BalanceExhausted),
-    *refusals("1501 1505", ContentRefused),
+    *refusals("1501 1505", ContentRejected),
     *refusals("40310", ModelUnavailable),
     *refusals("380 423 807 810 901 1004", NotFound),
     *refusals("4242 99999", ApiError),
     Row(Fault("error_code", code="806", code_type="int"), AuthenticationFailed, 1, 0),
-    Row(Fault("gateway_502", status=400), InvalidRequest, 1, 0),
+    Row(Fault("gateway_502", status=400), RequestRejected, 1, 0),
     Row(Fault("gateway_502", status=403), AuthenticationFailed, 1, 0),
     Row(Fault("gateway_502", status=404), NotFound, 1, 0),
     Row(Fault("gateway_502", status=408), SubmitUnknown, 1, 0),
@@ -172,12 +172,12 @@ UPLOAD_PASSES = [
 ]
 UPLOAD_ENDS = [
     Row(Fault("error_code", route="upload", code="401"), AuthenticationFailed, 0, 0),
-    Row(Fault("error_code", route="upload", code="809"), InvalidRequest, 0, 0),
-    Row(Fault("error_code", route="upload", code="1008"), InvalidRequest, 0, 0),
+    Row(Fault("error_code", route="upload", code="809"), RequestRejected, 0, 0),
+    Row(Fault("error_code", route="upload", code="1008"), RequestRejected, 0, 0),
     # Another name proves nothing of the bytes; here it is a link that leads nowhere, which the submit is refused for.
-    Row(Fault("wrong_file_name"), InvalidRequest, 1, 0),
-    Row(Fault("hang", route="upload", **FOREVER), NoAnswer, 0, 0),
-    Row(Fault("empty_body", route="upload", **FOREVER), UnreadableAnswer, 0, 0),
+    Row(Fault("wrong_file_name"), RequestRejected, 1, 0),
+    Row(Fault("hang", route="upload", **FOREVER), ResponseLost, 0, 0),
+    Row(Fault("empty_body", route="upload", **FOREVER), InvalidResponse, 0, 0),
 ]
 DOWNLOAD_PASSES = [
     *(
@@ -193,7 +193,7 @@ DOWNLOAD_PASSES = [
 ]
 DOWNLOAD_ENDS = [
     Row(Fault("expired_link", **FOREVER), NotFound),
-    Row(Fault("truncated_file", **FOREVER), NoAnswer),
+    Row(Fault("truncated_file", **FOREVER), ResponseLost),
     Row(Fault("gateway_502", route="download", status=402), ApiError),
     Row(Fault("gateway_502", route="download", status=400, **FOREVER), NotFound),
 ]
@@ -242,7 +242,7 @@ async def test_one_job_meets_one_fault(row: Row, media: Media, tmp_path: Path) -
 
 
 def _says_what_to_know(error: RHError, *, created: int) -> None:
-    assert error.phase in {"submit", "query", "upload", "download"} or isinstance(error, MediaRefused)
+    assert error.phase in {"submit", "query", "upload", "download"} or isinstance(error, InvalidMedia)
     assert error.advice
     assert str(error).endswith(error.advice)
     if created:

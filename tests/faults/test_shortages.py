@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import TraceConfig
 
-from rh_async import ModelRequest, NeverArrived, RetryPolicy, Session, SubmitUnknown
+from rh_async import ModelRequest, NotSent, RetryPolicy, Session, SubmitUnknown
 from rh_async.emulator import Emulator
 
 MODEL = "bench/motion"
@@ -67,7 +67,7 @@ async def test_a_shortage_that_lasts_is_told_as_what_it_is_and_never_arrived(
     async with Session(server.api_key, base_url=server.url, retry=RetryPolicy(give_up_after=5.0)) as session:
         monkeypatch.setattr(socket, "socket", lacking(SHORTAGES["descriptors"], socket.socket, lambda: False))
         for call in (session.account, lambda: session.submit(ModelRequest(MODEL, {}))):
-            with pytest.raises(NeverArrived, match="Too many open files") as caught:
+            with pytest.raises(NotSent, match="Too many open files") as caught:
                 await call()
             assert not caught.value.maybe_billed
         monkeypatch.undo()

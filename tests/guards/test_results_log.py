@@ -9,7 +9,7 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-from rh_async import BatchOutcome, ContentRefused, JobFailed, SubmitUnknown
+from rh_async import BatchOutcome, ContentRejected, JobFailed, SubmitUnknown
 from rh_async.emulator import Emulator
 from tests.guards.batch_runs import first_run, lines, normalise, run
 from tests.guards.frozen_files import BATCHES, restore_batch
@@ -52,7 +52,7 @@ async def test_a_batch_of_an_earlier_version_continues_and_buys_only_what_was_ne
     submits = [record.body["imageUrl"] for record in server.ledger.submissions[submitted:]]
     assert submits == ["https://example.test/hero7.png", "https://example.test/hero8.png"]
     assert [outcomes[number].paths for number in (1, 2)] == [(tmp_path / "out" / f"{number}.mp4",) for number in (1, 2)]
-    assert [type(outcomes[number].error) for number in (3, 4, 5)] == [JobFailed, ContentRefused, SubmitUnknown]
+    assert [type(outcomes[number].error) for number in (3, 4, 5)] == [JobFailed, ContentRejected, SubmitUnknown]
     assert [outcomes[number].error for number in (1, 2, 6, 7, 8)] == [None] * 5
     after = lines(tmp_path)
     assert after[: len(before)] == before

@@ -20,7 +20,7 @@ from rh_async._journal.lease import ProcessLease
 from rh_async._journal.records import TRANSITIONS, SubmissionRecord, SubmissionState
 from rh_async._journal.sqlite import Journal, TaskHeld
 from rh_async.emulator import Emulator
-from rh_async.errors import KeyInUse
+from rh_async.errors import KeyConflict
 from rh_async.types import TaskId, Upload
 from tests.journal.killing import rows_of
 
@@ -440,7 +440,7 @@ async def test_another_keys_row_is_refused_unless_nothing_was_bought_by_it(opene
     for state in (SubmissionState.SUBMITTED, SubmissionState.SETTLED, SubmissionState.UNCERTAIN):
         await brought_to(mine, state, key=state)
         for again in (False, True):
-            with pytest.raises(KeyInUse, match="under another API key"):
+            with pytest.raises(KeyConflict, match="under another API key"):
                 await other.claim(fresh(state), resubmit=again)
     for state in (SubmissionState.REFUSED, SubmissionState.ABANDONED):
         await brought_to(mine, state, key=state)

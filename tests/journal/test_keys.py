@@ -23,7 +23,7 @@ from rh_async import (
     SubmitUnknown,
 )
 from rh_async.emulator import Emulator, Fault
-from rh_async.errors import KeyInUse
+from rh_async.errors import KeyConflict
 from tests.session.conftest import Media
 
 pytestmark = pytest.mark.quick
@@ -220,7 +220,7 @@ async def test_a_row_of_another_api_key_is_refused_not_bought_again(
     async with open_session() as session:
         await session.run(LINKED, idempotency_key="clip")
     async with Session("f" * 32, base_url=server.url, journal=book) as other:
-        with pytest.raises(KeyInUse, match="under another API key"):
+        with pytest.raises(KeyConflict, match="under another API key"):
             await other.run(LINKED, idempotency_key="clip")
     assert len(server.ledger.submissions) == 1
 

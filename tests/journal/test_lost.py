@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from rh_async import DreamActor, JobLost, KeyInUse, NoAnswer, RetryPolicy, Session
+from rh_async import DreamActor, JobLost, KeyConflict, ResponseLost, RetryPolicy, Session
 from rh_async._journal.records import SubmissionState
 from rh_async.emulator import Emulator, Fault
 from tests.journal.killing import rows_of
@@ -130,7 +130,7 @@ async def test_again_buys_nothing_where_nothing_can_be_learnt(
 ) -> None:
     server.faults.clear()
     server.faults.add(Fault("hang", route="query", times=None))
-    with pytest.raises(NoAnswer):
+    with pytest.raises(ResponseLost):
         await _run_again(open_session(retry=RetryPolicy(give_up_after=60.0)))
     assert states(book) == [SubmissionState.LOST]
     assert len(server.ledger.submissions) == 1
@@ -149,7 +149,7 @@ async def test_what_failed_meanwhile_is_told_as_failed(lost: str, open_session: 
 
 async def test_a_lost_key_is_refused_to_another_job(lost: str, open_session: Open, server: Emulator) -> None:
     async with open_session() as session:
-        with pytest.raises(KeyInUse):
+        with pytest.raises(KeyConflict):
             await session.run(evolve(LINKED, image="https://example.test/villain.png"), idempotency_key="clip")
     assert len(server.ledger.submissions) == 1
     assert lost

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import anyio
 import pytest
 
-from rh_async import DreamActor, InvalidRequest, PollingPolicy, Session, SubmitUnknown
+from rh_async import DreamActor, PollingPolicy, RequestRejected, Session, SubmitUnknown
 from rh_async.emulator import Emulator, Fault
 from tests.session.conftest import Media
 
@@ -47,7 +47,7 @@ async def test_an_input_the_server_no_longer_knows_goes_up_once_more(
 async def test_an_input_that_is_wrong_goes_up_no_second_time(server: Emulator, media: Media, book: Path) -> None:
     server.faults.add(Fault("error_code", code="1007"))
     async with Session(server.api_key, base_url=server.url, journal=book) as session:
-        with pytest.raises(InvalidRequest):
+        with pytest.raises(RequestRejected):
             await session.run(DreamActor(media.images[0], media.videos[0]))
     assert len(server.ledger.uploads) == 2
     assert len(server.ledger.submissions) == 1

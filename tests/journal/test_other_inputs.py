@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from rh_async import DreamActor, JobFailed, KeyInUse, KlingMotionControl, ModelRequest, Session
+from rh_async import DreamActor, JobFailed, KeyConflict, KlingMotionControl, ModelRequest, Session
 from rh_async.emulator import Emulator, Fault
 from rh_async.models.base import Request
 from tests.session.conftest import Media
@@ -31,10 +31,10 @@ async def bought(open_session: Open, request: Request) -> None:
         assert (await session.run(request, idempotency_key="scene")).outputs
 
 
-async def refused(open_session: Open, request: Request) -> KeyInUse:
+async def refused(open_session: Open, request: Request) -> KeyConflict:
     """Ask for a job under the key ``scene``, and be refused."""
     async with open_session() as session:
-        with pytest.raises(KeyInUse) as caught:
+        with pytest.raises(KeyConflict) as caught:
             await session.run(request, idempotency_key="scene")
     return caught.value
 
@@ -122,7 +122,7 @@ async def test_a_key_whose_job_is_being_sent_is_refused_to_another_job(
         await asyncio.sleep(1)
         other = evolve(LINKED, image="https://example.test/villain.png")
         for one in (session, beside):
-            with pytest.raises(KeyInUse):
+            with pytest.raises(KeyConflict):
                 await one.submit(other, idempotency_key="scene", resubmit=again)
         assert (await first).outputs
     assert len(server.ledger.submissions) == 1
@@ -131,7 +131,7 @@ async def test_a_key_whose_job_is_being_sent_is_refused_to_another_job(
 async def test_without_a_journal_a_live_key_is_refused_to_another_job_too(server: Emulator) -> None:
     async with Session(server.api_key, base_url=server.url) as session:
         first = await session.submit(LINKED, idempotency_key="scene")
-        with pytest.raises(KeyInUse):
+        with pytest.raises(KeyConflict):
             await session.submit(evolve(LINKED, image="https://example.test/villain.png"), idempotency_key="scene")
         assert (await first).outputs
         assert (

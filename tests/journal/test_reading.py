@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rh_async import JobFailed, ModelRequest, RequestRefused, Session, SessionError, SubmissionState
+from rh_async import InvalidRequestError, JobFailed, ModelRequest, Session, SessionError, SubmissionState
 from rh_async.emulator import Emulator, Fault
 
 Open = Callable[[], Session]
@@ -58,7 +58,7 @@ async def test_jobs_are_told_in_order_by_state_and_by_the_beginning_of_their_key
         assert await keys(session, state=SubmissionState.UNCERTAIN) == await keys(session, state=()) == []
         wrong: Any
         for wrong in ("gone", 7, [None]):
-            with pytest.raises(RequestRefused, match="claimed"):
+            with pytest.raises(InvalidRequestError, match="claimed"):
                 session.jobs(state=wrong)
     assert len(server.ledger.submissions) == 10
 

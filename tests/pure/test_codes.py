@@ -11,16 +11,16 @@ from rh_async import (
     AtCapacity,
     AuthenticationFailed,
     BalanceExhausted,
-    ContentRefused,
-    InvalidRequest,
+    ContentRejected,
+    InvalidResponse,
     ModelUnavailable,
-    NoAnswer,
     NotFound,
     RateLimited,
+    RequestRejected,
+    ResponseLost,
     RHError,
     ServerFault,
     TaskId,
-    UnreadableAnswer,
 )
 from rh_async._api.error_codes import (
     ERROR_CLASSES,
@@ -37,9 +37,9 @@ from tests.pure.samples import answer
 # contract 8, row by row; 0 and 200 are fine, 804 and 813 are states of another route.
 DOCUMENTED: dict[type[ApiError], str] = {
     AuthenticationFailed: "1 -1 401 403 412 435 436 801 802 806 811 1002 1014 1601",
-    InvalidRequest: "301 433 803 808 809 1001 1007 1008 1009 1013 1101",
+    RequestRejected: "301 433 803 808 809 1001 1007 1008 1009 1013 1101",
     BalanceExhausted: "416 812",
-    ContentRefused: "1501 1505",
+    ContentRejected: "1501 1505",
     AtCapacity: "415 421 814 1011 1520",
     RateLimited: "1003",
     ModelUnavailable: "1010 40310",
@@ -140,11 +140,11 @@ def test_any_other_code_is_advised_as_its_class(code: str, kind: type[ApiError])
 
 @pytest.mark.parametrize("code", ["1501", "1505"])
 def test_a_job_that_failed_by_moderation_is_advised_as_refused_content(code: str) -> None:
-    assert advice_for(code) == ContentRefused.advice
+    assert advice_for(code) == ContentRejected.advice
 
 
 def test_a_job_that_failed_by_its_parameters_is_advised_to_correct_them() -> None:
-    assert advice_for("1007") == InvalidRequest.advice
+    assert advice_for("1007") == RequestRejected.advice
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_these_codes_refuse_the_key_itself(code: str) -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [api_error("812", "m", Route.QUERY), api_error("-1", "m", Route.QUERY), NoAnswer("hung", code="806")],
+    [api_error("812", "m", Route.QUERY), api_error("-1", "m", Route.QUERY), ResponseLost("hung", code="806")],
     ids=lambda error: error.code,
 )
 def test_nothing_else_refuses_the_key_itself(error: RHError) -> None:
@@ -201,27 +201,27 @@ def test_after_these_only_the_code_decides(status: int) -> None:
 
 
 def test_an_unreadable_acceptance_may_have_bought_and_an_unreadable_refusal_has_not() -> None:
-    assert may_have_bought(UnreadableAnswer("?"), 200)
-    assert not may_have_bought(UnreadableAnswer("?"), 400)
+    assert may_have_bought(InvalidResponse("?"), 200)
+    assert not may_have_bought(InvalidResponse("?"), 400)
 
 
 @pytest.mark.parametrize("route", list(Route))
 @pytest.mark.parametrize(
     ("status", "kind", "retryable"),
     [
-        (301, UnreadableAnswer, True),
-        (307, UnreadableAnswer, True),
-        (400, InvalidRequest, False),
+        (301, InvalidResponse, True),
+        (307, InvalidResponse, True),
+        (400, RequestRejected, False),
         (401, AuthenticationFailed, False),
         (403, AuthenticationFailed, False),
         (404, NotFound, False),
-        (408, UnreadableAnswer, True),
-        (415, InvalidRequest, False),
-        (421, InvalidRequest, False),
+        (408, InvalidResponse, True),
+        (415, RequestRejected, False),
+        (421, RequestRejected, False),
         (429, RateLimited, True),
-        (499, InvalidRequest, False),
-        (500, UnreadableAnswer, True),
-        (502, UnreadableAnswer, True),
+        (499, RequestRejected, False),
+        (500, InvalidResponse, True),
+        (502, InvalidResponse, True),
     ],
 )
 def test_an_http_status_speaks_where_the_body_does_not(
@@ -239,5 +239,5 @@ def test_a_limit_by_http_status_keeps_the_wait_and_a_broken_page_its_bytes() -> 
     broken = http_error(answer(b"<html>", 502), Route.QUERY)
     assert isinstance(limited, RateLimited)
     assert limited.retry_after == 9.0
-    assert isinstance(broken, UnreadableAnswer)
+    assert isinstance(broken, InvalidResponse)
     assert broken.body == b"<html>"

@@ -13,14 +13,14 @@ import pytest
 import rh_async
 from rh_async import (
     ApiError,
+    InvalidResponse,
     JobCancelled,
     JobError,
     JobFailed,
     JobLost,
-    LocalRefusal,
-    NeverArrived,
-    NoAnswer,
+    NotSent,
     RateLimited,
+    ResponseLost,
     RHError,
     SaveError,
     ServerFault,
@@ -29,7 +29,7 @@ from rh_async import (
     SubmitUnknown,
     TaskId,
     TransportError,
-    UnreadableAnswer,
+    ValidationError,
     errors,
 )
 
@@ -126,7 +126,7 @@ def test_an_advice_of_its_own_replaces_that_of_the_class() -> None:
 
 @pytest.mark.parametrize("kind", EVERY)
 def test_every_error_travels_between_processes_whole(kind: type[RHError]) -> None:
-    error = make(kind).after([NoAnswer("first")])
+    error = make(kind).after([ResponseLost("first")])
     twin = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
     assert type(twin) is kind
     assert str(twin) == str(error)
@@ -138,7 +138,7 @@ def test_every_error_travels_between_processes_whole(kind: type[RHError]) -> Non
 @pytest.mark.parametrize("kind", EVERY)
 def test_a_fresh_error_has_the_same_facts_and_its_own_traceback_and_notes(kind: type[RHError]) -> None:
     cause = OSError("below")
-    error = make(kind).after([NoAnswer("first")])
+    error = make(kind).after([ResponseLost("first")])
     error.add_note("a note")
     with pytest.raises(kind):
         raise error from cause
@@ -166,7 +166,7 @@ def test_an_error_raised_freshly_many_times_grows_neither_traceback_nor_notes() 
 
 
 def test_earlier_failures_are_remembered_oldest_first_and_none_are_to_begin_with() -> None:
-    first, second = NoAnswer("first"), NoAnswer("second")
+    first, second = ResponseLost("first"), ResponseLost("second")
     assert ServerFault("alone").earlier == ()
     error = ServerFault("third")
     assert error.after([first, second]) is error
@@ -184,10 +184,10 @@ def test_facts_that_were_not_given_are_those_of_the_class() -> None:
 
 RETRYABLE = {
     "TransportError",
-    "NeverArrived",
-    "NoAnswer",
+    "NotSent",
+    "ResponseLost",
     "OutOfResources",
-    "UnreadableAnswer",
+    "InvalidResponse",
     "AtCapacity",
     "RateLimited",
     "ServerFault",
@@ -203,10 +203,10 @@ def test_each_class_says_whether_to_repeat_and_whether_it_may_have_cost_money(ki
 
 
 def test_what_is_refused_here_is_a_value_error_and_a_silence_is_a_timeout() -> None:
-    assert all(issubclass(kind, ValueError) for kind in EVERY if issubclass(kind, LocalRefusal))
-    assert issubclass(NoAnswer, TimeoutError)
+    assert all(issubclass(kind, ValueError) for kind in EVERY if issubclass(kind, ValidationError))
+    assert issubclass(ResponseLost, TimeoutError)
     assert issubclass(TransportError, ConnectionError)
-    assert not issubclass(NeverArrived, TimeoutError)
+    assert not issubclass(NotSent, TimeoutError)
     assert issubclass(SessionError, RuntimeError)
     assert issubclass(SaveError, OSError)
 
@@ -216,8 +216,8 @@ def test_nothing_the_server_said_is_a_value_error_of_ours() -> None:
 
 
 def test_an_unreadable_answer_keeps_its_bytes_up_to_a_measure() -> None:
-    assert UnreadableAnswer("?", body=b"x" * 100).body == b"x" * 100
-    assert len(UnreadableAnswer("?", body=b"x" * 70_000).body) == 65_536
+    assert InvalidResponse("?", body=b"x" * 100).body == b"x" * 100
+    assert len(InvalidResponse("?", body=b"x" * 70_000).body) == 65_536
 
 
 def test_a_job_error_keeps_the_last_answer_and_is_of_the_query() -> None:

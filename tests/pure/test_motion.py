@@ -12,11 +12,11 @@ from attrs import exceptions
 from rh_async import (
     CharacterMotionTransfer,
     DreamActor,
+    InvalidRequestError,
     KlingMotionControl,
-    LocalRefusal,
     Request,
-    RequestRefused,
     Upload,
+    ValidationError,
 )
 from rh_async.models.base import MediaLimits
 from tests.pure.samples import INDEX, value_of
@@ -115,9 +115,9 @@ def test_negative_prompt_and_elements_are_sent_on_3_0(model: str) -> None:
 
 @pytest.mark.parametrize("model", V26)
 def test_negative_prompt_and_elements_are_refused_on_2_6_even_when_empty(model: str) -> None:
-    with pytest.raises(RequestRefused, match=rf"negative_prompt = '': exists on kling-v3\.0 only, not on {model}"):
+    with pytest.raises(InvalidRequestError, match=rf"negative_prompt = '': exists on kling-v3\.0 only, not on {model}"):
         kling(model=model, negative_prompt="")
-    with pytest.raises(RequestRefused, match=rf"elements = \('1',\): exist on kling-v3\.0 only, not on {model}"):
+    with pytest.raises(InvalidRequestError, match=rf"elements = \('1',\): exist on kling-v3\.0 only, not on {model}"):
         kling(model=model, elements=("1",))
 
 
@@ -174,10 +174,10 @@ WRONG: list[tuple[Callable[[], Request], str]] = [
 def test_what_breaks_a_rule_is_refused_when_made_naming_field_value_and_rule(
     make: Callable[[], Request], says: str
 ) -> None:
-    with pytest.raises(RequestRefused) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         make()
     assert says in str(caught.value)
-    assert isinstance(caught.value, LocalRefusal | ValueError)
+    assert isinstance(caught.value, ValidationError | ValueError)
     assert not caught.value.maybe_billed
 
 
@@ -192,7 +192,7 @@ def test_what_breaks_a_rule_is_refused_when_made_naming_field_value_and_rule(
     ],
 )
 def test_what_could_not_be_written_on_the_wire_is_refused_when_made(make: Callable[[], Request]) -> None:
-    with pytest.raises(RequestRefused):
+    with pytest.raises(InvalidRequestError):
         make()
 
 
@@ -216,9 +216,9 @@ def test_a_link_or_a_data_uri_goes_to_the_server_as_it_is(link: str) -> None:
 @pytest.mark.parametrize("link", PASSING)
 def test_character_motion_transfer_refuses_links_and_says_what_to_do_instead(link: str) -> None:
     remedy = "links are not taken here: download the file and give its path, or an Upload"
-    with pytest.raises(RequestRefused, match=f"CharacterMotionTransfer.image = .*{remedy}"):
+    with pytest.raises(InvalidRequestError, match=f"CharacterMotionTransfer.image = .*{remedy}"):
         CharacterMotionTransfer(link, "b.mp4")
-    with pytest.raises(RequestRefused, match=f"CharacterMotionTransfer.video = .*{remedy}"):
+    with pytest.raises(InvalidRequestError, match=f"CharacterMotionTransfer.video = .*{remedy}"):
         CharacterMotionTransfer("a.png", link)
 
 
@@ -312,7 +312,7 @@ def test_a_long_data_uri_or_prompt_is_cut_where_it_is_printed() -> None:
 
 
 def test_a_refused_data_uri_is_cut_in_the_message() -> None:
-    with pytest.raises(RequestRefused) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         CharacterMotionTransfer("data:image/png;base64," + "A" * 5000, "b.mp4")
     assert "data:image/png;base64,AAA" in str(caught.value)
     assert len(str(caught.value)) < 400

@@ -16,18 +16,18 @@ from rh_async import (
     AtCapacity,
     AuthenticationFailed,
     BalanceExhausted,
-    ContentRefused,
-    InvalidRequest,
+    ContentRejected,
+    InvalidResponse,
     ModelUnavailable,
     NotFound,
     Output,
     RateLimited,
+    RequestRejected,
     RHError,
     ServerFault,
     Snapshot,
     SubmitUnknown,
     TaskId,
-    UnreadableAnswer,
     Usage,
 )
 from rh_async._api.endpoints import (
@@ -115,17 +115,17 @@ READ: dict[str, object] = {
     "v1_create_node_errors.json": Snapshot(
         task_id=COMFY, status="QUEUED", flaw="node 6 (CLIPTextEncode): Value not in list"
     ),
-    "v1_create_error_301.json": Refused(kind=InvalidRequest, code="301"),
+    "v1_create_error_301.json": Refused(kind=RequestRejected, code="301"),
     "v1_create_error_416.json": Refused(kind=BalanceExhausted, code="416"),
     "v1_create_error_421.json": Refused(kind=AtCapacity, code="421", retryable=True),
-    "v1_create_error_803.json": Refused(kind=InvalidRequest, code="803"),
+    "v1_create_error_803.json": Refused(kind=RequestRejected, code="803"),
     "v1_create_error_1520.json": Refused(kind=AtCapacity, code="1520", retryable=True),
-    "submit_error_1001_unknown_path.json": Refused(kind=InvalidRequest, code="1001"),
+    "submit_error_1001_unknown_path.json": Refused(kind=RequestRejected, code="1001"),
     "submit_error_1003_rate.json": Refused(kind=RateLimited, code="1003", retryable=True),
-    "submit_error_1007_option.json": Refused(kind=InvalidRequest, code="1007"),
-    "submit_error_1007_required.json": Refused(kind=InvalidRequest, code="1007"),
-    "submit_error_1007_url.json": Refused(kind=InvalidRequest, code="1007"),
-    "submit_error_1501_moderation.json": Refused(kind=ContentRefused, code="1501"),
+    "submit_error_1007_option.json": Refused(kind=RequestRejected, code="1007"),
+    "submit_error_1007_required.json": Refused(kind=RequestRejected, code="1007"),
+    "submit_error_1007_url.json": Refused(kind=RequestRejected, code="1007"),
+    "submit_error_1501_moderation.json": Refused(kind=ContentRejected, code="1501"),
     "submit_error_1520_concurrency.json": Refused(kind=AtCapacity, code="1520", retryable=True),
     "submit_error_421_concurrency.json": Refused(kind=AtCapacity, code="421", retryable=True),
     "submit_error_421_with_taskid.json": Refused(kind=AtCapacity, code="421", retryable=True, task_id=OTHER),
@@ -201,7 +201,7 @@ READ: dict[str, object] = {
     "upload_v1style_key_rejected.json": Refused(kind=AuthenticationFailed, code="-1", retryable=True, phase="upload"),
     "upload_v1style_key_missing.json": Refused(kind=AuthenticationFailed, code="-1", phase="upload"),
     # The legacy route's answer has no link, which no Standard Model field can do without.
-    "upload_v1_success.json": Refused(kind=UnreadableAnswer, retryable=True, phase="upload"),
+    "upload_v1_success.json": Refused(kind=InvalidResponse, retryable=True, phase="upload"),
     "upload_v1_error_401.json": Refused(kind=AuthenticationFailed, code="-1", retryable=True, phase="upload"),
     "account_status.json": Account(key_type="NORMAL", running=0, coins=Decimal(1100)),
     "account_status_shared.json": Account(
@@ -338,15 +338,15 @@ SUBMITS: dict[str, tuple[Answer, Refused]] = {
         f"code {code}": (answer(refusal(code)), Refused(kind=kind, code=code))
         for kind, codes in {
             AuthenticationFailed: "802 806 811 1002 1014 -1 401 403 412 435 436 801 1601",
-            InvalidRequest: "301 803 1001 1007 1008 1009 1013 1101 433 808 809",
+            RequestRejected: "301 803 1001 1007 1008 1009 1013 1101 433 808 809",
             BalanceExhausted: "416 812",
-            ContentRefused: "1501 1505",
+            ContentRejected: "1501 1505",
             ModelUnavailable: "40310",
             NotFound: "380 423 807 810 901 1004",
         }.items()
         for code in codes.split()
     },
-    "HTTP 400 with code 1007": (answer(refusal("1007"), 400), Refused(kind=InvalidRequest, code="1007")),
+    "HTTP 400 with code 1007": (answer(refusal("1007"), 400), Refused(kind=RequestRejected, code="1007")),
     "HTTP 401 with code -1": (
         answer({"code": -1, "msg": "ApiKey verification failed"}, 401),
         Refused(kind=AuthenticationFailed, code="-1"),
@@ -356,7 +356,7 @@ SUBMITS: dict[str, tuple[Answer, Refused]] = {
         f"HTTP {status} without a code": (answer(b"", status), Refused(kind=kind, code=f"HTTP {status}"))
         for kind, statuses in {
             # Not the codes 415 and 421 (house rule 1).
-            InvalidRequest: (400, 405, 413, 415, 421, 422, 451, 499),
+            RequestRejected: (400, 405, 413, 415, 421, 422, 451, 499),
             AuthenticationFailed: (401, 403),
             NotFound: (404,),
         }.items()
@@ -400,7 +400,7 @@ SUBMITS: dict[str, tuple[Answer, Refused]] = {
     ),
     "code 1007 beside a task": (
         answer(refusal("1007", taskId=TASK)),
-        Refused(kind=InvalidRequest, code="1007", task_id=TASK),
+        Refused(kind=RequestRejected, code="1007", task_id=TASK),
     ),
     "an unlisted code beside a task": (
         answer(refusal("777777", taskId=TASK)),
@@ -429,7 +429,7 @@ def test_a_submit_that_is_not_accepted_says_whether_it_may_be_repeated_and_wheth
     [
         (429, refusal("421", taskId=TASK, status="RUNNING"), RateLimited),
         (429, refusal("1003", taskId=TASK), RateLimited),
-        (400, refusal("", taskId=TASK, status="RUNNING"), InvalidRequest),
+        (400, refusal("", taskId=TASK, status="RUNNING"), RequestRejected),
         (500, refusal("", taskId=TASK, status="RUNNING"), SubmitUnknown),
         (503, refusal("421", taskId=TASK, status="RUNNING"), SubmitUnknown),
         (200, refusal("421", taskId=TASK, status="RUNNING"), AtCapacity),
@@ -474,7 +474,7 @@ def test_a_rate_limit_remembers_how_long_the_server_asked_to_wait() -> None:
 def test_what_made_a_submit_unknown_is_kept_as_its_cause() -> None:
     with pytest.raises(SubmitUnknown) as caught:
         decode_submit(answer(HTML, 502))
-    assert isinstance(caught.value.__cause__, UnreadableAnswer)
+    assert isinstance(caught.value.__cause__, InvalidResponse)
     assert caught.value.__cause__.body == HTML
     assert "HTTP 502" in str(caught.value)
 
@@ -493,7 +493,7 @@ def said(status: object, code: object = "", /, **more: Any) -> Answer:
 
 
 def doubt(kind: type[RHError], code: str, *, retryable: bool) -> Refused:
-    task_id = None if kind is UnreadableAnswer or code.startswith("HTTP") else TASK
+    task_id = None if kind is InvalidResponse or code.startswith("HTTP") else TASK
     return Refused(kind=kind, code=code, retryable=retryable, task_id=task_id, phase="query")
 
 
@@ -531,20 +531,20 @@ def test_any_status_word_is_kept_as_it_came_in_capitals(sent: object, read: str)
         (said("RUNNING", "421"), doubt(AtCapacity, "421", retryable=True)),
         (said("RUNNING", "777777"), doubt(ApiError, "777777", retryable=False)),
         (answer({"code": 806, "msg": "m"}), doubt(AuthenticationFailed, "806", retryable=False)),
-        (said(""), doubt(UnreadableAnswer, "", retryable=True)),
-        (said(None, None), doubt(UnreadableAnswer, "", retryable=True)),
-        (said("RUNNING", taskId=OTHER), doubt(UnreadableAnswer, "", retryable=True)),
-        (said("FAILED", "1501", taskId=OTHER), doubt(UnreadableAnswer, "", retryable=True)),
-        (answer(b""), doubt(UnreadableAnswer, "", retryable=True)),
-        (answer([]), doubt(UnreadableAnswer, "", retryable=True)),
-        (answer(HTML), doubt(UnreadableAnswer, "", retryable=True)),
-        (answer(HTML, 502), doubt(UnreadableAnswer, "HTTP 502", retryable=True)),
-        (answer(b"", 307), doubt(UnreadableAnswer, "HTTP 307", retryable=True)),
-        (answer(b"", 408), doubt(UnreadableAnswer, "HTTP 408", retryable=True)),
+        (said(""), doubt(InvalidResponse, "", retryable=True)),
+        (said(None, None), doubt(InvalidResponse, "", retryable=True)),
+        (said("RUNNING", taskId=OTHER), doubt(InvalidResponse, "", retryable=True)),
+        (said("FAILED", "1501", taskId=OTHER), doubt(InvalidResponse, "", retryable=True)),
+        (answer(b""), doubt(InvalidResponse, "", retryable=True)),
+        (answer([]), doubt(InvalidResponse, "", retryable=True)),
+        (answer(HTML), doubt(InvalidResponse, "", retryable=True)),
+        (answer(HTML, 502), doubt(InvalidResponse, "HTTP 502", retryable=True)),
+        (answer(b"", 307), doubt(InvalidResponse, "HTTP 307", retryable=True)),
+        (answer(b"", 408), doubt(InvalidResponse, "HTTP 408", retryable=True)),
         (answer(b"", 429), doubt(RateLimited, "HTTP 429", retryable=True)),
         (answer(b"", 401), doubt(AuthenticationFailed, "HTTP 401", retryable=False)),
         (answer(b"", 404), doubt(NotFound, "HTTP 404", retryable=False)),
-        (answer(b"", 400), doubt(InvalidRequest, "HTTP 400", retryable=False)),
+        (answer(b"", 400), doubt(RequestRejected, "HTTP 400", retryable=False)),
     ],
 )
 def test_a_question_that_failed_says_whether_asking_again_is_of_use(found: Answer, expected: Refused) -> None:
@@ -583,7 +583,7 @@ def test_an_answer_may_leave_the_task_out_or_write_it_as_a_number(echo: object) 
 
 
 def test_an_unreadable_answer_keeps_its_bytes() -> None:
-    with pytest.raises(UnreadableAnswer) as caught:
+    with pytest.raises(InvalidResponse) as caught:
         decode_query(answer(HTML), TASK)
     assert caught.value.body == HTML
 
@@ -619,7 +619,7 @@ def test_an_upload_is_read_in_every_documented_shape(code: object, words: str, n
     "data", [None, {}, [], "x", {"fileName": "a.png"}, {"download_url": LINK}, {"fileName": 1.5, "download_url": LINK}]
 )
 def test_an_upload_that_names_no_file_or_no_link_is_unreadable(data: object) -> None:
-    with pytest.raises(UnreadableAnswer, match="names no file") as caught:
+    with pytest.raises(InvalidResponse, match="names no file") as caught:
         decode_upload(answer({"code": 0, "data": data}))
     assert caught.value.phase == "upload"
     assert b'"code": 0' in caught.value.body
@@ -629,15 +629,15 @@ def test_an_upload_that_names_no_file_or_no_link_is_unreadable(data: object) -> 
     ("found", "expected"),
     [
         (answer({"code": 1, "msg": "API Key不存在", "data": None}), Refused(kind=AuthenticationFailed, code="1")),
-        (answer({"code": 808, "msg": "m"}), Refused(kind=InvalidRequest, code="808", retryable=True)),
-        (answer({"code": 809, "message": "m"}), Refused(kind=InvalidRequest, code="809")),
-        (answer({"code": 1008, "message": "m"}), Refused(kind=InvalidRequest, code="1008")),
-        (answer({"code": 1013, "message": "m"}), Refused(kind=InvalidRequest, code="1013", retryable=True)),
+        (answer({"code": 808, "msg": "m"}), Refused(kind=RequestRejected, code="808", retryable=True)),
+        (answer({"code": 809, "message": "m"}), Refused(kind=RequestRejected, code="809")),
+        (answer({"code": 1008, "message": "m"}), Refused(kind=RequestRejected, code="1008")),
+        (answer({"code": 1013, "message": "m"}), Refused(kind=RequestRejected, code="1013", retryable=True)),
         (answer({"errorCode": "1014", "errorMessage": "m"}), Refused(kind=AuthenticationFailed, code="1014")),
-        (answer(b"", 413), Refused(kind=InvalidRequest, code="HTTP 413")),
-        (answer(b"", 503), Refused(kind=UnreadableAnswer, code="HTTP 503", retryable=True)),
+        (answer(b"", 413), Refused(kind=RequestRejected, code="HTTP 413")),
+        (answer(b"", 503), Refused(kind=InvalidResponse, code="HTTP 503", retryable=True)),
         (answer(b"", 429), Refused(kind=RateLimited, code="HTTP 429", retryable=True)),
-        (answer(b"no"), Refused(kind=UnreadableAnswer, retryable=True)),
+        (answer(b"no"), Refused(kind=InvalidResponse, retryable=True)),
     ],
 )
 def test_an_upload_that_is_refused_says_why(found: Answer, expected: Refused) -> None:
@@ -646,14 +646,14 @@ def test_an_upload_that_is_refused_says_why(found: Answer, expected: Refused) ->
 
 def test_the_servers_words_are_told_whichever_key_holds_them() -> None:
     for key in ("msg", "message", "errorMessage"):
-        with pytest.raises(InvalidRequest, match="too large"):
+        with pytest.raises(RequestRejected, match="too large"):
             decode_upload(answer({"code": 809, key: "too large"}))
-    with pytest.raises(InvalidRequest, match="no message"):
+    with pytest.raises(RequestRejected, match="no message"):
         decode_upload(answer({"code": 809}))
 
 
 def test_an_upload_without_a_code_is_not_believed() -> None:
-    with pytest.raises(UnreadableAnswer, match="names no code"):
+    with pytest.raises(InvalidResponse, match="names no code"):
         decode_upload(answer({"data": {"fileName": "openapi/a.png", "download_url": LINK}}))
 
 
@@ -681,7 +681,7 @@ def test_a_count_beyond_all_measure_is_absent(count: str) -> None:
 @pytest.mark.parametrize("decode", [decode_account, decode_queue_status])
 def test_an_account_that_nobody_can_read_is_an_error_of_its_own_phase(decode: Callable[[Answer], Account]) -> None:
     for body in (b"", b"[]", {"data": {"apiType": "SHARED"}}):
-        with pytest.raises(UnreadableAnswer) as caught:
+        with pytest.raises(InvalidResponse) as caught:
             decode(answer(body))
         assert caught.value.phase == "account"
     with pytest.raises(AuthenticationFailed):
@@ -698,8 +698,8 @@ def test_a_task_that_cannot_be_stopped_any_more_was_over_already(code: object) -
     [
         (answer({"code": 806, "msg": "m"}), Refused(kind=AuthenticationFailed, code="806")),
         (answer({"code": 500, "msg": "m"}), Refused(kind=ServerFault, code="500", retryable=True)),
-        (answer({"msg": "success"}), Refused(kind=UnreadableAnswer, retryable=True)),
-        (answer(HTML, 502), Refused(kind=UnreadableAnswer, code="HTTP 502", retryable=True)),
+        (answer({"msg": "success"}), Refused(kind=InvalidResponse, retryable=True)),
+        (answer(HTML, 502), Refused(kind=InvalidResponse, code="HTTP 502", retryable=True)),
         (answer(b"", 404), Refused(kind=NotFound, code="HTTP 404")),
     ],
 )
@@ -733,7 +733,7 @@ def test_a_link_that_answers_200_with_the_file_is_no_refusal(content_type: str, 
 )
 def test_a_page_in_place_of_a_file_is_somebody_elses_answer(content_type: str, kind: str) -> None:
     error = download_refusal(200, content_type, kind)
-    assert type(error) is UnreadableAnswer
+    assert type(error) is InvalidResponse
     assert (error.phase, error.retryable, error.maybe_billed) == ("download", True, False)
     assert f"{content_type} in place of {kind}" in str(error)
 

@@ -149,14 +149,14 @@ def test_the_words_of_a_failure_repeat_nothing_and_leave_nothing_out(reason: obj
 def test_a_job_that_failed_over_a_busy_server_says_that_it_may_be_bought_again(code: str) -> None:
     body = {"taskId": TASK, "status": "FAILED", "errorCode": code, "errorMessage": "busy"}
     error = error_of(decode_query(answer(body), TASK))
-    assert (error.may_buy_again, error.retryable, error.maybe_billed) == (True, False, True)
+    assert (error.may_resubmit, error.retryable, error.maybe_billed) == (True, False, True)
     assert "may be bought again" in str(error)
     assert "Change the inputs" not in str(error)
 
 
 def test_any_other_failure_advises_to_change_the_inputs_first() -> None:
     error = error_of(failed(""))
-    assert not error.may_buy_again
+    assert not error.may_resubmit
     assert "Change the inputs" in str(error)
 
 

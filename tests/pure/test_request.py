@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from attrs import exceptions
 
-from rh_async import ModelRequest, Request, RequestRefused, Upload
+from rh_async import InvalidRequestError, ModelRequest, Request, Upload
 from rh_async.models.base import MediaFile, brief, media_value, takes_file_name
 
 pytestmark = pytest.mark.quick
@@ -115,7 +115,7 @@ def test_any_endpoint_below_the_standard_models_can_be_called(endpoint: str) -> 
     ],
 )
 def test_an_endpoint_that_is_no_path_or_leads_elsewhere_is_refused(endpoint: Any) -> None:
-    with pytest.raises(RequestRefused) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         ModelRequest(endpoint, {})
     assert f"ModelRequest.endpoint = {endpoint!r}: must be a path like 'vendor/model'" in str(caught.value)
 
@@ -186,7 +186,7 @@ class _Address:
 
 @pytest.mark.parametrize("webhook", ["", "example.test/hook", "ftp://example.test", 7, _Address()])
 def test_a_webhook_that_is_no_link_is_refused(webhook: Any) -> None:
-    with pytest.raises(RequestRefused, match=r"ModelRequest\.webhook_url = .*: must"):
+    with pytest.raises(InvalidRequestError, match=r"ModelRequest\.webhook_url = .*: must"):
         ModelRequest(MODEL, {}, webhook_url=webhook)
 
 
@@ -209,12 +209,12 @@ def loop() -> list[Any]:
     ids=lambda value: repr(value)[:12],
 )
 def test_a_field_that_is_no_json_is_refused_by_name(value: object) -> None:
-    with pytest.raises(RequestRefused, match=r"ModelRequest\.x = .*: must be made of JSON values"):
+    with pytest.raises(InvalidRequestError, match=r"ModelRequest\.x = .*: must be made of JSON values"):
         model(x=value)
 
 
 def test_a_field_nested_beyond_reason_is_refused() -> None:
-    with pytest.raises(RequestRefused):
+    with pytest.raises(InvalidRequestError):
         model(x=deep(100_000))
 
 
@@ -231,26 +231,26 @@ def test_a_field_nested_beyond_reason_is_refused() -> None:
     ids=["value", "inner name", "name", "webhook", "link of an upload", "name of an upload"],
 )
 def test_text_that_no_encoding_can_carry_is_refused_wherever_it_stands(make: Callable[[str], ModelRequest]) -> None:
-    with pytest.raises(RequestRefused):
+    with pytest.raises(InvalidRequestError):
         make("half a pair \ud800")
 
 
 @pytest.mark.parametrize("name", [5, None, ("a",)])
 def test_a_field_name_that_is_no_text_is_refused(name: Any) -> None:
-    with pytest.raises(RequestRefused, match="field names must be text"):
+    with pytest.raises(InvalidRequestError, match="field names must be text"):
         ModelRequest(MODEL, {name: 1})
 
 
 @pytest.mark.parametrize("fields", [None, 5, "text", [1]])
 def test_fields_that_are_no_mapping_are_refused(fields: Any) -> None:
-    with pytest.raises(RequestRefused, match=r"ModelRequest\.fields = "):
+    with pytest.raises(InvalidRequestError, match=r"ModelRequest\.fields = "):
         ModelRequest(MODEL, fields)
 
 
 def test_an_upload_without_what_its_field_takes_is_refused_also_inside_lists() -> None:
-    with pytest.raises(RequestRefused, match="takes a link, and the upload has none"):
+    with pytest.raises(InvalidRequestError, match="takes a link, and the upload has none"):
         model(images=[Upload(file_name="a.png")])
-    with pytest.raises(RequestRefused, match="takes the server's file name, and the upload has none"):
+    with pytest.raises(InvalidRequestError, match="takes the server's file name, and the upload has none"):
         ModelRequest(MODEL, {"12##image": [Upload(url="https://a")]})
 
 
@@ -287,7 +287,7 @@ def test_a_request_says_what_it_is_by_its_own_class_only() -> None:
 
 
 def test_a_webhook_given_twice_is_refused() -> None:
-    with pytest.raises(RequestRefused, match="give it once"):
+    with pytest.raises(InvalidRequestError, match="give it once"):
         ModelRequest(MODEL, {"webhookUrl": "https://a.test"}, webhook_url="https://b.test")
 
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from rh_async import Account, AuthenticationFailed, DreamActor, JobCancelled, NotFound, RequestRefused, Session
+from rh_async import Account, AuthenticationFailed, DreamActor, InvalidRequestError, JobCancelled, NotFound, Session
 from rh_async.emulator import Emulator, Fault
 from tests.session.conftest import Media
 
@@ -47,7 +47,7 @@ async def test_a_task_can_be_looked_at_once(server: Emulator, session: Session, 
     assert [asked.task_id for asked in server.ledger.calls if asked.kind == "query"] == [job.task_id]
     with pytest.raises(NotFound):
         await session.get_status("1999999999999999999")
-    with pytest.raises(RequestRefused):
+    with pytest.raises(InvalidRequestError):
         await session.get_status("latest")
 
 

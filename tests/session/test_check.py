@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from rh_async import DreamActor, Finding, KlingMotionControl, ModelRequest, RequestRefused, Session
+from rh_async import DreamActor, InvalidRequestError, Issue, KlingMotionControl, ModelRequest, Session
 from rh_async.emulator import Emulator
 from tests.media import draw_image, film_video
 from tests.session.conftest import Media
 
 
-def refused(findings: tuple[Finding, ...]) -> dict[str, str]:
+def refused(findings: tuple[Issue, ...]) -> dict[str, str]:
     """The rules that are broken, each with the file that breaks it."""
     return {finding.rule: Path(finding.thing).name for finding in findings if finding.refuses}
 
@@ -45,7 +45,7 @@ async def test_files_that_are_none_and_fields_nobody_knows_are_found(session: Se
     (finding,) = await session.check(ModelRequest("nobody/knows", {"seed": 1}))
     assert (finding.rule, finding.refuses) == ("unknown model", False)
     wrong: Any = "no request"
-    with pytest.raises(RequestRefused):
+    with pytest.raises(InvalidRequestError):
         await session.check(wrong)
 
 

@@ -19,14 +19,14 @@ from attrs import evolve
 from rh_async import (
     DownloadPolicy,
     DreamActor,
-    NoAnswer,
+    InvalidResponse,
     OutOfResources,
     OutputRefused,
+    ResponseLost,
     RetryPolicy,
     SaveError,
     Session,
     TaskId,
-    UnreadableAnswer,
 )
 from rh_async.emulator import Emulator
 from rh_async.events import Event, Saved
@@ -66,7 +66,7 @@ def in_turn(*answers: bytes) -> Answer:
 
 @pytest.mark.parametrize("share", [0.01, 0.35, 0.99])
 async def test_a_cut_video_without_a_length_is_never_saved(share: float, video: bytes, tmp_path: Path) -> None:
-    with pytest.raises(NoAnswer, match="cut"):
+    with pytest.raises(ResponseLost, match="cut"):
         await saved(http(video[: int(len(video) * share)], length=False), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -87,7 +87,7 @@ async def test_a_whole_video_without_a_length_is_saved(video: bytes, tmp_path: P
 async def test_an_end_that_a_gateway_marks_after_half_a_video_is_not_believed(video: bytes, tmp_path: Path) -> None:
     half = video[: len(video) // 2]
     chunked = http(b"%x\r\n%b\r\n0\r\n\r\n" % (len(half), half), headers=["Transfer-Encoding: chunked"], length=False)
-    with pytest.raises(NoAnswer, match="cut"):
+    with pytest.raises(ResponseLost, match="cut"):
         await saved(chunked, tmp_path)
 
 
@@ -116,7 +116,7 @@ async def test_what_is_proved_to_be_whole_is_not_said_to_be_doubtful(
     "page", [PAGE, b"\xef\xbb\xbf\n<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", b'{"code": 403}']
 )
 async def test_a_page_that_is_sent_as_a_medium_is_refused(page: bytes, kind: str, length: bool, tmp_path: Path) -> None:
-    with pytest.raises(UnreadableAnswer, match="page"):
+    with pytest.raises(InvalidResponse, match="page"):
         await saved(http(page, length=length), tmp_path, kind)
     assert list(tmp_path.iterdir()) == []
 
@@ -124,7 +124,7 @@ async def test_a_page_that_is_sent_as_a_medium_is_refused(page: bytes, kind: str
 @pytest.mark.parametrize("content_type", ["text/html", "application/xml", "text/xml", "application/json"])
 @pytest.mark.parametrize("kind", ["mp4", "video"])
 async def test_a_page_that_says_so_is_refused(content_type: str, kind: str, tmp_path: Path) -> None:
-    with pytest.raises(UnreadableAnswer, match=content_type):
+    with pytest.raises(InvalidResponse, match=content_type):
         await saved(http(b"    ", kind=f"{content_type}; charset=utf-8"), tmp_path, kind)
 
 
@@ -296,7 +296,7 @@ async def test_a_task_id_becomes_a_name_that_every_disk_takes(task_id: str, vide
 
 async def test_a_download_that_only_drips_ends_with_what_to_change(tmp_path: Path) -> None:
     async with raw_server(dripping(5.0, b"")) as server, Session(KEY, base_url=server.url) as session:
-        with pytest.raises(NoAnswer, match="too slow") as caught:
+        with pytest.raises(ResponseLost, match="too slow") as caught:
             await session.save(made(f"{server.url}/slow"), tmp_path)
     assert "min_rate" in str(caught.value)
     assert len(server.requests) > 2

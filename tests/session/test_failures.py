@@ -55,7 +55,7 @@ async def test_a_job_that_failed_over_a_busy_server_is_never_submitted_again_by_
     server.faults.add(Fault("failed", code="1011"))
     with pytest.raises(JobFailed) as caught:
         await session.run(DreamActor(media.images[0], media.videos[0]))
-    assert (caught.value.may_buy_again, caught.value.retryable) == (True, False)
+    assert (caught.value.may_resubmit, caught.value.retryable) == (True, False)
     assert len(server.ledger.submissions) == len(server.ledger.tasks) == 1
 
 

@@ -11,9 +11,9 @@ import pytest
 from rh_async import (
     CharacterMotionTransfer,
     DreamActor,
+    InvalidRequestError,
     JobLost,
     KlingMotionControl,
-    RequestRefused,
     Session,
     SessionError,
 )
@@ -104,7 +104,7 @@ async def test_a_task_submitted_elsewhere_can_be_watched(server: Emulator, sessi
 
 @pytest.mark.parametrize("text", ["", "abc", "12-3", "1" * 20, 12])
 async def test_what_is_no_task_id_is_refused_at_once(session: Session, text: str) -> None:
-    with pytest.raises(RequestRefused, match="is no task id"):
+    with pytest.raises(InvalidRequestError, match="is no task id"):
         session.attach(text)
 
 
@@ -122,7 +122,7 @@ async def test_a_submit_given_up_before_its_post_leaves_buys_nothing(
 
 
 async def test_what_is_no_request_is_refused(session: Session) -> None:
-    with pytest.raises(RequestRefused, match="is no request"):
+    with pytest.raises(InvalidRequestError, match="is no request"):
         session.submit_nowait("hero.png")  # type: ignore[arg-type]
 
 

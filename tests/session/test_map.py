@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rh_async import AuthenticationFailed, BalanceExhausted, DreamActor, MediaRefused, SaveError, Session, SessionError
+from rh_async import AuthenticationFailed, BalanceExhausted, DreamActor, InvalidMedia, SaveError, Session, SessionError
 from rh_async.emulator import Emulator
 from tests.session.conftest import Media
 
@@ -24,7 +24,7 @@ async def test_one_bad_clip_never_stops_the_rest(
     outcomes = [outcome async for outcome in session.map(requests)]
     bad = {outcome.request: outcome for outcome in outcomes if outcome.error}
     assert set(bad) == set(requests[3:])
-    assert all(isinstance(outcome.error, MediaRefused) for outcome in bad.values())
+    assert all(isinstance(outcome.error, InvalidMedia) for outcome in bad.values())
     assert all(outcome.task_id is None and outcome.result is None for outcome in bad.values())
     assert {outcome.request for outcome in outcomes} == set(requests)
     assert len(server.ledger.tasks) == 3

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import rh_async
-from rh_async import DreamActor, KlingMotionControl, MediaRefused, ModelRequest, RequestRefused, Session
+from rh_async import DreamActor, InvalidMedia, InvalidRequestError, KlingMotionControl, ModelRequest, Session
 from rh_async.emulator import Emulator
 from tests.session.conftest import Media
 
@@ -200,7 +200,7 @@ async def test_a_source_that_cannot_be_read_fails_its_own_job_in_one_line(
     given: Callable[[], Any], says: str, server: Emulator, session: Session, media: Media, scratch: Path
 ) -> None:
     neighbour = session.submit_nowait(KlingMotionControl(media.images[0], media.videos[1]))
-    with pytest.raises(MediaRefused) as refused:
+    with pytest.raises(InvalidMedia) as refused:
         await session.run(KlingMotionControl(media.images[0], given()))
     assert says in str(refused.value)
     assert "\n" not in str(refused.value)
@@ -219,7 +219,7 @@ async def test_a_source_that_cannot_be_read_fails_its_own_job_in_one_line(
     ids=["bytes", "text file", "object", "number"],
 )
 def test_anything_else_is_refused_when_the_request_is_made(given: Any, says: str) -> None:
-    with pytest.raises(RequestRefused) as refused:
+    with pytest.raises(InvalidRequestError) as refused:
         KlingMotionControl("hero.png", given)
     assert says in str(refused.value)
 
@@ -228,7 +228,7 @@ def test_anything_else_is_refused_when_the_request_is_made(given: Any, says: str
 async def test_upload_refuses_anything_else_in_one_line(
     given: Any, says: str, server: Emulator, session: Session
 ) -> None:
-    with pytest.raises(RequestRefused, match=says):
+    with pytest.raises(InvalidRequestError, match=says):
         await session.upload(given)
     assert server.ledger.uploads == []
 

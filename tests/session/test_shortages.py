@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rh_async import DreamActor, MediaRefused, RequestRefused, Session
+from rh_async import DreamActor, InvalidMedia, InvalidRequestError, Session
 from rh_async.emulator import Emulator
 from tests.faults.test_giving_up import until
 from tests.session.conftest import Media
@@ -75,7 +75,7 @@ async def test_a_file_is_not_refused_because_another_with_its_content_changed(
     async def changed(self: object, sha256: str, file: Any, limits: Any) -> Any:
         await asyncio.sleep(100)  # so that all of them share one upload
         if file.path == first:
-            raise MediaRefused(f"{first} changed while it waited to go up; nothing was submitted")
+            raise InvalidMedia(f"{first} changed while it waited to go up; nothing was submitted")
         return await attempt(sha256, file, limits)
 
     monkeypatch.setattr(type(uploads), "_attempt", changed)
@@ -83,7 +83,7 @@ async def test_a_file_is_not_refused_because_another_with_its_content_changed(
     await until(lambda: uploads._flights)
     ends = await asyncio.gather(leading, *map(session.upload, others), return_exceptions=True)
     assert str(first) in str(ends[0])
-    assert [type(end).__name__ for end in ends] == ["MediaRefused", "Upload", "Upload", "Upload"]
+    assert [type(end).__name__ for end in ends] == ["InvalidMedia", "Upload", "Upload", "Upload"]
     assert len(server.ledger.uploads) == 1
 
 
@@ -98,7 +98,7 @@ async def test_an_error_over_files_with_one_content_names_each_waiters_own(
 
     async def changed(self: object, sha256: str, file: Any, limits: Any) -> Any:
         await asyncio.sleep(100)  # so that all of them share one upload
-        raise MediaRefused(f"{file.path} changed while it waited to go up; nothing was submitted")
+        raise InvalidMedia(f"{file.path} changed while it waited to go up; nothing was submitted")
 
     monkeypatch.setattr(type(uploads), "_attempt", changed)
     ends = await asyncio.gather(*map(session.upload, paths), return_exceptions=True)
@@ -118,7 +118,7 @@ async def test_a_folder_of_any_name_takes_outputs(name: str | bytes, session: Se
 async def test_a_folder_of_a_name_no_disk_can_have_is_refused_before_anything_is_sent(
     server: Emulator, session: Session
 ) -> None:
-    with pytest.raises(RequestRefused, match="output_dir"):
+    with pytest.raises(InvalidRequestError, match="output_dir"):
         await session.run(DreamActor("https://e.test/a.png", "https://e.test/b.mp4"), output_dir="half \ud800")
     assert server.ledger.submissions == []
 

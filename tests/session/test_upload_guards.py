@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from attrs import define
 
-from rh_async import DreamActor, NoAnswer, RetryPolicy, Session, Timeouts
+from rh_async import DreamActor, ResponseLost, RetryPolicy, Session, Timeouts
 from rh_async._runtime import runtime as services_module
 from rh_async.emulator import Emulator
 from rh_async.events import Event, Warned
@@ -106,7 +106,7 @@ async def test_an_upload_that_the_server_stops_reading_ends(tmp_path: Path) -> N
         raw_server(deaf) as site,
         Session("k" * 32, base_url=site.url, timeouts=timeouts, retry=retry) as session,
     ):
-        with pytest.raises(NoAnswer):
+        with pytest.raises(ResponseLost):
             async with asyncio.timeout(600):
                 await session.upload(large)
         assert asyncio.get_running_loop().time() < 60

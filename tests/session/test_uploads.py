@@ -13,8 +13,8 @@ import pytest
 from rh_async import (
     CharacterMotionTransfer,
     DreamActor,
+    InvalidMedia,
     KlingMotionControl,
-    MediaRefused,
     ModelRequest,
     Session,
     Upload,
@@ -157,7 +157,7 @@ async def test_a_file_that_cannot_serve_is_refused_before_its_first_byte(
     make: object, words: str, server: Emulator, session: Session, media: Media, tmp_path: Path
 ) -> None:
     assert callable(make)
-    with pytest.raises(MediaRefused, match=words):
+    with pytest.raises(InvalidMedia, match=words):
         await session.run(KlingMotionControl(make(tmp_path), media.videos[0]))
     assert server.ledger.uploads == []
     assert server.ledger.submissions == []
@@ -197,7 +197,7 @@ async def test_a_file_that_changes_while_it_goes_up_is_refused_and_nothing_submi
 
     file = os.open(film, os.O_RDWR)
     async with Session(server.api_key, base_url=server.url, on_event=meddle) as session:
-        with pytest.raises(MediaRefused, match="changed while it went up"):
+        with pytest.raises(InvalidMedia, match="changed while it went up"):
             await session.run(DreamActor(media.images[0], film))
     os.close(file)
     assert server.ledger.submissions == []
@@ -214,7 +214,7 @@ async def test_a_file_that_shrinks_while_it_goes_up_is_refused_too(
             os.truncate(film, event.bytes)
 
     async with Session(server.api_key, base_url=server.url, on_event=shrink) as session:
-        with pytest.raises(MediaRefused, match="changed while it waited"):
+        with pytest.raises(InvalidMedia, match="changed while it waited"):
             await session.run(DreamActor(media.images[0], film))
     assert server.ledger.submissions == []
 

@@ -14,7 +14,7 @@ from attrs import frozen
 from rh_async._batch.planning.plan import Plan
 from rh_async._batch.planning.plan_builder import Draft, chosen, judged
 from rh_async._media.prober import Prober
-from rh_async.issues import Finding, shown
+from rh_async.issues import Issue, shown
 
 from .row_parser import Made, Problem, Reader
 from .table_reader import Row, read_table
@@ -54,7 +54,7 @@ class _Manifest:
     path: Path
     defaults: Mapping[str, Any]
 
-    def drafts(self, limit: int | None, shuffle: Random | None) -> tuple[list[Draft], list[Finding]]:
+    def drafts(self, limit: int | None, shuffle: Random | None) -> tuple[list[Draft], list[Issue]]:
         try:
             table = read_table(self.path)
             rows = chosen(enumerate(table.rows(), start=1), limit=limit, shuffle=shuffle)

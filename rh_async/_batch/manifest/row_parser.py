@@ -14,8 +14,8 @@ from typing import Any, get_args
 from attrs import define, field, frozen
 
 from rh_async._batch.planning.path_lookup import as_on_disk, trimmed
-from rh_async.errors import RequestRefused
-from rh_async.issues import Finding, shown
+from rh_async.errors import InvalidRequestError
+from rh_async.issues import Issue, shown
 from rh_async.models.base import MediaValue, ModelRequest, Request, brief, media_value
 from rh_async.models.catalog import endpoints, model_of
 from rh_async.models.motion import CharacterMotionTransfer, DreamActor, KlingModel, KlingMotionControl
@@ -44,7 +44,7 @@ _ALIKE = 0.8
 
 @frozen
 class Problem:
-    """What is wrong in a row, before anybody says which row; the words are those of `Finding`."""
+    """What is wrong in a row, before anybody says which row; the words are those of `Issue`."""
 
     rule: str
     what: str
@@ -52,9 +52,9 @@ class Problem:
     column: str = ""
     refuses: bool = True
 
-    def finding(self, where: str) -> Finding:
+    def finding(self, where: str) -> Issue:
         thing = f"{where}, column {shown(self.column)}" if self.column else where
-        return Finding(rule=self.rule, thing=thing, what=self.what, remedy=self.remedy, refuses=self.refuses)
+        return Issue(rule=self.rule, thing=thing, what=self.what, remedy=self.remedy, refuses=self.refuses)
 
 
 @frozen
@@ -231,7 +231,7 @@ class _Form:
             return None, tuple(problems)
         try:
             return self.build(**read), ()
-        except RequestRefused as error:
+        except InvalidRequestError as error:
             return None, (_refusal(error),)
 
     def _missing(self, name: str) -> Problem:
@@ -244,7 +244,7 @@ def _nearest(name: str, columns: tuple[str, ...]) -> str | None:
     return next(iter(get_close_matches(name, columns, 1, _ALIKE)), None)
 
 
-def _refusal(error: RequestRefused) -> Problem:
+def _refusal(error: InvalidRequestError) -> Problem:
     place, _, what = error.message.partition(" = ")
     return Problem("wrong value", what or place, "Correct it", place.rpartition(".")[2] if what else "")
 

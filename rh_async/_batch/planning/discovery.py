@@ -16,7 +16,7 @@ from typing import Literal
 
 from attrs import define, field, frozen
 
-from rh_async.issues import Finding, shown
+from rh_async.issues import Issue, shown
 
 from .earlier_outputs import Outputs
 from .path_lookup import as_on_disk, composed
@@ -38,7 +38,7 @@ class Found:
     """What a search found, in order, and what was wrong on the way."""
 
     paths: tuple[Path, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[Issue, ...]
 
 
 def search(
@@ -70,7 +70,7 @@ class _Search:
     what: What
     recursive: bool
     outputs: Outputs | None
-    findings: list[Finding] = field(factory=list, init=False)
+    findings: list[Issue] = field(factory=list, init=False)
     _skipped: int = field(default=0, init=False)
     _made: dict[Path, str] = field(factory=dict, init=False)  #: left out, and why
 
@@ -83,7 +83,7 @@ class _Search:
             else:
                 self._made[path] = why
 
-    def left_out(self) -> Iterator[Finding]:
+    def left_out(self) -> Iterator[Issue]:
         if self._skipped:
             yield self._left_out(
                 "left out",
@@ -98,8 +98,8 @@ class _Search:
                 "outputs left out", what, "--include-outputs (include_outputs=True) takes them, and pays for them"
             )
 
-    def _left_out(self, rule: str, what: str, remedy: str) -> Finding:
-        return Finding(rule=rule, thing=f"the {self.what}", what=what, remedy=remedy, refuses=False)
+    def _left_out(self, rule: str, what: str, remedy: str) -> Issue:
+        return Issue(rule=rule, thing=f"the {self.what}", what=what, remedy=remedy, refuses=False)
 
     def _found(self, source: Path) -> tuple[Path, Sequence[Path]]:
         """What a source names, and the folder it was found through."""
@@ -154,7 +154,7 @@ class _Search:
         return visible
 
     def _report(self, rule: str, path: Path, what: str, remedy: str) -> None:
-        self.findings.append(Finding(rule=rule, thing=shown(path), what=what, remedy=remedy))
+        self.findings.append(Issue(rule=rule, thing=shown(path), what=what, remedy=remedy))
 
 
 def _is_folder(entry: Path | os.DirEntry[str]) -> bool:

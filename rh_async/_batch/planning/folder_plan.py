@@ -11,8 +11,8 @@ from random import Random
 from attrs import frozen
 
 from rh_async._media.prober import Prober
-from rh_async.errors import RequestRefused
-from rh_async.issues import Finding, shown
+from rh_async.errors import InvalidRequestError
+from rh_async.issues import Issue, shown
 from rh_async.models.base import Request
 
 from .discovery import search
@@ -75,7 +75,7 @@ class _Folders:
     recursive: bool
     outputs: Sequence[Source] | None
 
-    def drafts(self, make: Make, limit: int | None, shuffle: Random | None) -> tuple[list[Draft], list[Finding]]:
+    def drafts(self, make: Make, limit: int | None, shuffle: Random | None) -> tuple[list[Draft], list[Issue]]:
         outputs = None if self.outputs is None else Outputs.of(self.outputs)
         clips = search(self.clips, "clips", recursive=self.recursive, outputs=outputs)
         images = search(self.images, "images", recursive=self.recursive, outputs=outputs)
@@ -88,6 +88,6 @@ class _Folders:
 def _draft(number: int, image: Path, clip: Path, make: Make) -> Draft:
     try:
         return Draft(number=number, source=shown(clip), request=make(image, clip))
-    except RequestRefused as error:
-        refused = Finding(rule="refused request", thing=shown(clip), what=error.message, remedy="Correct the options")
+    except InvalidRequestError as error:
+        refused = Issue(rule="refused request", thing=shown(clip), what=error.message, remedy="Correct the options")
         return Draft(number=number, source=shown(clip), findings=(refused,))

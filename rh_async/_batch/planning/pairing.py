@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from rh_async.issues import Finding, shown
+from rh_async.issues import Issue, shown
 
 from .path_lookup import composed
 
@@ -17,32 +17,32 @@ Couple = tuple[Path, Path]
 """A character image and a driving video."""
 
 
-def paired(images: Sequence[Path], clips: Sequence[Path], pair: Pair) -> tuple[Iterable[Couple], list[Finding]]:
+def paired(images: Sequence[Path], clips: Sequence[Path], pair: Pair) -> tuple[Iterable[Couple], list[Issue]]:
     """Pair them, and say who is left over."""
     return _RULES[pair](images, clips) if images and clips else ((), [])
 
 
-def _one(images: Sequence[Path], clips: Sequence[Path]) -> tuple[Iterable[Couple], list[Finding]]:
+def _one(images: Sequence[Path], clips: Sequence[Path]) -> tuple[Iterable[Couple], list[Issue]]:
     if len(images) == 1:
         return ((images[0], clip) for clip in clips), []
     what = f"there are {len(images)} images, and one is wanted for every clip"
     remedy = "Give one image, or choose how to pair them: name, product or zip"
-    return (), [Finding(rule="pairing", thing=shown(images[0]), what=what, remedy=remedy)]
+    return (), [Issue(rule="pairing", thing=shown(images[0]), what=what, remedy=remedy)]
 
 
-def _product(images: Sequence[Path], clips: Sequence[Path]) -> tuple[Iterable[Couple], list[Finding]]:
+def _product(images: Sequence[Path], clips: Sequence[Path]) -> tuple[Iterable[Couple], list[Issue]]:
     return product(images, clips), []
 
 
-def _zip(images: Sequence[Path], clips: Sequence[Path]) -> tuple[Iterable[Couple], list[Finding]]:
+def _zip(images: Sequence[Path], clips: Sequence[Path]) -> tuple[Iterable[Couple], list[Issue]]:
     if len(images) == len(clips):
         return zip(images, clips, strict=True), []
     what = f"there are {len(images)} images and {len(clips)} clips, which cannot be paired in order"
     remedy = "Give as many of one as of the other, or pair by name"
-    return (), [Finding(rule="pairing", thing=shown(clips[0]), what=what, remedy=remedy)]
+    return (), [Issue(rule="pairing", thing=shown(clips[0]), what=what, remedy=remedy)]
 
 
-def _name(images: Sequence[Path], clips: Sequence[Path]) -> tuple[Iterable[Couple], list[Finding]]:
+def _name(images: Sequence[Path], clips: Sequence[Path]) -> tuple[Iterable[Couple], list[Issue]]:
     by_stem: dict[str, list[Path]] = {}
     for image in images:
         by_stem.setdefault(_stem(image), []).append(image)
@@ -56,21 +56,21 @@ def _stem(path: Path) -> str:
     return composed(path.stem)
 
 
-def _lonely(paths: Iterable[Path], used: set[str], other: str) -> Iterator[Finding]:
+def _lonely(paths: Iterable[Path], used: set[str], other: str) -> Iterator[Issue]:
     for path in (path for path in paths if _stem(path) not in used):
         what = f"has no {other} of the same name"
         remedy = f"Add {'an' if other == 'image' else 'a'} {other} named {shown(path.stem)!r}"
-        yield Finding(rule="no partner", thing=shown(path), what=what, remedy=remedy)
+        yield Issue(rule="no partner", thing=shown(path), what=what, remedy=remedy)
 
 
-def _several(by_stem: Mapping[str, Sequence[Path]], used: set[str]) -> Iterator[Finding]:
+def _several(by_stem: Mapping[str, Sequence[Path]], used: set[str]) -> Iterator[Issue]:
     for stem in (stem for stem, images in by_stem.items() if len(images) > 1 and stem in used):
         names = ", ".join(shown(image.name) for image in by_stem[stem])
         what = f"{len(by_stem[stem])} images have this name ({names}); each makes a job"
-        yield Finding(rule="several partners", thing=shown(stem), what=what, remedy="Remove what is not wanted",
+        yield Issue(rule="several partners", thing=shown(stem), what=what, remedy="Remove what is not wanted",
                       refuses=False)  # fmt: skip
 
 
-_RULES: Mapping[Pair, Callable[[Sequence[Path], Sequence[Path]], tuple[Iterable[Couple], list[Finding]]]] = (
+_RULES: Mapping[Pair, Callable[[Sequence[Path], Sequence[Path]], tuple[Iterable[Couple], list[Issue]]]] = (
     MappingProxyType({"one": _one, "name": _name, "product": _product, "zip": _zip})
 )

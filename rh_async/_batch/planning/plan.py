@@ -13,7 +13,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from rh_async._media.media_info import MediaInfo
-from rh_async.issues import Finding
+from rh_async.issues import Issue
 from rh_async.models.base import MediaValue, Request
 from rh_async.models.prices import Price
 
@@ -47,7 +47,7 @@ class Entry:
     key: str | None = None
     price: Price | None = None
     columns: Mapping[str, Any] = field(factory=dict, hash=False)
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Issue, ...] = ()
     twin: int | None = None
 
     @property
@@ -87,7 +87,7 @@ class Plan:
     """
 
     entries: tuple[Entry, ...]
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Issue, ...] = ()
     facts: Mapping[Path, MediaInfo] = field(factory=dict, repr=False)
     prices: str = ""
 
@@ -161,12 +161,12 @@ class Plan:
             for rule, count in counts.most_common()
         )
 
-    def every_finding(self) -> Iterator[tuple[Finding, Entry | None]]:
+    def every_finding(self) -> Iterator[tuple[Issue, Entry | None]]:
         """All that is wrong or doubtful, with the job it was found for; None where it is about the whole."""
         yield from ((finding, None) for finding in self.findings)
         for entry in self.entries:
             yield from ((finding, entry) for finding in entry.findings)
 
 
-def _line(finding: Finding, entry: Entry | None) -> str:
+def _line(finding: Issue, entry: Entry | None) -> str:
     return finding.line("" if entry is None or entry.line is None else entry.origin)

@@ -15,7 +15,7 @@ from attrs import define, field, frozen
 from rh_async._journal.records import derived_key
 from rh_async._media.media_info import MediaInfo
 from rh_async._media.prober import Prober
-from rh_async.issues import Finding, shown
+from rh_async.issues import Issue, shown
 from rh_async.models.base import MediaValue, Request
 from rh_async.models.catalog import model_of
 from rh_async.models.motion import CharacterMotionTransfer, DreamActor, KlingMotionControl
@@ -37,7 +37,7 @@ class Draft:
     key: str | None = None
     request: Request | None = None
     columns: Mapping[str, Any] = field(factory=dict)
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Issue, ...] = ()
 
 
 def chosen(items: Iterable[T], *, limit: int | None, shuffle: Random | None) -> Iterator[T]:
@@ -48,7 +48,7 @@ def chosen(items: Iterable[T], *, limit: int | None, shuffle: Random | None) -> 
     return islice(items, None if limit is None else min(limit, sys.maxsize))
 
 
-async def judged(drafts: Sequence[Draft], findings: Iterable[Finding], prober: Prober | None) -> Plan:
+async def judged(drafts: Sequence[Draft], findings: Iterable[Issue], prober: Prober | None) -> Plan:
     """Look at the files of all drafts, and make the plan.
 
     :raises ConfigurationError: the ``media`` extra is not installed.
@@ -74,8 +74,8 @@ def _has_uploads(drafts: Sequence[Draft]) -> bool:
 
 def _plan(
     drafts: Sequence[Draft],
-    findings: tuple[Finding, ...],
-    seen: Mapping[Path, MediaInfo | Finding],
+    findings: tuple[Issue, ...],
+    seen: Mapping[Path, MediaInfo | Issue],
     contents: Mapping[Path, str],
 ) -> Plan:
     judge = _Judge(seen, contents)
@@ -94,7 +94,7 @@ class _Opinion:
     :param clip: as in `Entry`, and so ``characters``.
     """
 
-    findings: tuple[Finding, ...]
+    findings: tuple[Issue, ...]
     price: Price | None
     clip: MediaValue | None
     characters: tuple[MediaValue, ...]
@@ -102,7 +102,7 @@ class _Opinion:
 
 @define
 class _Judge:
-    seen: Mapping[Path, MediaInfo | Finding]
+    seen: Mapping[Path, MediaInfo | Issue]
     contents: Mapping[Path, str]
     _opinions: dict[Hashable, _Opinion] = field(factory=dict, init=False)
     _first: dict[Hashable, Draft] = field(factory=dict, init=False)
@@ -169,7 +169,7 @@ class _Judge:
         """Equal where a run would buy once: as a run derives keys, with the files by what they hold."""
         return derived_key(request.endpoint, request.named(self.contents))
 
-    def _against(self, draft: Draft, first: Draft) -> Finding:
+    def _against(self, draft: Draft, first: Draft) -> Issue:
         assert draft.request is not None  # noqa: S101 - for the type checker: jobs without a request have no twin
         assert first.request is not None  # noqa: S101 - likewise
         if self._sameness(draft.request) == self._sameness(first.request):
@@ -177,10 +177,10 @@ class _Judge:
             why = "" if same_files else ", in files of other names that hold the same bytes"
             what = f"asks for the same as {_named(first)}{why}: bought once"
             remedy = "Give it a key of its own to buy it again"
-            return Finding(rule="duplicate", thing=_where(draft), what=what, remedy=remedy, refuses=False)
+            return Issue(rule="duplicate", thing=_where(draft), what=what, remedy=remedy, refuses=False)
         key = shown(draft.key or "")
         what = f"its key {key!r} is that of {_named(first)}, which asks for something else"
-        return Finding(rule="key used twice", thing=_where(draft), what=what, remedy="Give each its own key")
+        return Issue(rule="key used twice", thing=_where(draft), what=what, remedy="Give each its own key")
 
 
 def _judged_by(request: Request) -> Hashable:

@@ -12,7 +12,7 @@ from rh_async._media.mp4 import duration
 from rh_async._media.probe import identity_of, need_media, unreadable
 from rh_async._media.prober import Prober
 from rh_async.errors import ConfigurationError
-from rh_async.issues import Finding, Unfit, shown
+from rh_async.issues import Issue, Unfit, shown
 from rh_async.models.base import Request
 
 from .validation import check
@@ -21,7 +21,7 @@ _VIDEOS = frozenset({"mp4", "mov", "webm", "mkv", "avi"})
 _SOUNDS = frozenset({"mp3", "wav", "flac", "m4a"})
 
 
-async def problems_of(request: Request) -> tuple[Finding, ...]:
+async def problems_of(request: Request) -> tuple[Issue, ...]:
     """Find everything that is wrong with a request and its files, or doubtful; nothing is sent."""
     paths = list(dict.fromkeys(media.path for media in request.media()))
     whole = await asyncio.to_thread(_has_media)
@@ -38,11 +38,11 @@ def _has_media() -> bool:
     return True
 
 
-def _sketched(paths: Iterable[Path]) -> Mapping[Path, MediaInfo | Finding]:
+def _sketched(paths: Iterable[Path]) -> Mapping[Path, MediaInfo | Issue]:
     return {path: _sketch(path) for path in paths}
 
 
-def _sketch(path: Path) -> MediaInfo | Finding:
+def _sketch(path: Path) -> MediaInfo | Issue:
     """Kind, size and length, which the first bytes and a video's header tell; no pixels."""
     try:
         size = identity_of(path)[2]
@@ -54,7 +54,7 @@ def _sketch(path: Path) -> MediaInfo | Finding:
         return unreadable(path, error).finding
     if kind is None:
         what = "is of no kind that its first bytes tell"
-        return Finding(rule="kind of file", thing=shown(path), what=what, remedy="Check that it is a media file",
+        return Issue(rule="kind of file", thing=shown(path), what=what, remedy="Check that it is a media file",
                        refuses=False)  # fmt: skip
     return MediaInfo(kind=kind, family=_family(kind), container="", codec="", size=size, seconds=seconds)
 
@@ -63,9 +63,9 @@ def _family(kind: str) -> Family:
     return "video" if kind in _VIDEOS else "audio" if kind in _SOUNDS else "image"
 
 
-def _unseen(seen: Mapping[Path, MediaInfo | Finding]) -> Iterator[Finding]:
+def _unseen(seen: Mapping[Path, MediaInfo | Issue]) -> Iterator[Issue]:
     for path, facts in seen.items():
         if isinstance(facts, MediaInfo):
             what = "was judged by its kind, size and length alone, without its picture"
             remedy = "Install the media extra to have it looked into: pip install 'rh-async[media]'"
-            yield Finding(rule="not looked into", thing=shown(path), what=what, remedy=remedy, refuses=False)
+            yield Issue(rule="not looked into", thing=shown(path), what=what, remedy=remedy, refuses=False)

@@ -12,7 +12,7 @@ from pathlib import Path
 from attrs import field, frozen
 
 from rh_async._media.media_info import MediaInfo
-from rh_async.issues import Finding, shown
+from rh_async.issues import Issue, shown
 from rh_async.models.base import MediaFile, MediaLimits, ModelRequest, Request, brief
 from rh_async.models.catalog import Model, Param, family_of, model_of
 
@@ -22,7 +22,7 @@ _NAMED = {"image": "an image", "video": "a video", "audio": "a sound"}
 _SOUND_SLACK = 0.5  #: seconds; an encoder fills its last frame of sound
 
 
-def check(request: Request, seen: Mapping[Path, MediaInfo | Finding]) -> tuple[Finding, ...]:
+def check(request: Request, seen: Mapping[Path, MediaInfo | Issue]) -> tuple[Issue, ...]:
     """Everything that is wrong with a request and its files.
 
     :param seen: what each of its local files is, or why it can be nothing.
@@ -30,12 +30,12 @@ def check(request: Request, seen: Mapping[Path, MediaInfo | Finding]) -> tuple[F
     return (*_check_fields(request), *check_files(request, seen))
 
 
-def check_files(request: Request, seen: Mapping[Path, MediaInfo | Finding]) -> Iterator[Finding]:
+def check_files(request: Request, seen: Mapping[Path, MediaInfo | Issue]) -> Iterator[Issue]:
     """Everything that is wrong with a request's files."""
     limits = limits_of(request)
     for media in request.media():
         facts = seen[media.path]
-        if isinstance(facts, Finding):
+        if isinstance(facts, Issue):
             yield facts
         else:
             yield from _Check(media, facts, limits.get(media.field), request.endpoint).findings()
@@ -56,7 +56,7 @@ class _Check:
     limits: MediaLimits | None
     model: str
 
-    def findings(self) -> Iterator[Finding]:
+    def findings(self) -> Iterator[Issue]:
         yield from self._oddities()
         if self.limits is None:
             return
@@ -70,13 +70,13 @@ class _Check:
             yield from self._box(self.limits)
             yield from self._aspect(self.limits)
 
-    def _finding(self, rule: str, what: str, remedy: str, *, refuses: bool = True) -> Finding:
-        return Finding(rule=rule, thing=shown(self.media.path), what=what, remedy=remedy, refuses=refuses)
+    def _finding(self, rule: str, what: str, remedy: str, *, refuses: bool = True) -> Issue:
+        return Issue(rule=rule, thing=shown(self.media.path), what=what, remedy=remedy, refuses=refuses)
 
     def _takes(self, what: str) -> str:
         return f"{self.model} takes {what}"
 
-    def _oddities(self) -> Iterator[Finding]:
+    def _oddities(self) -> Iterator[Issue]:
         facts = self.facts
         if facts.alpha:
             what = "has transparent parts, of which no model's documents speak"
@@ -105,7 +105,7 @@ class _Check:
             return f"is a {facts.kind}, which cannot be looked into here"
         return f"has {facts.width * facts.height / 1e6:.0f} megapixels: judged by its header, not decoded to its end"
 
-    def _kind(self, kinds: tuple[str, ...]) -> Finding:
+    def _kind(self, kinds: tuple[str, ...]) -> Issue:
         facts, wanted = self.facts, family_of(kinds[0])
         article = "an animated " if facts.animated else "a sound, " if facts.family == "audio" else ""
         what = f"is {article}{facts.kind} by content; {self._takes(' or '.join(kinds))} in {self.media.field}"
@@ -114,7 +114,7 @@ class _Check:
             return self._finding("kind of file", what, f"Convert it to {kinds[0]}")
         return self._finding("kind of file", what, f"Give {named}")  # no program makes a video of a photograph
 
-    def _size(self, limits: MediaLimits) -> Iterator[Finding]:
+    def _size(self, limits: MediaLimits) -> Iterator[Issue]:
         size = self.facts.size / _MB
         if limits.max_mb is not None and size > limits.max_mb:
             what = f"has {size:.1f} MB; {self._takes(f'{limits.max_mb:g} MB at most')}"
@@ -125,7 +125,7 @@ class _Check:
             )
             yield self._finding("perhaps too many MB", what, "Try one before sending many", refuses=False)
 
-    def _seconds(self, limits: MediaLimits) -> Iterator[Finding]:
+    def _seconds(self, limits: MediaLimits) -> Iterator[Issue]:
         if limits.seconds is None or self.facts.seconds is None:
             return
         (least, most), seconds = limits.seconds, self.facts.seconds
@@ -143,7 +143,7 @@ class _Check:
         stored = f" as shown (stored as {facts.stored[0]} × {facts.stored[1]})" if facts.stored else ""
         return f"{facts.width} × {facts.height} px{stored}"
 
-    def _px(self, limits: MediaLimits) -> Iterator[Finding]:
+    def _px(self, limits: MediaLimits) -> Iterator[Issue]:
         if limits.px is None:
             return
         (least, most), (width, height) = limits.px, (self.facts.width, self.facts.height)
@@ -153,7 +153,7 @@ class _Check:
         if max(width, height) > most:
             yield self._finding("too many pixels", what, "Scale it down")
 
-    def _box(self, limits: MediaLimits) -> Iterator[Finding]:
+    def _box(self, limits: MediaLimits) -> Iterator[Issue]:
         if limits.box is None:
             return
         (long_least, short_least), (long_most, short_most) = limits.box
@@ -165,7 +165,7 @@ class _Check:
         if max(width, height) > long_most or min(width, height) > short_most:
             yield self._finding("too many pixels", what, "Scale it down")
 
-    def _aspect(self, limits: MediaLimits) -> Iterator[Finding]:
+    def _aspect(self, limits: MediaLimits) -> Iterator[Issue]:
         if limits.aspect is None:
             return
         (least, most), ratio = limits.aspect, self.facts.width / self.facts.height
@@ -179,19 +179,19 @@ def _is_utf8(path: Path) -> bool:
     return str(path).isascii() or not any("\udc80" <= sign <= "\udcff" for sign in str(path))
 
 
-def _check_fields(request: Request) -> Iterator[Finding]:
+def _check_fields(request: Request) -> Iterator[Issue]:
     """A motion request has checked its own; any other is held against the catalogue."""
     if not isinstance(request, ModelRequest):
         return
     model = model_of(request.endpoint)
     if model is None:
         what = "is not in the catalogue this plan is made with; its fields go as they are"
-        yield Finding(rule="unknown model", thing=request.endpoint, what=what, remedy="Try one before sending many",
+        yield Issue(rule="unknown model", thing=request.endpoint, what=what, remedy="Try one before sending many",
                       refuses=False)  # fmt: skip
         return
     for name in sorted(request.fields.keys() - model.params.keys() - _EVERYWHERE):
         known = ", ".join(model.params)
-        yield Finding(rule="unknown field", thing=f"{model.endpoint}, {shown(name)}", what="no such field is known",
+        yield Issue(rule="unknown field", thing=f"{model.endpoint}, {shown(name)}", what="no such field is known",
                       remedy=f"It takes {known}", refuses=False)  # fmt: skip
     for param in model.params.values():
         yield from _Value(model, param, request.fields.get(param.name)).findings()
@@ -203,7 +203,7 @@ class _Value:
     param: Param
     value: object = field()
 
-    def findings(self) -> Iterator[Finding]:
+    def findings(self) -> Iterator[Issue]:
         if self.value is None:
             if self.param.required and self.param.default is None:
                 yield self._finding("missing field", "is required, and missing", "Give it")
@@ -214,7 +214,7 @@ class _Value:
         yield from self._length()
         yield from self._range()
 
-    def _choice(self) -> Iterator[Finding]:
+    def _choice(self) -> Iterator[Issue]:
         options = self.param.options
         values = self.value if isinstance(self.value, list | tuple) else (self.value,)
         if options and not all(str(value) in options for value in values):
@@ -222,7 +222,7 @@ class _Value:
                 "not an option", f"{brief(self.value)} is no option", f"Give one of {', '.join(options)}"
             )
 
-    def _length(self) -> Iterator[Finding]:
+    def _length(self) -> Iterator[Issue]:
         least, most = self.param.length
         if not isinstance(self.value, str) or self.param.is_media:
             return
@@ -230,7 +230,7 @@ class _Value:
             allowed = f"Give {least:,} to {most:,}" if most is not None else f"Give {least:,} at least"
             yield self._finding("length of text", f"has {len(self.value):,} characters", allowed)
 
-    def _range(self) -> Iterator[Finding]:
+    def _range(self) -> Iterator[Issue]:
         least, most = self.param.between
         if not isinstance(self.value, Real) or isinstance(self.value, bool):
             return
@@ -239,6 +239,6 @@ class _Value:
             said = f"Give {'any' if least is None else f'{least:g}'} to {'any' if most is None else f'{most:g}'}"
             yield self._finding("out of range", f"{brief(self.value)} is out of range", said)
 
-    def _finding(self, rule: str, what: str, remedy: str) -> Finding:
+    def _finding(self, rule: str, what: str, remedy: str) -> Issue:
         thing, whole = f"{self.model.endpoint}, {self.param.name}", not self.model.partial  # contract 11
-        return Finding(rule=rule, thing=thing, what=what, remedy=remedy, refuses=whole)
+        return Issue(rule=rule, thing=thing, what=what, remedy=remedy, refuses=whole)

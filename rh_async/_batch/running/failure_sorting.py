@@ -8,6 +8,7 @@ from rh_async.errors import (
     AtCapacity,
     AuthenticationFailed,
     BalanceExhausted,
+    InvalidResponse,
     JobCancelled,
     JobError,
     JournalError,
@@ -19,13 +20,12 @@ from rh_async.errors import (
     SessionError,
     SubmitUnknown,
     TransportError,
-    UnreadableAnswer,
 )
 
 from .batch_outcome import Ending, Reason
 
 _ACCOUNT = (AuthenticationFailed, BalanceExhausted)
-_WORLD = (TransportError, RateLimited, AtCapacity, ServerFault, UnreadableAnswer, SubmitUnknown, SessionError)
+_WORLD = (TransportError, RateLimited, AtCapacity, ServerFault, InvalidResponse, SubmitUnknown, SessionError)
 _DISK = (SaveError, JournalError)
 _WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
@@ -37,7 +37,7 @@ def reason_of(error: RHError) -> Reason:
     if isinstance(error, _DISK) and not isinstance(error, OutputRefused):
         return "disk"
     if isinstance(error, JobError):  # a job that ended badly is the job's, unless the server was only busy
-        return "world" if error.may_buy_again else "job"
+        return "world" if error.may_resubmit else "job"
     # An answer that says "later" is the world's, whatever its class.
     return "world" if isinstance(error, _WORLD) or error.retryable else "job"
 
@@ -63,6 +63,6 @@ def ending_of(error: RHError) -> Ending:
 
 def kind_of(error: RHError) -> str:
     """The kind of trouble, in a few words; the server's code tells kinds apart."""
-    busy = isinstance(error, JobError) and error.may_buy_again
+    busy = isinstance(error, JobError) and error.may_resubmit
     words = "server busy" if busy else _WORD.sub(" ", type(error).__name__).lower()
     return f"{words} ({error.code})" if error.code else words

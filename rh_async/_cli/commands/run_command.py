@@ -133,7 +133,7 @@ def _prepare(command: RunCommand, request: Request, connection: Connection) -> _
 def _looked_up(command: RunCommand, request: Request, site: str, journal: Path) -> _Known:
     """Look before the session does, which decides: what is found here is told before anything is opened.
 
-    :raises KeyInUse: the key was given to a job with other inputs.
+    :raises KeyConflict: the key was given to a job with other inputs.
     """
     sha256s = {media.path: sha256_of(media.path) for media in request.media()}
     key = command.run_options.key or derived_key(request.endpoint, request.named(sha256s))

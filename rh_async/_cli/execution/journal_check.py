@@ -11,8 +11,8 @@ from pathlib import Path
 
 from attrs import evolve
 
-from rh_async import KeyInUse, SubmissionState
-from rh_async._batch import Entry, Finding, Plan
+from rh_async import KeyConflict, SubmissionState
+from rh_async._batch import Entry, Issue, Plan
 from rh_async._cli.exit_codes import UsageError
 from rh_async._cli.options.prerequisites import sha256_of
 from rh_async._journal.reader import Row, last_attempts, task_ids
@@ -45,9 +45,9 @@ def _judged(entry: Entry, rows: Mapping[str, Row], sha256s: dict[Path, str]) -> 
         sha256s[path] = sha256_of(path)
     try:
         refuse_another(row.record, asked_for(row.record.key, entry.request, sha256s))
-    except KeyInUse as error:
+    except KeyConflict as error:
         what = f"its key {shown(row.record.key)!r} {error.message.removeprefix('the key ')}"
-        finding = Finding(rule="key of another job", thing=entry.origin, what=what, remedy="Give this job another key")
+        finding = Issue(rule="key of another job", thing=entry.origin, what=what, remedy="Give this job another key")
         return evolve(entry, findings=(*entry.findings, finding))
     return entry
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 
 from attrs import frozen
 
-from rh_async import CharacterMotionTransfer, DreamActor, KlingMotionControl, Request, RequestRefused
+from rh_async import CharacterMotionTransfer, DreamActor, InvalidRequestError, KlingMotionControl, Request
 from rh_async._cli.exit_codes import UsageError
 from rh_async._media.filetype import HEAD, guess_kind
 from rh_async.models.base import MediaFile
@@ -61,7 +61,7 @@ class ModelOptions:
         self._check_options()
         try:
             return self._made()
-        except RequestRefused as error:
+        except InvalidRequestError as error:
             raise UsageError(f"{_as_typed(error.message)}; nothing was sent") from error
 
     def _check_options(self) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 from rich.text import Text
 
-from rh_async import AuthenticationFailed, BalanceExhausted, KeyInUse, RHError
+from rh_async import AuthenticationFailed, BalanceExhausted, KeyConflict, RHError
 from rh_async._cli.exit_codes import ExitCode, describe_error
 from rh_async._cli.options.connection import Connection
 from rh_async.errors import BudgetReached, JobError
@@ -55,10 +55,10 @@ class BatchSummary:
         if outcome.state in _BAD:
             first = self._first.setdefault(outcome.state, [])
             first += [outcome] if len(first) < _SHOWN else []
-        if isinstance(outcome.error, KeyInUse):
+        if isinstance(outcome.error, KeyConflict):
             self._keys += 1
         elif outcome.state in {"failed", "refused"} and (outcome.cause == "job" or isinstance(outcome.error, JobError)):
-            self._busy += isinstance(outcome.error, JobError) and outcome.error.may_buy_again
+            self._busy += isinstance(outcome.error, JobError) and outcome.error.may_resubmit
             self._own[outcome.state] += 1
             self._price_again(outcome)
 

@@ -11,7 +11,7 @@ from attrs import asdict
 from rich.filesize import decimal
 from rich.text import Text
 
-from rh_async._batch import Entry, Finding, Plan, Refusal
+from rh_async._batch import Entry, Issue, Plan, Refusal
 from rh_async.issues import shown
 
 from .fields import printable
@@ -65,7 +65,7 @@ def as_event(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _finding_event(finding: Finding, entry: Entry | None) -> dict[str, Any]:
+def _finding_event(finding: Issue, entry: Entry | None) -> dict[str, Any]:
     """One thing that is wrong or doubtful, and the job it was found for, if it is one's."""
     return {
         "refused": finding.refuses,

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from rh_async._batch import Finding, Plan
+from rh_async._batch import Issue, Plan
 from rh_async._cli.exit_codes import UsageError
 
 from .plan_report import as_event, counted
@@ -65,7 +65,7 @@ def _sections(plan: Plan) -> Iterator[str]:
         yield from (f"    {line}" for line in dict.fromkeys(lines))
 
 
-def _title(finding: Finding) -> str:
+def _title(finding: Issue) -> str:
     return "refused" if finding.refuses else "doubtful"
 
 
