@@ -10,11 +10,11 @@ from importlib.metadata import version
 from io import TextIOWrapper
 from typing import Any
 
-from cyclopts import App, Parameter
+from cyclopts import App, CycloptsError, Parameter
 from cyclopts.config import Env
 from rich.text import Text
 
-from .exit_codes import ExitCode, describe_error, exit_code, root_cause
+from .exit_codes import ExitCode, UsageError, describe_error, exit_code, root_cause
 from .options.config_file import from_file
 from .options.proxy_option import take_proxy
 from .output.debug_log import CleanFormatter, clean_lines
@@ -66,10 +66,13 @@ _COMMANDS = {
     "It asks nobody, and needs no API key.",
     "commands.resume_command:resume": "Pick up what ended early: watch what runs, save what is done.\n\n"
     "Nothing is bought. Exit code 0 if everything ended well, 1 if something failed or is uncertain.",
-    "commands.decision_commands:resolve": "Say what became of an uncertain submission.\n\n"
-    "That is one that left and was never answered: it may have been bought, so it is never sent again on its own."
-    " Look for it in the console's call record, then give exactly one of --task-id, --abandon and --again.",
-    "commands.decision_commands:save": "Save what a job has made, by key or task id.\n\n"
+    "commands.decision_commands:confirm": "Record the task that an unconfirmed submission became.\n\n"
+    "An unconfirmed submission was sent, and its response was lost: it may have been billed, so it is never sent again"
+    " on its own. Look for its task in the console's call record, and give its id: rh-async resume then fetches it.",
+    "commands.decision_commands:discard": "Give up an unconfirmed submission that became no task.\n\n"
+    "An unconfirmed submission was sent, and its response was lost. If the console's call record has no task for it,"
+    " this frees its key and names the command that submits it anew; nothing is submitted or billed by this one.",
+    "commands.save_command:save": "Save what a job has made, by key or task id.\n\n"
     "Links live for about 24 h; a task the journal does not know is asked about.",
     "commands.task_commands:status": "Look at a task once.\n\n"
     "Exit code 0 if it runs or has succeeded, 1 if it failed, was cancelled or is unknown.",
@@ -81,6 +84,12 @@ _COMMANDS = {
 }
 _SETTINGS: dict[str, dict[str, Any]] = {
     "commands.batch_command:batch": {"config": [Env("RH_ASYNC_", show=False), from_file]}
+}
+_RENAMED = {
+    "resolve": "rh-async confirm KEY TASK_ID, or rh-async discard KEY",
+    "--abandon": "rh-async discard KEY",
+    "--again": "--resubmit",
+    "--name": "--naming",
 }
 # Named, not imported: a command that needs no local server loads none.
 for _place, _words in _COMMANDS.items():
@@ -96,7 +105,7 @@ def run(words: Sequence[str]) -> int:
     try:
         code = app(take_proxy([word for word in words if word != "--debug"]))
     except (Exception, KeyboardInterrupt) as ending:  # noqa: BLE001 - the one seam: no command ends in a traceback
-        return _told(ending, debug)
+        return _report(ending, debug, renamed=_renamed(words))
     return ExitCode.SUCCESS if code is None else int(code)
 
 
@@ -116,8 +125,20 @@ def _spell() -> None:
             stream.reconfigure(errors="replace")
 
 
-def _told(ending: BaseException, debug: bool) -> ExitCode:
+def _renamed(words: Sequence[str]) -> str:
+    """Name what replaced the first word of the command line that went by another name before; "" if none did."""
+    old = next((name for name in (word.partition("=")[0] for word in words) if name in _RENAMED), None)
+    return f"{old} is gone: use {_RENAMED[old]}" if old else ""
+
+
+def _report(ending: BaseException, debug: bool, *, renamed: str = "") -> ExitCode:
+    """Print one line that says why the command ended, and choose its exit code.
+
+    :param renamed: said in place of a usage error that an old name brought about.
+    """
     console, cause = make_console(stderr=True), root_cause(ending)
+    if renamed and isinstance(cause, CycloptsError):
+        cause = UsageError(renamed)
     if debug:
         console.print(Text(clean_lines("".join(traceback.format_exception(ending)))), soft_wrap=True, end="")
     console.print(Text(f"rh-async: {describe_error(cause)}", style="red"), soft_wrap=True)

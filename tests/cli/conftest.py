@@ -92,7 +92,7 @@ def shell(capsys: pytest.CaptureFixture[str]) -> Shell:
         try:
             code = int(await _app.app.run_async(shlex.split(line)))
         except (CycloptsError, UsageError, Interrupted, RHError) as ending:
-            code = _app._told(ending, debug=False)
+            code = _app._report(ending, debug=False)
         return Ended(code, *capsys.readouterr())
 
     return run

@@ -92,7 +92,7 @@ async def test_jobs_are_made_as_they_are_asked_for(
 async def test_every_option_reaches_the_server(there: Path, site: Emulator, shell: Shell) -> None:
     ended = await shell(
         "batch clips/clip0.mp4 --image heroes/fox.png --orientation image --prompt hop --negative-prompt blur"
-        " --no-sound --element 7 --webhook-url http://127.0.0.1:9/hook --name {number:03}-{clip}.mp4"
+        " --no-sound --element 7 --webhook-url http://127.0.0.1:9/hook --naming {number:03}-{clip}.mp4"
     )
     (submission,) = site.ledger.submissions
     assert ended.code == 0
@@ -235,7 +235,7 @@ async def test_what_nobody_knows_is_told_with_the_command_that_decides_it(
     ended = await shell("batch clips --image heroes/fox.png --journal j.db")
     assert ended.code == 1
     assert "uncertain 1       nobody knows" in ended.out
-    command = re.search(r"rh-async (resolve \S+ --journal j.db --abandon)", ended.out)
+    command = re.search(r"rh-async (discard \S+ --journal j.db)", ended.out)
     assert command is not None
     assert (await shell(command[1])).code == 0
 

@@ -48,7 +48,7 @@ def made_different(folder: Path) -> list[Path]:
         ". -o .",
         "'*.mp4' -o .",
         "'**/*.mp4' -o out",
-        ". --recursive -o . --name {clip}-{number}.mp4",
+        ". --recursive -o . --naming {clip}-{number}.mp4",
     ],
 )
 async def test_a_run_again_finds_only_the_clips_wherever_its_outputs_are(

@@ -206,7 +206,7 @@ async def test_rows_that_ask_for_the_same_are_said_to_be_bought_once(there: Path
         ("good.mp4 --image hero.png --budget -1", '"-1" is no amount of money above 0'),
         ("good.mp4 --image hero.png --in-flight 0", '"0" is neither auto nor a whole number'),
         ("good.mp4 --image hero.png --limit 0", 'Invalid value "0" for --limit'),
-        ("good.mp4 --image hero.png --name {clips}.mp4", "knows no {clips}. Use {clip}"),
+        ("good.mp4 --image hero.png --naming {clips}.mp4", "knows no {clips}. Use {clip}"),
         ("good.mp4 --image hero.png --no-journal --retry-failed", "--retry-failed is about the journal"),
         ("good.mp4 --image hero.png --nonsense", "Unknown option: --nonsense"),
         ("good.mp4 --image hero.png --base-url ftp://x", "the base url must look like"),

@@ -64,6 +64,9 @@ def test_a_message_of_many_lines_becomes_one() -> None:
         ("emulator --port 65536", 'Invalid value "65536" for --port'),
         ("emulator --limit 0", 'Invalid value "0" for --limit'),
         ("demo --out /dev/null", "--out /dev/null cannot be written"),
+        ("resolve k --abandon", "resolve is gone: use rh-async confirm KEY TASK_ID, or rh-async discard KEY"),
+        ("run a.png b.mp4 --again", "--again is gone: use --resubmit"),
+        ("batch clips --name={key}.mp4", "--name is gone: use --naming"),
     ],
 )
 def test_nonsense_is_refused_in_one_line(line: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:

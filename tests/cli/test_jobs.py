@@ -50,7 +50,7 @@ def row(*, carried: bool = False, **facts: Any) -> Row:
             "RequestRejected: 1007: no\ufffd[2J",
         ),
         (row(state=SubmissionState.REFUSED), "refused"),
-        (row(state=SubmissionState.UNCERTAIN), "nobody knows whether it was bought: rh-async resolve"),
+        (row(state=SubmissionState.UNCERTAIN), "the response was lost: rh-async confirm, or rh-async discard"),
         (row(state=SubmissionState.ABANDONED), "given up"),
         (row(state=SubmissionState.LOST), "the server did not know it when last asked: rh-async resume asks again"),
     ],

@@ -50,7 +50,7 @@ async def test_what_is_gone_from_the_disk_is_saved_again_and_not_bought(
 
 async def test_again_buys_once_more(site: Emulator, desk: Path, shell: Shell) -> None:
     await shell(RUN)
-    ended = await shell(f"{RUN} --again")
+    ended = await shell(f"{RUN} --resubmit")
     assert ended.code == 0
     assert len(site.ledger.tasks) == 2
     assert "already bought" not in ended.out
@@ -111,7 +111,7 @@ async def test_without_a_journal_an_open_post_is_looked_for_in_the_console(
     assert "may have been sent; look into the console's call record" in ended.err
 
 
-@pytest.mark.parametrize("option", ["--key k", "--again", "--journal j.db"])
+@pytest.mark.parametrize("option", ["--key k", "--resubmit", "--journal j.db"])
 async def test_without_a_journal_its_options_mean_nothing(
     option: str, site: Emulator, desk: Path, shell: Shell
 ) -> None:
@@ -127,7 +127,7 @@ async def test_a_job_that_failed_is_not_bought_again_by_itself(site: Emulator, d
     ended = await shell(RUN)
     assert ended.code == 1
     assert "already bought on" in ended.out
-    assert "Nothing was sent; to buy it once more, knowingly, add --again.\n" in ended.err
+    assert "Nothing was sent; to buy it once more, knowingly, add --resubmit.\n" in ended.err
     assert len(site.ledger.submissions) == 1
 
 
@@ -182,7 +182,7 @@ async def test_interrupted_with_cancel_the_job_is_stopped(site: Emulator, desk: 
         ("PRAGMA user_version = 99", "made by a newer version of this program (99, known:"),
     ],
 )
-@pytest.mark.parametrize("line", [RUN, "jobs", "resume", "save some", "resolve some --abandon", "cancel some"])
+@pytest.mark.parametrize("line", [RUN, "jobs", "resume", "save some", "discard some", "cancel some"])
 async def test_a_journal_that_is_none_is_told_in_one_line_and_nothing_is_sent(
     line: str, content: bytes | str, says: str, site: Emulator, desk: Path, shell: Shell, journal_file: Path
 ) -> None:
@@ -236,7 +236,7 @@ async def test_an_uncertain_submit_names_the_commands_that_decide_and_is_not_rep
     for _ in range(2):
         ended = await shell(f"{RUN} --key k")
         assert ended.code == 1
-        commands = "rh-async resolve k --task-id ID, or rh-async resolve k --abandon"
+        commands = "rh-async confirm k TASK_ID, or rh-async discard k"
         assert ended.err.endswith(f"Say what became of it: {commands}\n")
         assert "resubmit=True" not in ended.err
     assert len(site.ledger.submissions) == 1

@@ -120,25 +120,25 @@ async def test_an_uncertain_submission_is_shown_with_the_commands_that_decide(
     ended = await shell("resume")
     assert ended.code == 1
     assert re.search(r"^uncertain: key k, sent 20\S+ \S+ to kling-v3.0-std: .*hero.png", ended.out, re.MULTILINE)
-    assert ended.out.endswith("rh-async resolve k --task-id ID\nrh-async resolve k --abandon\n")
-    adopted = await shell(f"resolve k --task-id {task.task_id}")
+    assert ended.out.endswith("rh-async confirm k TASK_ID\nrh-async discard k\n")
+    adopted = await shell(f"confirm k {task.task_id}")
     assert (adopted.code, adopted.out) == (
         0,
-        f"k bought task {task.task_id}; this watches and saves it:\nrh-async resume\n",
+        f"k is task {task.task_id}; this watches and saves it:\nrh-async resume\n",
     )
     assert (await shell("resume")).code == 0
     assert (desk / "out" / f"{task.task_id}_0.mp4").exists()
     assert len(site.ledger.submissions) == 1
 
 
-async def test_given_up_it_is_bought_by_the_next_command_and_not_before(
+async def test_a_discarded_submission_is_sent_by_the_next_command_and_not_before(
     site: Emulator, desk: Path, shell: Shell
 ) -> None:
     site.faults.add(Fault("drop_before_body"))
     await shell("run hero.png dance.mp4 --key k")
-    ended = await shell("resolve k --abandon")
+    ended = await shell("discard k")
     assert ended.code == 0
-    assert "The same command would buy it anew." in ended.out
+    assert "Nothing was submitted now; this submits it anew:\nrh-async run hero.png dance.mp4" in ended.out
     assert site.ledger.tasks == []
     assert (await shell("run hero.png dance.mp4 --key k")).code == 0
     assert len(site.ledger.tasks) == 1
@@ -155,19 +155,19 @@ async def test_given_up_it_is_bought_by_the_next_command_and_not_before(
         "--model wan2.2",
     ],
 )
-async def test_resolve_again_names_the_whole_command_that_buys_the_same_anew(
+async def test_discard_names_the_whole_command_that_submits_the_same_anew(
     options: str, site: Emulator, desk: Path, shell: Shell
 ) -> None:
     site.faults.add(Fault("gateway_502"))
     ended = await shell(f"run hero.png dance.mp4 {options}")
-    key = re.search(r"rh-async resolve ('.+'|\S+) --task-id", ended.err)
+    key = re.search(r"rh-async discard ('.+'|\S+)$", ended.err, re.MULTILINE)
     assert key is not None
-    ended = await shell(f"resolve {key[1]} --again")
+    ended = await shell(f"discard {key[1]}")
     assert (ended.code, site.ledger.tasks) == (0, [])
     *_, says, command = ended.out.splitlines()
-    assert says == "Nothing was bought now; this buys it anew:"
+    assert says == "Nothing was submitted now; this submits it anew:"
     assert command.startswith("rh-async run hero.png dance.mp4 ")
-    assert "--again" in command
+    assert "--resubmit" in command
     assert (await shell(command.removeprefix("rh-async "))).code == 0
     assert len(site.ledger.tasks) == 1
     lost, bought = site.ledger.submissions
@@ -178,7 +178,7 @@ async def test_resolve_again_names_the_whole_command_that_buys_the_same_anew(
     ]
 
 
-async def test_resolve_again_names_no_command_where_none_asks_for_the_same(
+async def test_discard_names_no_command_where_none_asks_for_the_same(
     site: Emulator, desk: Path, shell: Shell, journal_file: Path
 ) -> None:
     site.faults.add(Fault("drop_before_body", times=2))
@@ -191,8 +191,8 @@ async def test_resolve_again_names_no_command_where_none_asks_for_the_same(
             with pytest.raises(SubmitUnknown):
                 await session.run(model_options, idempotency_key=key)
     for key in wishes:
-        out = (await shell(f"resolve {key} --again")).out
-        assert "the command that asked for it buys it anew. It was given:\n{" in out
+        out = (await shell(f"discard {key}")).out
+        assert "the command that asked for it submits it anew. Its inputs:\n{" in out
 
 
 async def test_a_key_may_be_named_by_its_beginning_if_no_other_begins_so(
@@ -209,7 +209,7 @@ async def test_a_key_may_be_named_by_its_beginning_if_no_other_begins_so(
     assert (ended.code, ended.out) == (2, "")
     assert "several keys begin with scene: scene-1, scene-2; give more of the one you mean" in ended.err
     assert f"{site.ledger.tasks[0].task_id}_0.mp4" in {path.name for path in (desk / "a").iterdir()}
-    assert "is saved, not uncertain" in (await shell(f"resolve {shown} --abandon")).err
+    assert "is saved, not uncertain" in (await shell(f"discard {shown}")).err
     assert "it was not cancelled: it was over already" in (await shell(f"cancel {shown}")).out
     (key,) = [one for one in map(json.loads, (await shell("jobs --json")).out.splitlines()) if "auto" in one["key"]]
     assert key["key"].startswith(shown)
@@ -223,12 +223,12 @@ async def test_the_same_command_asks_again_about_a_lost_task_and_again_buys_what
     for _ in range(2):
         ended = await shell("run hero.png dance.mp4 --key k -o out")
         assert ended.code == 1
-        assert "The same command asks the server again; with --again it buys anew" in ended.err
+        assert "The same command asks the server again; with --resubmit it buys anew" in ended.err
     assert len(site.ledger.submissions) == 1
-    await shell("run hero.png dance.mp4 --key k -o out --again")
+    await shell("run hero.png dance.mp4 --key k -o out --resubmit")
     assert len(site.ledger.submissions) == 2
     site.faults.clear()
-    ended = await shell("run hero.png dance.mp4 --key k -o out --again")
+    ended = await shell("run hero.png dance.mp4 --key k -o out --resubmit")
     assert (ended.code, "already bought on" in ended.out) == (0, True)
     assert len(site.ledger.submissions) == 2
 
@@ -254,11 +254,10 @@ async def test_what_the_server_had_lost_is_picked_up_once_it_knows_it_again(
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("resolve k", "say one of --task-id ID, --abandon and --again"),
-        ("resolve k --abandon --again", "say one of"),
-        ("resolve nobody --abandon", "no job has the key 'nobody' in the journal"),
-        ("resolve k --abandon", "k is saved, not uncertain"),
-        ("resolve k --task-id latest", "is no task id"),
+        ("discard unknown", "no job has the key 'unknown' in the journal"),
+        ("discard k", "k is saved, not uncertain"),
+        ("confirm k 2013508786110730241", "k is saved, not uncertain"),
+        ("confirm k latest", "is no task id"),
         ("save nobody", "'nobody' is no task id, and no job"),
         ("cancel nobody", "'nobody' is no task id, and no job"),
         ("jobs --state gone", 'Invalid value "gone" for --state'),
@@ -282,7 +281,7 @@ async def test_what_is_being_sent_or_was_left_so_is_not_decided_about(
     running = asyncio.ensure_future(shell("run hero.png dance.mp4 --key k"))
     while not site.ledger.faults:  # noqa: ASYNC110 - a ledger rings no bell
         await anyio.sleep(0.5)
-    assert "another command is sending it now" in (await shell("resolve k --abandon")).err
+    assert "another command is sending it now" in (await shell("discard k")).err
     assert "being sent\n" in (await shell("jobs")).out
     assert "k is submitting: it has no task\n" in (await shell("cancel k")).err
     copied = journal_file.read_bytes(), journal_file.with_name("journal.db-wal").read_bytes()
@@ -291,10 +290,10 @@ async def test_what_is_being_sent_or_was_left_so_is_not_decided_about(
     left.write_bytes(copied[0])
     left.with_name("left.db-wal").write_bytes(copied[1])
     assert "left while it was sent: rh-async resume\n" in (await shell("jobs --journal left.db")).out
-    ended = await shell("resolve k --abandon --journal left.db")
+    ended = await shell("discard k --journal left.db")
     assert ended.err.endswith("it was left while it was sent; first: rh-async resume --journal left.db\n")
     assert "uncertain: key k" in (await shell("resume --journal left.db")).out
-    assert (await shell("resolve k --abandon --journal left.db")).code == 0
+    assert (await shell("discard k --journal left.db")).code == 0
 
 
 async def test_a_job_is_saved_by_key_and_by_task_id(site: Emulator, desk: Path, shell: Shell) -> None:

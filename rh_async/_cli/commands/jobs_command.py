@@ -196,7 +196,7 @@ _OUTCOMES: Mapping[SubmissionState, Callable[[Row], str]] = MappingProxyType(
         SubmissionState.SAVED: lambda row: ", ".join(row.record.paths) or "nothing to save",
         SubmissionState.LOST: lambda _: "the server did not know it when last asked: rh-async resume asks again",
         SubmissionState.REFUSED: lambda row: _error(row) or "refused",
-        SubmissionState.UNCERTAIN: lambda _: "nobody knows whether it was bought: rh-async resolve",
+        SubmissionState.UNCERTAIN: lambda _: "the response was lost: rh-async confirm, or rh-async discard",
         SubmissionState.ABANDONED: lambda _: "given up",
     }
 )

@@ -34,7 +34,7 @@ _SILENCE = 5.0
 _STOPPING = "what runs goes on remotely"
 _RUNNING = frozenset({SubmissionState.SUBMITTED, SubmissionState.LOST})  #: a lost one may do so all the same
 _LEFT_ALONE = "left alone, it was bought under another API key or has just been taken up"
-_LOST = "the server still does not know it; each resume asks again, and its command with --again buys it anew"
+_LOST = "the server still does not know it; each resume asks again, and its command with --resubmit buys it anew"
 
 
 async def resume(

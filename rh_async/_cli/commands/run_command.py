@@ -138,7 +138,7 @@ def _looked_up(command: RunCommand, request: Request, site: str, journal: Path) 
     sha256s = {media.path: sha256_of(media.path) for media in request.media()}
     key = command.run_options.key or derived_key(request.endpoint, request.named(sha256s))
     keyed = read(journal, site, key=key)
-    earlier = None if command.run_options.again or not keyed else keyed[-1]
+    earlier = None if command.run_options.resubmit or not keyed else keyed[-1]
     if earlier is not None and earlier.record.state not in REUSABLE_STATES:
         refuse_another(earlier.record, asked_for(key, request, sha256s))
     return _Known(command.out.absolute(), key, earlier)
@@ -157,7 +157,7 @@ async def _done(command: RunCommand, request: Request, known: _Known, reporter: 
             result = await session.run(
                 request,
                 idempotency_key=command.run_options.key,
-                resubmit=command.run_options.again,
+                resubmit=command.run_options.resubmit,
                 output_dir=known.folder,
             )
     except RHError as error:

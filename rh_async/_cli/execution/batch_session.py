@@ -119,7 +119,11 @@ class BatchSession:
         """
         running = self.running
         self._batch = session.batch(
-            self.plan, self.folder, names=Names(running.name), budget=running.budget, retry_failed=running.retry_failed
+            self.plan,
+            self.folder,
+            names=Names(running.naming),
+            budget=running.budget,
+            retry_failed=running.retry_failed,
         )
         await offer(self._batch, running, self.reporter)
 

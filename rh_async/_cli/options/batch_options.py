@@ -206,7 +206,7 @@ class BatchRunOptions:
     out: Annotated[
         Path, Parameter(name=["--out", "-o"], help="a folder for the videos, a .json beside each, and batch.jsonl.")
     ] = Path("out")
-    name: Annotated[
+    naming: Annotated[
         str, Parameter(help="what the videos are called: {clip}, {character}, {task_id}, {number}, {model}, {key}.")
     ] = Names().template
     in_flight: Annotated[
@@ -255,7 +255,7 @@ class BatchRunOptions:
     ] = None  # fmt: skip
 
     def __attrs_post_init__(self) -> None:
-        Names(self.name)
+        Names(self.naming)
         for option, given in (("--journal", self.journal), ("--retry-failed", self.retry_failed or None)):
             if self.no_journal and given is not None:
                 raise UsageError(f"{option} is about the journal, and --no-journal does without one; {_SENT}")

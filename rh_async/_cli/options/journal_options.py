@@ -74,7 +74,7 @@ class RunOptions:
             " Links that are signed anew each time need one."
         ),
     ] = None
-    again: Annotated[_Flag, Parameter(help="buy the job once more, knowingly.")] = False
+    resubmit: Annotated[_Flag, Parameter(help="submit the job once more, knowing that it is billed once more.")] = False
     cancel_on_interrupt: Annotated[
         _Flag, Parameter(help="Ctrl-C asks the server to stop the job, in place of letting it go on.")
     ] = False
@@ -82,7 +82,7 @@ class RunOptions:
     no_journal: Annotated[_Flag, Parameter(help="remember nothing: the same command buys again.")] = False
 
     def __attrs_post_init__(self) -> None:
-        for option, given in (("--journal", self.journal), ("--key", self.key), ("--again", self.again)):
+        for option, given in (("--journal", self.journal), ("--key", self.key), ("--resubmit", self.resubmit)):
             if self.no_journal and given not in {None, False}:
                 raise UsageError(f"{option} is about the journal, and --no-journal does without one; nothing was sent")
 

@@ -19,7 +19,7 @@ from rh_async.events import Changed, Event, Flawed, Saved, Settled, Submitted
 from .fields import printable
 from .phase_counter import Tally
 
-_LOST = "The same command asks the server again; with --again it buys anew what the server still does not know."
+_LOST = "The same command asks the server again; with --resubmit it buys anew what the server still does not know."
 
 
 @define(kw_only=True, eq=False)
@@ -104,7 +104,7 @@ class JobReporter:
             error.advice = f"The job is done and paid; {self._link_words(self._task_id)}"
         elif self.journal_file is not None and isinstance(error, JobError):
             sent = "Nothing was sent; to" if self._told else "To"
-            error.advice = f"{error.advice} {sent} buy it once more, knowingly, add --again.".strip()
+            error.advice = f"{error.advice} {sent} buy it once more, knowingly, add --resubmit.".strip()
         if self.journal_file is not None and isinstance(error, JobLost):
             error.advice = f"{JobLost.advice} {_LOST}"
         return error
@@ -171,6 +171,7 @@ class JobReporter:
 
 
 def decision_commands(connection: Connection, journal_file: JournalFile, key: str) -> str:
-    """The commands that say what became of an uncertain submission: it bought the task ID, or nothing."""
-    command = connection.command("resolve", key, *journal_file.words)
-    return f"{command} --task-id ID, or {command} --abandon"
+    """Name the commands that decide about an unconfirmed submission: it became the task TASK_ID, or none."""
+    words = journal_file.words
+    confirm, discard = connection.command("confirm", key, "TASK_ID", *words), connection.command("discard", key, *words)
+    return f"{confirm}, or {discard}"

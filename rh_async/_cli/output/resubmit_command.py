@@ -20,7 +20,7 @@ _OPTIONS: Mapping[str, str] = MappingProxyType(
 _KEPT_SOUND = (True, "yes")
 
 
-def run_again(record: SubmissionRecord, connection: Connection, journal_file: JournalFile) -> str | None:
+def resubmit_command(record: SubmissionRecord, connection: Connection, journal_file: JournalFile) -> str | None:
     """The whole ``rh-async run`` that buys a job once more; None if no such command asks for the same."""
     model = next((name for name in get_args(Model) if name in record.endpoint), None)
     inputs = json.loads(record.inputs)
@@ -36,7 +36,7 @@ def run_again(record: SubmissionRecord, connection: Connection, journal_file: Jo
         words += ["-o", record.folder]
     if not is_derived(record.key):
         words += ["--key", record.key]
-    return connection.command("run", *words, "--again", *journal_file.words)
+    return connection.command("run", *words, "--resubmit", *journal_file.words)
 
 
 def _options(inputs: Mapping[str, str]) -> Iterator[str]:
