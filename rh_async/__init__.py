@@ -1,28 +1,29 @@
 """An asyncio client for RunningHub's motion-transfer models: many paid jobs at once, none bought twice.
 
-The front door: names only. Behind it the floors, each looking down and never up or sideways::
+This module holds names only. The layers below it; each imports only from the layers under it::
 
-    __main__         The door from the shell: whoever has not installed the command line is told how, in one line
-    _cli             Words in, words out, exit codes: the one room that prints, reads the command line and ends the pro
-    client           What a caller can ask: submit, start, run, map, watch, upload, save. The only room a caller talks
-    _batch           Many jobs: planned first (what would be asked for, what is refused and why, what it would cost), t
-    _runtime         One open session: starts its services, connects them, and closes them in order
-    _submission      One paid submit, and coming back to it: claim, upload, slot, POST, record, recovery
-    _polling         When to ask for a task's status: the schedule, its budget, run-time estimates, and the poll worker
+    __main__         Starts the command line, or says how to install it
+    _cli             The command line: commands, options, output; the only package that prints and exits
+    client           The session: what a program calls to submit, attach, save, and ask about the account
+    _batch           Many jobs: plan and check them, estimate their cost, run them, and name what they make
+    _runtime         One open session: opens its services, settles its jobs, and closes everything in order
+    _submission      One paid submit: claim the key, upload, wait for a slot, POST, record; and recovery afterwards
+    _polling         When to ask for a task's status: the schedule, its budget, run-time estimates, the poll workers
+    _job_updates     Changes a job's handle: its task, its snapshots, its outcome
     _transfer        Files up and down: uploads cached by content, outputs written to disk and verified
-    job              The handle in the caller's hand: awaitable, watchable, never changed by waiting
+    job              The handle of one job: await it, read its status, cancel it
     _http            The only aiohttp client: connection pools, retries, the shared rate limit, links outside the API
     _journal         Durable state: one record per submission, in SQLite, shared by processes through lease files
-    models           What can be asked for: request classes, the catalogue of models, and list prices
+    models           Request classes, the catalogue of models, and list prices
     _media           Local media files: their type, structure, duration and pixels, read before anything is sent
-    _api             The protocol, without I/O: builds calls, and decodes what the server answered
-    _concurrency     Building blocks for asyncio: shared work, the session's task group, deadlines, unforeseen defects
-    events           What happens in a session, as frozen values for its ``on_event`` callback; logging is one such obs
-    issues           What is wrong with an input, as one line for a person: the thing, what is wrong with it, what help
-    errors           Every way to fail, as one tree. A leaf is chosen by who must act; it carries facts and prints noth
-    _printable       Cleans text that a server or a file name brought: logs and terminals get one line of it, and obey
-    types            The nouns that travel, frozen. What the server says stays as open as the server: statuses are word
-    emulator                                                         stands apart, knows nothing of the rest
+    _api             The protocol, without I/O: encodes calls, and decodes what the server answered
+    _concurrency     Building blocks for asyncio: single flight, the session's task group, deadlines, defects
+    events           What happens in a session, as frozen values for its ``on_event`` callback
+    issues           One problem of an input: the subject, the message, the hint
+    errors           Every error class, as one tree
+    _printable       Cleans text from servers and file names, so that logs and terminals get one harmless line
+    types            Frozen values that every layer uses
+    emulator         A local RunningHub for tests; imports nothing of the client
 """
 
 import sys

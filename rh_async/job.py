@@ -1,6 +1,7 @@
-"""The handle in the caller's hand: awaitable, watchable, never changed by waiting.
+"""The handle of one job: await it, read its status, iterate over its status updates, cancel it.
 
-Waiting is not owning: a cancelled wait disturbs neither the job nor anybody else who waits for it.
+Waiting does not own the job: a cancelled wait changes neither the job nor any other wait for it. The session's packages
+update a job through `rh_async._job_updates`, so that this class holds only what a caller uses.
 """
 
 from __future__ import annotations
@@ -13,33 +14,32 @@ from typing import Any, Protocol
 import anyio
 from attrs import define, field
 
-from ._api.error_codes import advice_for, was_busy
-from .errors import JobCancelled, JobError, JobFailed, RHError
+from .errors import RHError
 from .models.base import Request
 from .types import Result, Snapshot, TaskId
 
 
 class JobController(Protocol):
-    """What a job can ask of the session that carries it."""
+    """What a job asks of the session that runs it."""
 
     def cancel(self, job: Job) -> Awaitable[Snapshot | None]:
-        """Stop it, and tell what became of it."""
+        """Cancel the job, and return its status afterwards."""
 
     def eta(self, job: Job) -> float | None:
-        """Say how long it will take."""
+        """Estimate how many seconds the job will still take."""
 
 
 @define(eq=False, kw_only=True, repr=False)
 class Job:
-    """One thing the caller wants done. Made by the session, never by hand.
+    """One submitted job, or one that waits to be submitted. The session makes it.
 
-    :ivar request: what was asked for; None for a task submitted elsewhere.
-    :ivar key: the caller's name for the submission, or the derived one; None without either.
-    :ivar task_id: the server's id; None until it has accepted the job.
-    :ivar snapshot: the last answer that brought news; None before the first.
-    :ivar submitted_utc: when the server accepted it, as far as known.
-    :ivar driving: seconds of its driving video, as far as known.
-    :ivar flaw: what the server found wrong with the workflow when it accepted the job; "" where it found nothing.
+    :ivar request: what is submitted; None for a task submitted elsewhere.
+    :ivar key: the idempotency key: the caller's, or the one derived from the inputs; None without either.
+    :ivar task_id: the server's id; None until the server has accepted the job.
+    :ivar snapshot: the last server answer that differed from the one before; None before the first.
+    :ivar submitted_utc: when the server accepted the job, as far as known.
+    :ivar driving: how many seconds the driving video lasts, as far as known.
+    :ivar flaw: what the server found wrong with the workflow when it accepted the job; "" if nothing.
     """
 
     request: Request | None
@@ -51,13 +51,13 @@ class Job:
     flaw: str = ""
     _controller: JobController | None = None
     _outcome: Result | RHError | None = field(default=None, init=False)
-    _news: anyio.Event | None = field(default=None, init=False)  # made at the first wait: it costs 900 bytes
-    _followers: tuple[Job, ...] = field(default=(), init=False)  #: which are told what this one is
-    _on_end: tuple[Callable[[Job], None], ...] = field(default=(), init=False)
+    _updated: anyio.Event | None = field(default=None, init=False)  # made at the first wait: an event costs 900 bytes
+    _duplicates: tuple[Job, ...] = field(default=(), init=False)  #: jobs with the same key, which mirror this one
+    _done_callbacks: tuple[Callable[[Job], None], ...] = field(default=(), init=False)
 
     @property
     def status(self) -> str:
-        """The server's word, in capitals; ``waiting`` before it has accepted the job, ``ended`` if it never did."""
+        """The server's status word, in capitals; ``waiting`` before the job is accepted, ``ended`` if it never was."""
         if self.snapshot is not None:
             return self.snapshot.status
         return "waiting" if self._outcome is None else "ended"
@@ -69,68 +69,73 @@ class Job:
 
     @property
     def error(self) -> RHError | None:
-        """Why the job ended without a result; None if it did not."""
+        """Why the job ended without a result; None while it runs, and after it has succeeded."""
         return self._outcome if isinstance(self._outcome, RHError) else None
 
     @property
     def result(self) -> Result | None:
-        """What the job made; None until it has succeeded."""
+        """The outputs and the usage; None until the job has succeeded."""
         return self._outcome if isinstance(self._outcome, Result) else None
 
     @property
     def eta(self) -> float | None:
-        """How many seconds it will probably still take, once the server has it, by what its model's jobs took before.
+        """Estimate how many seconds an accepted job will still take, from the run times of its model's earlier jobs.
 
-        None before, after, and where nothing is known.
+        None before the job is accepted, after it is done, and where no run time is known.
         """
         return None if self._controller is None or self.done else self._controller.eta(self)
 
     def __await__(self) -> Generator[Any, Any, Result]:
-        return self._ended().__await__()
+        return self._wait_done().__await__()
 
     async def accepted(self) -> TaskId:
         """Wait until the server has accepted the job.
 
-        :raises RHError: it never did.
+        :raises RHError: the job ended without being accepted.
         """
-        await self._until(lambda: self.task_id is not None or self._outcome is not None)
+        await self._wait_until(lambda: self.task_id is not None or self._outcome is not None)
         if self.task_id is None:
-            await self._ended()
-        assert self.task_id is not None  # noqa: S101 - for the type checker: without an id, _ended has raised
+            await self._wait_done()
+        assert self.task_id is not None  # noqa: S101 - for the type checker: without an id, _wait_done has raised
         return self.task_id
 
     async def cancel(self) -> Snapshot | None:
-        """Ask that the job be stopped, and tell what became of it: it may have been over already.
+        """Ask the server to cancel the job, and return its status afterwards; the job may have been done already.
 
-        :return: as `Session.cancel`; of a job that was over, the last answer. None where the server never had the job:
-            one whose submit has not left is taken back, and nothing is paid; one whose submit is on its way is
-            finished, and can be cancelled then.
-        :raises RHError: nothing could be learnt; the job is watched as before.
+        :return: as `Session.cancel`; for a job that is done, its last answer. None where the server does not have the
+            job: if its submit has not been sent, it is withdrawn and nothing is billed; if the submit is being sent, it
+            is finished, and the job can be cancelled after that.
+        :raises RHError: the server did not answer; the job is polled as before.
         """
         if self._controller is None or self.done:
             return self.snapshot
         return await self._controller.cancel(self)
 
     def status_updates(self) -> AsyncIterator[Snapshot]:
-        """The answers that bring news, from the present one on, until the job ends."""
+        """Iterate over the server's answers that differ from the one before, from the present one until the job ends.
+
+        An update that is replaced by the next before it is read is skipped; the last one never is.
+        """
         return _StatusStream(self)
 
-    async def _ended(self) -> Result:
-        await self._until(lambda: self._outcome is not None)
+    async def _wait_done(self) -> Result:
+        await self._wait_until(lambda: self._outcome is not None)
         if isinstance(self._outcome, RHError):
-            # Raised twice, one exception would grow its traceback and share its notes.
+            # A copy: one exception that is raised by several waits would grow its traceback and share its notes.
             raise self._outcome.fresh()
         assert self._outcome is not None  # noqa: S101 - for the type checker
         return self._outcome
 
-    async def _until(self, reached: Callable[[], bool]) -> None:
+    async def _wait_until(self, reached: Callable[[], bool]) -> None:
+        # An event, not a shared future: a future that a cancelled wait has cancelled raises when its result is set,
+        # and that would stop the poller.
         while not reached():
-            self._news = self._news or anyio.Event()
+            self._updated = self._updated or anyio.Event()
             try:
-                await self._news.wait()
+                await self._updated.wait()
             except asyncio.CancelledError as error:
-                unless = "" if self.task_id is not None else " unless it is taken back"
-                error.add_note(f"The wait was given up, not the job: {self!r} goes on{unless}.")
+                unless = "" if self.task_id is not None else " unless it is withdrawn"
+                error.add_note(f"The wait was cancelled, not the job: {self!r} goes on{unless}.")
                 raise
 
     def __repr__(self) -> str:
@@ -139,114 +144,18 @@ class Job:
         key = "" if self.key is None else f", key {self.key}"
         return f"<Job{about}, {name}{key}, {self.status}>"
 
-    # --- for the rooms that carry the job; not for callers -----------------------------------------------------------
-
-    def notice(self, snapshot: Snapshot) -> bool:
-        """Take an answer; whether it brings news."""
-        if self.snapshot is not None and _news_of(self.snapshot) == _news_of(snapshot):
-            return False
-        self.snapshot, self.task_id = snapshot, snapshot.task_id
-        self.flaw = self.flaw or snapshot.flaw
-        self._tell()
-        for follower in self._followers:
-            follower.notice(snapshot)
-        return True
-
-    def bought(self, task_id: TaskId, submitted_utc: datetime | None) -> None:
-        """Know the task that was bought for it, by whatever job."""
-        self.task_id, self.submitted_utc = task_id, submitted_utc
-        self._tell()
-
-    def end(self, outcome: Result | RHError) -> None:
-        """Let everybody who waits know how it ended; the first end stands."""
-        if self._outcome is None:
-            if isinstance(outcome, RHError):
-                outcome.key = outcome.key or self.key
-            self._outcome = outcome
-            self._tell()
-            for call in self._on_end:
-                call(self)
-
-    def when_ended(self, call: Callable[[Job], None]) -> None:
-        """Call this, once, when the job ends; at once if it has."""
-        if self.done:
-            call(self)
-        else:
-            self._on_end = (*self._on_end, call)
-
-    async def followed_by(self, other: Job) -> None:
-        """Let another job that asks for the same go the way of this one; return once that is accepted, or over."""
-        await self._until(lambda: self.task_id is not None or self.done)
-        if self.task_id is not None:
-            other.bought(self.task_id, self.submitted_utc)
-        if self.snapshot is not None:
-            other.notice(self.snapshot)
-        self._followers = (*self._followers, other)
-        self.when_ended(other.end_like)
-
-    def end_like(self, other: Job) -> None:
-        """End as another job did."""
-        if other.snapshot is not None:
-            self.notice(other.snapshot)
-        if other._outcome is not None:
-            self.end(other._outcome)
-
-    def _tell(self) -> None:
-        if self._news is not None:
-            self._news.set()
-            self._news = None
-
 
 @define(eq=False, repr=False)
 class _StatusStream(AsyncIterator[Snapshot]):
-    """Skips what nobody looked at in time; the last answer is never skipped."""
+    """Iterates over a job's status updates: each read returns the newest snapshot that was not read yet."""
 
     _job: Job
     _seen: Snapshot | None = field(default=None, init=False)
 
     async def __anext__(self) -> Snapshot:
         job = self._job
-        await job._until(lambda: job.snapshot is not self._seen or job.done)  # noqa: SLF001 - the two are one
+        await job._wait_until(lambda: job.snapshot is not self._seen or job.done)  # noqa: SLF001 - one class in two
         if job.snapshot is None or job.snapshot is self._seen:
             raise StopAsyncIteration
         self._seen = job.snapshot
         return job.snapshot
-
-
-def _news_of(snapshot: Snapshot) -> tuple[str, str, bool]:
-    return snapshot.status, snapshot.code, bool(snapshot.outputs)
-
-
-def outcome_of(job: Job, snapshot: Snapshot, *, noticed_utc: datetime) -> Result | JobError:
-    """What a settled snapshot means for the caller."""
-    if snapshot.succeeded and snapshot.outputs:
-        return Result(
-            task_id=snapshot.task_id,
-            outputs=snapshot.outputs,
-            usage=snapshot.usage,
-            submitted_utc=job.submitted_utc,
-            noticed_utc=noticed_utc,
-            raw=snapshot.raw,
-        )
-    if snapshot.cancelled:
-        return JobCancelled("the job was cancelled", task_id=snapshot.task_id, snapshot=snapshot)
-    if snapshot.succeeded:
-        return JobFailed("the job succeeded without results", task_id=snapshot.task_id, snapshot=snapshot)
-    return _failure(job, snapshot)
-
-
-def _failure(job: Job, snapshot: Snapshot) -> JobFailed:
-    """What a job that failed raises: the code, the message, and the reason where that says more."""
-    said = dict.fromkeys(filter(None, [snapshot.message, snapshot.reason]))
-    failure = JobFailed(
-        f"the job failed with code {snapshot.code or 'none'}: {': '.join(said) or 'no message'}",
-        task_id=snapshot.task_id,
-        snapshot=snapshot,
-        reason=snapshot.reason,
-        code=snapshot.code,
-        may_resubmit=was_busy(snapshot.code),
-        advice=advice_for(snapshot.code),
-    )
-    if flaw := job.flaw or snapshot.flaw:
-        failure.add_note(f"When the server accepted the job, it said of the workflow: {flaw}")
-    return failure

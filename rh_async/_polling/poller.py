@@ -21,6 +21,7 @@ from rh_async._api.error_codes import key_refused
 from rh_async._concurrency.defects import unexpected
 from rh_async._http.rate_limit import Priority
 from rh_async._http.transport import Transport
+from rh_async._job_updates import apply_snapshot
 from rh_async._printable import one_line
 from rh_async.errors import JobLost, NotFound, RHError, SessionError
 from rh_async.job import Job
@@ -235,7 +236,7 @@ class Poller:
         if snapshot.status not in IN_FLIGHT and not snapshot.settled and snapshot.status not in self._strange:
             self._strange.add(snapshot.status)
             log.warning("rh_async.unknown_status %s: taken for still running", one_line(snapshot.status))
-        news = 0 if snapshot.settled else sum(job.notice(snapshot) for job in jobs)
+        news = 0 if snapshot.settled else sum(apply_snapshot(job, snapshot) for job in jobs)
         if news:
             self.changed(snapshot)
         self.agenda.answered(snapshot.task_id, now=now, queued=snapshot.status in QUEUED)

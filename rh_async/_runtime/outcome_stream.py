@@ -17,6 +17,7 @@ import anyio
 from attrs import define, field, frozen
 
 from rh_async._concurrency.session_tasks import Tasks
+from rh_async._job_updates import call_when_done
 from rh_async.errors import AuthenticationFailed, BalanceExhausted, RHError, SessionError
 from rh_async.job import Job
 from rh_async.models.base import Request
@@ -155,7 +156,7 @@ class Feed(Generic[R]):
         async for request in _each(self.requests, self._roomy):
             job = self.start(request)
             self._open[job] = request
-            job.when_ended(self._ended)
+            call_when_done(job, self._ended)
 
     def _look_again(self) -> None:
         self._room.set()

@@ -23,6 +23,7 @@ from rh_async._concurrency.defects import unexpected
 from rh_async._concurrency.session_tasks import Tasks
 from rh_async._concurrency.single_flight import SingleFlight
 from rh_async._http.transport import Transport
+from rh_async._job_updates import apply_snapshot, outcome_of, set_outcome
 from rh_async._journal.records import SubmitOptions
 from rh_async._journal.sqlite import Journal
 from rh_async._polling.policy import PollingPolicy
@@ -40,7 +41,7 @@ from rh_async._transfer.media_spool import Spool
 from rh_async._transfer.uploads import Uploads
 from rh_async.errors import JournalError, ResponseLost, RHError, SessionError
 from rh_async.events import Changed, Settled, Waiting
-from rh_async.job import Job, outcome_of
+from rh_async.job import Job
 from rh_async.models.base import MediaFile, Request
 from rh_async.models.media_input import Media
 from rh_async.types import Account, OnExit, Output, Result, Snapshot, TaskId, Upload
@@ -308,7 +309,7 @@ class SessionRuntime:
     async def _settled(self, job: Job, snapshot: Snapshot) -> None:
         noticed = wall()
         await self.registry.settled(job, snapshot, noticed)
-        if job.notice(snapshot):
+        if apply_snapshot(job, snapshot):
             self.tell(Changed(snapshot=snapshot))
         await self._end(job, outcome_of(job, snapshot, noticed_utc=noticed))
 
@@ -339,24 +340,24 @@ class SessionRuntime:
     async def _save_and_end(self, job: Job, result: Result, folder: Path) -> None:
         """Save what a job made, and only then end it: whoever awaits the job has its files."""
         try:
-            job.end(evolve(result, paths=await self.save(result, folder)))
+            set_outcome(job, evolve(result, paths=await self.save(result, folder)))
         except RHError as error:
-            job.end(error)
+            set_outcome(job, error)
         except Exception as defect:  # noqa: BLE001 - the seam: what one save meets ends that job, and no other
-            job.end(unexpected(defect))
+            set_outcome(job, unexpected(defect))
         self._saving.discard(job)
 
     def _end_unsaved(self) -> None:
         """End the jobs whose outputs were still being saved: they are paid, and another session saves them."""
         for job in self._saving:
             why = "the session ended before the outputs were saved"
-            job.end(SessionError(why, task_id=job.task_id, key=job.key, maybe_billed=True, advice=_SAVE_LATER))
+            set_outcome(job, SessionError(why, task_id=job.task_id, key=job.key, maybe_billed=True, advice=_SAVE_LATER))
 
     def _never_accepted(self, job: Job, error: RHError) -> None:
         self._told_whatever(job, error)
 
     def _told(self, job: Job, outcome: Result | RHError) -> None:
-        job.end(outcome)
+        set_outcome(job, outcome)
         log_job("settled", job, says=job.error or job.status)
         self.tell(Settled(task_id=job.task_id, result=job.result, error=job.error))
 

@@ -20,10 +20,11 @@ from attrs import define, evolve, field, frozen
 from rh_async import errors
 from rh_async._api.endpoints import decode_query
 from rh_async._api.wire import Answer
+from rh_async._job_updates import apply_snapshot, assign_task, mirror, outcome_of, set_outcome
 from rh_async._journal.records import SubmissionRecord, SubmissionState, SubmitOptions, derived_key
 from rh_async._journal.sqlite import Journal, TaskHeld
 from rh_async.errors import STORED_NAMES, JobError, JobLost, JournalError, KeyConflict, NotFound, RHError, SubmitUnknown
-from rh_async.job import Job, outcome_of
+from rh_async.job import Job
 from rh_async.models.base import Request
 from rh_async.types import Result, Snapshot, TaskId
 
@@ -95,7 +96,7 @@ class SubmissionRegistry:
             if not options.resubmit or carrier.task_id is None:
                 if (known := self._records.get(carrier) or self._asked.get(carrier)) is not None:
                     refuse_another(known, fresh)
-                await carrier.followed_by(job)
+                await mirror(carrier, job)
                 return False
             del self._carried[job.key]
         self._carried[job.key], self._asked[job] = job, fresh
@@ -190,7 +191,7 @@ class SubmissionRegistry:
         self._carried[record.key] = job
         self._asked.pop(job, None)
         job.key, job.driving = record.key, record.driving
-        job.bought(record.task_id, _moment(record.submitted_utc))
+        assign_task(job, record.task_id, _moment(record.submitted_utc))
         since = job.submitted_utc or self.wall()
         age = (self.wall() - since).total_seconds()
         await self.watch(job, record.task_id, record.endpoint, age=max(age, _OLD_ENOUGH))
@@ -217,10 +218,10 @@ class SubmissionRegistry:
         """End a job as its settled record says; a result stays readable after its links have expired."""
         job.key = record.key
         if record.task_id is not None:
-            job.bought(record.task_id, _moment(record.submitted_utc))
+            assign_task(job, record.task_id, _moment(record.submitted_utc))
         if record.raw:
-            job.notice(self._snapshot(record))
-        job.end(self.outcome(record))
+            apply_snapshot(job, self._snapshot(record))
+        set_outcome(job, self.outcome(record))
 
     def _snapshot(self, record: SubmissionRecord) -> Snapshot:
         assert record.task_id is not None  # noqa: S101 - a settled record has one
@@ -344,9 +345,9 @@ def _show(job: Job, record: SubmissionRecord) -> None:
     """Show on a job that follows another session's what the journal says of that one."""
     if record.state is SubmissionState.SUBMITTED and record.task_id is not None:
         if job.task_id is None:
-            job.bought(record.task_id, _moment(record.submitted_utc))
+            assign_task(job, record.task_id, _moment(record.submitted_utc))
         if record.status:
-            job.notice(Snapshot(task_id=record.task_id, status=record.status))
+            apply_snapshot(job, Snapshot(task_id=record.task_id, status=record.status))
 
 
 def _moment(utc: str | None) -> datetime | None:

@@ -23,6 +23,7 @@ from rh_async._concurrency.defects import unexpected
 from rh_async._concurrency.session_tasks import LateScope, Tasks
 from rh_async._http.rate_limit import Priority
 from rh_async._http.transport import Transport
+from rh_async._job_updates import apply_snapshot, assign_task
 from rh_async._journal.records import SubmitOptions
 from rh_async._journal.sqlite import TaskHeld
 from rh_async._polling.poller import Poller
@@ -385,7 +386,7 @@ class Submissions:
         self._freed.set()  # there may be room for more than was thought
         self._left.discard(job)
         self._placed.add(job)
-        job.notice(snapshot)
+        apply_snapshot(job, snapshot)
         if self._chains[job].cancel_called:
             log.warning("rh_async.given_up %s goes on", snapshot.task_id, extra={"task_ids": [snapshot.task_id]})
         log_job("accepted", job, says=snapshot.status)
@@ -414,7 +415,7 @@ class Submissions:
         if len(self._bought) >= _REMEMBERED:
             del self._bought[next(iter(self._bought))]
         self._bought[snapshot.task_id] = None
-        job.bought(snapshot.task_id, job.submitted_utc)
+        assign_task(job, snapshot.task_id, job.submitted_utc)
 
     def _refuse_a_second(self, task_id: TaskId) -> None:
         if task_id in self._bought:

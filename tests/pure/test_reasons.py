@@ -11,7 +11,7 @@ import pytest
 from rh_async import Job, JobFailed, Snapshot, TaskId
 from rh_async._api.endpoints import decode_query, decode_submit
 from rh_async._api.failure_reasons import flaw_of, reason_of
-from rh_async.job import outcome_of
+from rh_async._job_updates import apply_snapshot, outcome_of
 from tests.pure.samples import answer, answer_of
 
 TASK = TaskId("2013508786110730241")
@@ -168,6 +168,6 @@ def test_what_was_wrong_with_the_workflow_is_noted_on_the_failure_and_on_every_c
 
 def test_a_job_remembers_what_the_answer_to_its_submit_found() -> None:
     job = Job(request=None)
-    job.notice(decode_submit(answer_of("submit_prompttips_false.json")))
-    job.notice(failed(OOM))
+    apply_snapshot(job, decode_submit(answer_of("submit_prompttips_false.json")))
+    apply_snapshot(job, failed(OOM))
     assert job.flaw == f"Prompt outputs failed validation; {FOUND}"

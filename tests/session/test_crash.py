@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rh_async import ModelRequest, PollingPolicy, RHError, Session, SessionError, Timeouts
+from rh_async._job_updates import call_when_done
 from rh_async._polling.scheduler import Agenda
 from rh_async._runtime.runtime import SessionRuntime
 from rh_async.emulator import Emulator, Fault
@@ -68,7 +69,7 @@ async def test_every_wait_ends_at_once_and_names_the_cause(
             await asyncio.sleep(0.5)
             monkeypatch.setattr(place, bug)
             crash = asyncio.Event()
-            jobs[0].when_ended(lambda _: crash.set())
+            call_when_done(jobs[0], lambda _: crash.set())
             await crash.wait()
             errors = [await ended(job) for job in (*jobs, sent, waits)]
             errors += [await ended(session.get_status(jobs[0].task_id or "")), await ended(session.account())]
