@@ -345,9 +345,9 @@ class Session:
     def unanswered_for(self) -> float:
         """How many seconds ago the first call began, if none was ever answered: the address may be wrong. Else 0."""
         transport = self._transport
-        if transport.answered or transport.asked_at is None:
+        if transport.server_responded or transport.first_call_at is None:
             return 0.0
-        return asyncio.get_running_loop().time() - transport.asked_at
+        return asyncio.get_running_loop().time() - transport.first_call_at
 
     def statistics(self) -> Statistics:
         """How the session stands: jobs, questions, lateness, and what was learnt of run times.
