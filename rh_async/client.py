@@ -20,7 +20,7 @@ from attrs import evolve
 from ._api.endpoints import decode_delivery
 from ._api.error_codes import GLOBAL_SITE
 from ._api.wire import UNSTORABLE
-from ._http.proxies import is_proxy
+from ._http.connection_pools import is_proxy
 from ._http.transport import SSL, Connector, RetryPolicy, Timeouts, TraceConfig, Transport
 from ._journal.records import SubmissionRecord, SubmissionState, SubmitOptions
 from ._polling.policy import PollingPolicy

@@ -24,9 +24,9 @@ from rh_async.errors import NotSent, OutputRefused, ResponseLost
 
 from .address_policy import is_metadata, is_public, literal
 from .call_log import logged
+from .connection_pools import proxy_from_environment
 from .exact_url import BadLink, Link, link_of
 from .network_errors import HeadersSent, headers_sent_trace, translated
-from .proxies import proxy_from_environment
 
 _MOST_REDIRECTS = 10
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})

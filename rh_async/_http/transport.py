@@ -26,10 +26,10 @@ from rh_async.types import Secret
 
 from .call_log import logged
 from .call_queue import CallQueue
+from .connection_pools import proxy_from_environment
 from .file_body import FileBody, multipart
 from .link_client import Download, LinkClient
 from .network_errors import HeadersSent, failure_of, headers_sent_trace
-from .proxies import proxy_from_environment
 from .rate_limit import Priority
 from .retry import RetryLoop, RetryPolicy
 

@@ -10,7 +10,7 @@ import pytest
 from attrs import define, field
 
 from rh_async import ConfigurationError, ModelRequest, Session
-from rh_async._http.proxies import proxy_from_environment
+from rh_async._http.connection_pools import proxy_from_environment
 from rh_async.emulator import Emulator
 from tests.session.conftest import Media
 
