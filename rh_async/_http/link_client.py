@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl as tls
 import zlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -24,7 +23,7 @@ from rh_async.errors import NotSent, OutputRefused, ResponseLost
 
 from .address_policy import is_metadata, is_public, literal
 from .call_log import logged
-from .connection_pools import proxy_from_environment
+from .connection_pools import SSL, open_pool, proxy_from_environment
 from .exact_url import BadLink, Link, link_of
 from .network_errors import HeadersSent, headers_sent_trace, translated
 
@@ -52,7 +51,7 @@ class LinkClient:
     connect: float
     answer: float
     stall: float
-    ssl: tls.SSLContext | bool | aiohttp.Fingerprint | None = None
+    ssl: SSL = None
     proxy: str | None = None
     trust_env: bool = False
     trace_configs: Sequence[aiohttp.TraceConfig] = ()
@@ -178,13 +177,13 @@ class LinkClient:
         return await asyncio.to_thread(proxy_from_environment, link.place)
 
     def _pool(self, **options: Any) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=True if self.ssl is None else self.ssl, limit=0, **options),
+        return open_pool(
             # Compressed, a file's length would say nothing of the bytes that come, nor they of what they become.
-            headers={hdrs.USER_AGENT: "rh-async", hdrs.ACCEPT_ENCODING: "identity"},
+            headers={hdrs.ACCEPT_ENCODING: "identity"},
             auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
+            ssl=self.ssl,
             trace_configs=[headers_sent_trace(), *self.trace_configs],
+            **options,
         )
 
 

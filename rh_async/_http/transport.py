@@ -7,7 +7,6 @@ host only.
 from __future__ import annotations
 
 import random
-import ssl as tls
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -16,8 +15,7 @@ from typing import TypeVar
 
 import aiohttp
 from aiohttp import TraceConfig, hdrs
-from attrs import define, field, frozen
-from attrs.validators import gt
+from attrs import define, field
 
 from rh_async import errors
 from rh_async._api.wire import Answer, Call, Route
@@ -26,7 +24,7 @@ from rh_async.types import Secret
 
 from .call_log import logged
 from .call_queue import CallQueue
-from .connection_pools import proxy_from_environment
+from .connection_pools import SSL, Connector, Timeouts, open_pool, proxy_from_environment
 from .file_body import FileBody, multipart
 from .link_client import Download, LinkClient
 from .network_errors import HeadersSent, failure_of, headers_sent_trace
@@ -37,33 +35,13 @@ T = TypeVar("T")
 
 __all__ = ["SSL", "Connector", "Download", "FileBody", "RetryPolicy", "Timeouts", "TraceConfig", "Transport"]
 
-SSL = tls.SSLContext | bool | aiohttp.Fingerprint | None
-Connector = aiohttp.BaseConnector
-
-_MAX_RATE_LIMITED = 4
-"""How often one call is rate-limited before the error is raised: a limit of one route alone would never let it pass."""
-_MAX_PAUSE = 3600.0
-"""Seconds: a server that asks for a longer pause is called again after this one."""
-_MAX_RESPONSE = 4 * 1024 * 1024
-"""Bytes: no documented response comes near; the rest of a larger one is not read."""
+_MAX_RATE_LIMITED = 4  # times per call, then the error is raised: a limit of one route alone would never let it pass
+_MAX_PAUSE = 3600.0  # seconds: a server that asks for a longer pause is called again after this one
+_MAX_RESPONSE = 4 * 1024 * 1024  # bytes: no documented response comes near; the rest of a larger one is not read
 _PRIORITIES: Mapping[Route, Priority] = MappingProxyType(
     dict.fromkeys(Route, Priority.WORK) | {Route.SUBMIT: Priority.SUBMIT, Route.QUERY: Priority.POLL}
 )
 _JSON = {hdrs.CONTENT_TYPE: "application/json"}
-
-
-@frozen(kw_only=True)
-class Timeouts:
-    """How long to wait for the network, in seconds.
-
-    :param connect: until a connection is made.
-    :param read: from there until the whole response has come; for a call that is harmless to repeat, from the start.
-    :param stall: without one chunk moving, while a file is sent or received.
-    """
-
-    connect: float = field(default=15.0, validator=gt(0))
-    read: float = field(default=60.0, validator=gt(0))
-    stall: float = field(default=30.0, validator=gt(0))
 
 
 @define(eq=False, kw_only=True, repr=False)
@@ -110,7 +88,7 @@ class Transport:
         self._api = self._pool(key)
         # Submits never reuse a connection: a POST on a kept-alive one that the server has just closed would fail after
         # its headers left, and count as possibly billed though it was not. A handshake per paid job is cheap.
-        self._submits = self._pool(key, force_close=True, trace=headers_sent_trace())
+        self._submits = self._pool(key, headers_sent_trace(), force_close=True)
         # Links are named by the server and may lead anywhere: their pool never holds the key.
         self._links = LinkClient(
             api_url=self.base_url,
@@ -183,10 +161,8 @@ class Transport:
         unless: type[errors.RHError] | tuple[()] = (),
         idle: Callable[[], float] = lambda: 0.0,
     ) -> T:
-        """Repeat an attempt as `RetryPolicy` says.
+        """Repeat an attempt as `RetryPolicy` says; for the parameters see `RetryLoop.run`.
 
-        :param unless: errors that are raised at once.
-        :param idle: how many seconds the attempts have waited for a free slot so far: not counted as failing.
         :raises RHError: the last failure, with the earlier ones.
         """
         return await self._retries.run(attempt, unless=unless, idle=idle)
@@ -265,24 +241,17 @@ class Transport:
         return aiohttp.ClientTimeout(total=None, connect=connect, sock_read=self.timeouts.read)
 
     def _pool(
-        self, headers: dict[str, str], *, force_close: bool = False, trace: TraceConfig | None = None
+        self, headers: Mapping[str, str], *traces: TraceConfig, force_close: bool = False
     ) -> aiohttp.ClientSession:
-        ssl = True if self.ssl is None else self.ssl
-        return aiohttp.ClientSession(
-            connector=self.connector or aiohttp.TCPConnector(ssl=ssl, force_close=force_close, limit=0),
-            connector_owner=self.connector is None,
-            headers={hdrs.USER_AGENT: "rh-async", **headers},
-            cookie_jar=aiohttp.DummyCookieJar(),
-            proxy=self._api_proxy(),
-            # Not aiohttp's trust_env: that would look passwords up in a netrc file, and send them beside the key.
-            trust_env=False,
-            trace_configs=[*([] if trace is None else [trace]), *self.trace_configs],
+        proxy = proxy_from_environment(self.base_url) if self.proxy is None and self.trust_env else self.proxy
+        return open_pool(
+            headers=headers,
+            ssl=self.ssl,
+            trace_configs=[*traces, *self.trace_configs],
+            proxy=proxy,
+            connector=self.connector,
+            force_close=force_close,
         )
-
-    def _api_proxy(self) -> str | None:
-        if self.proxy is not None or not self.trust_env:
-            return self.proxy
-        return proxy_from_environment(self.base_url)
 
     # --- rate limits -------------------------------------------------------------------------------------------------
 

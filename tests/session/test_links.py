@@ -422,7 +422,7 @@ async def test_nothing_was_sent_is_not_said_of_an_answer_nobody_can_read(answer:
 
 
 @pytest.mark.parametrize("answer", [*GARBAGE, http(b"<html>", kind="text/html"), http(b"{", kind="application/json")])
-@pytest.mark.parametrize("what", ["account", "look", "cancel", "upload", "submit"])
+@pytest.mark.parametrize("what", ["account", "get_status", "cancel", "upload", "submit"])
 async def test_no_call_says_that_nothing_was_sent_of_an_answer_nobody_can_read(
     what: str, answer: bytes, media: Media
 ) -> None:
