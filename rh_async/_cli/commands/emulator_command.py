@@ -31,8 +31,7 @@ async def emulator(
 
     :param host: where to listen.
     :param port: 0 for any free one.
-    :param seed: decides keys, task ids and run times. Without it, keys are those of seed 1, and task ids go on where
-        an earlier start left off, so that a journal kept from then finds no other job under its ids.
+    :param seed: decides API keys, task ids and run times. Without it, each start has the same keys and new task ids.
     :param limit: how many jobs the account may have in flight.
     :param scale: multiplies every run time; 0.01 makes minutes seconds.
     :param render: draw the character image into the driving video; needs the media extra.
@@ -44,6 +43,7 @@ async def emulator(
         host=host,
         port=port,
         seed=1 if seed is None else seed,
+        # A journal from an earlier start must not find other tasks under its task ids.
         task_ids_above=snowflake_at(time.time()) if seed is None else None,
         limit=limit,
         scale=scale,
