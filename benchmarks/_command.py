@@ -34,7 +34,7 @@ __all__ = ["COMMAND"]
 _PRELOADED = _batch, _image, _video  # a command loads them first thing: here they are loaded once for all
 _COLUMNS = "key", "model", "prompt", "image", "video", "imageUrl", "videoUrl"
 _MOTION = "kling-v3.0-std"
-_TOLD = "saved", "kept"
+_TOLD = "saved", "already_done"
 
 
 def prepare(batch: Batch) -> None:

@@ -82,7 +82,18 @@ __docformat__ = "restructuredtext"  # pdoc renders ``:param`` by it
 
 # Besides type checkers, pdoc: it reads the namespace of the module and never calls __getattr__ below.
 if typing.TYPE_CHECKING or "pdoc" in sys.modules:
-    from ._batch import Batch, BatchOutcome, Cost, Estimate, Issue, Names, Plan, Standing, plan_folder, plan_manifest
+    from ._batch import (
+        Batch,
+        BatchOutcome,
+        BatchProgress,
+        Cost,
+        Estimate,
+        Issue,
+        OutputNaming,
+        Plan,
+        plan_folder,
+        plan_manifest,
+    )
 
 __all__ = [
     "CHINA_SITE",
@@ -94,6 +105,7 @@ __all__ = [
     "BalanceExhausted",
     "Batch",
     "BatchOutcome",
+    "BatchProgress",
     "BudgetReached",
     "CharacterMotionTransfer",
     "ConfigurationError",
@@ -118,13 +130,13 @@ __all__ = [
     "Media",
     "ModelRequest",
     "ModelUnavailable",
-    "Names",
     "NotFound",
     "NotSent",
     "OutOfResources",
     "Outcome",
     "Outcomes",
     "Output",
+    "OutputNaming",
     "OutputRefused",
     "Plan",
     "PollingPolicy",
@@ -142,7 +154,6 @@ __all__ = [
     "Session",
     "SessionError",
     "Snapshot",
-    "Standing",
     "Statistics",
     "SubmissionRecord",
     "SubmissionState",
@@ -166,9 +177,9 @@ _OF_THE_BATCH = frozenset(
         "Cost",
         "Estimate",
         "Issue",
-        "Names",
+        "OutputNaming",
         "Plan",
-        "Standing",
+        "BatchProgress",
         "plan_folder",
         "plan_manifest",
     }

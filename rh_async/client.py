@@ -37,7 +37,7 @@ from .models.media_input import BinaryFile, Media, Picture, media_from
 from .types import Account, OnExit, Result, Secret, Snapshot, TaskId, Upload
 
 if TYPE_CHECKING:
-    from ._batch import Batch, Issue, Names, Plan, Price  # loaded only by a session that runs one
+    from ._batch import Batch, Issue, OutputNaming, Plan, Price  # loaded only by a session that runs one
     from ._runtime.runtime import SessionRuntime
 
 _QUOTES = "\"'`\u201c\u201d\u2018\u2019\u00ab\u00bb"
@@ -235,7 +235,7 @@ class Session:
         plan: Plan,
         output_dir: str | os.PathLike[str],
         *,
-        names: Names | None = None,
+        naming: OutputNaming | None = None,
         budget: Decimal | float | None = None,
         retry_failed: bool = False,
     ) -> Batch:
@@ -259,7 +259,7 @@ class Session:
 
         limit = None if budget is None else _money(budget)
         folder = (_folder(output_dir) or Path()).absolute()
-        return Batch(plan, folder, carrier=self._open(), names=names, budget=limit, retry_failed=retry_failed)
+        return Batch(plan, folder, port=self._open(), naming=naming, budget=limit, retry_failed=retry_failed)
 
     async def price(self, request: Request) -> Price:
         """What the server says that a request would cost; nothing is bought. What it needs uploaded goes up.

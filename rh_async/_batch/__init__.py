@@ -1,7 +1,7 @@
 """Many jobs: planned first (what would be asked for, what is refused and why, what it would cost), then run.
 
 A plan is a value. Making one looks at every file once; every problem of every input is gathered, none stops the rest.
-A run reaches the session through `Carrier` alone.
+A run reaches the session through `SessionPort` alone.
 """
 
 from rh_async._media.media_info import MediaInfo
@@ -13,34 +13,34 @@ from rh_async.models.prices import Price
 from .costs.budget import Cost
 from .costs.estimate import Estimate
 from .manifest.manifest_plan import plan_manifest
-from .outputs.output_naming import Names, Subject
+from .outputs.output_naming import NameFields, OutputNaming
 from .planning.folder_plan import Make, plan_folder
 from .planning.pairing import Pair
 from .planning.plan import Entry, Plan, Refusal
 from .planning.request_check import problems_of
-from .progress.progress_snapshot import Cause, Oldest, Standing
+from .progress.progress_snapshot import BatchProgress, ErrorGroup, RunningJob
 from .running.batch_outcome import BatchOutcome
 from .running.batch_runner import Batch
 
 __all__ = [
     "Batch",
     "BatchOutcome",
-    "Cause",
+    "BatchProgress",
     "Cost",
     "Entry",
+    "ErrorGroup",
     "Estimate",
     "Issue",
     "Make",
     "MediaInfo",
-    "Names",
-    "Oldest",
+    "NameFields",
+    "OutputNaming",
     "Pair",
     "Plan",
     "Price",
     "Prober",
     "Refusal",
-    "Standing",
-    "Subject",
+    "RunningJob",
     "Unfit",
     "plan_folder",
     "plan_manifest",

@@ -318,7 +318,7 @@ async def test_the_problems_of_all_rows_are_gathered(media: Path) -> None:
 
 async def test_rows_that_ask_for_the_same_are_kept_and_bought_once(media: Path) -> None:
     plan = await plan_manifest(written(media / "same.csv", f"{CSV}hero.png,clip1.mp4,two\nhero.png,clip1.mp4,one\n"))
-    assert [entry.twin for entry in plan.entries] == [None, None, 1]
+    assert [entry.duplicate_of for entry in plan.entries] == [None, None, 1]
     assert says(lines(plan, refuses=False), ":4", "the same as row 1 (line 2): bought once", "a key of its own")
     one = plan.entries[0].price
     assert one is not None

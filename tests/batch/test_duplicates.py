@@ -39,7 +39,7 @@ async def test_eight_names_for_the_same_bytes_are_one_purchase_in_the_plan_and_a
 ) -> None:
     plan = await plan_folder(clips, media / "hero.png", make=KlingMotionControl)
     assert (len(plan.ready), len(plan.purchases), len(plan.duplicates)) == (8, 1, 7)
-    assert {entry.twin for entry in plan.duplicates} == {1}
+    assert {entry.duplicate_of for entry in plan.duplicates} == {1}
     one = plan.entries[0].price
     assert one is not None
     assert plan.total == {one.currency: one.amount}
@@ -65,7 +65,7 @@ async def test_files_of_one_size_that_differ_are_different_purchases(media: Path
         whole = (media / "clip1.mp4").read_bytes()
         (tmp_path / f"{number}.mp4").write_bytes(whole + (9).to_bytes(4) + b"free" + bytes([number % 2]))
     plan = await plan_folder(tmp_path, media / "hero.png", make=KlingMotionControl)
-    assert [entry.twin for entry in plan.entries] == [None, None, 1]
+    assert [entry.duplicate_of for entry in plan.entries] == [None, None, 1]
 
 
 async def test_only_files_of_one_size_are_hashed(media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +80,7 @@ async def test_rows_with_keys_of_their_own_are_purchases_of_their_own(media: Pat
     shutil.copy(media / "clip1.mp4", media / "copied.mp4")
     text = "key,image,video\na,hero.png,clip1.mp4\na,hero.png,copied.mp4\nb,hero.png,clip1.mp4\na,hero.png,clip2.mp4\n"
     plan = await plan_manifest(rows(media, text))
-    assert [entry.twin for entry in plan.entries] == [None, 1, None, None]
+    assert [entry.duplicate_of for entry in plan.entries] == [None, 1, None, None]
     assert [entry.refused for entry in plan.entries] == [False, False, False, True]
     assert len(plan.purchases) == 2
 
@@ -94,7 +94,7 @@ async def test_a_row_that_differs_in_its_webhook_alone_is_bought_once_as_the_run
 async def test_what_is_refused_is_nobodys_first(media: Path) -> None:
     text = "image,video,prompt\nhero.png,zero.mp4,\nhero.png,zero.mp4,\nhero.png,clip1.mp4,\nhero.png,clip1.mp4,\n"
     plan = await plan_manifest(rows(media, text))
-    assert [entry.twin for entry in plan.entries] == [None, None, None, 3]
+    assert [entry.duplicate_of for entry in plan.entries] == [None, None, None, 3]
     assert len(plan.purchases) == 1
 
 
@@ -107,4 +107,4 @@ def uploaded(image: Path, clip: Path) -> Request:
 
 async def test_an_upload_and_the_file_it_was_made_from_are_the_same(clips: Path, media: Path) -> None:
     plan: Plan = await plan_folder([clips / "0.mp4", clips / "1.mp4"], media / "hero.png", make=uploaded)
-    assert [entry.twin for entry in plan.entries] == [None, 1]
+    assert [entry.duplicate_of for entry in plan.entries] == [None, 1]

@@ -80,7 +80,7 @@ async def test_links_go_as_they_are_and_cost_what_nobody_knows(media: Path) -> N
 async def test_equal_keys_of_equal_rows_are_one_job_and_other_keys_are_more(media: Path) -> None:
     rows = "key,image,video\na,hero.png,clip1.mp4\na,hero.png,clip1.mp4\nb,hero.png,clip1.mp4\n"
     plan = await planned(media, "keys.csv", rows)
-    assert [entry.twin for entry in plan.entries] == [None, 1, None]
+    assert [entry.duplicate_of for entry in plan.entries] == [None, 1, None]
     assert plan.is_whole
 
 
@@ -89,7 +89,7 @@ async def test_requests_that_differ_in_their_very_middle_are_not_the_same(media:
     same = '"image": "hero.png", "video": "clip1.mp4", "elements": [{"id": 1}]'
     rows = "".join(f'{{{same}, "prompt": "{long}{n}{long}"}}\n' for n in "ab")
     plan = await planned(media, "long.jsonl", rows)
-    assert [entry.twin for entry in plan.entries] == [None, None]
+    assert [entry.duplicate_of for entry in plan.entries] == [None, None]
 
 
 async def test_rows_keep_their_numbers_when_they_are_shuffled(media: Path) -> None:
@@ -121,7 +121,7 @@ async def test_rows_that_differ_in_orientation_only_are_held_against_limits_of_t
 async def test_true_is_not_one(media: Path) -> None:
     plan = await planned(media, "types.jsonl", '{"model": "a/b", "x": 1}\n{"model": "a/b", "x": true}\n')
     assert [entry.request and repr(entry.request.parameters()) for entry in plan.entries] == ["{'x': 1}", "{'x': True}"]
-    assert [entry.twin for entry in plan.entries] == [None, None]
+    assert [entry.duplicate_of for entry in plan.entries] == [None, None]
 
 
 @pytest.mark.parametrize(

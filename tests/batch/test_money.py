@@ -12,16 +12,16 @@ from attrs import evolve
 
 from rh_async import (
     BatchOutcome,
+    BatchProgress,
     BudgetReached,
     ConfigurationError,
     KlingMotionControl,
     ModelRequest,
     Plan,
-    Standing,
     Usage,
 )
 from rh_async._batch import Entry, Price
-from rh_async._batch.costs.budget import Money
+from rh_async._batch.costs.budget import BudgetTracker
 from rh_async.emulator import Emulator, Fault
 from tests.batch.running import lines, opened, plan_of, product, run, states
 
@@ -32,9 +32,9 @@ def told(money: str | None, currency: str | None = None) -> Usage:
     return Usage(money=None if money is None else Decimal(money), currency=currency)
 
 
-def sums(it: Money | Standing) -> tuple[Any, Any, Any, Any]:
-    """Spent by this run, by earlier ones, reserved, in doubt."""
-    return it.spent, it.spent_earlier, it.reserved, it.in_doubt
+def sums(it: BudgetTracker | BatchProgress) -> tuple[Any, Any, Any, Any]:
+    """Spent by this run, by earlier ones, reserved, maybe billed."""
+    return it.spent, it.spent_earlier, it.reserved, it.maybe_billed
 
 
 def sums_of(*amounts: str) -> tuple[Decimal, ...]:
@@ -42,7 +42,7 @@ def sums_of(*amounts: str) -> tuple[Decimal, ...]:
 
 
 def test_a_price_is_reserved_until_the_result_says_what_it_cost() -> None:
-    money = Money(currency="CNY", budget=Decimal(3))
+    money = BudgetTracker(currency="CNY", budget=Decimal(3))
     money.reserve("a", CNY)
     assert (money.spent, money.reserved) == (Decimal(), Decimal("1.50"))
     money.settle("a", told("1.20"))
@@ -58,20 +58,20 @@ ABSURD = ["-1", "1E-99999999", "1E400", "NaN", "Infinity", "1000001"]
 
 
 @pytest.mark.parametrize("usage", [told(None), told("0.20", "USD"), *map(told, ABSURD)], ids=repr)
-def test_what_cannot_be_compared_or_believed_is_in_doubt_by_its_price(usage: Usage) -> None:
-    money = Money(currency="CNY", budget=Decimal(3))
+def test_what_cannot_be_compared_or_believed_may_be_billed_by_its_price(usage: Usage) -> None:
+    money = BudgetTracker(currency="CNY", budget=Decimal(3))
     for name in ("a", "b"):
         money.reserve(name, CNY)
     money.settle("a", usage)
     assert sums(money) == sums_of("0", "0", "1.50", "1.50")
-    assert money.doubtful == 1
+    assert money.maybe_billed_jobs == 1
     assert not money.covers(CNY)
-    assert money.close("a").in_doubt == CNY
+    assert money.close("a").maybe_billed == CNY
     assert len(money.says_full(CNY)) < 200
 
 
 def test_money_of_this_run_and_of_earlier_ones_is_apart_and_both_count_against_the_budget() -> None:
-    money = Money(currency="CNY", budget=Decimal(4))
+    money = BudgetTracker(currency="CNY", budget=Decimal(4))
     money.reserve("mine", CNY)
     money.reserve("theirs", CNY, earlier=True)
     money.settle("mine", told("1.20"))
@@ -83,17 +83,17 @@ def test_money_of_this_run_and_of_earlier_ones_is_apart_and_both_count_against_t
 
 
 def test_a_doubt_that_is_cleared_later_counts_once() -> None:
-    money = Money(currency="CNY")
+    money = BudgetTracker(currency="CNY")
     money.reserve("a", CNY)
     money.doubt("a")
     money.settle("a", told("1.20"))
     assert sums(money) == sums_of("1.20", "0", "0", "0")
-    assert money.doubtful == 0
+    assert money.maybe_billed_jobs == 0
 
 
 @pytest.mark.parametrize("later", ["release", "doubt", "settle", "reserve"])
 def test_what_was_paid_is_counted_once_whatever_is_said_of_it_later(later: str) -> None:
-    money = Money(currency="CNY", budget=Decimal(10))
+    money = BudgetTracker(currency="CNY", budget=Decimal(10))
     money.reserve("paid", CNY)
     money.reserve("under way", CNY)
     money.settle("paid", told("1.20"))
@@ -108,11 +108,11 @@ def test_what_was_paid_is_counted_once_whatever_is_said_of_it_later(later: str) 
         money.reserve("paid", CNY)  # bought once more
         before = sums_of("1.20", "0", "3.00", "0")
     assert sums(money) == before
-    assert money.doubtful == 0
+    assert money.maybe_billed_jobs == 0
 
 
 def test_a_currency_is_changed_only_before_anything_is_counted() -> None:
-    money = Money(currency="CNY", certain=False, budget=Decimal(2))
+    money = BudgetTracker(currency="CNY", certain=False, budget=Decimal(2))
     money.bill_in("USD")
     assert (money.currency, money.certain) == ("USD", True)
     money.reserve("a", Price(Decimal("1.50"), "USD"))
@@ -123,22 +123,22 @@ def test_a_currency_is_changed_only_before_anything_is_counted() -> None:
 
 @pytest.mark.parametrize("later", ["doubt", "release"])
 def test_a_doubt_is_counted_once_and_ends_when_the_job_cost_nothing(later: str) -> None:
-    money = Money(currency="CNY")
+    money = BudgetTracker(currency="CNY")
     money.reserve("a", CNY)
     money.doubt("a")
     getattr(money, later)("a")
     assert sums(money) == sums_of("0", "0", "0", "1.50" if later == "doubt" else "0")
-    assert money.doubtful == (later == "doubt")
+    assert money.maybe_billed_jobs == (later == "doubt")
 
 
 @pytest.mark.parametrize("price", [None, Price(Decimal(1), "USD")])
 def test_without_a_comparable_price_a_budget_covers_nothing(price: Price | None) -> None:
-    assert not Money(currency="CNY", budget=Decimal(100)).knows(price)
-    assert Money(currency="CNY").knows(price)
+    assert not BudgetTracker(currency="CNY", budget=Decimal(100)).knows(price)
+    assert BudgetTracker(currency="CNY").knows(price)
 
 
 def test_a_second_reservation_under_one_name_counts_once() -> None:
-    money = Money(currency="CNY")
+    money = BudgetTracker(currency="CNY")
     money.reserve("a", CNY)
     money.reserve("a", CNY)
     assert money.reserved == Decimal("1.50")
@@ -155,19 +155,19 @@ async def test_a_budget_is_never_passed_and_a_larger_one_continues(stock: Path, 
             batch = session.batch(plan, tmp_path / "out", budget=5)
             outcomes = [outcome async for outcome in batch]
             assert isinstance(batch.stopped, BudgetReached)
-            standing = batch.standing()
+            progress = batch.progress()
         assert Decimal("3.4") < server.ledger.total_charged <= 5
-        assert standing.spent == server.ledger.total_charged
-        assert standing.reserved == 0
-        assert set(states(outcomes)) == {"saved", "withheld"}
+        assert progress.spent == server.ledger.total_charged
+        assert progress.reserved == 0
+        assert set(states(outcomes)) == {"saved", "skipped"}
         assert {outcome.cause for outcome in outcomes} == {None}
         bought = len(server.ledger.tasks)
         again = states(await run(server, tmp_path, plan, budget=5))
-        assert again["kept"] == bought
+        assert again["already_done"] == bought
         assert server.ledger.total_charged <= 5  # a cheaper job may still fit where a dearer one did not
         bought = len(server.ledger.tasks)
-        assert len(server.ledger.submissions) == bought == again["kept"] + again.get("saved", 0)
-        assert states(await run(server, tmp_path, plan, budget=100)) == {"kept": bought, "saved": 9 - bought}
+        assert len(server.ledger.submissions) == bought == again["already_done"] + again.get("saved", 0)
+        assert states(await run(server, tmp_path, plan, budget=100)) == {"already_done": bought, "saved": 9 - bought}
         assert server.ledger.total_charged == whole(plan)
 
 
@@ -188,7 +188,7 @@ async def test_what_earlier_runs_bought_counts_before_anything_is_bought_in_anot
         bought = len(server.ledger.tasks)
         outcomes = await run(server, tmp_path, turned, budget=5)
         assert 0 < server.ledger.total_charged <= 5  # a cheaper job may still fit where a dearer one did not
-        assert states(outcomes)["kept"] == bought
+        assert states(outcomes)["already_done"] == bought
 
 
 async def test_a_submit_of_unknown_fate_counts_as_spent(stock: Path, tmp_path: Path) -> None:
@@ -197,8 +197,8 @@ async def test_a_submit_of_unknown_fate_counts_as_spent(stock: Path, tmp_path: P
         server.faults.add(Fault("drop_before_body"))
         for _ in range(2):
             outcomes = await run(server, tmp_path, plan, budget=5)
-            assert states(outcomes)["uncertain"] == 1
-            lost = next(outcome.entry.price for outcome in outcomes if outcome.state == "uncertain")
+            assert states(outcomes)["unconfirmed"] == 1
+            lost = next(outcome.entry.price for outcome in outcomes if outcome.state == "unconfirmed")
             assert lost is not None
             assert server.ledger.total_charged + lost.amount <= 5
 
@@ -210,17 +210,17 @@ async def test_a_submit_that_was_abandoned_no_longer_counts_and_needs_room_in_th
     plan = evolve(plan, entries=plan.entries[:1])
     async with Emulator(seed=1) as server:
         server.faults.add(Fault("drop_before_body"))
-        assert states(await run(server, tmp_path, plan, budget=5)) == {"uncertain": 1}
+        assert states(await run(server, tmp_path, plan, budget=5)) == {"unconfirmed": 1}
         async with opened(server, tmp_path) as session:
             (unknown,) = await session.uncertain()
             await session.abandon(unknown.key)
-        assert states(await run(server, tmp_path, plan, budget=Decimal("0.01"))) == {"withheld": 1}
+        assert states(await run(server, tmp_path, plan, budget=Decimal("0.01"))) == {"skipped": 1}
         assert len(server.ledger.submissions) == 1
         async with opened(server, tmp_path) as session:
             batch = session.batch(plan, tmp_path / "out", budget=whole(plan))
             assert states([outcome async for outcome in batch]) == {"saved": 1}
-            standing = batch.standing()
-    assert (standing.spent_earlier, standing.reserved, standing.in_doubt) == sums_of("0", "0", "0")
+            progress = batch.progress()
+    assert (progress.spent_earlier, progress.reserved, progress.maybe_billed) == sums_of("0", "0", "0")
 
 
 async def test_a_refusal_gives_its_reservation_back(stock: Path, tmp_path: Path) -> None:
@@ -229,21 +229,21 @@ async def test_a_refusal_gives_its_reservation_back(stock: Path, tmp_path: Path)
         server.faults.add(Fault("error_code", code="1501"))
         async with opened(server, tmp_path, in_flight=1) as session:
             batch = session.batch(plan, tmp_path / "out", budget=whole(plan))
-            assert states([outcome async for outcome in batch]) == {"refused": 1, "saved": 8}
-            assert batch.standing().reserved == 0
-            assert batch.standing().spent == server.ledger.total_charged
+            assert states([outcome async for outcome in batch]) == {"rejected": 1, "saved": 8}
+            assert batch.progress().reserved == 0
+            assert batch.progress().spent == server.ledger.total_charged
 
 
-async def test_a_job_without_a_known_price_is_withheld_by_a_budget_alone(tmp_path: Path) -> None:
+async def test_a_job_without_a_known_price_is_skipped_under_a_budget_alone(tmp_path: Path) -> None:
     requests = [ModelRequest("bench/motion", {"seed": number}) for number in range(3)]
     plan = plan_of(requests)
     priced = evolve(plan, entries=(*plan.entries[:2], evolve(plan.entries[2], price=CNY)))
     async with Emulator(seed=1) as server:
         outcomes = await run(server, tmp_path, priced, budget=10)
-        assert states(outcomes) == {"withheld": 2, "saved": 1}
-        assert all("unknown" in str(outcome.error) for outcome in outcomes if outcome.state == "withheld")
+        assert states(outcomes) == {"skipped": 2, "saved": 1}
+        assert all("unknown" in str(outcome.error) for outcome in outcomes if outcome.state == "skipped")
         assert len(server.ledger.tasks) == 1
-        assert states(await run(server, tmp_path, priced)) == {"kept": 1, "saved": 2}
+        assert states(await run(server, tmp_path, priced)) == {"already_done": 1, "saved": 2}
 
 
 @pytest.mark.parametrize("budget", [-1, float("nan"), float("inf")])
@@ -274,11 +274,11 @@ async def test_a_budget_that_is_no_amount_is_refused(budget: Any, tmp_path: Path
 # --- what it came to -------------------------------------------------------------------------------------------------
 
 
-async def ended(server: Emulator, folder: Path, plan: Plan, **how: Any) -> tuple[list[BatchOutcome], Standing]:
+async def ended(server: Emulator, folder: Path, plan: Plan, **how: Any) -> tuple[list[BatchOutcome], BatchProgress]:
     """Run a plan to its end: the outcomes, and how it stands then."""
     async with opened(server, folder) as session:
         batch = session.batch(plan, folder / "out", **how)
-        return [outcome async for outcome in batch], batch.standing()
+        return [outcome async for outcome in batch], batch.progress()
 
 
 async def test_what_this_run_and_earlier_ones_spent_is_told_apart(stock: Path, tmp_path: Path) -> None:
@@ -290,25 +290,25 @@ async def test_what_this_run_and_earlier_ones_spent_is_told_apart(stock: Path, t
         assert sum(outcome.cost.spent.amount for outcome in outcomes if outcome.cost.spent) == spent
         outcomes, second = await ended(server, tmp_path, plan)
         assert sums(second) == (server.ledger.total_charged - spent, spent, 0, 0)
-        assert second.doubtful == 0
-        earlier = [outcome.cost.spent_earlier for outcome in outcomes if outcome.state == "kept"]
+        assert second.maybe_billed_jobs == 0
+        earlier = [outcome.cost.spent_earlier for outcome in outcomes if outcome.state == "already_done"]
         assert sum(price.amount for price in earlier if price) == spent
 
 
-async def test_nothing_is_reserved_in_a_batch_that_has_ended_and_what_nobody_knows_is_in_doubt(
+async def test_nothing_is_reserved_in_a_batch_that_has_ended_and_what_is_unknown_may_be_billed(
     stock: Path, tmp_path: Path
 ) -> None:
     plan = await product(stock)
     async with Emulator(seed=1) as server:
         server.faults.add(Fault("drop_after_accept", nth=4))
-        outcomes, standing = await ended(server, tmp_path, plan)
-        (lost,) = (outcome for outcome in outcomes if outcome.state == "uncertain")
+        outcomes, progress = await ended(server, tmp_path, plan)
+        (lost,) = (outcome for outcome in outcomes if outcome.state == "unconfirmed")
         assert lost.entry.price is not None
-        assert lost.cost.in_doubt == lost.entry.price
-        assert sums(standing) == (server.ledger.total_charged - lost.entry.price.amount, 0, 0, lost.entry.price.amount)
-        assert standing.doubtful == 1
+        assert lost.cost.maybe_billed == lost.entry.price
+        assert sums(progress) == (server.ledger.total_charged - lost.entry.price.amount, 0, 0, lost.entry.price.amount)
+        assert progress.maybe_billed_jobs == 1
         _, again = await ended(server, tmp_path, plan)
-        assert sums(again) == (0, standing.spent, 0, lost.entry.price.amount)
+        assert sums(again) == (0, progress.spent, 0, lost.entry.price.amount)
 
 
 @pytest.mark.parametrize("money", ["-1", "1E-99999999", "1E400", "NaN"])
@@ -319,11 +319,11 @@ async def test_a_cost_that_is_none_changes_no_budget_and_floods_no_line(
     for handlers in ("task_handlers", "account_handlers"):
         monkeypatch.setattr(f"rh_async.emulator.http.{handlers}.format_amount", lambda _: money)
     async with Emulator(seed=1) as server:
-        outcomes, standing = await ended(server, tmp_path, plan, budget=5)
+        outcomes, progress = await ended(server, tmp_path, plan, budget=5)
         assert 0 < sum(task.charged for task in server.ledger.tasks) <= 5
-        assert sums(standing) == (0, 0, 0, standing.in_doubt)
-        assert 0 < standing.in_doubt <= 5
-        assert set(states(outcomes)) == {"saved", "withheld"}
+        assert sums(progress) == (0, 0, 0, progress.maybe_billed)
+        assert 0 < progress.maybe_billed <= 5
+        assert set(states(outcomes)) == {"saved", "skipped"}
         await ended(server, tmp_path, plan, budget=5)
         assert sum(task.charged for task in server.ledger.tasks) <= 5
     for path in (tmp_path / "out").glob("*.json*"):
@@ -345,16 +345,16 @@ async def test_a_budget_is_in_the_accounts_currency_and_one_price_of_each_kind_i
     plan = await product(stock)
     dear = [evolve(entry, request=KlingMotionControl(*_files(entry)), price=None) for entry in plan.entries[:1]]
     async with overseas() as server:
-        outcomes, standing = await ended(server, tmp_path, plan, budget=Decimal("0.70"))
+        outcomes, progress = await ended(server, tmp_path, plan, budget=Decimal("0.70"))
         assert 0 < server.ledger.total_charged <= Decimal("0.70")
-        assert standing.currency == "USD"
-        assert standing.spent == server.ledger.total_charged
-        assert set(states(outcomes)) == {"saved", "withheld"}
+        assert progress.currency == "USD"
+        assert progress.spent == server.ledger.total_charged
+        assert set(states(outcomes)) == {"saved", "skipped"}
         assert [question.kind for question in server.ledger.calls].count("price") == 1
         whole_price = plan.total["CNY"] * Decimal("0.14")
-        outcomes, standing = await ended(server, tmp_path, plan, budget=whole_price)
+        outcomes, progress = await ended(server, tmp_path, plan, budget=whole_price)
         assert server.ledger.total_charged == whole_price
-        assert standing.spent + standing.spent_earlier == whole_price
+        assert progress.spent + progress.spent_earlier == whole_price
         assert len(server.ledger.tasks) == 9
         await ended(server, tmp_path, Plan(entries=tuple(dear)), budget=100)
         assert len(server.ledger.tasks) == 10
@@ -382,7 +382,7 @@ async def test_an_estimate_asks_few_prices_uploads_few_files_and_leaves_out_what
             batch = session.batch(plan, tmp_path / "out")
             left = await batch.estimate()
             before = server.ledger.total_charged
-            assert states([outcome async for outcome in batch]) == {"kept": 4, "saved": 5}
+            assert states([outcome async for outcome in batch]) == {"already_done": 4, "saved": 5}
             assert left.jobs == 5
             assert left.total == {"USD": server.ledger.total_charged - before}
 
@@ -392,7 +392,7 @@ async def test_prices_of_two_currencies_are_never_compared(stock: Path, tmp_path
     async with overseas() as server:
         server.faults.add(Fault("error_code", route="price", code="1501", times=None))
         outcomes, _ = await ended(server, tmp_path, plan, budget=1000)
-        assert states(outcomes) == {"withheld": 9}
+        assert states(outcomes) == {"skipped": 9}
         assert all("CNY alone, and the budget is in USD" in str(outcome.error) for outcome in outcomes)
         assert server.ledger.submissions == []
         assert server.ledger.uploads  # the files of the one that was asked about
@@ -402,6 +402,6 @@ async def test_a_network_that_is_gone_when_a_price_is_asked_is_waited_for(stock:
     plan = await product(stock)
     async with overseas() as server:
         server.faults.add(Fault("refuse_connections", route="price", seconds=600.0))
-        outcomes, standing = await ended(server, tmp_path, plan, budget=100)
+        outcomes, progress = await ended(server, tmp_path, plan, budget=100)
         assert states(outcomes) == {"saved": 9}
-        assert standing.spent == server.ledger.total_charged
+        assert progress.spent == server.ledger.total_charged

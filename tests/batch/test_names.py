@@ -9,11 +9,11 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rh_async._batch import Names, Subject
+from rh_async._batch import NameFields, OutputNaming
 from rh_async._batch.outputs.output_naming import LONGEST, clashes
 from rh_async.errors import ConfigurationError
 
-SUBJECT = Subject(
+SUBJECT = NameFields(
     clip=Path("in/dance 7.mp4"),
     character=Path("hero.png"),
     task_id="2013508786110730241",
@@ -24,11 +24,11 @@ SUBJECT = Subject(
 
 
 def test_the_default_names_clip_character_and_task() -> None:
-    assert Names().name(SUBJECT) == "dance 7__hero__2013508786110730241.mp4"
+    assert OutputNaming().name(SUBJECT) == "dance 7__hero__2013508786110730241.mp4"
 
 
 def test_every_placeholder_is_filled() -> None:
-    names = Names("{number:04}-{key}-{model}-{clip}-{character}-{task_id}.mp4")
+    names = OutputNaming("{number:04}-{key}-{model}-{clip}-{character}-{task_id}.mp4")
     assert names.name(SUBJECT) == "0007-k-a_b-dance 7-hero-2013508786110730241.mp4"
 
 
@@ -43,14 +43,14 @@ def test_every_placeholder_is_filled() -> None:
     ],
 )
 def test_what_a_clip_is_called_becomes_safe(clip: Path | str | None, stem: str) -> None:
-    assert Names("x{clip}y").name(evolve(SUBJECT, clip=clip)) == f"x{stem}y"
+    assert OutputNaming("x{clip}y").name(evolve(SUBJECT, clip=clip)) == f"x{stem}y"
 
 
 @pytest.mark.parametrize(
     ("key", "name"), [("con", "_con"), ("LPT1.x", "_LPT1.x"), (".hidden", "_.hidden"), ("a. .", "a")]
 )
 def test_names_that_mean_something_to_a_platform_are_changed(key: str, name: str) -> None:
-    assert Names("{key}").name(evolve(SUBJECT, key=key)) == name
+    assert OutputNaming("{key}").name(evolve(SUBJECT, key=key)) == name
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_names_that_mean_something_to_a_platform_are_changed(key: str, name: str
 )
 def test_a_template_that_cannot_work_is_refused_at_once(template: str, why: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
-        Names(template)
+        OutputNaming(template)
     assert why in str(refused.value)
     assert "Use {clip}, {character}, {task_id}" in str(refused.value)
 
@@ -77,7 +77,7 @@ def test_a_template_that_cannot_work_is_refused_at_once(template: str, why: str)
 @given(st.text(min_size=1, max_size=400), st.text(max_size=400), st.text(max_size=300))
 def test_any_name_is_short_printable_and_keeps_its_task_id(clip: str, character: str, key: str) -> None:
     subject = evolve(SUBJECT, clip=Path(f"x/{clip}.mp4"), character=Path(f"{character}.png"), key=key)
-    name = Names("{key}__{clip}__{character}__{task_id}.mp4").name(subject)
+    name = OutputNaming("{key}__{clip}__{character}__{task_id}.mp4").name(subject)
     assert len(name.encode()) <= LONGEST
     assert name.endswith(f"__{SUBJECT.task_id}.mp4")
     assert name.isprintable()
@@ -86,7 +86,7 @@ def test_any_name_is_short_printable_and_keeps_its_task_id(clip: str, character:
 
 @pytest.mark.parametrize("sign", ["x", "é", "舞", "💃"])
 def test_a_long_name_gives_up_the_longest_word_first_and_never_half_a_sign(sign: str) -> None:
-    name = Names().name(evolve(SUBJECT, clip=Path(sign * 300 + ".mp4")))
+    name = OutputNaming().name(evolve(SUBJECT, clip=Path(sign * 300 + ".mp4")))
     assert LONGEST - len(sign.encode()) < len(name.encode()) <= LONGEST
     assert name.strip(sign) == "__hero__2013508786110730241.mp4"
 

@@ -28,11 +28,11 @@ from rh_async import (
     JobFailed,
     JobLost,
     JournalError,
-    Names,
     NotFound,
     NotSent,
     OutOfResources,
     Output,
+    OutputNaming,
     OutputRefused,
     RateLimited,
     ResponseLost,
@@ -46,11 +46,11 @@ from rh_async import (
     Usage,
 )
 from rh_async._batch import Entry, Price
-from rh_async._batch.outputs.output_writer import Shelf
-from rh_async._batch.outputs.results_log import Lines
+from rh_async._batch.outputs.output_writer import OutputWriter
+from rh_async._batch.outputs.results_log import ResultsLog
 from rh_async._batch.progress.eta import time_left
 from rh_async._batch.running.failure_sorting import ending_of, passes, reason_of
-from rh_async._batch.running.session_port import Carrier
+from rh_async._batch.running.session_port import SessionPort
 from rh_async._media.file_extension import stated
 from rh_async._submission.deduplication import PriorAttempt
 from rh_async.emulator import Emulator, Fault
@@ -98,8 +98,8 @@ class Disk:
                 self.fetched.append(path.name)
 
 
-def shelf(folder: Path, template: str = "{clip}__{character}__{task_id}.mp4") -> Shelf:
-    return Shelf(carrier=cast("Carrier", Disk()), folder=folder, names=Names(template))
+def shelf(folder: Path, template: str = "{clip}__{character}__{task_id}.mp4") -> OutputWriter:
+    return OutputWriter(port=cast("SessionPort", Disk()), folder=folder, naming=OutputNaming(template))
 
 
 # --- names and stories -----------------------------------------------------------------------------------------------
@@ -170,7 +170,7 @@ async def test_a_name_that_is_no_utf8_is_told_all_the_same(tmp_path: Path) -> No
     entry = Entry(number=1, source="clips", clip=odd, request=DreamActor("hero.png", odd))
     result = made("1", "mp4")
     (path,) = await shelf(tmp_path).save(entry, PriorAttempt(key="k", sha256s={odd: "00"}), result)
-    book = Lines(tmp_path / "batch.jsonl")
+    book = ResultsLog(tmp_path / "batch.jsonl")
     await book.open()
     await book.tell(BatchOutcome(entry=entry, state="saved", task_id=result.task_id, result=result, paths=(path,)))
     assert json.loads((tmp_path / "batch.jsonl").read_text())["task_id"] == "1"
@@ -191,7 +191,7 @@ async def test_every_line_is_flat_and_has_the_same_columns(stock: Path, tmp_path
     assert saved["money"] == saved["list_price"]
     assert saved["seconds"] > 0
     assert Path(saved["path"]).exists()
-    refused = next(line for line in told if line["state"] == "refused")
+    refused = next(line for line in told if line["state"] == "rejected")
     assert (refused["cause"], refused["error"], refused["code"]) == ("account", "BalanceExhausted", "812")
 
 
@@ -229,7 +229,7 @@ async def test_a_line_that_was_cut_off_by_a_kill_spoils_no_other(tmp_path: Path)
     path = tmp_path / "batch.jsonl"
     who = '"key": "k7", "clip": "dance", "character": "hero"'
     path.write_text(f'{{{who}, "task_id": "1", "state": "saved"}}\n{{"key": "k8", "ta')
-    book = Lines(path)
+    book = ResultsLog(path)
     await book.open()
     for task in ("1", "2"):
         await book.tell(BatchOutcome(entry=ENTRY, key="k7", state="saved", task_id=TaskId(task)))
@@ -241,7 +241,7 @@ async def test_a_line_that_was_cut_off_by_a_kill_spoils_no_other(tmp_path: Path)
 async def test_a_line_the_disk_took_half_of_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    book, write = Lines(tmp_path / "batch.jsonl"), os.write
+    book, write = ResultsLog(tmp_path / "batch.jsonl"), os.write
     await book.open()
     told = [BatchOutcome(entry=ENTRY, key="k7", state="saved", task_id=TaskId(task)) for task in ("1", "2", "3")]
     await book.tell(told[0])
@@ -257,7 +257,7 @@ async def test_a_line_the_disk_took_half_of_leaves_nothing_behind(
 async def test_lines_of_somebody_else_stop_nothing(tmp_path: Path) -> None:
     path = tmp_path / "batch.jsonl"
     path.write_text('{"key": ["k7"], "task_id": {}, "state": [1]}\n[]\n7\n')
-    book = Lines(path)
+    book = ResultsLog(path)
     await book.open()
     await book.tell(BatchOutcome(entry=ENTRY, key="k7", state="saved", task_id=TaskId("1")))
     assert len(path.read_text().splitlines()) == 4
@@ -271,32 +271,32 @@ def unsent() -> JobCancelled:
 
 
 SORTED: list[tuple[RHError, Any, Any, bool]] = [
-    (ContentRejected("x"), "job", "refused", False),
-    (InvalidMedia("x"), "job", "refused", False),
-    (NotFound("x"), "job", "refused", False),
+    (ContentRejected("x"), "job", "rejected", False),
+    (InvalidMedia("x"), "job", "rejected", False),
+    (NotFound("x"), "job", "rejected", False),
     (JobFailed("x"), "job", "failed", False),
-    (JobFailed("x", may_resubmit=True), "world", "failed", False),
-    (JobFailed("x", may_resubmit=True, maybe_billed=False), "world", "failed", False),
+    (JobFailed("x", may_resubmit=True), "transient", "failed", False),
+    (JobFailed("x", may_resubmit=True, maybe_billed=False), "transient", "failed", False),
     (JobLost("x"), "job", "failed", False),
-    (AuthenticationFailed("x", phase="submit"), "account", "refused", False),
-    (AuthenticationFailed("x", phase="query"), "account", "withheld", False),
-    (AuthenticationFailed("x", phase="query", maybe_billed=True), "account", "uncertain", False),
-    (BalanceExhausted("x", phase="submit"), "account", "refused", False),
-    (NotSent("x"), "world", "withheld", True),
-    (ResponseLost("x"), "world", "withheld", True),
-    (RateLimited("x"), "world", "withheld", True),
-    (AtCapacity("x"), "world", "withheld", True),
-    (ServerFault("x"), "world", "withheld", True),
-    (InvalidResponse("x", body=b""), "world", "withheld", True),
-    (ApiError("x", retryable=True), "world", "withheld", True),
-    (ApiError("x", maybe_billed=True), "job", "uncertain", False),
-    (SubmitUnknown("x"), "world", "uncertain", False),
-    (JournalError("x"), "disk", "withheld", False),
-    (JournalError("x", maybe_billed=True), "disk", "uncertain", False),
-    (SaveError("x"), "disk", "uncertain", False),
-    (OutputRefused("x"), "job", "uncertain", False),
-    (OutOfResources("x"), "world", "withheld", True),
-    (unsent(), "job", "withheld", False),
+    (AuthenticationFailed("x", phase="submit"), "account", "rejected", False),
+    (AuthenticationFailed("x", phase="query"), "account", "skipped", False),
+    (AuthenticationFailed("x", phase="query", maybe_billed=True), "account", "unconfirmed", False),
+    (BalanceExhausted("x", phase="submit"), "account", "rejected", False),
+    (NotSent("x"), "transient", "skipped", True),
+    (ResponseLost("x"), "transient", "skipped", True),
+    (RateLimited("x"), "transient", "skipped", True),
+    (AtCapacity("x"), "transient", "skipped", True),
+    (ServerFault("x"), "transient", "skipped", True),
+    (InvalidResponse("x", body=b""), "transient", "skipped", True),
+    (ApiError("x", retryable=True), "transient", "skipped", True),
+    (ApiError("x", maybe_billed=True), "job", "unconfirmed", False),
+    (SubmitUnknown("x"), "transient", "unconfirmed", False),
+    (JournalError("x"), "local_io", "skipped", False),
+    (JournalError("x", maybe_billed=True), "local_io", "unconfirmed", False),
+    (SaveError("x"), "local_io", "unconfirmed", False),
+    (OutputRefused("x"), "job", "unconfirmed", False),
+    (OutOfResources("x"), "transient", "skipped", True),
+    (unsent(), "job", "skipped", False),
 ]
 
 

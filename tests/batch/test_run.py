@@ -56,7 +56,7 @@ async def test_what_is_done_is_kept_and_nothing_is_asked_or_brought_up(stock: Pa
         before = len(server.ledger.submissions), len(server.ledger.uploads), len(server.ledger.downloads)
         questions = [question for question in server.ledger.calls if question.kind == "query"]
         again = await run(server, tmp_path, plan)
-        assert states(again) == {"kept": 9}
+        assert states(again) == {"already_done": 9}
         assert (len(server.ledger.submissions), len(server.ledger.uploads), len(server.ledger.downloads)) == before
         assert [question for question in server.ledger.calls if question.kind == "query"] == questions
     assert len(lines(tmp_path)) == 9
@@ -76,7 +76,7 @@ async def test_a_key_that_was_given_to_another_job_is_refused_and_brings_nobody_
         (bought,) = await run(server, tmp_path, keyed(DreamActor(heroes[0], clips[0]), "k1"))
         (same,) = await run(server, tmp_path, keyed(DreamActor(heroes[0], clips[0]), "k1"))
         (other,) = await run(server, tmp_path, keyed(DreamActor(heroes[0], clips[1]), "k1"))
-    assert (bought.state, same.state, other.state) == ("saved", "kept", "refused")
+    assert (bought.state, same.state, other.state) == ("saved", "already_done", "rejected")
     assert other.task_id is None
     assert isinstance(other.error, KeyConflict)
     assert "clip1.mp4" in str(other.error)
@@ -143,7 +143,7 @@ async def test_a_second_run_beside_a_living_one_buys_nothing(stock: Path, tmp_pa
         ends = await asyncio.gather(*(run(server, tmp_path, plan) for _ in range(2)))
         assert len(server.ledger.tasks) == len(server.ledger.submissions) == 9
     for outcomes in ends:
-        assert set(states(outcomes)) <= {"saved", "kept"}
+        assert set(states(outcomes)) <= {"saved", "already_done"}
         assert len(outcomes) == 9
     assert len(videos(tmp_path)) == 9
 
@@ -153,7 +153,7 @@ async def test_what_an_earlier_run_saved_is_brought_again_where_the_file_is_gone
     async with Emulator(seed=1) as server:
         first = await run(server, tmp_path, plan)
         first[0].paths[0].unlink()
-        assert states(await run(server, tmp_path, plan)) == {"kept": 8, "saved": 1}
+        assert states(await run(server, tmp_path, plan)) == {"already_done": 8, "saved": 1}
         assert len(server.ledger.submissions) == 9
     assert len(videos(tmp_path)) == 9
 
@@ -165,7 +165,7 @@ async def test_two_runs_that_retry_what_failed_buy_it_once_more_together(stock: 
         await run(server, tmp_path, plan)
         ends = await asyncio.gather(*(run(server, tmp_path, plan, retry_failed=True) for _ in range(2)))
         assert len(server.ledger.tasks) == len(server.ledger.submissions) == 11
-    assert all(set(states(outcomes)) <= {"saved", "kept"} for outcomes in ends)
+    assert all(set(states(outcomes)) <= {"saved", "already_done"} for outcomes in ends)
 
 
 # --- the job's own failures ------------------------------------------------------------------------------------------
@@ -179,11 +179,11 @@ async def test_what_failed_is_bought_again_only_when_that_is_asked_for(stock: Pa
         assert states(first) == {"saved": 7, "failed": 2}
         failed = [outcome for outcome in first if outcome.state == "failed"]
         assert all(isinstance(outcome.error, JobFailed) and outcome.cause == "job" for outcome in failed)
-        assert states(await run(server, tmp_path, plan)) == {"kept": 7, "failed": 2}
+        assert states(await run(server, tmp_path, plan)) == {"already_done": 7, "failed": 2}
         assert len(server.ledger.submissions) == 9
-        assert states(await run(server, tmp_path, plan, retry_failed=True)) == {"kept": 7, "saved": 2}
+        assert states(await run(server, tmp_path, plan, retry_failed=True)) == {"already_done": 7, "saved": 2}
         assert len(server.ledger.submissions) == 11
-        assert states(await run(server, tmp_path, plan, retry_failed=True)) == {"kept": 9}
+        assert states(await run(server, tmp_path, plan, retry_failed=True)) == {"already_done": 9}
         assert len(server.ledger.submissions) == 11
 
 
@@ -197,12 +197,12 @@ async def test_a_job_that_failed_because_the_server_was_busy_is_not_bought_again
         async with opened(server, tmp_path) as session:
             batch = session.batch(plan, tmp_path / "out")
             first = [outcome async for outcome in batch]
-            assert [cause.sentence for cause in batch.standing().errors] == [f"server busy ({code})"]
+            assert [cause.sentence for cause in batch.progress().errors] == [f"server busy ({code})"]
         assert states(first) == {"saved": 8, "failed": 1}
-        assert [outcome.cause for outcome in first if outcome.state == "failed"] == ["world"]
-        assert states(await run(server, tmp_path, plan)) == {"kept": 8, "failed": 1}
+        assert [outcome.cause for outcome in first if outcome.state == "failed"] == ["transient"]
+        assert states(await run(server, tmp_path, plan)) == {"already_done": 8, "failed": 1}
         assert len(server.ledger.submissions) == 9
-        assert states(await run(server, tmp_path, plan, retry_failed=True)) == {"kept": 8, "saved": 1}
+        assert states(await run(server, tmp_path, plan, retry_failed=True)) == {"already_done": 8, "saved": 1}
         assert len(server.ledger.submissions) == 10
 
 
@@ -211,13 +211,13 @@ async def test_what_moderation_refused_stays_refused_until_it_is_to_be_tried_aga
     async with Emulator(seed=1) as server:
         server.faults.add(Fault("error_code", code="1501", nth=2))
         first = await run(server, tmp_path, plan)
-        assert states(first) == {"saved": 8, "refused": 1}
-        assert [outcome.cause for outcome in first if outcome.state == "refused"] == ["job"]
+        assert states(first) == {"saved": 8, "rejected": 1}
+        assert [outcome.cause for outcome in first if outcome.state == "rejected"] == ["job"]
         again = await run(server, tmp_path, plan)
-        assert states(again) == {"kept": 8, "refused": 1}
+        assert states(again) == {"already_done": 8, "rejected": 1}
         assert [outcome.error.code for outcome in again if outcome.error] == ["1501"]
         assert len(server.ledger.submissions) == 9
-        assert states(await run(server, tmp_path, plan, retry_failed=True)) == {"kept": 8, "saved": 1}
+        assert states(await run(server, tmp_path, plan, retry_failed=True)) == {"already_done": 8, "saved": 1}
 
 
 async def test_a_file_that_vanished_is_refused_and_the_others_go_on(stock: Path, tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ async def test_a_file_that_vanished_is_refused_and_the_others_go_on(stock: Path,
     requests = [DreamActor(image, stock / "clip1.mp4") for image in images]
     async with Emulator(seed=1) as server:
         outcomes = await run(server, tmp_path, plan_of(requests))
-        assert states(outcomes) == {"saved": 2, "refused": 1}
+        assert states(outcomes) == {"saved": 2, "rejected": 1}
         assert len(server.ledger.submissions) == 2
 
 
@@ -234,8 +234,8 @@ async def test_a_submit_of_unknown_fate_is_told_and_never_sent_again(stock: Path
     plan = await product(stock)
     async with Emulator(seed=1) as server:
         server.faults.add(Fault("drop_after_accept", nth=4))
-        assert states(await run(server, tmp_path, plan)) == {"saved": 8, "uncertain": 1}
-        assert states(await run(server, tmp_path, plan, retry_failed=True)) == {"kept": 8, "uncertain": 1}
+        assert states(await run(server, tmp_path, plan)) == {"saved": 8, "unconfirmed": 1}
+        assert states(await run(server, tmp_path, plan, retry_failed=True)) == {"already_done": 8, "unconfirmed": 1}
         assert len(server.ledger.submissions) == 9
 
 
@@ -252,11 +252,11 @@ async def test_an_empty_wallet_starts_nothing_more_keeps_what_runs_and_is_contin
             batch = session.batch(plan, tmp_path / "out")
             outcomes = [outcome async for outcome in batch]
             assert isinstance(batch.stopped, BalanceExhausted)
-        assert states(outcomes) == {"saved": 3, "refused": 1, "withheld": 5}
+        assert states(outcomes) == {"saved": 3, "rejected": 1, "skipped": 5}
         assert {outcome.cause for outcome in outcomes if outcome.error} == {"account"}
         assert len(server.ledger.submissions) == 4
         server.faults.clear()
-        assert states(await run(server, tmp_path, plan)) == {"kept": 3, "saved": 6}
+        assert states(await run(server, tmp_path, plan)) == {"already_done": 3, "saved": 6}
         assert len(server.ledger.tasks) == 9
 
 
@@ -265,11 +265,11 @@ async def test_a_key_refused_in_mid_run_leaves_what_runs_to_the_next_run(stock: 
     async with Emulator(seed=1) as server:
         server.faults.add(Fault("error_code", route="query", code="806", nth=3, times=None))
         outcomes = await run(server, tmp_path, plan, options={"in_flight": 3})
-        assert set(states(outcomes)) <= {"saved", "uncertain", "withheld"}
+        assert set(states(outcomes)) <= {"saved", "unconfirmed", "skipped"}
         assert len(outcomes) == 9
         assert all(outcome.cause == "account" for outcome in outcomes if outcome.error)
         server.faults.clear()
-        assert set(states(await run(server, tmp_path, plan))) <= {"saved", "kept"}
+        assert set(states(await run(server, tmp_path, plan))) <= {"saved", "already_done"}
         assert len(server.ledger.tasks) == len(server.ledger.submissions) == 9
 
 
@@ -284,7 +284,7 @@ async def test_ten_minutes_without_a_network_are_waited_out_and_told(stock: Path
         async with opened(server, tmp_path, in_flight=2) as session:
             batch = session.batch(plan, tmp_path / "out")
             outcomes = [outcome async for outcome in batch]
-            told = batch.standing().errors
+            told = batch.progress().errors
         assert states(outcomes) == {"saved": 9}
         assert len(server.ledger.tasks) == len(server.ledger.submissions) == 9
         assert each_file_went_up_once(server)
@@ -320,18 +320,18 @@ async def test_a_disk_that_gives_out_stops_saving_and_starting_and_the_next_run_
                 assert isinstance(batch.stopped, SaveError)
         ends = states(outcomes)
         assert (ends.get("saved", 0) > 0) == (good > 0)
-        assert ends["unsaved"] >= 1
-        assert ends["withheld"] >= 1
+        assert ends["save_failed"] >= 1
+        assert ends["skipped"] >= 1
         assert sum(ends.values()) == 9
         bought = len(server.ledger.tasks)
-        assert bought == ends.get("saved", 0) + ends["unsaved"]
+        assert bought == ends.get("saved", 0) + ends["save_failed"]
         assert await _in_journal(server, tmp_path) == {
             task.task_id: SubmissionState.SAVED
             if any(task.task_id in name for name in videos(tmp_path))
             else SubmissionState.SETTLED
             for task in server.ledger.tasks
         }
-        assert set(states(await run(server, tmp_path, plan))) <= {"saved", "kept"}
+        assert set(states(await run(server, tmp_path, plan))) <= {"saved", "already_done"}
         assert len(server.ledger.tasks) == len(server.ledger.submissions) == 9
     assert len(videos(tmp_path)) == 9
     assert not list((tmp_path / "out").glob(".*.part"))
@@ -369,10 +369,10 @@ async def test_twins_are_bought_once_and_hold_no_place_while_others_wait(tmp_pat
         assert len(server.ledger.tasks) == 11
         began = [task.created_at for task in server.ledger.tasks]
         assert max(began) - min(began) < 250.0  # eleven jobs, five at once, a hundred seconds each
-    twins = [outcome for outcome in outcomes if outcome.twin is not None]
-    assert len(twins) == 199
-    assert {outcome.twin for outcome in twins} == {1}
-    assert len({outcome.task_id for outcome in twins}) == 1
+    duplicates = [outcome for outcome in outcomes if outcome.duplicate_of is not None]
+    assert len(duplicates) == 199
+    assert {outcome.duplicate_of for outcome in duplicates} == {1}
+    assert len({outcome.task_id for outcome in duplicates}) == 1
     assert sum(line["money"] is not None for line in lines(tmp_path)) == 11
 
 
@@ -393,7 +393,7 @@ async def test_nothing_starts_before_the_first_outcome_is_asked_for(stock: Path,
         batch = session.batch(await product(stock), tmp_path / "out")
         await asyncio.sleep(60)
         assert server.ledger.uploads == []
-        assert batch.standing().waiting == batch.standing().planned == 9
+        assert batch.progress().waiting == batch.progress().planned == 9
         await batch.aclose()
         assert await _read(batch) == []
 
@@ -439,14 +439,14 @@ async def test_the_counts_add_up_at_any_moment_and_say_how_it_stands(stock: Path
         reading = asyncio.create_task(_read(batch))
         while not reading.done():
             await asyncio.sleep(5)
-            seen.append(batch.standing())
+            seen.append(batch.progress())
     for it in seen:
-        ends = it.saved + it.kept + it.failed + it.refused + it.uncertain + it.unsaved + it.withheld
+        ends = it.saved + it.already_done + it.failed + it.rejected + it.unconfirmed + it.save_failed + it.skipped
         assert it.waiting + it.uploading + it.in_flight + it.saving + ends == it.planned == 9
         assert it.in_flight <= 3
-        assert len(it.oldest) == it.in_flight
+        assert len(it.longest_running) == it.in_flight
     flying = next(it for it in seen if it.in_flight == 3)
-    assert "clip" in flying.oldest[0].name
+    assert "clip" in flying.longest_running[0].name
     assert flying.time_left is not None
     low, middle, high = flying.time_left
     assert 0 <= low < middle < high
@@ -454,4 +454,4 @@ async def test_the_counts_add_up_at_any_moment_and_say_how_it_stands(stock: Path
     assert last.saved == 9
     assert last.uploaded_bytes == sum(upload.size for upload in server.ledger.uploads)
     assert last.downloaded_bytes > 0
-    assert last.questions >= 9
+    assert last.polls >= 9

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rh_async import Batch, BatchOutcome, DreamActor, Names, Plan, SaveError
+from rh_async import Batch, BatchOutcome, DreamActor, OutputNaming, Plan, SaveError
 from rh_async._batch import plan_folder
 from rh_async.emulator import Emulator, Fault
 from tests.batch.makers import film, paint
@@ -42,11 +42,11 @@ def story(path: Path) -> dict[str, object]:
 
 
 async def into(
-    server: Emulator, folder: Path, plan: Plan, out: str, names: Names | None = None
+    server: Emulator, folder: Path, plan: Plan, out: str, naming: OutputNaming | None = None
 ) -> tuple[list[BatchOutcome], Batch]:
     """Run a plan into a folder."""
     async with opened(server, folder) as session:
-        batch = session.batch(plan, folder / out, names=names)
+        batch = session.batch(plan, folder / out, naming=naming)
         return [outcome async for outcome in batch], batch
 
 
@@ -54,9 +54,9 @@ async def into(
 async def test_eight_names_of_the_same_clip_are_bought_once_and_each_has_its_own_output(
     tmp_path: Path, template: str
 ) -> None:
-    plan, names = await alike(tmp_path), Names(template)
+    plan, naming = await alike(tmp_path), OutputNaming(template)
     async with Emulator(seed=1) as server:
-        outcomes = await run(server, tmp_path, plan, names=names)
+        outcomes = await run(server, tmp_path, plan, naming=naming)
         assert states(outcomes) == {"saved": 8}
         assert len(server.ledger.submissions) == len(server.ledger.downloads) == 1
         paths = [outcome.paths[0] for outcome in outcomes]
@@ -65,8 +65,8 @@ async def test_eight_names_of_the_same_clip_are_bought_once_and_each_has_its_own
         assert {_clip_of(path) for path in paths} == {str(entry.clip) for entry in plan.ready}
         assert {line["path"] for line in lines(tmp_path)} == {str(path) for path in paths}
         before = len(server.ledger.downloads), {path: path.stat().st_mtime_ns for path in paths}
-        again = await run(server, tmp_path, plan, names=names)
-        assert states(again) == {"kept": 8}
+        again = await run(server, tmp_path, plan, naming=naming)
+        assert states(again) == {"already_done": 8}
         assert {outcome.paths[0] for outcome in again} == set(paths)
         assert before == (len(server.ledger.downloads), {path: path.stat().st_mtime_ns for path in paths})
         assert len(server.ledger.submissions) == 1
@@ -93,7 +93,7 @@ async def test_a_name_that_was_deleted_comes_back_without_buying_or_fetching(
             path.with_name(f"{path.name}.json").unlink()
         server.faults.add(Fault("expired_link", route="download", status=404, times=None))  # a day later
         outcomes = await run(server, tmp_path, plan)
-        assert states(outcomes) == {"kept": 7, "saved": 1}
+        assert states(outcomes) == {"already_done": 7, "saved": 1}
         assert taken(tmp_path) == EIGHT
         assert len(server.ledger.submissions) == len(server.ledger.downloads) == 1
         assert _clip_of(path).endswith(f"take{gone}.mp4")
@@ -104,7 +104,7 @@ async def test_a_clip_that_is_added_later_gets_its_own_name_and_line_for_nothing
     async with Emulator(seed=1) as server:
         await run(server, tmp_path, Plan(entries=plan.entries[:3]))
         assert taken(tmp_path) == EIGHT[:3]
-        assert states(await run(server, tmp_path, Plan(entries=plan.entries[::-1]))) == {"saved": 5, "kept": 3}
+        assert states(await run(server, tmp_path, Plan(entries=plan.entries[::-1]))) == {"saved": 5, "already_done": 3}
         assert len(server.ledger.submissions) == len(server.ledger.downloads) == 1
     assert taken(tmp_path) == EIGHT
     assert sorted(line["clip"] for line in lines(tmp_path)) == EIGHT
@@ -164,7 +164,7 @@ async def test_a_full_disk_names_each_jobs_own_file(
     fill_the_disk(monkeypatch)
     async with Emulator(seed=1, run_time=100.0) as server:
         outcomes = await run(server, tmp_path, await product(stock))
-        unsaved = [outcome for outcome in outcomes if outcome.state == "unsaved"]
+        unsaved = [outcome for outcome in outcomes if outcome.state == "save_failed"]
         assert len(unsaved) == len(server.ledger.tasks) == 9
     for outcome in unsaved:
         assert isinstance(outcome.error, SaveError)
@@ -182,7 +182,7 @@ async def test_names_that_share_a_job_are_each_told_of_a_full_disk_by_their_own_
         with monkeypatch.context() as full:
             fill_the_disk(full)
             outcomes = await run(server, tmp_path, plan)
-        assert {outcome.entry.number for outcome in outcomes if outcome.state == "unsaved"} == set(range(1, 9))
+        assert {outcome.entry.number for outcome in outcomes if outcome.state == "save_failed"} == set(range(1, 9))
         for outcome in outcomes:
             assert outcome.error is not None
             assert f"take{outcome.entry.number - 1}__hero__" in outcome.error.message
@@ -205,7 +205,7 @@ async def test_what_was_bought_into_another_folder_is_brought_into_this_one_for_
         assert all(story(path)["task_id"] == outcome.task_id for outcome in outcomes for path in outcome.paths)
         assert len(server.ledger.submissions) == len(server.ledger.downloads) == 9
         for out in ("new", "old"):
-            assert states((await into(server, tmp_path, plan, out))[0]) == {"kept": 9}
+            assert states((await into(server, tmp_path, plan, out))[0]) == {"already_done": 9}
         assert len(server.ledger.submissions) == len(server.ledger.downloads) == 9
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(
         path.name for path in (tmp_path / "old").iterdir()
@@ -235,8 +235,8 @@ async def test_where_neither_file_nor_link_lives_it_is_said_where_the_video_was(
         lost.unlink()
         server.faults.add(Fault("expired_link", route="download", status=404, times=None))
         outcomes, batch = await into(server, tmp_path, plan, "new")
-        assert states(outcomes) == {"saved": 8, "unsaved": 1}
-        (unsaved,) = (outcome for outcome in outcomes if outcome.state == "unsaved")
+        assert states(outcomes) == {"saved": 8, "save_failed": 1}
+        (unsaved,) = (outcome for outcome in outcomes if outcome.state == "save_failed")
         assert str(lost) in str(unsaved.error)
         assert "not there any more" in str(unsaved.error)
         assert batch.stopped is None

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rh_async import Names, OutputRefused, ResponseLost
+from rh_async import OutputNaming, OutputRefused, ResponseLost
 from rh_async._http.transport import Transport
 from rh_async.emulator import Emulator, Fault
 from tests.batch.running import opened, product, run, states
@@ -51,8 +51,8 @@ async def test_a_link_that_may_not_be_fetched_stops_no_other_job(
     monkeypatch.setattr(Transport, "fetch", fetched)
     async with Emulator(seed=1, run_time=60.0) as server, opened(server, tmp_path, in_flight=1) as session:
         outcomes = [outcome async for outcome in session.batch(await product(stock), tmp_path / "out")]
-    assert states(outcomes) == {"unsaved": 1, "saved": 8}
-    (lost,) = (outcome for outcome in outcomes if outcome.state == "unsaved")
+    assert states(outcomes) == {"save_failed": 1, "saved": 8}
+    (lost,) = (outcome for outcome in outcomes if outcome.state == "save_failed")
     assert isinstance(lost.error, OutputRefused)
     assert (lost.cause, lost.error.task_id) == ("job", lost.task_id)
 
@@ -60,8 +60,8 @@ async def test_a_link_that_may_not_be_fetched_stops_no_other_job(
 async def test_a_word_in_place_of_an_extension_becomes_no_suffix(stock: Path, tmp_path: Path) -> None:
     async with Emulator(seed=1, run_time=60.0) as server:
         server.faults.add(Fault("output_type", output_type="video", times=None))
-        outcomes = await run(server, tmp_path, await product(stock), names=Names("{clip}__{character}"))
-        again = await run(server, tmp_path, await product(stock), names=Names("{clip}__{character}"))
-        assert (states(outcomes), states(again)) == ({"saved": 9}, {"kept": 9})
+        outcomes = await run(server, tmp_path, await product(stock), naming=OutputNaming("{clip}__{character}"))
+        again = await run(server, tmp_path, await product(stock), naming=OutputNaming("{clip}__{character}"))
+        assert (states(outcomes), states(again)) == ({"saved": 9}, {"already_done": 9})
         assert len(server.ledger.downloads) == 9
     assert {path.suffix for outcome in outcomes for path in outcome.paths} == {".mp4"}

@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from rh_async import BatchOutcome, DreamActor, Names, Plan, Session
+from rh_async import BatchOutcome, DreamActor, OutputNaming, Plan, Session
 from rh_async._batch import Entry, Price
 from rh_async.emulator import Emulator, Fault
 
@@ -36,7 +36,7 @@ async def run(server: Emulator, folder: Path) -> list[BatchOutcome]:
     """Run the plan to its end, one job at a time and so in order, with the folder's journal."""
     options: dict[str, Any] = {"base_url": server.url, "journal": folder / "journal.sqlite", "in_flight": 1}
     async with Session(server.api_key, **options) as session:
-        return [outcome async for outcome in session.batch(plan(), folder / "out", names=Names("{number}.mp4"))]
+        return [outcome async for outcome in session.batch(plan(), folder / "out", naming=OutputNaming("{number}.mp4"))]
 
 
 async def first_run(server: Emulator, folder: Path) -> list[BatchOutcome]:

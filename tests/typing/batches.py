@@ -10,11 +10,11 @@ from typing import assert_type
 from rh_async import (
     Batch,
     BatchOutcome,
+    BatchProgress,
     Estimate,
     KlingMotionControl,
     Plan,
     Session,
-    Standing,
     plan_folder,
     plan_manifest,
 )
@@ -34,4 +34,4 @@ async def run(session: Session, plan: Plan) -> None:
     async for outcome in batch:
         assert_type(outcome, BatchOutcome)
         assert_type(outcome.paths, tuple[Path, ...])
-        assert_type(batch.standing(), Standing)
+        assert_type(batch.progress(), BatchProgress)

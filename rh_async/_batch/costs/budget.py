@@ -30,7 +30,7 @@ class Cost:
 
     spent: Price | None = None
     spent_earlier: Price | None = None
-    in_doubt: Price | None = None
+    maybe_billed: Price | None = None
 
 
 NO_COST = Cost()
@@ -47,11 +47,11 @@ class _Bill:
     earlier: bool
     price: Price | None
     paid: Decimal | None = None
-    doubtful: bool = False
+    maybe_billed_jobs: bool = False
 
 
 @define(eq=False, kw_only=True)
-class Money:
+class BudgetTracker:
     """What a batch has cost, and may yet.
 
     :param currency: of the account, in which all sums are; what is told in another cannot be compared.
@@ -65,14 +65,14 @@ class Money:
     spent: Decimal = field(default=_NOTHING, init=False)  #: by this run, for certain
     spent_earlier: Decimal = field(default=_NOTHING, init=False)  #: by earlier runs, for certain
     reserved: Decimal = field(default=_NOTHING, init=False)  #: by jobs under way
-    in_doubt: Decimal = field(default=_NOTHING, init=False)  #: by jobs that are over and may have been charged
-    doubtful: int = field(default=0, init=False)  #: how many those are, also those without a price
+    maybe_billed: Decimal = field(default=_NOTHING, init=False)  #: by jobs that are over and may have been charged
+    maybe_billed_jobs: int = field(default=0, init=False)  #: how many those are, also those without a price
     _bills: dict[Hashable, _Bill] = field(factory=dict, init=False)
 
     @property
     def committed(self) -> Decimal:
         """All that is spent or may be."""
-        return self.spent + self.spent_earlier + self.reserved + self.in_doubt
+        return self.spent + self.spent_earlier + self.reserved + self.maybe_billed
 
     def bill_in(self, currency: str) -> None:
         """Count in another currency, as long as nothing has been counted."""
@@ -93,7 +93,7 @@ class Money:
             "spent": self.spent,
             "spent by earlier runs": self.spent_earlier,
             "reserved": self.reserved,
-            "in doubt": self.in_doubt,
+            "in doubt": self.maybe_billed,
             "for the next job": self._amount(price),
         }
         left = ", ".join(f"{amount} {what}" for what, amount in parts.items() if amount)
@@ -126,11 +126,11 @@ class Money:
     def doubt(self, name: Hashable) -> None:
         """A job is over, and nobody knows what it cost: its price counts on."""
         bill = self._bills.get(name)
-        if bill is not None and not bill.doubtful and bill.paid is None:
+        if bill is not None and not bill.maybe_billed_jobs and bill.paid is None:
             self.reserved -= bill.reserved
-            self.in_doubt += bill.reserved
-            self.doubtful += 1
-            bill.doubtful = True
+            self.maybe_billed += bill.reserved
+            self.maybe_billed_jobs += 1
+            bill.maybe_billed_jobs = True
 
     def release(self, name: Hashable) -> None:
         """A job cost nothing."""
@@ -143,15 +143,15 @@ class Money:
         if bill is None:
             return NO_COST
         if bill.paid is None:
-            return Cost(in_doubt=bill.price) if bill.doubtful else NO_COST
+            return Cost(maybe_billed=bill.price) if bill.maybe_billed_jobs else NO_COST
         del self._bills[name]
         paid = Price(bill.paid, self.currency)
         return Cost(spent_earlier=paid) if bill.earlier else Cost(spent=paid)
 
     def _free(self, bill: _Bill) -> None:
-        if bill.doubtful:
-            self.in_doubt -= bill.reserved
-            self.doubtful -= 1
+        if bill.maybe_billed_jobs:
+            self.maybe_billed -= bill.reserved
+            self.maybe_billed_jobs -= 1
         else:
             self.reserved -= bill.reserved
 

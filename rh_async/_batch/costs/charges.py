@@ -8,15 +8,15 @@ from contextlib import suppress
 from attrs import define, field
 
 from rh_async._batch.planning.plan import Entry
-from rh_async._batch.running.session_port import Carrier
+from rh_async._batch.running.session_port import SessionPort
 from rh_async._journal.records import REUSABLE_STATES, SubmissionState
 from rh_async._submission.deduplication import PriorAttempt
 from rh_async.errors import BudgetReached, JobError, RHError
 from rh_async.models.prices import Price
 from rh_async.types import Result, Usage
 
-from .budget import NO_COST, Cost, Money, credible
-from .price_quotes import Quotes
+from .budget import NO_COST, BudgetTracker, Cost, credible
+from .price_quotes import PriceQuotes
 
 NOT_BOUGHT = REUSABLE_STATES | {SubmissionState.CLAIMED}
 """States of an attempt that has bought nothing."""
@@ -26,9 +26,9 @@ NOT_BOUGHT = REUSABLE_STATES | {SubmissionState.CLAIMED}
 class Charges:
     """What the entries of one run cost."""
 
-    carrier: Carrier
-    money: Money
-    quotes: Quotes
+    port: SessionPort
+    money: BudgetTracker
+    quotes: PriceQuotes
     _counted: set[Hashable] = field(factory=set, init=False)
 
     def price_of(self, entry: Entry) -> Price | None:
@@ -42,7 +42,7 @@ class Charges:
         """
         if self.money.budget is not None:
             price = await self.quotes.price(entry)
-            if price is not None and self.carrier.currency is None:
+            if price is not None and self.port.currency is None:
                 self.money.bill_in(price.currency)  # where the account did not tell
 
     async def count(self, entry: Entry, past: PriorAttempt) -> None:

@@ -11,14 +11,14 @@ import anyio
 from attrs import frozen
 
 from rh_async._batch.planning.plan import Entry
-from rh_async._batch.running.entry_worker import Errands
-from rh_async._batch.running.session_port import Carrier
+from rh_async._batch.running.entry_worker import EntryWorker
+from rh_async._batch.running.session_port import SessionPort
 from rh_async._submission.deduplication import PriorAttempt
 from rh_async.errors import RHError
 from rh_async.models.prices import Price
 from rh_async.types import Account
 
-from .price_quotes import Quotes, kind_of
+from .price_quotes import PriceQuotes, kind_of
 
 log = logging.getLogger(__name__)
 
@@ -49,14 +49,14 @@ class Estimate:
     account: Account | None = None
 
 
-async def to_buy(entries: Sequence[Entry], carrier: Carrier, errands: Errands) -> list[Entry]:
+async def to_buy(entries: Sequence[Entry], port: SessionPort, worker: EntryWorker) -> list[Entry]:
     """The entries that a run would buy, of each purchase the first. Each file is read, as a run would read it."""
     left, found = iter(entries), dict[str, Entry]()
 
     async def work(left: Iterator[Entry]) -> None:
         for entry in left:
-            past = await _past(entry, carrier)
-            if past is not None and errands.would_buy(past):
+            past = await _past(entry, port)
+            if past is not None and worker.would_buy(past):
                 first = found.get(past.key)
                 found[past.key] = entry if first is None or entry.number < first.number else first
 
@@ -67,27 +67,27 @@ async def to_buy(entries: Sequence[Entry], carrier: Carrier, errands: Errands) -
     return [entry for entry in entries if entry.number in wanted]
 
 
-async def _past(entry: Entry, carrier: Carrier) -> PriorAttempt | None:
+async def _past(entry: Entry, port: SessionPort) -> PriorAttempt | None:
     assert entry.request is not None  # noqa: S101 - for the type checker: it is ready
     try:
-        return await carrier.earlier(entry.request, entry.key)
+        return await port.earlier(entry.request, entry.key)
     except RHError:  # the run says what is wrong with it
-        carrier.check(asking=False)
+        port.check(asking=False)
         return None
 
 
-async def account_of(carrier: Carrier, *, patience: float = _PATIENCE) -> Account | None:
+async def account_of(port: SessionPort, *, patience: float = _PATIENCE) -> Account | None:
     """What the account says of itself; None if it says nothing in time."""
     try:
         with anyio.move_on_after(patience):
-            return await carrier.account()
+            return await port.account()
     except RHError as error:
-        carrier.check(asking=False)
+        port.check(asking=False)
         log.info("rh_async.account_untold %s", error)
     return None
 
 
-async def asked(entries: Sequence[Entry], quotes: Quotes) -> str:
+async def asked(entries: Sequence[Entry], quotes: PriceQuotes) -> str:
     """Ask the server for the price of one entry of each kind; why that was given up, "" if it was not."""
     kinds = {kind_of(entry): entry for entry in reversed(entries)}
     with anyio.move_on_after(_PATIENCE):
@@ -100,7 +100,7 @@ async def asked(entries: Sequence[Entry], quotes: Quotes) -> str:
     return f"it told none within {_PATIENCE:.0f} s"
 
 
-def estimate_of(entries: Sequence[Entry], quotes: Quotes, **told: Any) -> Estimate:
+def estimate_of(entries: Sequence[Entry], quotes: PriceQuotes, **told: Any) -> Estimate:
     """Add up what entries cost.
 
     :param told: what is known of the account.

@@ -9,7 +9,7 @@ import anyio
 from attrs import define, field, frozen
 
 from rh_async._batch.planning.plan import Entry
-from rh_async._batch.running.session_port import Carrier
+from rh_async._batch.running.session_port import SessionPort
 from rh_async.errors import AuthenticationFailed, BalanceExhausted, RateLimited, RHError, TransportError
 from rh_async.models.prices import Price
 
@@ -30,7 +30,7 @@ class _Answer:
 
 
 @define(eq=False)
-class Quotes:
+class PriceQuotes:
     """The server's own prices.
 
     Asking takes the body of a submit, so that its files must go up. Therefore one entry of each kind is asked about,
@@ -41,7 +41,7 @@ class Quotes:
     :ivar untold: why the server told no price, the last time that it did not; "" where it always has.
     """
 
-    _carrier: Carrier
+    _port: SessionPort
     untold: str = field(default="", init=False)
     _answers: dict[Hashable, _Answer] = field(factory=dict, init=False)
     _asking: anyio.Lock = field(factory=anyio.Lock, init=False)
@@ -71,7 +71,7 @@ class Quotes:
     async def _asked(self, entry: Entry) -> Price | None:
         assert entry.request is not None  # noqa: S101 - for the type checker: it is ready
         try:
-            said = await self._carrier.price(entry.request)
+            said = await self._port.price(entry.request)
         except _RAISED:
             raise
         except RHError as error:

@@ -26,7 +26,7 @@ _WIDTH = re.compile(r"0?[1-9]?")
 
 
 @frozen(kw_only=True)
-class Subject:
+class NameFields:
     """What a name may speak of.
 
     :param number: of the job in its plan.
@@ -41,7 +41,7 @@ class Subject:
     key: str | None = None
 
 
-def _checked(_self: Names, _field: Attribute[str], template: str) -> None:
+def _checked(_self: OutputNaming, _field: Attribute[str], template: str) -> None:
     try:
         parts = list(Formatter().parse(template))
     except ValueError as error:
@@ -65,7 +65,7 @@ def _refused(template: str, why: str) -> ConfigurationError:
 
 
 @frozen
-class Names:
+class OutputNaming:
     """Names for outputs.
 
     :param template: with any of ``{clip}``, ``{character}``, ``{task_id}``, ``{number}``, ``{model}``, ``{key}``;
@@ -75,7 +75,7 @@ class Names:
 
     template: str = field(default="{clip}__{character}__{task_id}.mp4", validator=_checked)
 
-    def name(self, subject: Subject) -> str:
+    def name(self, subject: NameFields) -> str:
         """A safe name of at most `LONGEST` bytes, in which the task id stays whole."""
         words = {
             "clip": stem_of(subject.clip),

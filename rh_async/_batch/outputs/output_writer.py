@@ -13,7 +13,7 @@ import anyio
 from attrs import define, field, frozen
 
 from rh_async._batch.planning.plan import Entry
-from rh_async._batch.running.session_port import Carrier
+from rh_async._batch.running.session_port import SessionPort
 from rh_async._media.file_extension import KNOWN, possible, stated
 from rh_async._media.file_io import in_thread
 from rh_async._submission.deduplication import PriorAttempt
@@ -21,7 +21,7 @@ from rh_async.errors import NotFound, RHError, SaveError
 from rh_async.types import Output, Result, TaskId
 
 from .output_copies import put_all, same
-from .output_naming import Names, Subject
+from .output_naming import NameFields, OutputNaming
 from .sidecar import as_json, asked_for, outputs_told_beside, size_told_beside, story, tell_beside, told_beside
 
 T = TypeVar("T")
@@ -49,18 +49,18 @@ class _Label:
 
 
 @define(eq=False, kw_only=True)
-class Shelf:
+class OutputWriter:
     """The output folder of one batch.
 
     :param twins: where earlier runs put outputs of entries that shared a job, by its task.
     """
 
-    carrier: Carrier
+    port: SessionPort
     folder: Path
-    names: Names
-    twins: Mapping[str, Sequence[Path]] = field(factory=dict)
+    naming: OutputNaming
+    duplicate_paths: Mapping[str, Sequence[Path]] = field(factory=dict)
     _taken: dict[str, TaskId] = field(factory=dict, init=False)  #: names that are being filled
-    _naming: anyio.Lock = field(factory=anyio.Lock, init=False)  #: from the look at a name until it is taken
+    _choosing_names: anyio.Lock = field(factory=anyio.Lock, init=False)  #: from the look at a name until it is taken
 
     async def save(
         self, entry: Entry, past: PriorAttempt, result: Result, *, sources: tuple[Path, ...] = ()
@@ -72,14 +72,14 @@ class Shelf:
         :raises SaveError: the disk refused.
         :raises RHError: an output could not be fetched.
         """
-        async with self._naming:
+        async with self._choosing_names:
             label = await off_loop(self.folder, partial(self._label, entry, past, result, sources))
             taken = [name.casefold() for name in _targets(label, result)]
             self._taken.update(dict.fromkeys(taken, result.task_id))
         try:
             paths = await off_loop(self.folder, partial(self._put, label, result, sources))
             if not paths:
-                paths = await self.carrier.save(result, self.folder, name=label)
+                paths = await self.port.save(result, self.folder, name=label)
             await off_loop(self.folder, partial(tell_beside, paths, story(entry, past, result, paths)))
         finally:
             for name in taken:
@@ -88,7 +88,7 @@ class Shelf:
 
     def _put(self, label: _Label, result: Result, sources: tuple[Path, ...]) -> tuple[Path, ...]:
         """Link or copy outputs from where they are, or else from where another entry with the same job has them."""
-        shared = (outputs_told_beside(path) for path in self.twins.get(result.task_id, ()))
+        shared = (outputs_told_beside(path) for path in self.duplicate_paths.get(result.task_id, ()))
         for known in (sources, *shared):
             paths = self._as_sources(label, result, known)
             if _put(known, paths):
@@ -140,7 +140,7 @@ class Shelf:
 
     def _label(self, entry: Entry, past: PriorAttempt, result: Result, sources: tuple[Path, ...] = ()) -> _Label:
         """The template's names, or with the task id behind them where another task has one of them."""
-        subject = Subject(
+        subject = NameFields(
             clip=entry.clip,
             character=entry.characters[0] if entry.characters else None,
             task_id=result.task_id,
@@ -148,7 +148,7 @@ class Shelf:
             model="" if entry.request is None else entry.request.endpoint,
             key=past.key,
         )
-        label = _Label(self.names.name(subject), len(result.outputs) > 1)
+        label = _Label(self.naming.name(subject), len(result.outputs) > 1)
         known = recorded_paths(past)
         mine = (name for name in _targets(label, result) if self.folder / name not in known)
         if any(self._another(name, result.task_id, sources) for name in mine):

@@ -18,9 +18,18 @@ from .output_naming import stem_of
 from .output_writer import off_loop
 from .sidecar import as_json, seconds_of
 
+_OLD_STATES = {
+    "kept": "already_done",
+    "refused": "rejected",
+    "uncertain": "unconfirmed",
+    "unsaved": "save_failed",
+    "withheld": "skipped",
+}
+"""States by the names that earlier versions wrote; read only, so that a folder they began has no line twice."""
+
 
 @define(eq=False)
-class Lines:
+class ResultsLog:
     """The lines of one output folder.
 
     :ivar begun_before: whether an earlier run has begun them.
@@ -29,7 +38,7 @@ class Lines:
 
     path: Path
     begun_before: bool = field(default=False, init=False)
-    twins: dict[str, list[Path]] = field(factory=dict, init=False)
+    duplicate_paths: dict[str, list[Path]] = field(factory=dict, init=False)
     _told: set[int] = field(factory=set, init=False)  #: by earlier runs; hashes, for there may be very many
 
     async def open(self) -> None:
@@ -68,7 +77,7 @@ class Lines:
             self._told.add(_sameness(told))
             task, path = told.get("task_id"), told.get("path")
             if told.get("twin") is not None and isinstance(task, str) and isinstance(path, str):
-                self.twins.setdefault(task, []).append(self.path.parent / Path(path).name)
+                self.duplicate_paths.setdefault(task, []).append(self.path.parent / Path(path).name)
 
     def _append(self, line: str) -> None:
         # One write of one line to the end: another run's lines are never torn by it.
@@ -88,7 +97,9 @@ def _take_back(book: int, written: int) -> None:
 
 
 def _sameness(line: dict[str, Any]) -> int:
-    state = "saved" if line.get("state") == "kept" else line.get("state")
+    written = str(line.get("state"))
+    state = _OLD_STATES.get(written, written)
+    state = "saved" if state == "already_done" else state
     who = line.get("key") or line.get("number"), line.get("clip"), line.get("character")
     name = os.path.basename(str(line.get("path")))  # noqa: PTH119 - the folder may have been moved since
     # As text: the file may be anybody's, and hold what has no hash.
@@ -109,7 +120,7 @@ def _what(outcome: BatchOutcome) -> dict[str, Any]:
         "character": stem_of(entry.characters[0] if entry.characters else None),
         "model": None if entry.request is None else entry.request.endpoint,
         "key": outcome.key or entry.key,
-        "twin": outcome.twin,
+        "twin": outcome.duplicate_of,
         "notes": dict(entry.columns),  # apart: a column may be called like one of ours
     }
 
@@ -131,12 +142,12 @@ def _how(outcome: BatchOutcome) -> dict[str, Any]:
 
 def _cost(outcome: BatchOutcome) -> dict[str, Any]:
     price = outcome.entry.price
-    usage = outcome.result.usage if outcome.result is not None and outcome.twin is None else None
+    usage = outcome.result.usage if outcome.result is not None and outcome.duplicate_of is None else None
     money = None if usage is None else credible(usage)
     return {
         "money": None if money is None else float(money),
         "currency": None if usage is None else usage.currency,
-        "in_doubt": None if outcome.cost.in_doubt is None else float(outcome.cost.in_doubt.amount),
+        "in_doubt": None if outcome.cost.maybe_billed is None else float(outcome.cost.maybe_billed.amount),
         "list_price": None if price is None else float(price.amount),
         "list_currency": None if price is None else price.currency,
     }

@@ -48,7 +48,7 @@ class Entry:
     price: Price | None = None
     columns: Mapping[str, Any] = field(factory=dict, hash=False)
     findings: tuple[Issue, ...] = ()
-    twin: int | None = None
+    duplicate_of: int | None = None
 
     @property
     def origin(self) -> str:
@@ -114,12 +114,12 @@ class Plan:
     @cached_property
     def _shared(self) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
         """The purchases, and what shares them; in a part of a plan, of those whose first is elsewhere, the next is."""
-        firsts = {entry.number for entry in self.ready if entry.twin is None}
+        firsts = {entry.number for entry in self.ready if entry.duplicate_of is None}
         bought, shared = list[Entry](), list[Entry]()
         for entry in self.ready:
-            (shared if entry.twin in firsts else bought).append(entry)
-            if entry.twin is not None:
-                firsts.add(entry.twin)
+            (shared if entry.duplicate_of in firsts else bought).append(entry)
+            if entry.duplicate_of is not None:
+                firsts.add(entry.duplicate_of)
         return tuple(bought), tuple(shared)
 
     @property

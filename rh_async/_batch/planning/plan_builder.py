@@ -133,7 +133,7 @@ class _Judge:
             price=opinion.price,
             columns=draft.columns,
             findings=findings if clash is None else (*findings, clash),
-            twin=first.number if first and clash and not clash.refuses else None,
+            duplicate_of=first.number if first and clash and not clash.refuses else None,
         )
 
     def _opinion(self, request: Request) -> _Opinion:

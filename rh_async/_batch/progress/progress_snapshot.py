@@ -10,7 +10,7 @@ from rh_async.types import TaskId
 
 
 @frozen(kw_only=True)
-class Oldest:
+class RunningJob:
     """A job that has long been in flight.
 
     :param name: its clip and its character.
@@ -25,7 +25,7 @@ class Oldest:
 
 
 @frozen(kw_only=True)
-class Cause:
+class ErrorGroup:
     """What went wrong more than once, or once.
 
     :param sentence: the kind of trouble.  :param example: one of them, in its own words.
@@ -37,7 +37,7 @@ class Cause:
 
 
 @frozen(kw_only=True)
-class Standing:
+class BatchProgress:
     """How a batch stands. Every entry of the plan that can be sent is in exactly one of the counts.
 
     :param planned: all entries that can be sent.
@@ -68,22 +68,22 @@ class Standing:
     limit: int
     saving: int
     saved: int
-    kept: int
+    already_done: int
     failed: int
-    refused: int
-    uncertain: int
-    unsaved: int
-    withheld: int
-    oldest: tuple[Oldest, ...]
+    rejected: int
+    unconfirmed: int
+    save_failed: int
+    skipped: int
+    longest_running: tuple[RunningJob, ...]
     uploaded_bytes: int
     downloaded_bytes: int
-    questions: int
+    polls: int
     spent: Decimal
     spent_earlier: Decimal
     reserved: Decimal
-    in_doubt: Decimal
-    doubtful: int
+    maybe_billed: Decimal
+    maybe_billed_jobs: int
     currency: str
     budget: Decimal | None
-    errors: tuple[Cause, ...]
+    errors: tuple[ErrorGroup, ...]
     time_left: tuple[float, float, float] | None

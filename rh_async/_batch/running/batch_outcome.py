@@ -12,8 +12,8 @@ from rh_async._batch.planning.plan import Entry
 from rh_async.errors import RHError
 from rh_async.types import Result, TaskId
 
-Ending = Literal["saved", "kept", "failed", "refused", "uncertain", "unsaved", "withheld"]
-Reason = Literal["job", "account", "world", "disk"]
+OutcomeState = Literal["saved", "already_done", "failed", "rejected", "unconfirmed", "save_failed", "skipped"]
+Blame = Literal["job", "account", "transient", "local_io"]
 """Who must act: whoever made the inputs, whoever pays, nobody but time, whoever owns the disk."""
 
 
@@ -21,9 +21,10 @@ Reason = Literal["job", "account", "world", "disk"]
 class BatchOutcome:
     """How one entry ended, as far as this run goes.
 
-    :param state: ``saved``, on disk by this run; ``kept``, an earlier run had done it; ``failed``, the job ended badly,
-        now or earlier; ``refused``, it was not accepted; ``uncertain``, nobody knows what became of it, and it is never
-        resent; ``unsaved``, it succeeded and is not on disk; ``withheld``, it was not started.
+    :param state: ``saved``, this run wrote its outputs; ``already_done``, an earlier run had written them; ``failed``,
+        the job ended without a result, now or earlier; ``rejected``, the server did not accept it; ``unconfirmed``, it
+        is unknown whether the server accepted it, and it is never resent; ``save_failed``, the job succeeded and its
+        outputs are not on disk; ``skipped``, it was not started.
     :param key: the submission's name, the caller's own or derived; None where it was not looked at.
     :param task_id: the server's id; None if it was never accepted.
     :param result: what it made.
@@ -35,12 +36,12 @@ class BatchOutcome:
     """
 
     entry: Entry
-    state: Ending
+    state: OutcomeState
     key: str | None = None
     task_id: TaskId | None = None
     result: Result | None = None
     error: RHError | None = None
-    cause: Reason | None = None
+    cause: Blame | None = None
     paths: tuple[Path, ...] = ()
     cost: Cost = NO_COST
-    twin: int | None = None
+    duplicate_of: int | None = None

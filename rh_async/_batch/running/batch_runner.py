@@ -19,23 +19,23 @@ import anyio
 from anyio.abc import TaskGroup
 from attrs import define, evolve, field
 
-from rh_async._batch.costs.budget import NO_COST, Money
+from rh_async._batch.costs.budget import NO_COST, BudgetTracker
 from rh_async._batch.costs.charges import Charges
 from rh_async._batch.costs.estimate import Estimate, account_of, asked, estimate_of, to_buy
-from rh_async._batch.costs.price_quotes import Quotes
-from rh_async._batch.outputs.output_naming import Names
-from rh_async._batch.outputs.output_writer import Shelf
+from rh_async._batch.costs.price_quotes import PriceQuotes
+from rh_async._batch.outputs.output_naming import OutputNaming
+from rh_async._batch.outputs.output_writer import OutputWriter
 from rh_async._batch.outputs.part_files import remove_leftovers
-from rh_async._batch.outputs.results_log import Lines
+from rh_async._batch.outputs.results_log import ResultsLog
 from rh_async._batch.planning.plan import Entry, Plan
-from rh_async._batch.progress.progress_counter import Tally
-from rh_async._batch.progress.progress_snapshot import Standing
+from rh_async._batch.progress.progress_counter import ProgressCounter
+from rh_async._batch.progress.progress_snapshot import BatchProgress
 from rh_async.errors import ConfigurationError, RHError, SessionError
 from rh_async.types import Account
 
 from .batch_outcome import BatchOutcome
-from .entry_worker import Errand, Errands
-from .session_port import Carrier
+from .entry_worker import BatchItem, EntryWorker
+from .session_port import SessionPort
 
 _SAVING_AHEAD = 64
 """How many results may be on the way to disk: more hold back starting, or a slow disk would fill the memory."""
@@ -53,7 +53,7 @@ class _Lead:
     :ivar outcome: once it is known, without what takes room.
     """
 
-    followers: list[Errand] = field(factory=list)
+    followers: list[BatchItem] = field(factory=list)
     outcome: BatchOutcome | None = None
 
 
@@ -68,19 +68,19 @@ class Batch:
         plan: Plan,
         out: Path,
         *,
-        carrier: Carrier,
-        names: Names | None = None,
+        port: SessionPort,
+        naming: OutputNaming | None = None,
         budget: Decimal | None = None,
         retry_failed: bool = False,
     ) -> None:
         if budget is not None and not (budget.is_finite() and budget >= 0):
             raise ConfigurationError(f"budget = {budget}: must be an amount of money")
-        self._run = _Run(plan, out, carrier, names=names or Names(), budget=budget, retry_failed=retry_failed)
+        self._run = _Run(plan, out, port, naming=naming or OutputNaming(), budget=budget, retry_failed=retry_failed)
 
     @property
     def stopped(self) -> RHError | None:
         """Why nothing more is started: the account was refused, the budget is reached, the disk gave out."""
-        return self._run.errands.stopped
+        return self._run.worker.stopped
 
     async def estimate(self) -> Estimate:
         """What a run would buy now, and what that costs; nothing is bought.
@@ -92,9 +92,9 @@ class Batch:
         """
         return await self._run.estimate()
 
-    def standing(self) -> Standing:
+    def progress(self) -> BatchProgress:
         """How it stands now; cheap."""
-        return self._run.tally.standing()
+        return self._run.tally.progress()
 
     def __aiter__(self) -> AsyncIterator[BatchOutcome]:
         return _Cursor(self._run)
@@ -124,22 +124,29 @@ class _Run:
     """What a batch holds while it runs."""
 
     def __init__(
-        self, plan: Plan, out: Path, carrier: Carrier, *, names: Names, budget: Decimal | None, retry_failed: bool
+        self,
+        plan: Plan,
+        out: Path,
+        port: SessionPort,
+        *,
+        naming: OutputNaming,
+        budget: Decimal | None,
+        retry_failed: bool,
     ) -> None:
-        self._plan, self._carrier, self._folder = plan, carrier, out
-        known = carrier.currency is not None
-        self._money = Money(currency=carrier.currency or _currency(plan), certain=known, budget=budget)
-        self._quotes = Quotes(carrier)
-        self._lines = Lines(out / "batch.jsonl")
-        self.errands = Errands(
-            carrier=carrier,
-            shelf=Shelf(carrier=carrier, folder=out, names=names, twins=self._lines.twins),
-            charges=Charges(carrier=carrier, money=self._money, quotes=self._quotes),
+        self._plan, self._port, self._folder = plan, port, out
+        known = port.currency is not None
+        self._money = BudgetTracker(currency=port.currency or _currency(plan), certain=known, budget=budget)
+        self._quotes = PriceQuotes(port)
+        self._lines = ResultsLog(out / "batch.jsonl")
+        self.worker = EntryWorker(
+            port=port,
+            shelf=OutputWriter(port=port, folder=out, naming=naming, duplicate_paths=self._lines.duplicate_paths),
+            charges=Charges(port=port, money=self._money, quotes=self._quotes),
             folder=out,
             retry_failed=retry_failed,
             freed=self._look_again,
         )
-        self.tally = Tally(plan.ready, carrier, self.errands)
+        self.tally = ProgressCounter(plan.ready, port, self.worker)
         self._leads: dict[str, _Lead] = {}
         self._unread: deque[BatchOutcome] = deque()
         self._known: set[int] = set()
@@ -169,9 +176,9 @@ class _Run:
 
     def _begin(self) -> None:
         if not self._begun and not self._closed:
-            self._carrier.check()
+            self._port.check()
             self._begun, self._began_utc = True, datetime.now(UTC)
-            self._carrier.tasks.start_soon(self._serve)
+            self._port.tasks.start_soon(self._serve)
 
     def _raise(self) -> None:
         error, self._failure = self._failure, None
@@ -180,7 +187,7 @@ class _Run:
     def close(self) -> None:
         """Start nothing more, take back what was not sent, let go of what runs."""
         self._closed = self._over = True
-        self.errands.withdraw()
+        self.worker.withdraw()
         if self._tasks is not None:
             self._tasks.cancel_scope.cancel()
         self._unread.clear()
@@ -199,22 +206,22 @@ class _Run:
 
         :raises SessionError: the session ended.
         """
-        self._carrier.check()
-        left = await to_buy(self._plan.ready, self._carrier, self.errands)
-        account = await account_of(self._carrier) if left else None
+        self._port.check()
+        left = await to_buy(self._plan.ready, self._port, self.worker)
+        account = await account_of(self._port) if left else None
         self._bill_in(account)
         untold = await asked(left, self._quotes) if account is not None else "the account does not answer"
         return estimate_of(left, self._quotes, currency=self._money.currency, untold=untold, account=account)
 
     def _bill_in(self, account: Account | None) -> None:
         """Count in what the account is billed in, where the site does not tell: the list's currency may be another."""
-        if self._carrier.currency is None and account is not None and account.currency:
+        if self._port.currency is None and account is not None and account.currency:
             self._money.bill_in(account.currency)
 
     # --- running -----------------------------------------------------------------------------------------------------
 
     async def _serve(self) -> None:
-        self._carrier.on_capacity.append(self._look_again)
+        self._port.on_capacity.append(self._look_again)
         failure: RHError | None = None
         done = False
         try:
@@ -226,8 +233,8 @@ class _Run:
                 done = True
         finally:
             words = "the session ended before the batch was done; the same plan continues it"
-            self._failure = failure if done else self._carrier.cut_short(words)
-            self._carrier.on_capacity.remove(self._look_again)
+            self._failure = failure if done else self._port.cut_short(words)
+            self._port.on_capacity.remove(self._look_again)
             self._over = True
             self._gone.set()
             self._news.set()
@@ -238,17 +245,17 @@ class _Run:
             await self._lines.open()
             await self._remove_leftovers()
             if self._money.budget is not None:
-                if self._carrier.currency is None:
-                    self._bill_in(await account_of(self._carrier, patience=math.inf))
+                if self._port.currency is None:
+                    self._bill_in(await account_of(self._port, patience=math.inf))
                 if self._lines.begun_before:
                     await self._count_earlier()
             for entry in self._plan.ready:
                 await self._roomy()
-                self._carrier.check(asking=False)
-                errand = Errand(entry)
-                self.errands.under_way.add(errand)
+                self._port.check(asking=False)
+                item = BatchItem(entry)
+                self.worker.under_way.add(item)
                 self.tally.begun(entry)
-                tasks.start_soon(self._carry, errand)
+                tasks.start_soon(self._carry, item)
         except RHError as error:
             return error
         return None
@@ -264,9 +271,9 @@ class _Run:
 
         async def work(left: Iterator[Entry]) -> None:
             for entry in left:
-                errand = Errand(entry)
-                if await self.errands.look(errand) is None and errand.past is not None and errand.past.record:
-                    await self.errands.charges.count(entry, errand.past)
+                item = BatchItem(entry)
+                if await self.worker.look(item) is None and item.past is not None and item.past.record:
+                    await self.worker.charges.count(entry, item.past)
                     self._known.add(entry.number)
 
         async with anyio.create_task_group() as lookers:
@@ -279,46 +286,46 @@ class _Run:
             await self._room.wait()
 
     def _has_room(self) -> bool:
-        errands = self.errands
-        full = len(errands.saving) >= _SAVING_AHEAD or len(self._unread) >= _UNREAD
-        return not full and len(errands.under_way) < self._carrier.window
+        worker = self.worker
+        full = len(worker.saving) >= _SAVING_AHEAD or len(self._unread) >= _UNREAD
+        return not full and len(worker.under_way) < self._port.window
 
     def _look_again(self) -> None:
         self._room.set()
 
-    async def _carry(self, errand: Errand) -> None:
+    async def _carry(self, item: BatchItem) -> None:
         try:
-            outcome = await self._ended(errand)
+            outcome = await self._ended(item)
             if outcome is not None:
-                if outcome.twin is None:
-                    outcome = evolve(outcome, cost=self.errands.charges.cost_of(errand, errand.past))
-                await self._tell(outcome, errand)
+                if outcome.duplicate_of is None:
+                    outcome = evolve(outcome, cost=self.worker.charges.cost_of(item, item.past))
+                await self._tell(outcome, item)
                 await self._tell_followers(outcome)
         except SessionError:
             if self._tasks is not None:
                 self._tasks.cancel_scope.cancel()
         finally:
-            self._leave(errand)
+            self._leave(item)
 
-    def _leave(self, errand: Errand) -> None:
-        self.errands.under_way.discard(errand)
-        self.errands.saving.discard(errand)
+    def _leave(self, item: BatchItem) -> None:
+        self.worker.under_way.discard(item)
+        self.worker.saving.discard(item)
         self._look_again()
 
-    async def _ended(self, errand: Errand) -> BatchOutcome | None:
+    async def _ended(self, item: BatchItem) -> BatchOutcome | None:
         """How an entry ended; None if it shares the fate of one that has not."""
-        if self.errands.stopped is not None and errand.entry.number not in self._known:
-            return self.errands.withheld(errand)
-        if (outcome := await self.errands.look(errand)) is not None or errand.past is None:
+        if self.worker.stopped is not None and item.entry.number not in self._known:
+            return self.worker.skipped(item)
+        if (outcome := await self.worker.look(item)) is not None or item.past is None:
             return outcome
-        lead = self._leads.get(errand.past.key)
+        lead = self._leads.get(item.past.key)
         if lead is None:
-            self._leads[errand.past.key] = _Lead()
-            return await self.errands.carry(errand, errand.past)
+            self._leads[item.past.key] = _Lead()
+            return await self.worker.carry(item, item.past)
         if lead.outcome is None:
-            lead.followers.append(errand)
+            lead.followers.append(item)
             return None
-        return await self.errands.share(errand, lead.outcome)
+        return await self.worker.share(item, lead.outcome)
 
     async def _tell_followers(self, outcome: BatchOutcome) -> None:
         lead = self._leads.get(outcome.key or "")
@@ -328,16 +335,16 @@ class _Run:
         lead.outcome = evolve(outcome, result=None if outcome.result is None else evolve(outcome.result, raw=b""))
         while lead.followers:
             follower = lead.followers.pop(0)
-            await self._tell(await self.errands.share(follower, outcome), follower)
+            await self._tell(await self.worker.share(follower, outcome), follower)
 
-    async def _tell(self, outcome: BatchOutcome, errand: Errand | None = None) -> None:
+    async def _tell(self, outcome: BatchOutcome, item: BatchItem | None = None) -> None:
         try:
             await self._lines.tell(outcome)
         except RHError as error:  # the outcome is true all the same
-            self.errands.troubles.note(error)
-            self.errands.stop(error)
-        if errand is not None:
-            self._leave(errand)
+            self.worker.troubles.note(error)
+            self.worker.stop(error)
+        if item is not None:
+            self._leave(item)
         self.tally.ended(outcome)
         self._unread.append(outcome)
         self._news.set()

@@ -14,9 +14,9 @@ import anyio
 from attrs import define, evolve, field
 
 from rh_async._batch.costs.charges import NOT_BOUGHT, Charges, bill_of, without_price
-from rh_async._batch.outputs.output_writer import Shelf, off_loop, recorded_paths, say_where_it_was
+from rh_async._batch.outputs.output_writer import OutputWriter, off_loop, recorded_paths, say_where_it_was
 from rh_async._batch.planning.plan import Entry
-from rh_async._batch.progress.error_summary import Troubles
+from rh_async._batch.progress.error_summary import ErrorSummary
 from rh_async._journal.records import SubmitOptions
 from rh_async._submission.deduplication import PriorAttempt
 from rh_async.errors import (
@@ -34,7 +34,7 @@ from rh_async.types import Result
 
 from .batch_outcome import BatchOutcome
 from .failure_sorting import ending_of, passes, reason_of
-from .session_port import Carrier
+from .session_port import SessionPort
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ _SAVING_PATIENCE = 3600.0
 
 
 @define(eq=False)
-class Errand:
+class BatchItem:
     """One entry on its way.
 
     :ivar past: what is known of it; None until it was looked at.
@@ -68,7 +68,7 @@ class Errand:
 
 
 @define(eq=False, kw_only=True)
-class Errands:
+class EntryWorker:
     """The ways of all entries of one run.
 
     :param folder: where outputs are wanted.
@@ -79,22 +79,22 @@ class Errands:
     :ivar saving: those whose outputs are on the way to disk, or wait for that.
     """
 
-    carrier: Carrier
-    shelf: Shelf
+    port: SessionPort
+    shelf: OutputWriter
     charges: Charges
     folder: Path
     retry_failed: bool
     freed: Callable[[], object]
     stopped: RHError | None = field(default=None, init=False)
-    under_way: set[Errand] = field(factory=set, init=False)
-    saving: set[Errand] = field(factory=set, init=False)
-    troubles: Troubles = field(factory=Troubles, init=False)  #: what went wrong, also what was overcome
+    under_way: set[BatchItem] = field(factory=set, init=False)
+    saving: set[BatchItem] = field(factory=set, init=False)
+    troubles: ErrorSummary = field(factory=ErrorSummary, init=False)  #: what went wrong, also what was overcome
     _disk: RHError | None = field(default=None, init=False)  #: why nothing more is saved
     _stopping: anyio.Event = field(factory=anyio.Event, init=False)
 
     def stop(self, error: RHError) -> None:
         """Start nothing more; what has not been sent stays here, unless it is only the budget that is reached."""
-        if reason_of(error) == "disk":
+        if reason_of(error) == "local_io":
             self._disk = self._disk or error
         if self.stopped is None:
             log.warning("rh_async.batch_stopped %s", error, extra={"error": error})
@@ -105,31 +105,31 @@ class Errands:
 
     def withdraw(self) -> None:
         """Take back what has not been sent."""
-        for errand in list(self.under_way):
-            if errand.job is not None:
-                self.carrier.withdraw(errand.job)
+        for item in list(self.under_way):
+            if item.job is not None:
+                self.port.withdraw(item.job)
 
-    def withheld(self, errand: Errand) -> BatchOutcome:
+    def skipped(self, item: BatchItem) -> BatchOutcome:
         """That nothing more is started."""
         assert self.stopped is not None  # noqa: S101 - for the type checker: there is a reason
         why = self.stopped.fresh()
         why.task_id = why.key = None  # it may have stopped over another job
-        return errand.failed(why, state="withheld", task_id=None)
+        return item.failed(why, state="skipped", task_id=None)
 
     # --- what is known -----------------------------------------------------------------------------------------------
 
-    async def look(self, errand: Errand) -> BatchOutcome | None:
+    async def look(self, item: BatchItem) -> BatchOutcome | None:
         """Find out what is known of an entry; how it ended, if that is all there is to it.
 
         :raises SessionError: the session ended.
         """
-        assert errand.entry.request is not None  # noqa: S101 - for the type checker: it is ready
+        assert item.entry.request is not None  # noqa: S101 - for the type checker: it is ready
         try:
-            errand.past = await self.carrier.earlier(errand.entry.request, errand.entry.key)
+            item.past = await self.port.earlier(item.entry.request, item.entry.key)
         except RHError as error:
-            self.carrier.check(asking=False)
-            return self._lost(errand, error)
-        return _another(errand)
+            self.port.check(asking=False)
+            return self._lost(item, error)
+        return _another(item)
 
     def would_buy(self, past: PriorAttempt) -> bool:
         """Whether an entry of which this is known would be bought."""
@@ -142,29 +142,29 @@ class Errands:
 
     # --- its way -----------------------------------------------------------------------------------------------------
 
-    async def carry(self, errand: Errand, past: PriorAttempt) -> BatchOutcome:
+    async def carry(self, item: BatchItem, past: PriorAttempt) -> BatchOutcome:
         """Bring an entry to its end.
 
         :raises SessionError: the session ended.
         """
-        await self.charges.count(errand.entry, past)
+        await self.charges.count(item.entry, past)
         end = past.outcome
         if isinstance(end, Result):
-            return await self._kept(errand, past, end) or await self._saved(errand, past, end)
+            return await self._kept(item, past, end) or await self._saved(item, past, end)
         if isinstance(end, JobLost):
-            return await self._sought(errand, past)
+            return await self._sought(item, past)
         if end is not None and self._stands(end):
-            return errand.failed(end)
+            return item.failed(end)
         if end is None and self.charges.has_counted(past):
-            return await self._bought(errand, past, bill_of(past))
-        return await self._gate(errand) or await self._bought(errand, past, errand, resubmit=isinstance(end, JobError))
+            return await self._bought(item, past, bill_of(past))
+        return await self._gate(item) or await self._bought(item, past, item, resubmit=isinstance(end, JobError))
 
-    async def _sought(self, errand: Errand, past: PriorAttempt) -> BatchOutcome:
+    async def _sought(self, item: BatchItem, past: PriorAttempt) -> BatchOutcome:
         """Ask the server once more about what it had lost; only if that is of no use, it may be bought again."""
-        outcome = await self._bought(errand, past, bill_of(past))
+        outcome = await self._bought(item, past, bill_of(past))
         if not self.retry_failed or not isinstance(outcome.error, JobError) or outcome.state != "failed":
             return outcome
-        return await self._gate(errand) or await self._bought(errand, past, errand, resubmit=True)
+        return await self._gate(item) or await self._bought(item, past, item, resubmit=True)
 
     def _stands(self, end: RHError) -> bool:
         """Whether an earlier end is the end now: nobody knows it, or it is over and nobody asks to buy again.
@@ -174,21 +174,21 @@ class Errands:
         over = isinstance(end, JobError) or reason_of(end) == "job"
         return isinstance(end, SubmitUnknown) or (over and not self.retry_failed)
 
-    async def _gate(self, errand: Errand) -> BatchOutcome | None:
+    async def _gate(self, item: BatchItem) -> BatchOutcome | None:
         """Let an entry be bought, and reserve its price; or say why not."""
-        if self.stopped is None and (refused := await self._asked(errand)):
+        if self.stopped is None and (refused := await self._asked(item)):
             return refused
-        money, price = self.charges.money, self.charges.price_of(errand.entry)
+        money, price = self.charges.money, self.charges.price_of(item.entry)
         if self.stopped is None and not money.knows(price):
-            return errand.failed(without_price(price, money.currency), state="withheld")
+            return item.failed(without_price(price, money.currency), state="skipped")
         if self.stopped is None and not money.covers(price):
             self.stop(BudgetReached(money.says_full(price)))
         if self.stopped is not None:
-            return self.withheld(errand)
-        money.reserve(errand, price)
+            return self.skipped(item)
+        money.reserve(item, price)
         return None
 
-    async def _asked(self, errand: Errand) -> BatchOutcome | None:
+    async def _asked(self, item: BatchItem) -> BatchOutcome | None:
         """Ask the server for a price, until there is a network; how the entry ended, if the account is refused.
 
         :raises SessionError: the session ended.
@@ -196,11 +196,11 @@ class Errands:
         wait = _FIRST_WAIT
         while self.stopped is None:
             try:
-                await self.charges.ask(errand.entry)
+                await self.charges.ask(item.entry)
             except RHError as error:
-                self.carrier.check(asking=False)
+                self.port.check(asking=False)
                 if not passes(error):
-                    return self._lost(errand, error)
+                    return self._lost(item, error)
                 self._wait_told(error, wait)
             else:
                 return None
@@ -210,7 +210,7 @@ class Errands:
         return None
 
     async def _bought(
-        self, errand: Errand, past: PriorAttempt, bill: Hashable, *, resubmit: bool = False
+        self, item: BatchItem, past: PriorAttempt, bill: Hashable, *, resubmit: bool = False
     ) -> BatchOutcome:
         """Buy it, or wait for what has been bought already.
 
@@ -219,23 +219,23 @@ class Errands:
         try:
             after = None if past.record is None else past.record.attempt
             options = SubmitOptions(key=past.key, resubmit=resubmit, after=after, output_dir=self.folder)
-            result = await self._persisted(errand, options)
+            result = await self._persisted(item, options)
         except SessionError:
             raise
         except RHError as error:
             self.charges.settle(bill, error)
-            return self._lost(errand, error)
+            return self._lost(item, error)
         self.charges.settle(bill, result)
-        return await self._saved(errand, past, result)
+        return await self._saved(item, past, result)
 
-    async def _persisted(self, errand: Errand, options: SubmitOptions) -> Result:
+    async def _persisted(self, item: BatchItem, options: SubmitOptions) -> Result:
         """Start a job, and again with the same key while it is the world that will not have it."""
         wait = _FIRST_WAIT
         while True:
             try:
-                return await self._awaited(errand, options)
+                return await self._awaited(item, options)
             except RHError as error:
-                self.carrier.check(asking=False)
+                self.port.check(asking=False)
                 if not passes(error) or self.stopped is not None:
                     raise
                 self._wait_told(error, wait)
@@ -245,59 +245,59 @@ class Errands:
             if self.stopped is not None:
                 raise JobCancelled("it was not started again", phase="submit", maybe_billed=False)
 
-    async def _awaited(self, errand: Errand, options: SubmitOptions) -> Result:
-        assert errand.entry.request is not None  # noqa: S101 - for the type checker: it is ready
-        errand.job = self.carrier.begin(errand.entry.request, options)
-        return await errand.job
+    async def _awaited(self, item: BatchItem, options: SubmitOptions) -> Result:
+        assert item.entry.request is not None  # noqa: S101 - for the type checker: it is ready
+        item.job = self.port.begin(item.entry.request, options)
+        return await item.job
 
-    def _lost(self, errand: Errand, error: RHError) -> BatchOutcome:
+    def _lost(self, item: BatchItem, error: RHError) -> BatchOutcome:
         """Without a result; what is the account's or the disk's fault stops the others too."""
-        outcome = errand.failed(error)
-        if outcome.cause in {"account", "disk"}:
+        outcome = item.failed(error)
+        if outcome.cause in {"account", "local_io"}:
             self.stop(error)
-        return self.withheld(errand) if outcome.state == "withheld" and self.stopped is not None else outcome
+        return self.skipped(item) if outcome.state == "skipped" and self.stopped is not None else outcome
 
-    async def share(self, errand: Errand, lead: BatchOutcome) -> BatchOutcome:
+    async def share(self, item: BatchItem, lead: BatchOutcome) -> BatchOutcome:
         """End an entry as the first one with its job ended, with outputs under names of its own."""
-        shared, past = evolve(lead, entry=errand.entry, twin=lead.entry.number), errand.past
+        shared, past = evolve(lead, entry=item.entry, duplicate_of=lead.entry.number), item.past
         if past is None or lead.result is None:
             return shared
         if not lead.paths:
-            return evolve(shared, error=await self._own(lead.error, errand.entry, past, lead.result))
-        names = await self._kept(errand, past, lead.result, sources=lead.paths)
-        own = names or await self._saved(errand, past, lead.result, sources=lead.paths)
-        return evolve(own, twin=lead.entry.number, state=lead.state if own.paths == lead.paths else own.state)
+            return evolve(shared, error=await self._own(lead.error, item.entry, past, lead.result))
+        names = await self._kept(item, past, lead.result, sources=lead.paths)
+        own = names or await self._saved(item, past, lead.result, sources=lead.paths)
+        return evolve(own, duplicate_of=lead.entry.number, state=lead.state if own.paths == lead.paths else own.state)
 
     # --- to disk -----------------------------------------------------------------------------------------------------
 
     async def _kept(
-        self, errand: Errand, past: PriorAttempt, result: Result, *, sources: tuple[Path, ...] = ()
+        self, item: BatchItem, past: PriorAttempt, result: Result, *, sources: tuple[Path, ...] = ()
     ) -> BatchOutcome | None:
         """That an earlier run has saved it, if its files are still in this folder."""
         try:
-            paths = await off_loop(self.folder, partial(self.shelf.kept, errand.entry, past, result, sources=sources))
+            paths = await off_loop(self.folder, partial(self.shelf.kept, item.entry, past, result, sources=sources))
         except RHError:  # saving says what is wrong with the disk
             return None
         if paths is None:
             return None
-        return errand.ended(state="kept", task_id=result.task_id, result=result, paths=paths)
+        return item.ended(state="already_done", task_id=result.task_id, result=result, paths=paths)
 
     async def _saved(
-        self, errand: Errand, past: PriorAttempt, result: Result, *, sources: tuple[Path, ...] = ()
+        self, item: BatchItem, past: PriorAttempt, result: Result, *, sources: tuple[Path, ...] = ()
     ) -> BatchOutcome:
-        self.under_way.discard(errand)
-        self.saving.add(errand)
+        self.under_way.discard(item)
+        self.saving.add(item)
         self.freed()
         try:
             # The session bounds how many come at once; a bound here would be held by those that wait to be tried again.
-            paths = await self._brought(errand.entry, past, result, sources or recorded_paths(past))
+            paths = await self._brought(item.entry, past, result, sources or recorded_paths(past))
         except RHError as error:
-            outcome = errand.failed(error, state="unsaved", task_id=result.task_id, result=result)
-            if outcome.cause in {"account", "disk"}:
+            outcome = item.failed(error, state="save_failed", task_id=result.task_id, result=result)
+            if outcome.cause in {"account", "local_io"}:
                 self.stop(error)
             return outcome
         kept = evolve(result, paths=paths)
-        return errand.ended(state="saved", task_id=result.task_id, result=kept, paths=paths)
+        return item.ended(state="saved", task_id=result.task_id, result=kept, paths=paths)
 
     async def _brought(
         self, entry: Entry, past: PriorAttempt, result: Result, sources: tuple[Path, ...]
@@ -320,7 +320,7 @@ class Errands:
 
     async def _own(self, error: RHError | None, entry: Entry, past: PriorAttempt, result: Result) -> RHError | None:
         """What kept another output from the disk, as it is told of this entry's own file."""
-        if error is None or reason_of(error) != "disk":
+        if error is None or reason_of(error) != "local_io":
             return error
         try:
             path = await off_loop(self.folder, partial(self.shelf.wanted, entry, past, result))
@@ -335,14 +335,14 @@ class Errands:
         log.warning("rh_async.batch_waits %g s: %s", wait, error, extra={"error": error})
 
 
-def _another(errand: Errand) -> BatchOutcome | None:
+def _another(item: BatchItem) -> BatchOutcome | None:
     """That a key was given to another job before, whose video would be taken for this one's.
 
     What was never bought, or ended badly, may be asked for anew in other words.
     """
-    past = errand.past
+    past = item.past
     if past is None or past.another is None or past.record is None or past.record.state in NOT_BOUGHT:
         return None
     if isinstance(past.outcome, RHError):
         return None
-    return errand.failed(past.another, state="refused")
+    return item.failed(past.another, state="rejected")

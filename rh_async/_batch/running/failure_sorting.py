@@ -22,7 +22,7 @@ from rh_async.errors import (
     TransportError,
 )
 
-from .batch_outcome import Ending, Reason
+from .batch_outcome import Blame, OutcomeState
 
 _ACCOUNT = (AuthenticationFailed, BalanceExhausted)
 _WORLD = (TransportError, RateLimited, AtCapacity, ServerFault, InvalidResponse, SubmitUnknown, SessionError)
@@ -30,35 +30,35 @@ _DISK = (SaveError, JournalError)
 _WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
-def reason_of(error: RHError) -> Reason:
+def reason_of(error: RHError) -> Blame:
     """Whose an error is."""
     if isinstance(error, _ACCOUNT):
         return "account"
     if isinstance(error, _DISK) and not isinstance(error, OutputRefused):
-        return "disk"
+        return "local_io"
     if isinstance(error, JobError):  # a job that ended badly is the job's, unless the server was only busy
-        return "world" if error.may_resubmit else "job"
+        return "transient" if error.may_resubmit else "job"
     # An answer that says "later" is the world's, whatever its class.
-    return "world" if isinstance(error, _WORLD) or error.retryable else "job"
+    return "transient" if isinstance(error, _WORLD) or error.retryable else "job"
 
 
 def passes(error: RHError) -> bool:
     """Whether it provably bought nothing, and is over with time: then the same may be started again."""
     free = not error.maybe_billed and not isinstance(error, SubmitUnknown | SessionError | JobError)
-    return free and reason_of(error) == "world"
+    return free and reason_of(error) == "transient"
 
 
-def ending_of(error: RHError) -> Ending:
+def ending_of(error: RHError) -> OutcomeState:
     """What became of a job that has no result."""
     if passes(error) or (isinstance(error, JobCancelled) and not error.maybe_billed):
-        return "withheld"
+        return "skipped"
     if isinstance(error, JobError):
         return "failed"
     if isinstance(error, _ACCOUNT) and error.phase == "query" and not error.maybe_billed:
-        return "withheld"  # the key was refused over another job
+        return "skipped"  # the key was refused over another job
     if error.maybe_billed or isinstance(error, SubmitUnknown):
-        return "uncertain"
-    return "withheld" if isinstance(error, JournalError | SessionError) else "refused"
+        return "unconfirmed"
+    return "skipped" if isinstance(error, JournalError | SessionError) else "rejected"
 
 
 def kind_of(error: RHError) -> str:

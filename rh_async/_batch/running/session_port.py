@@ -19,7 +19,7 @@ from rh_async.models.base import Request
 from rh_async.types import Account, Result
 
 
-class Carrier(Protocol):
+class SessionPort(Protocol):
     """An open session."""
 
     tasks: Tasks

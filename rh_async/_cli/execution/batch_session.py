@@ -10,7 +10,7 @@ from attrs import define, field
 from rich.text import Text
 
 from rh_async import RHError, Session
-from rh_async._batch import Names, Plan
+from rh_async._batch import OutputNaming, Plan
 from rh_async._cli.exit_codes import ExitCode, Interrupted, UsageError
 from rh_async._cli.options.connection import Connection
 from rh_async._cli.output.batch_summary import BatchSummary
@@ -29,7 +29,7 @@ from .stall_monitor import StallMonitor
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rh_async._batch import Batch, Standing
+    from rh_async._batch import Batch, BatchProgress
     from rh_async._cli.options.batch_options import BatchRunOptions
 
 _STOPPING = "nothing more is started; what is being sent is finished first, in a minute or so at most"
@@ -82,7 +82,7 @@ class BatchSession:
     stall_monitor: StallMonitor = field(init=False)
     _batch: Batch | None = field(default=None, init=False)
     _followed: bool = field(default=False, init=False)
-    _left: Standing | None = field(default=None, init=False)
+    _left: BatchProgress | None = field(default=None, init=False)
     _sent: int = field(default=0, init=False)  #: since it was left: what was being sent is finished
     _began: float = field(factory=now, init=False)
 
@@ -121,7 +121,7 @@ class BatchSession:
         self._batch = session.batch(
             self.plan,
             self.folder,
-            names=Names(running.naming),
+            naming=OutputNaming(running.naming),
             budget=running.budget,
             retry_failed=running.retry_failed,
         )
@@ -140,7 +140,7 @@ class BatchSession:
                     self.summary.add(outcome)
                     self.reporter.ended(outcome)
             finally:
-                self._left, self._sent = self._batch.standing(), 0
+                self._left, self._sent = self._batch.progress(), 0
 
     def tell(self, event: Event) -> None:
         """Take an event of the session in."""
@@ -157,9 +157,9 @@ class BatchSession:
         """What goes on remotely, for whoever stops it."""
         if self._batch is None or not self._followed:
             return "nothing was started"
-        standing, sent = (self._batch.standing(), 0) if self._left is None else (self._left, self._sent)
-        unstarted = standing.waiting + standing.uploading + standing.withheld - sent
-        words = f"{_jobs(standing.in_flight + sent)} on remotely and paid for, {unstarted:,} not started"
+        progress, sent = (self._batch.progress(), 0) if self._left is None else (self._left, self._sent)
+        unstarted = progress.waiting + progress.uploading + progress.skipped - sent
+        words = f"{_jobs(progress.in_flight + sent)} on remotely and paid for, {unstarted:,} not started"
         if self.running.journal_file is None:
             return f"{words}; without a journal, the same command would buy them again"
         return f"{words}; the same command again continues, and buys nothing twice"
@@ -167,26 +167,26 @@ class BatchSession:
     def end(self) -> ExitCode:
         """Sum it up."""
         assert self._batch is not None  # noqa: S101 - for the type checker: it has been followed
-        standing, stopped = self._batch.standing(), self._batch.stopped
+        progress, stopped = self._batch.progress(), self._batch.stopped
         code = self.summary.exit_code(stopped)
-        self.reporter.say(*self.summary.outcome_lines(standing, self.running, self._seconds()))
+        self.reporter.say(*self.summary.outcome_lines(progress, self.running, self._seconds()))
         self.reporter.say(*self.summary.advice_lines(self.running, self.connection, stopped))
         self.over(code, stopped)
         return code
 
     def over(self, code: ExitCode, stopped: RHError | None = None) -> None:
         """Tell a machine that this was all."""
-        counts, money = self.summary.counts, None if self._batch is None else as_event(self._batch.standing())
+        counts, money = self.summary.counts, None if self._batch is None else as_event(self._batch.progress())
         self.reporter.event("end", exit=int(code), seconds=self._seconds(), counts=counts, money=money, stopped=stopped)
 
     def _seconds(self) -> float:
         return now() - self._began
 
 
-def as_event(standing: Standing) -> dict[str, Any]:
+def as_event(progress: BatchProgress) -> dict[str, Any]:
     """The money of a batch for a machine."""
-    names = "currency", "spent", "spent_earlier", "reserved", "in_doubt", "doubtful", "budget"
-    return {name: getattr(standing, name) for name in names}
+    names = "currency", "spent", "spent_earlier", "reserved", "maybe_billed", "maybe_billed_jobs", "budget"
+    return {name: getattr(progress, name) for name in names}
 
 
 def _jobs(count: int) -> str:

@@ -38,7 +38,7 @@ def retry_words(plan: Plan, journal: Path, site: str) -> str:
 def _failed(plan: Plan, rows: Mapping[str, Row]) -> Iterator[tuple[Entry, Row]]:
     sha256s: dict[Path, str] = {}
     for entry in plan.ready:
-        row = rows.get(entry.key or _derived(entry, sha256s)) if entry.twin is None else None
+        row = rows.get(entry.key or _derived(entry, sha256s)) if entry.duplicate_of is None else None
         if row is not None and _is_bad(row):
             yield entry, row
 

@@ -15,7 +15,7 @@ from attrs import field, frozen
 from cyclopts import Group, Parameter, Token
 from cyclopts.validators import Number
 
-from rh_async._batch import Names, Pair
+from rh_async._batch import OutputNaming, Pair
 from rh_async._batch.manifest.column_help import explained
 from rh_async._cli.exit_codes import UsageError
 from rh_async.models.base import MediaLimits, media_value
@@ -208,7 +208,7 @@ class BatchRunOptions:
     ] = Path("out")
     naming: Annotated[
         str, Parameter(help="what the videos are called: {clip}, {character}, {task_id}, {number}, {model}, {key}.")
-    ] = Names().template
+    ] = OutputNaming().template
     in_flight: Annotated[
         int | Literal["auto"],
         Parameter(converter=_width, help="how many jobs run at once, at most; auto: as many as the account takes."),
@@ -255,7 +255,7 @@ class BatchRunOptions:
     ] = None  # fmt: skip
 
     def __attrs_post_init__(self) -> None:
-        Names(self.naming)
+        OutputNaming(self.naming)
         for option, given in (("--journal", self.journal), ("--retry-failed", self.retry_failed or None)):
             if self.no_journal and given is not None:
                 raise UsageError(f"{option} is about the journal, and --no-journal does without one; {_SENT}")

@@ -22,20 +22,20 @@ from .plan_report import amounts, counted
 from .reporter import entry_name, outcome_words
 
 if TYPE_CHECKING:
-    from rh_async._batch import BatchOutcome, Standing
+    from rh_async._batch import BatchOutcome, BatchProgress
     from rh_async._cli.options.batch_options import BatchRunOptions
 
 _SHOWN = 5
 _MEANING = {
     "saved": "on disk, by this run",
-    "kept": "done by an earlier run: nothing was asked or paid",
+    "already_done": "done by an earlier run: nothing was asked or paid",
     "failed": "ended badly",
-    "refused": "not accepted, not paid",
-    "uncertain": "nobody knows whether they were bought; never sent again on their own",
-    "unsaved": "paid, and not on disk",
-    "withheld": "not started",
+    "rejected": "not accepted, not paid",
+    "unconfirmed": "nobody knows whether they were bought; never sent again on their own",
+    "save_failed": "paid, and not on disk",
+    "skipped": "not started",
 }
-_BAD = frozenset(_MEANING) - {"saved", "kept"}
+_BAD = frozenset(_MEANING) - {"saved", "already_done"}
 
 
 @define(eq=False)
@@ -57,14 +57,16 @@ class BatchSummary:
             first += [outcome] if len(first) < _SHOWN else []
         if isinstance(outcome.error, KeyConflict):
             self._keys += 1
-        elif outcome.state in {"failed", "refused"} and (outcome.cause == "job" or isinstance(outcome.error, JobError)):
+        elif outcome.state in {"failed", "rejected"} and (
+            outcome.cause == "job" or isinstance(outcome.error, JobError)
+        ):
             self._busy += isinstance(outcome.error, JobError) and outcome.error.may_resubmit
             self._own[outcome.state] += 1
             self._price_again(outcome)
 
     def _price_again(self, outcome: BatchOutcome) -> None:
         price = outcome.entry.price
-        if price is not None and outcome.twin is None:
+        if price is not None and outcome.duplicate_of is None:
             self._retried[price.currency] = self._retried.get(price.currency, Decimal()) + price.amount
 
     def exit_code(self, stopped: RHError | None) -> ExitCode:
@@ -75,14 +77,14 @@ class BatchSummary:
             return ExitCode.BUDGET_REACHED
         return ExitCode.FAILED if stopped or any(self.counts[state] for state in _BAD) else ExitCode.SUCCESS
 
-    def outcome_lines(self, standing: Standing, running: BatchRunOptions, seconds: float) -> Iterator[Text]:
+    def outcome_lines(self, progress: BatchProgress, running: BatchRunOptions, seconds: float) -> Iterator[Text]:
         """Counts, money, time, folder."""
         for state, meaning in _MEANING.items():
             if self.counts[state] or state == "saved":
                 yield _fact(state, f"{self.counts[state]:<7,} {meaning}")
-        yield _fact("money", money_words(standing))
+        yield _fact("money", money_words(progress))
         yield _fact("time", clock(seconds))
-        there = self.counts["saved"] + self.counts["kept"]
+        there = self.counts["saved"] + self.counts["already_done"]
         made = "videos, a .json beside each, and batch.jsonl" if there else "no videos; batch.jsonl"
         yield _fact("folder", f"{running.out}: {made} with a line per job")
 
@@ -92,7 +94,7 @@ class BatchSummary:
             yield Text(printable(f"stopped: {describe_error(stopped)}"), style="red")
         for state, first in ((state, self._first[state]) for state in _MEANING if state in self._first):
             yield Text(f"{state}:", style="bold")
-            if state != "withheld" or stopped is None:
+            if state != "skipped" or stopped is None:
                 yield from (Text(f"  {printable(outcome_words(one))}") for one in first)
                 if self.counts[state] > len(first):
                     yield Text(f"  and {self.counts[state] - len(first):,} more; see batch.jsonl")
@@ -101,38 +103,38 @@ class BatchSummary:
     def _remedy(
         self, state: str, running: BatchRunOptions, connection: Connection, stopped: RHError | None
     ) -> Iterator[str]:
-        if state == "refused" and self._keys:
+        if state == "rejected" and self._keys:
             yield "give each job whose key is in use a key of its own, then the same command again buys it"
         if state == "failed" and self._busy:
             yield f"{counted(self._busy, 'job')} failed because the server was busy: the inputs need no change"
         match state:
-            case "failed" if self._own["refused"]:
+            case "failed" if self._own["rejected"]:
                 return  # said once, below the last of them
-            case "failed" | "refused" if self._own[state]:
+            case "failed" | "rejected" if self._own[state]:
                 price = f" ({amounts(self._retried)} by the list)" if self._retried else ""
                 yield f"the same command with --retry-failed buys them again{price}, as they are or mended"
-            case "refused" if self._keys or "withheld" in self._first:
+            case "rejected" if self._keys or "skipped" in self._first:
                 pass  # said above, or once below the last of them
-            case "uncertain":
+            case "unconfirmed":
                 yield from self._resolving(running, connection)
-            case "unsaved":
-                full = any(one.cause == "disk" for one in self._first[state])
+            case "save_failed":
+                full = any(one.cause == "local_io" for one in self._first[state])
                 remedy = "mend the disk, then the" if full else "the"
                 yield f"{remedy} same command again saves them; links live for about 24 h"
             case _:
-                yield f"{_withheld(stopped)}, then the same command again continues"
+                yield f"{_how_to_go_on(stopped)}, then the same command again continues"
 
     def _resolving(self, running: BatchRunOptions, connection: Connection) -> Iterator[str]:
         if running.journal_file is None:
             yield "look into the console's call record before sending them again"
             return
-        for one in self._first["uncertain"]:
+        for one in self._first["unconfirmed"]:
             if one.key is not None:
                 yield f"{entry_name(one.entry)}: {decision_commands(connection, running.journal_file, one.key)}"
         yield connection.command("jobs", "--state", "uncertain", *running.journal_file.words)
 
 
-def _withheld(stopped: RHError | None) -> str:
+def _how_to_go_on(stopped: RHError | None) -> str:
     if isinstance(stopped, BudgetReached):
         return "give a greater --budget"
     if isinstance(stopped, AuthenticationFailed | BalanceExhausted):
@@ -141,4 +143,4 @@ def _withheld(stopped: RHError | None) -> str:
 
 
 def _fact(name: str, fact: str) -> Text:
-    return Text.assemble((f"{name:<10}", "bold"), printable(fact) if name not in _MEANING else fact)
+    return Text.assemble((f"{name:<13}", "bold"), printable(fact) if name not in _MEANING else fact)

@@ -18,13 +18,13 @@ from .fields import printable
 
 if TYPE_CHECKING:
     from rh_async import RHError
-    from rh_async._batch import Batch, Cause, Oldest, Standing
+    from rh_async._batch import Batch, BatchProgress, ErrorGroup, RunningJob
 
 _WINDOW = 10.0  #: seconds that a rate looks back
 _WIDE = 120
 _ALWAYS = 10  #: lines that may be there whatever happens
 _BETWEEN = " · "
-_ENDS = "saved", "kept", "failed", "refused", "uncertain", "unsaved"
+_ENDS = "saved", "already_done", "failed", "rejected", "unconfirmed", "save_failed"
 
 
 @define(eq=False)
@@ -50,22 +50,22 @@ def picture(batch: Batch, meter: Meter, console: Console, *, silence: float = 0.
 
     :param silence: for how many seconds the server has owed an answer; 0 if that is not worth a word.
     """
-    standing = batch.standing()
+    progress = batch.progress()
     rows = min(8, max(2, (console.height - _ALWAYS) // (1 if console.width >= _WIDE else 2) - 2))
-    lists = [*_oldest(standing.oldest[:rows]), *_errors(standing.errors[:rows])]
-    facts = [*_lines(standing, meter), *_silent(silence), *_stopped(standing, batch.stopped)]
-    drawn = Group(_head(standing), *facts, *_beside(lists, wide=console.width >= _WIDE))
+    lists = [*_oldest(progress.longest_running[:rows]), *_errors(progress.errors[:rows])]
+    facts = [*_lines(progress, meter), *_silent(silence), *_stopped(progress, batch.stopped)]
+    drawn = Group(_head(progress), *facts, *_beside(lists, wide=console.width >= _WIDE))
     return Constrain(drawn, console.width - len("^C"))  # which a terminal writes behind the last line
 
 
-def brief(standing: Standing, *, silence: float = 0.0) -> str:
+def brief(progress: BatchProgress, *, silence: float = 0.0) -> str:
     """How a batch stands, in one line for a log.
 
     :param silence: as `picture` has it.
     """
-    withheld = f"withheld {standing.withheld:,}" if standing.withheld else ""
-    parts = [_under_way(standing), _ended(standing), withheld, money_words(standing), _time_left(standing)]
-    parts += [_unheard(silence), *map(_trouble, standing.errors[:1])]
+    skipped = f"skipped {progress.skipped:,}" if progress.skipped else ""
+    parts = [_under_way(progress), _ended(progress), skipped, money_words(progress), _time_left(progress)]
+    parts += [_unheard(silence), *map(_trouble, progress.errors[:1])]
     return _BETWEEN.join(filter(None, parts))
 
 
@@ -76,41 +76,41 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _head(standing: Standing) -> Table:
-    done = done_of(standing)
+def _head(progress: BatchProgress) -> Table:
+    done = done_of(progress)
     grid = Table.grid(padding=(0, 1), expand=True)
     grid.add_column(width=8, style="bold")
     grid.add_column(ratio=1)
     grid.add_column(justify="right", no_wrap=True)
-    share = f"{done:,} of {standing.planned:,}, {100 * done // max(1, standing.planned)} %"
-    grid.add_row("batch", ProgressBar(total=max(1, standing.planned), completed=done), share)
+    share = f"{done:,} of {progress.planned:,}, {100 * done // max(1, progress.planned)} %"
+    grid.add_row("batch", ProgressBar(total=max(1, progress.planned), completed=done), share)
     return grid
 
 
-def done_of(standing: Standing) -> int:
+def done_of(progress: BatchProgress) -> int:
     """How many jobs are over, well or not; what was never started is not."""
-    return sum(getattr(standing, end) for end in _ENDS)
+    return sum(getattr(progress, end) for end in _ENDS)
 
 
-def _lines(standing: Standing, meter: Meter) -> Iterator[Text]:
-    up, down, asked = meter.rates(standing.uploaded_bytes, standing.downloaded_bytes, standing.questions)
+def _lines(progress: BatchProgress, meter: Meter) -> Iterator[Text]:
+    up, down, asked = meter.rates(progress.uploaded_bytes, progress.downloaded_bytes, progress.polls)
     traffic = f"up {decimal(round(up))}/s · down {decimal(round(down))}/s · {asked:.1f} questions/s"
-    busy = standing.waiting + standing.uploading + standing.in_flight + standing.saving
-    left = _time_left(standing) or ("not known before the first jobs have ended" if busy else "nothing is under way")
+    busy = progress.waiting + progress.uploading + progress.in_flight + progress.saving
+    left = _time_left(progress) or ("not known before the first jobs have ended" if busy else "nothing is under way")
     facts = {
-        "now": _under_way(standing),
-        "ended": _ended(standing),
+        "now": _under_way(progress),
+        "ended": _ended(progress),
         "traffic": traffic,
-        "money": money_words(standing),
+        "money": money_words(progress),
         "time": left,
     }
     for name, fact in facts.items():
         yield Text.assemble((f"{name:<9}", "bold"), fact, no_wrap=True, overflow="ellipsis")
 
 
-def _stopped(standing: Standing, why: RHError | None) -> Iterator[Text]:
+def _stopped(progress: BatchProgress, why: RHError | None) -> Iterator[Text]:
     if why is not None:
-        words = f"{standing.withheld:,} not started: {why.message}"
+        words = f"{progress.skipped:,} not started: {why.message}"
         yield Text.assemble((f"{'stopped':<9}", "bold red"), printable(words), no_wrap=True, overflow="ellipsis")
 
 
@@ -124,46 +124,46 @@ def _unheard(silence: float) -> str:
     return f"nothing heard from the server for {silence:.0f} s" if silence else ""
 
 
-def _trouble(cause: Cause) -> str:
+def _trouble(cause: ErrorGroup) -> str:
     return f"{cause.count:,} × {cause.sentence}: {cause.example}"
 
 
-def _under_way(standing: Standing) -> str:
+def _under_way(progress: BatchProgress) -> str:
     return _BETWEEN.join(
         [
-            f"waiting {standing.waiting:,}",
-            f"uploading {standing.uploading:,}",
-            f"in flight {standing.in_flight:,} of {standing.limit:,}",
-            f"saving {standing.saving:,}",
+            f"waiting {progress.waiting:,}",
+            f"uploading {progress.uploading:,}",
+            f"in flight {progress.in_flight:,} of {progress.limit:,}",
+            f"saving {progress.saving:,}",
         ]
     )
 
 
-def _ended(standing: Standing) -> str:
-    counts = {end: getattr(standing, end) for end in _ENDS}
+def _ended(progress: BatchProgress) -> str:
+    counts = {end: getattr(progress, end) for end in _ENDS}
     return _BETWEEN.join(f"{end} {count:,}" for end, count in counts.items() if count or end in {"saved", "failed"})
 
 
-def money_words(standing: Standing) -> str:
+def money_words(progress: BatchProgress) -> str:
     """What a batch has cost and may yet: by this run, by earlier ones, by what runs, and what is in doubt."""
-    parts = [f"{standing.spent:,.2f} spent by this run"]
-    parts += [f"{standing.spent_earlier:,.2f} by earlier runs"] if standing.spent_earlier else []
-    parts += [f"{standing.reserved:,.2f} reserved"] if standing.reserved else []
-    if standing.doubtful:
-        jobs = "1 job" if standing.doubtful == 1 else f"{standing.doubtful:,} jobs"
-        parts.append(f"{standing.in_doubt:,.2f} in doubt ({jobs})")
-    parts += [] if standing.budget is None else [f"budget {standing.budget:,.2f}"]
-    return f"{standing.currency} {_BETWEEN.join(parts)}".strip()
+    parts = [f"{progress.spent:,.2f} spent by this run"]
+    parts += [f"{progress.spent_earlier:,.2f} by earlier runs"] if progress.spent_earlier else []
+    parts += [f"{progress.reserved:,.2f} reserved"] if progress.reserved else []
+    if progress.maybe_billed_jobs:
+        jobs = "1 job" if progress.maybe_billed_jobs == 1 else f"{progress.maybe_billed_jobs:,} jobs"
+        parts.append(f"{progress.maybe_billed:,.2f} in doubt ({jobs})")
+    parts += [] if progress.budget is None else [f"budget {progress.budget:,.2f}"]
+    return f"{progress.currency} {_BETWEEN.join(parts)}".strip()
 
 
-def _time_left(standing: Standing) -> str:
-    if standing.time_left is None:
+def _time_left(progress: BatchProgress) -> str:
+    if progress.time_left is None:
         return ""
-    low, middle, high = standing.time_left
+    low, middle, high = progress.time_left
     return f"{clock(middle)} left ({clock(low)} to {clock(high)})"
 
 
-def _oldest(rows: Iterable[Oldest]) -> Iterator[Table]:
+def _oldest(rows: Iterable[RunningJob]) -> Iterator[Table]:
     table = _table("oldest in flight", "task", "age", "left")
     for row in rows:
         left = "" if row.eta is None else clock(row.eta)
@@ -172,7 +172,7 @@ def _oldest(rows: Iterable[Oldest]) -> Iterator[Table]:
         yield table
 
 
-def _errors(causes: Iterable[Cause]) -> Iterator[Table]:
+def _errors(causes: Iterable[ErrorGroup]) -> Iterator[Table]:
     table = _table("errors", "jobs")
     for one in causes:
         table.add_row(printable(f"{one.sentence}: {one.example}"), f"{one.count:,}")

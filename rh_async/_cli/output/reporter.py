@@ -100,7 +100,7 @@ class Reporter:
                     yield
             else:
                 async with run_periodically(
-                    _LOGGED_EVERY, lambda: self.log(brief(batch.standing(), silence=_silence(stall_monitor)))
+                    _LOGGED_EVERY, lambda: self.log(brief(batch.progress(), silence=_silence(stall_monitor)))
                 ):
                     yield
         self._report(batch)
@@ -120,7 +120,7 @@ class Reporter:
 
     def _report(self, batch: Batch) -> None:
         if self.machine is not None:
-            self.event("standing", **asdict(batch.standing()))
+            self.event("standing", **asdict(batch.progress()))
 
     def log(self, words: str) -> None:
         """Tell people at what time something was; above the live view, if there is one."""
