@@ -25,7 +25,7 @@ from attrs import define, field
 from benchmarks._report import Row, tabulate
 from benchmarks.uploads import peak_rss_mb
 from rh_async import ModelRequest, PollingPolicy, Session
-from rh_async._api.wire import Answer, Call
+from rh_async._api.wire import ApiCall, ApiResponse
 from rh_async._http.transport import Transport
 from rh_async.emulator.http.payloads import submit_payload, task_payload, usage_payload
 from tests.virtual_clock import VirtualClockLoop
@@ -62,14 +62,19 @@ class Wires:
         self._accepted = self._stands if self.at_once else json.dumps(submit_payload("?", "RUNNING")).encode()
 
     async def ask(
-        self, call: Call, decode: Callable[[Answer], T], *, on_sent: Callable[[], None] = lambda: None, **_: object
+        self,
+        call: ApiCall,
+        decode: Callable[[ApiResponse], T],
+        *,
+        on_sent: Callable[[], None] = lambda: None,
+        **_: object,
     ) -> T:
         """Answer a call."""
         await asyncio.sleep(0)
         on_sent()
-        return decode(Answer(status=200, body=self._answer(call)))
+        return decode(ApiResponse(status=200, body=self._answer(call)))
 
-    def _answer(self, call: Call) -> bytes:
+    def _answer(self, call: ApiCall) -> bytes:
         if call.path.endswith("/query"):
             return self._stands.replace(b"?", json.loads(call.body)["taskId"].encode())
         if call.path.endswith("/queue/status"):

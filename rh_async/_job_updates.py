@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from ._api.error_codes import advice_for, was_busy
+from ._api.error_codes import advice_for, is_server_busy
 from .errors import JobCancelled, JobError, JobFailed, RHError
 from .job import Job
 from .types import Result, Snapshot, TaskId
@@ -113,7 +113,7 @@ def _failure(job: Job, snapshot: Snapshot) -> JobFailed:
         snapshot=snapshot,
         reason=snapshot.reason,
         code=snapshot.code,
-        may_resubmit=was_busy(snapshot.code),
+        may_resubmit=is_server_busy(snapshot.code),
         advice=advice_for(snapshot.code),
     )
     if flaw := job.flaw or snapshot.flaw:

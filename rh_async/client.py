@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from attrs import evolve
 
-from ._api.endpoints import decode_delivery
+from ._api.endpoints import decode_webhook
 from ._api.error_codes import GLOBAL_SITE
 from ._api.wire import UNSTORABLE
 from ._http.connection_pools import is_proxy
@@ -291,7 +291,7 @@ class Session:
         Its files are looked into and held against what the model is documented to take, as a batch's are. Without the
         ``media`` extra they are judged by kind, size and length alone, and a finding says so.
 
-        :return: every problem; those that `Issue.refuses` would be refused. Empty if there is none.
+        :return: every problem; those that `Issue.is_error` would be refused. Empty if there is none.
         """
         from ._batch import problems_of  # noqa: PLC0415 - as above
 
@@ -407,7 +407,7 @@ class Session:
         :return: the job it is about; None if this session has nothing to do with it.
         :raises RHError: an uncertain submission could not be looked into.
         """
-        runtime, task_id = self._open(), decode_delivery(body)
+        runtime, task_id = self._open(), decode_webhook(body)
         if task_id is None:
             return None
         if task_id in runtime.poller.jobs:

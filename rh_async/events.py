@@ -108,11 +108,11 @@ class Waiting:
 class Warned:
     """Something is not as it was expected, and harmless as far as is known; told once in a session.
 
-    :param what: a name for programs: ``upload_name`` (the server's name for a file holds another SHA-256 than ours).
+    :param code: a name for programs: ``upload_name`` (the server's name for a file holds another SHA-256 than ours).
     :param message: for people.
     """
 
-    what: str
+    code: str
     message: str
 
 

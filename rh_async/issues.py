@@ -1,64 +1,73 @@
-"""What is wrong with an input, as one line for a person: the thing, what is wrong with it, what helps."""
+"""Describes what is wrong with an input in one line: the subject, the message and a hint."""
 
 from __future__ import annotations
 
 import os
 from pathlib import PurePath
+from typing import Literal
 
 from attrs import frozen
 
 from rh_async.errors import InvalidMedia
 
-_LONGEST = 160
+Severity = Literal["error", "warning"]
+"""Whether an issue stops its job, or is reported while the job goes on."""
+
+_MAX_LENGTH = 160  # characters
 
 
 @frozen(kw_only=True)
 class Issue:
-    """One thing that is wrong.
+    """Describe one problem of an input.
 
-    :param rule: what it breaks, in the same words for every input that breaks it: refusals are grouped by it.
-    :param thing: a file, or a row and column of a manifest.
-    :param what: what is wrong with it.
-    :param remedy: what to do.
-    :param refuses: whether it stops the job; else it only warns.
+    :param rule: the rule that is broken, worded the same for every input that breaks it: issues are grouped by it.
+    :param subject: a file, or a row and column of a manifest.
+    :param message: what is wrong with the subject.
+    :param hint: what to do.
+    :param severity: an error stops the job; a warning does not.
     """
 
     rule: str
-    thing: str
-    what: str
-    remedy: str
-    refuses: bool = True
+    subject: str
+    message: str
+    hint: str
+    severity: Severity = "error"
+
+    @property
+    def is_error(self) -> bool:
+        """Whether the issue stops its job."""
+        return self.severity == "error"
 
     def __str__(self) -> str:
-        return f"{self.thing}: {self.what}. {self.remedy}."
+        return f"{self.subject}: {self.message}. {self.hint}."
 
     def line(self, origin: str) -> str:
-        """The same, naming the row it was found for, too.
+        """Write the issue as a line that also names the manifest's row.
 
-        :param origin: manifest and line; "" where no row is the cause.
+        :param origin: manifest and line number; "" where the issue belongs to no row.
         """
         line = str(self)
         return line if line.startswith(origin) else f"{origin}: {line}"
 
 
-class Unfit(InvalidMedia):
-    """A local file that no model can take.
+class InvalidMediaFile(InvalidMedia):
+    """Report a local file that no model takes.
 
-    :ivar finding: the same as a value.
+    :ivar issue: the same as a value.
     """
 
-    def __init__(self, path: PurePath, rule: str, what: str, remedy: str) -> None:
-        self.finding = Issue(rule=rule, thing=shown(path), what=what, remedy=remedy)
-        super().__init__(f"{self.finding.thing}: {what}", advice=f"{remedy}; nothing was submitted.")
+    def __init__(self, path: PurePath, rule: str, message: str, hint: str) -> None:
+        self.issue = Issue(rule=rule, subject=display_text(path), message=message, hint=hint)
+        super().__init__(f"{self.issue.subject}: {message}", advice=f"{hint}; nothing was submitted.")
 
 
-def shown(value: str | PurePath) -> str:
-    """A name or a value fit for a line: what cannot be printed is escaped, what is too long loses its middle."""
-    text = "".join(sign if sign.isprintable() else _escaped(sign) for sign in os.fspath(value))
-    half = _LONGEST // 2 - 1
-    return text if len(text) <= _LONGEST else f"{text[:half]}…{text[-half:]}"
+def display_text(value: str | PurePath) -> str:
+    """Make a name or value fit for one line: escape what cannot be printed, and cut the middle of a long text."""
+    text = "".join(sign if sign.isprintable() else _escape(sign) for sign in os.fspath(value))
+    half = _MAX_LENGTH // 2 - 1
+    return text if len(text) <= _MAX_LENGTH else f"{text[:half]}…{text[-half:]}"
 
 
-def _escaped(sign: str) -> str:
-    # A byte that is no UTF-8 travels in a name as a lone surrogate.
+def _escape(sign: str) -> str:
+    # A byte that is not UTF-8 stands in a file name as a lone surrogate.
     return f"\\x{ord(sign) - 0xDC00:02x}" if "\udc80" <= sign <= "\udcff" else ascii(sign)[1:-1]

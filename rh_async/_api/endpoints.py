@@ -15,8 +15,8 @@ from attrs import frozen
 from rh_async import errors
 from rh_async.types import IN_FLIGHT, Account, Snapshot, TaskId
 
-from .error_codes import CHINA_SITE, ERROR_CLASSES, GLOBAL_SITE, api_error, final, http_error, may_have_bought
-from .wire import Answer, Call, Route, Wire, amount, json_object, number, structured, text
+from .error_codes import CHINA_SITE, ERROR_CLASSES, GLOBAL_SITE, api_error, http_error, is_final, may_have_created_task
+from .wire import ApiCall, ApiResponse, ResponseBody, Route, amount, json_object, number, parse_body, text
 
 CURRENCIES = {GLOBAL_SITE: "USD", CHINA_SITE: "CNY"}
 """By site (contract 10)."""
@@ -26,7 +26,7 @@ _LONGEST_ID = 200  # characters; all that were seen have 19
 
 
 @frozen(kw_only=True)
-class Stored:
+class UploadResponse:
     """What the server says of an upload (contract 5.1)."""
 
     file_name: str
@@ -34,50 +34,51 @@ class Stored:
 
 
 @frozen
-class Quote:
+class PriceQuote:
     """What the server says that a request would cost (contract 6)."""
 
     amount: Decimal
     currency: str
 
 
-def encode_submit(endpoint: str, body: Mapping[str, Any]) -> Call:
+def encode_submit(endpoint: str, body: Mapping[str, Any]) -> ApiCall:
     """Buy a job (contract 3)."""
-    return Call(route=Route.SUBMIT, method="POST", path=f"/openapi/v2/{endpoint}", body=_json(body))
+    return ApiCall(route=Route.SUBMIT, method="POST", path=f"/openapi/v2/{endpoint}", body=_json(body))
 
 
-def encode_query(task_id: TaskId) -> Call:
+def encode_query(task_id: TaskId) -> ApiCall:
     """Ask about one job (contract 4); there is no way to ask about several at once (contract 4.4)."""
     # Written as JSON would be, where the id needs no escaping: most calls are this one.
     plain = task_id.isalnum() and task_id.isascii()
     body = b'{"taskId":"%b"}' % task_id.encode() if plain else _json({"taskId": task_id})
-    return Call(route=Route.QUERY, method="POST", path="/openapi/v2/query", body=body)
+    return ApiCall(route=Route.QUERY, method="POST", path="/openapi/v2/query", body=body)
 
 
-def encode_upload() -> Call:
+def encode_upload() -> ApiCall:
     """Where a file goes up, as one multipart part named ``file`` (contract 5.1)."""
-    return Call(route=Route.UPLOAD, method="POST", path="/openapi/v2/media/upload/binary")
+    return ApiCall(route=Route.UPLOAD, method="POST", path="/openapi/v2/media/upload/binary")
 
 
-def encode_account(api_key: str) -> Call:
+def encode_account(api_key: str) -> ApiCall:
     """Ask what is in the wallet (contract 6). This one call spells the key's field in lower case (contract 1.2)."""
-    return Call(route=Route.ACCOUNT, method="POST", path="/uc/openapi/accountStatus", body=_json({"apikey": api_key}))
+    body = _json({"apikey": api_key})
+    return ApiCall(route=Route.ACCOUNT, method="POST", path="/uc/openapi/accountStatus", body=body)
 
 
-def encode_queue_status() -> Call:
+def encode_queue_status() -> ApiCall:
     """Ask how many tasks the account has and may have (contract 9)."""
-    return Call(route=Route.ACCOUNT, method="GET", path="/openapi/v2/queue/status")
+    return ApiCall(route=Route.ACCOUNT, method="GET", path="/openapi/v2/queue/status")
 
 
-def encode_cancel(api_key: str, task_id: TaskId) -> Call:
+def encode_cancel(api_key: str, task_id: TaskId) -> ApiCall:
     """Ask that a task be stopped; only the v1 family can (contract 6)."""
     body = _json({"apiKey": api_key, "taskId": task_id})
-    return Call(route=Route.CANCEL, method="POST", path="/task/openapi/cancel", body=body)
+    return ApiCall(route=Route.CANCEL, method="POST", path="/task/openapi/cancel", body=body)
 
 
-def encode_price(endpoint: str, body: Mapping[str, Any]) -> Call:
+def encode_price(endpoint: str, body: Mapping[str, Any]) -> ApiCall:
     """Ask what a submit of the same body would cost; it buys nothing (contract 6)."""
-    return Call(route=Route.PRICE, method="POST", path=f"/openapi/v2/price-preview/{endpoint}", body=_json(body))
+    return ApiCall(route=Route.PRICE, method="POST", path=f"/openapi/v2/price-preview/{endpoint}", body=_json(body))
 
 
 def _json(body: Mapping[str, Any]) -> bytes:
@@ -85,7 +86,7 @@ def _json(body: Mapping[str, Any]) -> bytes:
     return json.dumps(body, allow_nan=False, separators=(",", ":")).encode()
 
 
-def decode_submit(answer: Answer, *, currency: str | None = None) -> Snapshot:
+def decode_submit(answer: ApiResponse, *, currency: str | None = None) -> Snapshot:
     """Read the answer to a submit: the error code before the task id, and that before the status (contract 0.3).
 
     :raises SubmitUnknown: it cannot be known whether a job was bought.
@@ -95,12 +96,12 @@ def decode_submit(answer: Answer, *, currency: str | None = None) -> Snapshot:
     try:
         return _accepted(answer, currency)
     except (errors.InvalidResponse, errors.ApiError) as error:
-        if may_have_bought(error, answer.status):
+        if may_have_created_task(error, answer.status):
             raise submit_unknown(error) from error
         raise
 
 
-def _accepted(answer: Answer, currency: str | None) -> Snapshot:
+def _accepted(answer: ApiResponse, currency: str | None) -> Snapshot:
     wire = _read(answer, Route.SUBMIT)
     if len(wire.task_id) > _LONGEST_ID or not wire.task_id.isprintable() or "\ufffd" in wire.task_id:
         words = "the answer names a task by what is no id, which nobody can ask about"
@@ -122,7 +123,7 @@ def submit_unknown(error: errors.RHError) -> errors.SubmitUnknown:
     )
 
 
-def decode_query(answer: Answer, task_id: TaskId, *, currency: str | None = None) -> Snapshot:
+def decode_query(answer: ApiResponse, task_id: TaskId, *, currency: str | None = None) -> Snapshot:
     """Read the answer to a query: here the status decides (contract 4.1, 4.3).
 
     :raises ApiError: a fault of the question, not of the job.
@@ -139,7 +140,7 @@ def decode_query(answer: Answer, task_id: TaskId, *, currency: str | None = None
     return snapshot
 
 
-def _still_running(answer: Answer, task_id: TaskId) -> Snapshot | None:
+def _still_running(answer: ApiResponse, task_id: TaskId) -> Snapshot | None:
     """The answer that nearly every query gets, read at a glance: in flight, and nothing else. None for any other."""
     body = json_object(answer.body) if answer.status == 200 else None
     status = body.get("status") if body is not None and body.get("taskId") == task_id else None
@@ -149,26 +150,26 @@ def _still_running(answer: Answer, task_id: TaskId) -> Snapshot | None:
     return None if news or body.get("usage") else Snapshot(task_id=task_id, status=status)
 
 
-def decode_upload(answer: Answer) -> Stored:
+def decode_upload(answer: ApiResponse) -> UploadResponse:
     """Read the answer to an upload, in either documented shape (contract 5.1).
 
     :raises ApiError: it was refused.
     :raises InvalidResponse: nobody can read it.
     """
-    wire = _enveloped(answer, Route.UPLOAD)
+    wire = _read_envelope(answer, Route.UPLOAD)
     file_name = text(wire.data.get("fileName")) or text(wire.data.get("filename"))
     url = text(wire.data.get("download_url"))
     if not file_name or not url:
         raise errors.InvalidResponse("the upload's answer names no file", body=answer.body, phase="upload")
-    return Stored(file_name=file_name, url=url)
+    return UploadResponse(file_name=file_name, url=url)
 
 
-def decode_account(answer: Answer) -> Account:
+def decode_account(answer: ApiResponse) -> Account:
     """Read what is in the wallet.
 
     :raises RHError: it was refused, or nobody can read it.
     """
-    data = _enveloped(answer, Route.ACCOUNT).data
+    data = _read_envelope(answer, Route.ACCOUNT).data
     return Account(
         key_type=text(data.get("apiType")) or None,
         running=_count(data.get("currentTaskCounts")),
@@ -178,12 +179,12 @@ def decode_account(answer: Answer) -> Account:
     )
 
 
-def decode_queue_status(answer: Answer) -> Account:
+def decode_queue_status(answer: ApiResponse) -> Account:
     """Read how many tasks the account has and may have; counts come as text, the limit as a number.
 
     :raises RHError: it was refused, or nobody can read it.
     """
-    data = _enveloped(answer, Route.ACCOUNT).data
+    data = _read_envelope(answer, Route.ACCOUNT).data
     return Account(
         key_type=text(data.get("apiKeyType")) or None,
         limit=_count(data.get("concurrentLimit")),
@@ -192,7 +193,7 @@ def decode_queue_status(answer: Answer) -> Account:
     )
 
 
-def decode_price(answer: Answer) -> Quote:
+def decode_price(answer: ApiResponse) -> PriceQuote:
     """Read what a request would cost.
 
     :raises RHError: it was refused, or nobody can read it.
@@ -204,16 +205,16 @@ def decode_price(answer: Answer) -> Quote:
     price, currency = amount(body.get("estimatedPrice")), text(body.get("currency"))
     if price is None or not currency:
         raise errors.InvalidResponse("the answer names no price", body=answer.body, phase=Route.PRICE.value)
-    return Quote(price, currency)
+    return PriceQuote(price, currency)
 
 
-def decode_cancel(answer: Answer) -> bool:
+def decode_cancel(answer: ApiResponse) -> bool:
     """Whether the task was stopped; if not, it was over already (contract 6).
 
     :raises RHError: it was refused, or nobody can read it.
     """
     try:
-        _enveloped(answer, Route.CANCEL)
+        _read_envelope(answer, Route.CANCEL)
     except errors.ApiError as error:
         if error.code not in _ALREADY_OVER:
             raise
@@ -221,7 +222,7 @@ def decode_cancel(answer: Answer) -> bool:
     return True
 
 
-def decode_delivery(body: bytes) -> TaskId | None:
+def decode_webhook(body: bytes) -> TaskId | None:
     """Which task a webhook's delivery is about, in either shape (contract 7); None if it is no delivery.
 
     Whatever else it says is not read: deliveries are unsigned, the truth is asked.
@@ -235,7 +236,7 @@ def _count(value: object) -> int | None:
     return None if counted is None else int(counted)
 
 
-def _enveloped(answer: Answer, route: Route) -> Wire:
+def _read_envelope(answer: ApiResponse, route: Route) -> ResponseBody:
     wire = _read(answer, route)
     if wire.refusal:
         raise api_error(wire.refusal, wire.words, route, answer=answer)
@@ -248,7 +249,7 @@ def _enveloped(answer: Answer, route: Route) -> Wire:
 _ALREADY_OVER = frozenset({"817", "807", "423", "1004"})
 
 
-def download_refusal(status: int, content_type: str, kind: str) -> errors.RHError | None:
+def download_error(status: int, content_type: str, kind: str) -> errors.RHError | None:
     """What is wrong with the answer of a result's link; None where the file follows.
 
     :param kind: of the output: a page in the place of a video is somebody else's answer, a portal's or a gateway's.
@@ -274,21 +275,21 @@ _PAGES = {
 }
 
 
-def _read(answer: Answer, route: Route) -> Wire:
+def _read(answer: ApiResponse, route: Route) -> ResponseBody:
     """Read the body, or say what the HTTP status means where the body says nothing."""
     body = json_object(answer.body)
-    wire = structured(body)
+    wire = parse_body(body)
     if 200 <= answer.status < 300:
         if body is None:
             raise errors.InvalidResponse("the answer is not a JSON object", body=answer.body, phase=route.value)
         return wire
-    if wire.refusal and _ours(wire.refusal, answer.status):
+    if wire.refusal and _is_api_error(wire.refusal, answer.status):
         raise api_error(wire.refusal, wire.words, route, answer=answer, task_id=TaskId(wire.task_id))
     raise http_error(answer, route, TaskId(wire.task_id))
 
 
-def _ours(code: str, status: int) -> bool:
+def _is_api_error(code: str, status: int) -> bool:
     """Whether a code beside an HTTP error says more than that error: other servers write codes into a 404, too."""
     if status == 404:
         return code in ERROR_CLASSES and code not in {"401", "403", "500"}
-    return status != 429 or final(code)
+    return status != 429 or is_final(code)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from rh_async import errors
 from rh_async.types import TaskId
 
-from .wire import Answer, Route
+from .wire import ApiResponse, Route
 
 GLOBAL_SITE = "https://www.runninghub.ai"
 CHINA_SITE = "https://www.runninghub.cn"
@@ -42,18 +42,18 @@ _WRONG_ADDRESS = "Check the address (base_url=): it wants scheme and host alone,
 _ALSO_RETRYABLE = frozenset({"-1", "808", "1010", "1013"})
 
 
-def final(code: str) -> bool:
+def is_final(code: str) -> bool:
     """Whether a code is about the account or the content, so that waiting is of no use whatever the HTTP status."""
     return issubclass(ERROR_CLASSES.get(code, errors.ApiError), _FINAL)
 
 
-def key_refused(error: errors.RHError) -> bool:
+def is_key_rejected(error: errors.RHError) -> bool:
     """Whether the server refuses the key itself, so that asking anything more is of no use."""
     return isinstance(error, errors.ApiError) and error.code in _KEY_REFUSED
 
 
 def api_error(
-    code: str, message: str, route: Route, *, answer: Answer | None = None, task_id: TaskId | None = None
+    code: str, message: str, route: Route, *, answer: ApiResponse | None = None, task_id: TaskId | None = None
 ) -> errors.ApiError:
     """The error a code stands for; an unlisted one is never taken for harmless."""
     kind = _class_of(code, route)
@@ -89,14 +89,14 @@ _NO_PRICE = "1501"
 """Of a price, PRICE_CONFIG_NOT_FOUND; anywhere else, moderation (contract 12.11)."""
 
 
-def was_busy(code: str) -> bool:
+def is_server_busy(code: str) -> bool:
     """Whether a job that failed with this code failed over the server's trouble, not over its inputs."""
     return code in _BUSY
 
 
 def advice_for(code: str) -> str | None:
     """What to do about a code that a job failed with; None where nothing is known of it."""
-    if was_busy(code):
+    if is_server_busy(code):
         return _BUSY_ADVICE
     kind = ERROR_CLASSES.get(code)
     return _advice(kind, code) if kind in {errors.ContentRejected, errors.RequestRejected} else None
@@ -112,14 +112,14 @@ def _advice(kind: type[errors.ApiError], code: str, route: Route | None = None) 
     return kind.advice
 
 
-def may_have_bought(error: errors.RHError, status: int) -> bool:
+def may_have_created_task(error: errors.RHError, status: int) -> bool:
     """Whether a submit that was answered so may have created a task: the costliest reading (contract 12.13, 12.14)."""
     if status == 408 or status >= 500 or status < 200 or 300 <= status < 400:
         return True
     return error.code in _MAYBE_BOUGHT or (isinstance(error, errors.InvalidResponse) and status < 400)
 
 
-def http_error(answer: Answer, route: Route, task_id: TaskId | None = None) -> errors.RHError:
+def http_error(answer: ApiResponse, route: Route, task_id: TaskId | None = None) -> errors.RHError:
     """The error an HTTP status stands for, where the body says nothing of its own (contract 3.3)."""
     code = f"HTTP {answer.status}"
     words = f"{route.value} answered {code}"

@@ -35,7 +35,7 @@ class Route(Enum):
 
 
 @frozen(kw_only=True)
-class Call:
+class ApiCall:
     """One HTTP request to the API, as bytes.
 
     :param repeatable: whether a second one costs nothing; a submit never is.
@@ -52,7 +52,7 @@ class Call:
 
 
 @frozen(kw_only=True)
-class Answer:
+class ApiResponse:
     """One HTTP response, whole.
 
     :param retry_after: seconds, where the header was sent and is a number.
@@ -98,7 +98,7 @@ class _Usage:
 
 
 @frozen(kw_only=True)
-class Wire:
+class ResponseBody:
     """Either shape: v2 is flat, with ``status`` and ``errorCode``; the others wrap ``data`` beside ``code`` and ``msg``
     or ``message`` (contract 0.1, 5.1). A refusal on a v2 path may come in both.
 
@@ -152,9 +152,9 @@ def json_object(body: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def structured(body: dict[str, Any] | None) -> Wire:
+def parse_body(body: dict[str, Any] | None) -> ResponseBody:
     """The object as `Wire`; what is missing or of a wrong type is absent there."""
-    return _wire_converter().structure(_flattened(body or {}), Wire)
+    return _wire_converter().structure(_flattened(body or {}), ResponseBody)
 
 
 def _flattened(body: dict[str, Any]) -> dict[str, Any]:
@@ -235,7 +235,7 @@ def _wire_converter() -> Converter:
     wire.register_structure_hook_func(
         lambda asked: asked == dict[str, Any], lambda value, _: value if isinstance(value, dict) else {}
     )
-    for kind in (_Usage, _Result, Wire):
+    for kind in (_Usage, _Result, ResponseBody):
         _teach(wire, kind)
     return wire
 

@@ -7,7 +7,7 @@ A run reaches the session through `SessionPort` alone.
 from rh_async._media.media_info import MediaInfo
 from rh_async._media.probe import probe
 from rh_async._media.prober import Prober
-from rh_async.issues import Issue, Unfit
+from rh_async.issues import InvalidMediaFile, Issue
 from rh_async.models.prices import Price
 
 from .costs.budget import Cost
@@ -30,6 +30,7 @@ __all__ = [
     "Entry",
     "ErrorGroup",
     "Estimate",
+    "InvalidMediaFile",
     "Issue",
     "Make",
     "MediaInfo",
@@ -41,7 +42,6 @@ __all__ = [
     "Prober",
     "Refusal",
     "RunningJob",
-    "Unfit",
     "plan_folder",
     "plan_manifest",
     "probe",

@@ -18,7 +18,7 @@ from aiohttp import TraceConfig, hdrs
 from attrs import define, field
 
 from rh_async import errors
-from rh_async._api.wire import Answer, Call, Route
+from rh_async._api.wire import ApiCall, ApiResponse, Route
 from rh_async._concurrency.deadline import deadline
 from rh_async.types import Secret
 
@@ -115,8 +115,8 @@ class Transport:
 
     async def send(
         self,
-        call: Call,
-        decode: Callable[[Answer], T],
+        call: ApiCall,
+        decode: Callable[[ApiResponse], T],
         *,
         file: FileBody | None = None,
         on_sent: Callable[[], None] = lambda: None,
@@ -176,7 +176,7 @@ class Transport:
 
     # --- one exchange ------------------------------------------------------------------------------------------------
 
-    async def _exchange(self, call: Call, file: FileBody | None, on_sent: Callable[[], None]) -> Answer:
+    async def _exchange(self, call: ApiCall, file: FileBody | None, on_sent: Callable[[], None]) -> ApiResponse:
         try:
             return await self._attempt(call, file, on_sent)
         except errors.ResponseLost as error:
@@ -186,7 +186,7 @@ class Transport:
         # and the polls are POSTs: with a poll interval near the keep-alive time, half of them would fail.
         return await self._attempt(call, file, on_sent)
 
-    async def _attempt(self, call: Call, file: FileBody | None, on_sent: Callable[[], None]) -> Answer:
+    async def _attempt(self, call: ApiCall, file: FileBody | None, on_sent: Callable[[], None]) -> ApiResponse:
         with logged(call.method, call.path) as entry:
             result = await self._response_or_failure(call, file, HeadersSent(on_sent))
             if isinstance(result, errors.TransportError):
@@ -197,8 +197,8 @@ class Transport:
             return result
 
     async def _response_or_failure(
-        self, call: Call, file: FileBody | None, trace: HeadersSent
-    ) -> Answer | errors.TransportError:
+        self, call: ApiCall, file: FileBody | None, trace: HeadersSent
+    ) -> ApiResponse | errors.TransportError:
         try:
             return await self._request(call, file, trace)
         except errors.RHError:
@@ -207,7 +207,7 @@ class Transport:
             # Only the trace proves that a paid call was not sent; no exception class does.
             return failure_of(error, call.route.value, None if call.repeatable else trace.sent)
 
-    async def _request(self, call: Call, file: FileBody | None, trace: HeadersSent) -> Answer:
+    async def _request(self, call: ApiCall, file: FileBody | None, trace: HeadersSent) -> ApiResponse:
         pool = self._api if call.repeatable else self._submits
         self.first_call_at = self._queue.now() if self.first_call_at is None else self.first_call_at
         async with deadline(self._time_limit(call, file)) as limit:
@@ -226,7 +226,7 @@ class Transport:
                 self._retries.server_responded = True
                 return await _read(response)
 
-    def _time_limit(self, call: Call, file: FileBody | None) -> float | None:
+    def _time_limit(self, call: ApiCall, file: FileBody | None) -> float | None:
         """Choose how long a call may take: a submit until its headers have left, any other altogether."""
         if file is not None:
             return None  # a large file takes long: uploads are limited by their stall alone
@@ -255,7 +255,7 @@ class Transport:
 
     # --- rate limits -------------------------------------------------------------------------------------------------
 
-    def _decoded(self, sent_at: float, response: Answer, decode: Callable[[Answer], T]) -> T:
+    def _decoded(self, sent_at: float, response: ApiResponse, decode: Callable[[ApiResponse], T]) -> T:
         """Decode a response, and record whether the rate limit let its call pass."""
         try:
             value = decode(response)
@@ -282,13 +282,13 @@ class Transport:
             self.on_pause(pause)
 
 
-async def _read(response: aiohttp.ClientResponse) -> Answer:
+async def _read(response: aiohttp.ClientResponse) -> ApiResponse:
     body = await response.content.readany()
     while not response.content.at_eof() and len(body) < _MAX_RESPONSE:
         body += await response.content.readany()
     if len(body) >= _MAX_RESPONSE:
         response.close()
-    return Answer(status=response.status, body=body, retry_after=_parse_retry_after(response))
+    return ApiResponse(status=response.status, body=body, retry_after=_parse_retry_after(response))
 
 
 def _parse_retry_after(response: aiohttp.ClientResponse) -> float | None:

@@ -17,7 +17,7 @@ from typing import Any
 from attrs import fields_dict, frozen
 
 from rh_async._api.endpoints import decode_query
-from rh_async._api.wire import Answer
+from rh_async._api.wire import ApiResponse
 from rh_async._journal.lease import ProcessLease
 from rh_async._journal.records import SubmissionRecord, SubmissionState, read_folder
 from rh_async._journal.sqlite_file import VERSION
@@ -62,7 +62,7 @@ class Row:
         if not self.record.raw or self.record.task_id is None:
             return None
         try:
-            return decode_query(Answer(status=200, body=self.record.raw), self.record.task_id)
+            return decode_query(ApiResponse(status=200, body=self.record.raw), self.record.task_id)
         except RHError:
             return None
 

@@ -10,7 +10,7 @@ from typing import IO
 from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
-from rh_async.issues import Unfit
+from rh_async.issues import InvalidMediaFile
 
 from .media_info import MediaInfo
 
@@ -53,7 +53,7 @@ def look(path: Path, kind: str) -> MediaInfo:
             return _unread(path, kind)
         cut = "image file is truncated" in str(error)
         what = "is cut short: its last rows are missing" if cut else f"begins like {kind} but cannot be decoded"
-        raise Unfit(path, "cut short" if cut else "broken image", what, "Copy or export it again") from error
+        raise InvalidMediaFile(path, "cut short" if cut else "broken image", what, "Copy or export it again") from error
 
 
 def _unread(path: Path, kind: str) -> MediaInfo:

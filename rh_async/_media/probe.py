@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rh_async._media.filetype import HEAD, guess_kind
 from rh_async.errors import ConfigurationError
-from rh_async.issues import Unfit
+from rh_async.issues import InvalidMediaFile
 
 from .media_info import MediaInfo
 
@@ -48,9 +48,9 @@ def identity_of(path: Path) -> Identity:
         raise unreadable(path, error) from error
     if not stat.S_ISREG(found.st_mode):
         what = _NOT_FILES.get(stat.S_IFMT(found.st_mode), "a device")
-        raise Unfit(path, "not a file", f"is {what}, not a file", "Give the media file itself")
+        raise InvalidMediaFile(path, "not a file", f"is {what}, not a file", "Give the media file itself")
     if not found.st_size:
-        raise Unfit(path, "empty file", "has zero bytes", "Copy or export it again")
+        raise InvalidMediaFile(path, "empty file", "has zero bytes", "Copy or export it again")
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
@@ -72,11 +72,15 @@ def _look(path: Path, head: bytes) -> MediaInfo:
     return _image.look(path, kind) if kind in _image.KINDS else _video.look(path, kind)
 
 
-def unreadable(path: Path, error: OSError | ValueError) -> Unfit:
+def unreadable(path: Path, error: OSError | ValueError) -> InvalidMediaFile:
     """Why a file cannot be read, and what helps."""
     if isinstance(error, FileNotFoundError):
-        return Unfit(path, "no such file", "does not exist", "Correct the path")
+        return InvalidMediaFile(path, "no such file", "does not exist", "Correct the path")
     if isinstance(error, PermissionError):
-        return Unfit(path, "unreadable file", "may not be read (permission denied)", "Allow reading it (chmod +r)")
+        return InvalidMediaFile(
+            path, "unreadable file", "may not be read (permission denied)", "Allow reading it (chmod +r)"
+        )
     why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
-    return Unfit(path, "unreadable file", f"cannot be read ({why})", "Correct or shorten its path, or copy the file")
+    return InvalidMediaFile(
+        path, "unreadable file", f"cannot be read ({why})", "Correct or shorten its path, or copy the file"
+    )

@@ -13,7 +13,7 @@ import anyio
 from attrs import define, evolve, field
 
 from rh_async.errors import ConfigurationError
-from rh_async.issues import Issue, Unfit, shown
+from rh_async.issues import InvalidMediaFile, Issue, display_text
 
 from .media_info import MediaInfo
 from .probe import Identity, identity_of, need_media, probe
@@ -85,7 +85,7 @@ class Prober:
 
     def _seen(self, path: Path, who: Identity | Issue) -> Seen:
         seen = who if isinstance(who, Issue) else self._known[who]
-        return evolve(seen, thing=shown(path)) if isinstance(seen, Issue) else seen
+        return evolve(seen, subject=display_text(path)) if isinstance(seen, Issue) else seen
 
     async def _probe(self, wanted: Mapping[Identity, Path]) -> None:
         left, done = iter(wanted.items()), 0
@@ -105,13 +105,13 @@ class Prober:
 def _probed(path: Path) -> Seen:
     try:
         return probe(path)
-    except Unfit as unfit:
-        return unfit.finding
+    except InvalidMediaFile as error:
+        return error.issue
     except ConfigurationError:
         raise
     except Exception as error:  # noqa: BLE001 - one odd file, whatever two libraries make of it, stops no other
-        what = f"cannot be looked into ({type(error).__name__}: {shown(str(error))})"
-        return Issue(rule="unreadable media", thing=shown(path), what=what, remedy="Copy or export it again")
+        what = f"cannot be looked into ({type(error).__name__}: {display_text(str(error))})"
+        return Issue(rule="unreadable media", subject=display_text(path), message=what, hint="Copy or export it again")
 
 
 def _sha256(path: Path) -> str | None:
@@ -130,5 +130,5 @@ def _identities(paths: Iterable[Path]) -> dict[Path, Identity | Issue]:
 def _identity(path: Path) -> Identity | Issue:
     try:
         return identity_of(path)
-    except Unfit as unfit:
-        return unfit.finding
+    except InvalidMediaFile as error:
+        return error.issue

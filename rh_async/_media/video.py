@@ -14,7 +14,7 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from rh_async.issues import Unfit
+from rh_async.issues import InvalidMediaFile
 
 from .media_info import MediaInfo
 
@@ -71,7 +71,7 @@ def look(path: Path, kind: str | None) -> MediaInfo:
     :raises Unfit: it is neither, or cannot be read to its end, or is a video without a picture.
     """
     if kind == "zip":
-        raise Unfit(path, "not media", "is an archive, not a video", "Unpack it and give the files inside")
+        raise InvalidMediaFile(path, "not media", "is an archive, not a video", "Unpack it and give the files inside")
     reader = _READERS.get(kind or "")
     # A named reader on an open file: a playlist in disguise reaches nothing else, and any name can be read.
     only = {} if reader else {"format_whitelist": ",".join(_OTHERS)}
@@ -82,33 +82,35 @@ def look(path: Path, kind: str | None) -> MediaInfo:
         ):
             kind = kind or _OTHERS[film.format.name]
             return _facts(path, kind, film)
-    except Unfit:  # which is a ValueError, too
+    except InvalidMediaFile:  # which is a ValueError, too
         raise
     except (av.FFmpegError, ValueError) as error:
         raise _broken(path, kind, error) from error
 
 
-def _broken(path: Path, kind: str | None, error: Exception) -> Unfit:
+def _broken(path: Path, kind: str | None, error: Exception) -> InvalidMediaFile:
     if kind is None:
         what = "is no video, image or sound by its content, whatever its name says"
-        return Unfit(path, "not media", what, "Give a media file")
+        return InvalidMediaFile(path, "not media", what, "Give a media file")
     why = getattr(error, "strerror", None) or error
-    return Unfit(path, "cut short", f"begins like a {kind} but cannot be read to its end ({why})", _AGAIN)
+    return InvalidMediaFile(path, "cut short", f"begins like a {kind} but cannot be read to its end ({why})", _AGAIN)
 
 
 def _facts(path: Path, kind: str, film: InputContainer) -> MediaInfo:
     picture = next((track for track in film.streams.video if not _is_cover(track)), None)
     if picture is None and not (kind in _SOUNDS and film.streams.audio):
-        raise Unfit(path, "no picture", "has sound only, no picture", "Export it with its video track")
+        raise InvalidMediaFile(path, "no picture", "has sound only, no picture", "Export it with its video track")
     track = picture or film.streams.audio[0]
     if track.codec_context is None:
-        raise Unfit(path, "unknown codec", "is coded in a way that cannot be read here", "Export it as H.264")
+        raise InvalidMediaFile(
+            path, "unknown codec", "is coded in a way that cannot be read here", "Export it as H.264"
+        )
     size, codec, name = path.stat().st_size, track.codec_context.name, film.format.name
     read = _read(path, film, picture)
     if picture is None:
         return MediaInfo(kind=kind, family="audio", container=name, codec=codec, size=size, seconds=read.seconds)
     if read.frame is None:
-        raise Unfit(path, "cut short", "holds no frame that can be decoded", _AGAIN)
+        raise InvalidMediaFile(path, "cut short", "holds no frame that can be decoded", _AGAIN)
     width, height = _as_shown(read.frame, picture)
     held = read.frame.width, read.frame.height
     rate = picture.average_rate or picture.guessed_rate
@@ -176,7 +178,7 @@ def _picture_seconds(film: InputContainer, picture: VideoStream, spans: Mapping[
     return stated if abs(stated - span.seconds) <= _SLACK else span.seconds
 
 
-def _cut(path: Path, film: InputContainer, spans: Mapping[int, _Span]) -> Unfit:
+def _cut(path: Path, film: InputContainer, spans: Mapping[int, _Span]) -> InvalidMediaFile:
     there, stated = _there(film, spans), _stated(film, spans)
     of = f" of {stated:.1f}" if stated > there else ""
-    return Unfit(path, "cut short", f"breaks off after {there:.1f}{of} s", _AGAIN)
+    return InvalidMediaFile(path, "cut short", f"breaks off after {there:.1f}{of} s", _AGAIN)

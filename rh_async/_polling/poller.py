@@ -17,7 +17,7 @@ from anyio.abc import TaskGroup
 from attrs import define, field
 
 from rh_async._api.endpoints import decode_query, decode_queue_status, encode_query, encode_queue_status
-from rh_async._api.error_codes import key_refused
+from rh_async._api.error_codes import is_key_rejected
 from rh_async._concurrency.defects import unexpected
 from rh_async._http.rate_limit import Priority
 from rh_async._http.transport import Transport
@@ -54,7 +54,7 @@ class Poller:
     failed: Callable[[Job, RHError], None]
     changed: Callable[[Snapshot], None]
     counted: Callable[[Account], None]
-    key_refused: Callable[[RHError], None]
+    is_key_rejected: Callable[[RHError], None]
     questions: Counter[str] = field(factory=Counter, init=False)
     jobs: dict[TaskId, tuple[Job, ...]] = field(factory=dict, init=False)
     settling: set[Job] = field(factory=set, init=False)  #: nobody asks about them any more, and they have not ended yet
@@ -250,8 +250,8 @@ class Poller:
         jobs = self.jobs.get(task_id, ())
         if not jobs:
             return
-        if key_refused(error):
-            self.key_refused(error)
+        if is_key_rejected(error):
+            self.is_key_rejected(error)
         elif isinstance(error, NotFound) and error.code == "1004" and not self.agenda.not_found_grace(task_id, now=now):
             await self._lose(jobs, task_id, "the server does not know the task, or no longer", code="1004")
         elif self.agenda.overdue(task_id, now=now):

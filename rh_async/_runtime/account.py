@@ -10,7 +10,7 @@ import anyio
 from attrs import define, evolve
 
 from rh_async._api.endpoints import (
-    Quote,
+    PriceQuote,
     decode_account,
     decode_cancel,
     decode_price,
@@ -55,7 +55,7 @@ class AccountApi:
             queued=queue.queued,
         )
 
-    async def price(self, endpoint: str, body: Mapping[str, Any]) -> Quote:
+    async def price(self, endpoint: str, body: Mapping[str, Any]) -> PriceQuote:
         """What a submit of this body would cost.
 
         :raises ApiError: the server has no price for it, or would not take it.

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import anyio
 from attrs import define, evolve, field
 
-from rh_async._api.endpoints import CURRENCIES, Quote
+from rh_async._api.endpoints import CURRENCIES, PriceQuote
 from rh_async._concurrency.defects import unexpected
 from rh_async._concurrency.session_tasks import Tasks
 from rh_async._concurrency.single_flight import SingleFlight
@@ -184,7 +184,7 @@ class SessionRuntime:
             failed=self._failed,
             changed=self._changed,
             counted=self._counted,
-            key_refused=self._key_refused,
+            is_key_rejected=self._key_refused,
         )
         self.limiter = ConcurrencyLimiter(self.in_flight)
         self.registry = SubmissionRegistry(
@@ -450,7 +450,7 @@ class SessionRuntime:
         """
         return await self.account_api.account()
 
-    async def price(self, request: Request) -> Quote:
+    async def price(self, request: Request) -> PriceQuote:
         """What the server says that a request would cost; what it needs uploaded goes up.
 
         :raises RHError: nothing could be learnt.
@@ -459,7 +459,7 @@ class SessionRuntime:
             uploads: dict[Path | Upload, Upload] = {one: await self.uploads.refresh_url(one) for one in asked.uploads()}
             for file in asked.media():
                 uploads[file.path] = await self.uploads.ensure_uploaded(file)
-            return await self.account_api.price(asked.endpoint, asked.wire(uploads.__getitem__))
+            return await self.account_api.price(asked.endpoint, asked.to_body(uploads.__getitem__))
 
     async def upload(self, source: Path | Media) -> Upload:
         """Bring a local file, or media that is none, to the server.

@@ -19,7 +19,7 @@ from attrs import define, evolve, field, frozen
 
 from rh_async import errors
 from rh_async._api.endpoints import decode_query
-from rh_async._api.wire import Answer
+from rh_async._api.wire import ApiResponse
 from rh_async._job_updates import apply_snapshot, assign_task, mirror, outcome_of, set_outcome
 from rh_async._journal.records import SubmissionRecord, SubmissionState, SubmitOptions, derived_key
 from rh_async._journal.sqlite import Journal, TaskHeld
@@ -225,7 +225,7 @@ class SubmissionRegistry:
 
     def _snapshot(self, record: SubmissionRecord) -> Snapshot:
         assert record.task_id is not None  # noqa: S101 - a settled record has one
-        return decode_query(Answer(status=200, body=record.raw), record.task_id, currency=self.currency)
+        return decode_query(ApiResponse(status=200, body=record.raw), record.task_id, currency=self.currency)
 
     def outcome(self, record: SubmissionRecord) -> Result | RHError:
         """How a settled record ended."""
@@ -376,7 +376,7 @@ def _another(known: SubmissionRecord, asked: SubmissionRecord) -> KeyConflict | 
 
 
 def _derived(request: Request, sha256s: Mapping[Path, str]) -> str:
-    return derived_key(request.endpoint, request.named(sha256s))
+    return derived_key(request.endpoint, request.fingerprint(sha256s))
 
 
 def _run_time(record: SubmissionRecord) -> float:

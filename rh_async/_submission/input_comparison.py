@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rh_async._journal.records import SubmissionRecord, SubmissionState, is_derived
 from rh_async.errors import KeyConflict
-from rh_async.models.base import Request, brief
+from rh_async.models.base import Request, short_repr
 
 _LINKS = ("http://", "https://")
 _AS_TYPED = (*_LINKS, "data:", "Upload(")
@@ -25,7 +25,7 @@ def contents_of(request: Request, sha256s: Mapping[Path, str]) -> str:
 
     :param sha256s: of the request's local files.
     """
-    named = request.named(sha256s)
+    named = request.fingerprint(sha256s)
     return json.dumps({name: _digest(value) for name, value in named.items() if value is not None})
 
 
@@ -40,7 +40,7 @@ def asked_for(key: str, request: Request, sha256s: Mapping[Path, str]) -> Submis
         state=SubmissionState.CLAIMED,
         owner="",
         endpoint=request.endpoint,
-        inputs=json.dumps({name: _shown(value) for name, value in request.parameters().items()}, default=brief),
+        inputs=json.dumps({name: _shown(value) for name, value in request.parameters().items()}, default=short_repr),
         contents=contents_of(request, sha256s),
     )
 
@@ -87,7 +87,7 @@ def _shown(value: object) -> object:
     """A value a person recognises: paths as text, long texts by their ends."""
     if isinstance(value, Path):
         return str(value)
-    return brief(value) if isinstance(value, str) and len(value) > _LONG else value
+    return short_repr(value) if isinstance(value, str) and len(value) > _LONG else value
 
 
 def _listed(record: SubmissionRecord, inputs: Mapping[str, object], differing: list[str]) -> str:
@@ -99,7 +99,7 @@ def _each(record: SubmissionRecord, inputs: Mapping[str, object], differing: lis
         if name == "endpoint":
             yield f"the model {record.endpoint}"
         else:
-            yield f"{name} = {brief(inputs[name])}" if inputs.get(name) is not None else f"no {name}"
+            yield f"{name} = {short_repr(inputs[name])}" if inputs.get(name) is not None else f"no {name}"
 
 
 def _digest(value: object) -> str:

@@ -18,7 +18,7 @@ import anyio
 from attrs import define, field
 
 from rh_async._api.endpoints import decode_submit, encode_submit, submit_unknown
-from rh_async._api.wire import Answer, Call
+from rh_async._api.wire import ApiCall, ApiResponse
 from rh_async._concurrency.defects import unexpected
 from rh_async._concurrency.session_tasks import LateScope, Tasks
 from rh_async._http.rate_limit import Priority
@@ -295,7 +295,7 @@ class Submissions:
         let_through_at = await self.transport.wait_for_rate_limit(Priority.SUBMIT)
         fresh = {source: await self.uploads.refresh_url(upload) for source, upload in uploads.items()}
         call = encode_submit(
-            request.endpoint, request.wire(fresh.__getitem__, webhook_token=self.registry.webhook_token(job))
+            request.endpoint, request.to_body(fresh.__getitem__, webhook_token=self.registry.webhook_token(job))
         )
         with anyio.CancelScope() as post, ExitStack() as home:
             home.callback(self._home, job)
@@ -308,7 +308,7 @@ class Submissions:
                 snapshot = await self._adopted(job, error.task_id, error)
             await self._accept(job, request, snapshot)
 
-    async def _asked(self, job: Job, call: Call, post: anyio.CancelScope, let_through_at: float) -> Snapshot:
+    async def _asked(self, job: Job, call: ApiCall, post: anyio.CancelScope, let_through_at: float) -> Snapshot:
         """Send the POST: withdrawn before its headers leave, it never is; after, it is finished and accounted for."""
         await self.registry.submitting(job)  # cancelled here, it is taken back
         try:
@@ -344,7 +344,7 @@ class Submissions:
         """Whether another submission has bought the task, so that a refusal names it in vain."""
         return task_id in self._bought or await self.registry.holds(task_id)
 
-    def _decode(self, answer: Answer) -> Snapshot:
+    def _decode(self, answer: ApiResponse) -> Snapshot:
         return decode_submit(answer, currency=self.poller.currency)
 
     async def _remembered(self, job: Job, error: ApiError | SubmitUnknown) -> None:

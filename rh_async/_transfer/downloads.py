@@ -22,7 +22,7 @@ from uuid import uuid4
 import anyio
 from attrs import define, field, frozen
 
-from rh_async._api.endpoints import download_refusal
+from rh_async._api.endpoints import download_error
 from rh_async._http.link_client import Download
 from rh_async._http.transport import Transport
 from rh_async._journal.lease import mark_in_use
@@ -165,7 +165,7 @@ class Downloads:
             raise
 
     async def _stream(self, wish: Wanted, download: Download, part: Path, demand: Demand) -> tuple[str, bool]:
-        if refusal := download_refusal(download.status, download.content_type, wish.expected):
+        if refusal := download_error(download.status, download.content_type, wish.expected):
             raise refusal
         source = source_of(wish, download)
         arrival = Arrival(wish, download, source, self.policy, demand)

@@ -220,7 +220,7 @@ class Uploads:
             self._warned = True
             words = f"the server calls an upload {one_line(file_name)}, and its SHA-256 is {sha256}"
             log.warning("rh_async.upload_name %s", words)
-            self.tell(Warned(what="upload_name", message=words))
+            self.tell(Warned(code="upload_name", message=words))
 
     def _progress(self, file: _File) -> Callable[[int], None]:
         return lambda sent: self.tell(Uploading(path=file.path, bytes=sent, total=file.size))
@@ -268,7 +268,7 @@ def _check(media: MediaFile, kind: str | None, size: int) -> None:
 
 
 def _warn_if_doubtful(file: _File, limits: MediaLimits | None) -> None:
-    doubtful = (limits and limits.doubtful_mb) or _DOUBTFUL_MB
+    doubtful = (limits and limits.warn_mb) or _DOUBTFUL_MB
     if file.size > doubtful * _MB:
         facts = {"path": os.fspath(file.path), "size": file.size, "limit_mb": doubtful}
         log.warning("rh_async.media_over_doubtful_limit %(path)s: %(size)d bytes, documented %(limit_mb)g MB", facts)

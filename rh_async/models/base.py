@@ -51,7 +51,7 @@ class MediaLimits:
 
     kinds: tuple[str, ...]
     max_mb: float | None = None
-    doubtful_mb: float | None = None
+    warn_mb: float | None = None
     px: tuple[int, int] | None = None
     box: tuple[tuple[int, int], tuple[int, int]] | None = None
     aspect: tuple[float, float] | None = None
@@ -67,7 +67,7 @@ class MediaFile:
     limits: MediaLimits | None = None
 
 
-def brief(value: object) -> str:
+def short_repr(value: object) -> str:
     """The value's repr, cut where a data URI, a prompt or a deep nest would flood a message."""
     printer = Repr()
     printer.maxstring = printer.maxother = 80
@@ -121,7 +121,7 @@ class Request(ABC):
 
     def sources(self) -> Iterator[Media]:
         """The media that must be written to disk before anything else."""
-        return (leaf for value in self.parameters().values() for leaf in _leaves(value) if isinstance(leaf, Media))
+        return (leaf for value in self.parameters().values() for leaf in _iter_leaves(value) if isinstance(leaf, Media))
 
     def with_files(self, paths: Mapping[Media, Path]) -> Self:
         """The same request with files in the place of media that was none.
@@ -129,7 +129,7 @@ class Request(ABC):
         :raises InvalidRequestError: a field keeps its media where no file can take its place.
         """
         place = {one.alias: getattr(self, one.name) for one in attrs_fields(type(self)) if one.init and one.alias}
-        changes: dict[str, Any] = {name: _swap(value, name, _filed(paths)) for name, value in place.items()}
+        changes: dict[str, Any] = {name: _map_leaves(value, name, _filed(paths)) for name, value in place.items()}
         changed = evolve(self, **changes)
         if any(changed.sources()):
             self.refuse("parameters()", "media", "is kept in no attrs field; give a path")
@@ -139,13 +139,17 @@ class Request(ABC):
         """The local files that must go up first."""
         limits = self.limits
         for name, value in self.parameters().items():
-            yield from (MediaFile(leaf, name, limits.get(name)) for leaf in _leaves(value) if isinstance(leaf, Path))
+            yield from (
+                MediaFile(leaf, name, limits.get(name)) for leaf in _iter_leaves(value) if isinstance(leaf, Path)
+            )
 
     def uploads(self) -> Iterator[Upload]:
         """The uploads it was given."""
-        return (leaf for value in self.parameters().values() for leaf in _leaves(value) if isinstance(leaf, Upload))
+        return (
+            leaf for value in self.parameters().values() for leaf in _iter_leaves(value) if isinstance(leaf, Upload)
+        )
 
-    def named(self, sha256s: Mapping[Path, str]) -> dict[str, Any]:
+    def fingerprint(self, sha256s: Mapping[Path, str]) -> dict[str, Any]:
         """The fields with local files and uploads as their content's hash: what makes two requests the same."""
 
         def name(_: str, leaf: Leaf) -> str:
@@ -153,9 +157,9 @@ class Request(ABC):
                 raise TypeError(f"{leaf!r} is no file yet")
             return sha256s[leaf] if isinstance(leaf, Path) else leaf.sha256 or leaf.file_name
 
-        return {field: _swap(value, field, name) for field, value in self.parameters().items()}
+        return {field: _map_leaves(value, field, name) for field, value in self.parameters().items()}
 
-    def wire(self, uploaded: Callable[[Path | Upload], Upload], *, webhook_token: str = "") -> dict[str, Any]:
+    def to_body(self, uploaded: Callable[[Path | Upload], Upload], *, webhook_token: str = "") -> dict[str, Any]:
         """The body to send.
 
         :param webhook_token: travels in the webhook's address, as ``rh_nonce``.
@@ -168,7 +172,7 @@ class Request(ABC):
             upload = uploaded(leaf)
             return upload.file_name if takes_file_name(name) else upload.url or ""
 
-        body = {name: _swap(value, name, server_value) for name, value in self.parameters().items()}
+        body = {name: _map_leaves(value, name, server_value) for name, value in self.parameters().items()}
         return body if self.webhook_url is None else body | {"webhookUrl": _with_token(self.webhook_url, webhook_token)}
 
     def refuse(self, name: str, value: object, rule: str) -> NoReturn:
@@ -176,7 +180,7 @@ class Request(ABC):
 
         :raises InvalidRequestError: always.
         """
-        raise InvalidRequestError(f"{type(self).__name__}.{name} = {brief(value)}: {rule}")
+        raise InvalidRequestError(f"{type(self).__name__}.{name} = {short_repr(value)}: {rule}")
 
     def __attrs_post_init__(self) -> None:
         hook = self.webhook_url
@@ -185,7 +189,7 @@ class Request(ABC):
         self._check_json("webhook_url", hook)
         for name, value in self.parameters().items():
             self._check_json(name, value)
-            for leaf in _leaves(value):
+            for leaf in _iter_leaves(value):
                 self._check_leaf(name, leaf)
 
     def _check_json(self, name: str, value: object) -> None:
@@ -195,7 +199,7 @@ class Request(ABC):
             if isinstance(value, str):
                 value.encode()
                 return
-            sent = {name: _swap(value, name, lambda _, leaf: _sendable(leaf))}
+            sent = {name: _map_leaves(value, name, lambda _, leaf: _sendable(leaf))}
             json.dumps(sent, allow_nan=False, ensure_ascii=False).encode()
         except (TypeError, ValueError, RecursionError):
             self.refuse(name, value, "must be made of JSON values, paths and uploads")
@@ -211,7 +215,7 @@ def _copied(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(fields, Mapping):
         return fields
     try:
-        return {name: _swap(_sourced(value), "", lambda _, leaf: leaf) for name, value in fields.items()}
+        return {name: _map_leaves(_sourced(value), "", lambda _, leaf: leaf) for name, value in fields.items()}
     except RecursionError:
         return dict(fields)  # refused a moment later, by name
 
@@ -226,7 +230,7 @@ class ModelRequest(Request):
     """
 
     endpoint: str = field()
-    fields: Mapping[str, Any] = field(converter=_copied, repr=brief)
+    fields: Mapping[str, Any] = field(converter=_copied, repr=short_repr)
 
     def parameters(self) -> dict[str, Any]:
         return dict(self.fields)
@@ -253,24 +257,24 @@ def _sourced(value: object) -> object:
     return media_from(value) or value
 
 
-def _leaves(value: object) -> Iterator[object]:
+def _iter_leaves(value: object) -> Iterator[object]:
     if isinstance(value, Mapping):
         for inner in value.values():
-            yield from _leaves(inner)
+            yield from _iter_leaves(inner)
     elif isinstance(value, list | tuple):
         for inner in value:
-            yield from _leaves(inner)
+            yield from _iter_leaves(inner)
     else:
         yield value
 
 
-def _swap(value: object, name: str, server_value: Callable[[str, Leaf], object]) -> object:
+def _map_leaves(value: object, name: str, server_value: Callable[[str, Leaf], object]) -> object:
     if isinstance(value, Path | Upload | Media):
         return server_value(name, value)
     if isinstance(value, Mapping):
-        return {key: _swap(inner, name, server_value) for key, inner in value.items()}
+        return {key: _map_leaves(inner, name, server_value) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_swap(inner, name, server_value) for inner in value]
+        return [_map_leaves(inner, name, server_value) for inner in value]
     return value
 
 

@@ -99,7 +99,7 @@ def endpoints() -> frozenset[str]:
 
 
 @cache
-def model_of(endpoint: str) -> Model | None:
+def find_model(endpoint: str) -> Model | None:
     """The model behind an endpoint, None where the catalogue has none. Blocks: call it off the loop."""
     found = data("catalog.json")["models"].get(endpoint)
     if found is None or not found["params"]:
@@ -132,7 +132,7 @@ def _limits(said: Mapping[str, Any], *, doubtful: bool) -> MediaLimits:
     return MediaLimits(
         kinds=tuple(kinds),
         max_mb=None if doubtful else largest,
-        doubtful_mb=largest if doubtful else None,
+        warn_mb=largest if doubtful else None,
         px=_pair(said, "min_px", "max_px"),
         box=_pair(said, "min_resolution", "max_resolution", convert=lambda sides: (max(sides), min(sides))),
         aspect=_pair(said, "min_aspect", "max_aspect"),

@@ -16,9 +16,9 @@ from .base import (
     MediaLimits,
     MediaValue,
     Request,
-    brief,
     check_media,
     media_value,
+    short_repr,
 )
 
 KlingModel = Literal["kling-v3.0-std", "kling-v3.0-pro", "kling-v2.6-std", "kling-v2.6-pro"]
@@ -48,12 +48,12 @@ class KlingMotionControl(Request):
     :raises InvalidRequestError: a field breaks a rule.
     """
 
-    image: MediaValue = field(converter=media_value, validator=check_media, repr=brief)
-    video: MediaValue = field(converter=media_value, validator=check_media, repr=brief)
+    image: MediaValue = field(converter=media_value, validator=check_media, repr=short_repr)
+    video: MediaValue = field(converter=media_value, validator=check_media, repr=short_repr)
     model: KlingModel = field(default="kling-v3.0-std", kw_only=True)
     orientation: Orientation = field(default="video", kw_only=True)
-    prompt: str | None = field(default=None, kw_only=True, repr=brief)
-    negative_prompt: str | None = field(default=None, kw_only=True, repr=brief)
+    prompt: str | None = field(default=None, kw_only=True, repr=short_repr)
+    negative_prompt: str | None = field(default=None, kw_only=True, repr=short_repr)
     keep_original_sound: bool = field(default=True, kw_only=True)
     elements: tuple[str | Mapping[str, Any], ...] = field(default=(), converter=_as_tuple, kw_only=True)
 
@@ -127,8 +127,8 @@ class DreamActor(Request):
     :raises InvalidRequestError: a field breaks a rule.
     """
 
-    image: MediaValue = field(converter=media_value, validator=check_media, repr=brief)
-    video: MediaValue = field(converter=media_value, validator=check_media, repr=brief)
+    image: MediaValue = field(converter=media_value, validator=check_media, repr=short_repr)
+    video: MediaValue = field(converter=media_value, validator=check_media, repr=short_repr)
 
     @property
     def endpoint(self) -> str:
@@ -158,8 +158,8 @@ class CharacterMotionTransfer(Request):
     :raises InvalidRequestError: a field breaks a rule.
     """
 
-    image: MediaValue = field(converter=media_value, validator=check_media, repr=brief)
-    video: MediaValue = field(converter=media_value, validator=check_media, repr=brief)
+    image: MediaValue = field(converter=media_value, validator=check_media, repr=short_repr)
+    video: MediaValue = field(converter=media_value, validator=check_media, repr=short_repr)
 
     @property
     def endpoint(self) -> str:
@@ -169,8 +169,8 @@ class CharacterMotionTransfer(Request):
     def limits(self) -> Mapping[str, MediaLimits]:
         # The console says 10 MB for the video, the page allows 30 s of it (contract 12.2).
         return {
-            "299##image": MediaLimits(kinds=("jpg", "png"), doubtful_mb=10),
-            "275##video": MediaLimits(kinds=("mp4", "mov"), doubtful_mb=10, seconds=(0, 30)),
+            "299##image": MediaLimits(kinds=("jpg", "png"), warn_mb=10),
+            "275##video": MediaLimits(kinds=("mp4", "mov"), warn_mb=10, seconds=(0, 30)),
         }
 
     def parameters(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from rh_async._media.media_info import MediaInfo
 from rh_async.issues import Issue
 from rh_async.models.base import Request
 
-from .catalog import Model, data, model_of
+from .catalog import Model, data, find_model
 
 _COUNTS = frozenset({"imageNum", "n", "maxImages"})
 
@@ -31,7 +31,7 @@ class Price:
     each: Decimal | None = field(default=None, eq=False, repr=False)
 
 
-def dated() -> str:
+def price_list_version() -> str:
     """Which list it is, with its date. Blocks: call it off the loop."""
     return str(data("prices.json")["version"])
 
@@ -44,7 +44,7 @@ def list_price(request: Request, seen: Mapping[Path, MediaInfo | Issue]) -> Pric
     said = data("prices.json")["prices"].get(request.endpoint)
     if said is None:
         return None
-    model = model_of(request.endpoint)
+    model = find_model(request.endpoint)
     fields = _written(request, model)
     each, times = _each(said, fields), _times(said["unit"], request, fields, seen, model)
     return None if each is None or times is None else Price(each * times, said["currency"], each)

@@ -15,14 +15,15 @@ from PIL import Image
 from rh_async import CharacterMotionTransfer, DreamActor, KlingMotionControl, Request
 from rh_async._batch import MediaInfo, Plan, Prober, plan_folder, plan_manifest
 from rh_async._media import video as _video
+from rh_async.issues import Severity
 from tests.batch.makers import cut, film, record
 
 LONG_NAME = "n" * 300 + ".mp4"
 
 
-def lines(plan: Plan, *, refuses: bool = True) -> list[str]:
+def lines(plan: Plan, *, severity: Severity = "error") -> list[str]:
     """Every example, as a person reads it."""
-    groups = plan.refusals() if refuses else plan.warnings()
+    groups = plan.refusals() if severity == "error" else plan.warnings()
     return [example for group in groups for example in group.examples]
 
 
@@ -95,7 +96,7 @@ async def test_a_bad_image_is_refused_in_a_line(media: Path, image: str, words: 
 )
 async def test_what_no_document_refuses_only_warns(media: Path, image: str, words: Sequence[str]) -> None:
     plan = await plan_folder(media / "clip1.mp4", media / image, make=kling)
-    assert says(lines(plan, refuses=False), *words), lines(plan, refuses=False)
+    assert says(lines(plan, severity="warning"), *words), lines(plan, severity="warning")
     assert plan.is_whole
 
 
@@ -151,7 +152,7 @@ async def test_a_sound_that_outlasts_its_picture_is_said_and_the_picture_counts(
     film(tmp_path / "a.mp4", seconds=5, rate=25)
     film(tmp_path / "b.mp4", seconds=5, rate=25, sound=40)
     plan = await plan_folder(tmp_path, media / "hero.png", make=kling)
-    assert says(lines(plan, refuses=False), "b.mp4: its sound lasts 40.", "its picture 5.00 s", "Cut the sound")
+    assert says(lines(plan, severity="warning"), "b.mp4: its sound lasts 40.", "its picture 5.00 s", "Cut the sound")
     assert [entry.refused for entry in plan.entries] == [False, False]
     assert plan.entries[0].price == plan.entries[1].price is not None
 
@@ -160,7 +161,7 @@ async def test_a_very_large_photograph_is_taken_and_said_not_to_be_decoded(media
     Image.new("L", (12_000, 9_000)).save(tmp_path / "photo.jpg", quality=5)
     plan = await plan_folder(media / "clip1.mp4", tmp_path / "photo.jpg", make=kling)
     assert plan.is_whole
-    assert says(lines(plan, refuses=False), "photo.jpg: has 108 megapixels", "not decoded to its end")
+    assert says(lines(plan, severity="warning"), "photo.jpg: has 108 megapixels", "not decoded to its end")
 
 
 @pytest.mark.parametrize(
@@ -209,7 +210,7 @@ async def test_a_limit_that_the_documents_contradict_only_warns(media: Path, tmp
     heavy.write_bytes((media / "clip1.mp4").read_bytes() + (11 << 20).to_bytes(4) + b"free" + bytes((11 << 20) - 8))
     plan = await plan_folder(heavy, media / "hero.png", make=CharacterMotionTransfer)
     assert plan.is_whole
-    assert says(lines(plan, refuses=False), "heavy.mp4", "says 10 MB, another allows more", "Try one")
+    assert says(lines(plan, severity="warning"), "heavy.mp4", "says 10 MB, another allows more", "Try one")
 
 
 async def test_a_file_that_may_not_be_read_is_named(media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,7 +261,7 @@ async def test_a_name_that_is_no_utf_8_is_taken_and_doubted(media: Path, tmp_pat
     odd = tmp_path / os.fsdecode(b"caf\xe9.mp4")
     odd.write_bytes((media / "clip1.mp4").read_bytes())
     plan = await plan_folder(tmp_path, media / "hero.png", make=kling)
-    assert says(lines(plan, refuses=False), r"caf\xe9.mp4", "not UTF-8", "Rename it")
+    assert says(lines(plan, severity="warning"), r"caf\xe9.mp4", "not UTF-8", "Rename it")
     assert plan.is_whole
 
 
@@ -308,7 +309,7 @@ async def test_a_bad_row_is_named_by_its_line_and_column(
 async def test_the_problems_of_all_rows_are_gathered(media: Path) -> None:
     text = "image,video,model,promt\nhero.png,,,x\nnix.png,clip1.mp4,,\nhero.png,clip1.mp4,,\n"
     plan = await plan_manifest(written(media / "several.csv", text))
-    assert [len(entry.findings) for entry in plan.entries] == [2, 1, 0]
+    assert [len(entry.issues) for entry in plan.entries] == [2, 1, 0]
     assert {group.rule: group.count for group in plan.refusals()} == {
         "unknown column": 1,
         "missing column": 1,
@@ -319,7 +320,7 @@ async def test_the_problems_of_all_rows_are_gathered(media: Path) -> None:
 async def test_rows_that_ask_for_the_same_are_kept_and_bought_once(media: Path) -> None:
     plan = await plan_manifest(written(media / "same.csv", f"{CSV}hero.png,clip1.mp4,two\nhero.png,clip1.mp4,one\n"))
     assert [entry.duplicate_of for entry in plan.entries] == [None, None, 1]
-    assert says(lines(plan, refuses=False), ":4", "the same as row 1 (line 2): bought once", "a key of its own")
+    assert says(lines(plan, severity="warning"), ":4", "the same as row 1 (line 2): bought once", "a key of its own")
     one = plan.entries[0].price
     assert one is not None
     assert plan.total == {"CNY": 2 * one.amount}

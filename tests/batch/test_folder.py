@@ -54,8 +54,8 @@ def test_hidden_files_and_files_of_other_sorts_are_left_out_and_counted(studio: 
     (studio / "notes.txt").touch()
     found = search([studio], "clips")
     assert [path.name for path in found.paths] == ["a.mp4", "b.mp4", "c.mp4"]
-    assert [finding.what.partition(":")[0] for finding in found.findings] == ["5 files left out"]
-    assert not any(finding.refuses for finding in found.findings)
+    assert [issue.message.partition(":")[0] for issue in found.issues] == ["5 files left out"]
+    assert not any(issue.is_error for issue in found.issues)
 
 
 def test_a_pattern_finds_what_it_says(studio: Path) -> None:
@@ -97,7 +97,7 @@ async def test_clips_are_paired_as_asked(
     studio: Path, pair: Pair, expected: list[tuple[str, str]], said: list[str]
 ) -> None:
     plan = await plan_folder(studio / "*.mp4", studio / "*.png", make=kling, pair=pair)
-    refused = " ".join(str(finding) for finding in plan.findings if finding.refuses)
+    refused = " ".join(str(issue) for issue in plan.issues if issue.is_error)
     assert couples(plan) == expected
     assert all(words in refused for words in said)
     assert plan.is_whole is not bool(said)
@@ -128,7 +128,7 @@ async def test_a_folder_and_a_pattern_are_found_however_their_accents_are_put_to
 async def test_lists_of_different_length_are_not_paired_in_order(studio: Path) -> None:
     plan = await plan_folder(studio / "*.mp4", studio / "[ab].png", make=kling, pair="zip")
     assert plan.entries == ()
-    assert "2 images and 3 clips, which cannot be paired in order" in str(plan.findings)
+    assert "2 images and 3 clips, which cannot be paired in order" in str(plan.issues)
 
 
 async def test_two_images_of_one_name_each_make_a_job_and_a_warning(studio: Path) -> None:

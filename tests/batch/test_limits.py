@@ -10,7 +10,7 @@ import pytest
 from rh_async import CharacterMotionTransfer, DreamActor, KlingMotionControl, ModelRequest, Request
 from rh_async._batch import plan_manifest
 from rh_async._batch.planning.validation import check
-from rh_async.models.catalog import data, endpoints, model_of
+from rh_async.models.catalog import data, endpoints, find_model
 from rh_async.models.motion import KlingModel, Orientation
 
 KLINGS = [
@@ -23,21 +23,21 @@ REQUESTS = [*KLINGS, DreamActor("a.png", "b.mp4"), CharacterMotionTransfer(Path(
 
 @pytest.mark.parametrize("request_", REQUESTS, ids=lambda request: f"{request.endpoint}")
 def test_a_motion_request_and_the_catalogue_know_the_same_limits(request_: Request) -> None:
-    model = model_of(request_.endpoint)
+    model = find_model(request_.endpoint)
     assert model is not None
     assert model.limits(request_.parameters()) == request_.limits
 
 
 @pytest.mark.parametrize("request_", REQUESTS, ids=lambda request: f"{request.endpoint}")
 def test_a_motion_request_writes_only_fields_of_the_catalogue_and_all_that_are_required(request_: Request) -> None:
-    model = model_of(request_.endpoint)
+    model = find_model(request_.endpoint)
     assert model is not None
     assert request_.parameters().keys() <= model.params.keys()
     assert {name for name, param in model.params.items() if param.required} <= request_.parameters().keys()
 
 
 def test_every_model_of_the_catalogue_can_be_read() -> None:
-    stubs = {endpoint for endpoint in endpoints() if model_of(endpoint) is None}
+    stubs = {endpoint for endpoint in endpoints() if find_model(endpoint) is None}
     assert {endpoint for endpoint in stubs if data("catalog.json")["models"][endpoint]["params"]} == set()
     assert "kling-v3.0-4k/motion-control" in stubs  # contract 12.1
 
@@ -59,14 +59,14 @@ def test_fields_of_any_model_are_held_against_the_catalogue(fields: dict[str, An
     good = {"imageUrl": "https://example.org/a.png", "resolution": "720p", "duration": "5"}
     asked = {name: value for name, value in (good | fields).items() if value is not None}
     assert check(ModelRequest(ENDPOINT, good), {}) == ()
-    (finding,) = check(ModelRequest(ENDPOINT, asked), {})
-    assert words in str(finding)
-    assert finding.refuses is refuses
+    (issue,) = check(ModelRequest(ENDPOINT, asked), {})
+    assert words in str(issue)
+    assert issue.is_error is refuses
 
 
 def test_what_the_catalogue_knows_in_part_refuses_no_value() -> None:
-    partial = next(name for name in sorted(endpoints()) if (found := model_of(name)) and found.partial)
-    assert not any(finding.refuses for finding in check(ModelRequest(partial, {"odd": 1}), {}))
+    partial = next(name for name in sorted(endpoints()) if (found := find_model(name)) and found.partial)
+    assert not any(issue.is_error for issue in check(ModelRequest(partial, {"odd": 1}), {}))
 
 
 async def test_a_manifest_speaks_the_wire_fields_of_any_endpoint(media: Path) -> None:
@@ -100,6 +100,6 @@ async def test_a_video_is_no_image_even_where_no_kinds_are_documented(media: Pat
     manifest.write_text("model,imageUrls\nalibaba/happyhorse-1.1/reference-to-video,clip1.mp4;hero.png;\n")
     plan = await plan_manifest(manifest)
     (entry,) = plan.entries
-    assert [finding.rule for finding in entry.findings if finding.refuses] == ["kind of file"]
+    assert [issue.rule for issue in entry.issues if issue.is_error] == ["kind of file"]
     assert entry.characters == (media / "clip1.mp4", media / "hero.png")
     assert "clip1.mp4: is mp4 by content" in plan.refusals()[0].examples[0]

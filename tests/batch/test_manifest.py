@@ -34,7 +34,7 @@ async def planned(media: Path, name: str, text: str) -> Plan:
 @pytest.mark.parametrize("name", WAYS)
 async def test_a_row_says_all_that_its_model_takes(media: Path, name: str) -> None:
     (entry,) = (await planned(media, name, WAYS[name])).entries
-    assert entry.findings == ()
+    assert entry.issues == ()
     assert entry.key == "first"
     assert entry.request == KlingMotionControl(
         media / "hero.png",

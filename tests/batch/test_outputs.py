@@ -93,7 +93,7 @@ async def test_characters_that_are_outputs_are_left_out_too_and_counted(media: P
     story(images / "made.png")
     plan = await planned(clips, images, recursive=True)
     assert [entry.characters for entry in plan.entries] == [(images / "hero.png",)]
-    (said,) = (str(finding) for finding in plan.findings if finding.rule == "outputs left out")
+    (said,) = (str(issue) for issue in plan.issues if issue.rule == "outputs left out")
     assert "2 files left out as outputs: 1 in the output folder, 1 made by an earlier run" in said
     assert "include_outputs=True" in said
     assert "3 images" in str(await planned(clips, images, recursive=True, include_outputs=True))

@@ -40,9 +40,9 @@ def there(stock: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return stock
 
 
-def gone(findings: list[dict[str, Any]]) -> set[str]:
+def gone(issues: list[dict[str, Any]]) -> set[str]:
     """Which clips are told to be missing."""
-    return {Path(str(one["thing"])).name for one in findings if one["rule"] == "no such file"}
+    return {Path(str(one["subject"])).name for one in issues if one["rule"] == "no such file"}
 
 
 EVERY = {f"gone{number}.mp4" for number in range(MANY)}
@@ -54,11 +54,11 @@ async def test_every_refusal_is_in_the_plan_for_a_program(there: Path, site: Emu
     plan = json.loads(line)
     assert ended.code == 2
     assert (plan["event"], plan["jobs"], plan["ready"], plan["refused"]) == ("plan", MANY + 1, 1, MANY)
-    assert gone(plan["findings"]) == EVERY
-    (first,) = (one for one in plan["findings"] if one["key"] == "k0")
-    assert (first["refused"], first["number"], first["line"], first["remedy"]) == (True, 2, 3, "Correct the path")
+    assert gone(plan["issues"]) == EVERY
+    (first,) = (one for one in plan["issues"] if one["key"] == "k0")
+    assert (first["refused"], first["number"], first["line"], first["hint"]) == (True, 2, 3, "Correct the path")
     assert first["clip"].endswith("gone0.mp4")
-    assert [one["rule"] for one in plan["findings"] if not one["refused"]] == ["transparency"]
+    assert [one["rule"] for one in plan["issues"] if not one["refused"]] == ["transparency"]
     (group,) = plan["refusals"]
     assert (group["rule"], group["count"], group["things"], len(group["examples"])) == ("no such file", MANY, MANY, 3)
 
@@ -95,7 +95,7 @@ async def test_every_refusal_is_in_the_file_that_is_asked_for_whether_or_not_it_
     if name == "report.csv":
         assert gone(list(csv.DictReader(io.StringIO(text)))) == EVERY
     if name == "report.json":
-        assert gone(json.loads(text)["findings"]) == EVERY
+        assert gone(json.loads(text)["issues"]) == EVERY
     assert not site.ledger.submissions
     again = await shell(f"batch --manifest jobs.csv --check --report {file}")
     assert "all of them\n" in again.out  # its own report is written anew

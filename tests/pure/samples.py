@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rh_async._api.wire import Answer
+from rh_async._api.wire import ApiResponse
 
 FOLDER = Path(__file__).parent.parent / "fixtures"
 INDEX: dict[str, dict[str, Any]] = {
@@ -20,12 +20,12 @@ def value_of(file: str) -> dict[str, Any]:
     return value
 
 
-def answer_of(file: str) -> Answer:
+def answer_of(file: str) -> ApiResponse:
     """Read a fixture as the server's answer, with the HTTP status it came with."""
-    return Answer(status=INDEX[file]["http_status"], body=(FOLDER / file).read_bytes())
+    return ApiResponse(status=INDEX[file]["http_status"], body=(FOLDER / file).read_bytes())
 
 
-def answer(body: object, status: int = 200, *, retry_after: float | None = None) -> Answer:
+def answer(body: object, status: int = 200, *, retry_after: float | None = None) -> ApiResponse:
     """Make an answer: bytes as they are, anything else as JSON."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Answer(status=status, body=raw, retry_after=retry_after)
+    return ApiResponse(status=status, body=raw, retry_after=retry_after)

@@ -12,20 +12,20 @@ from hypothesis import strategies as st
 
 from rh_async import Account, RHError, Snapshot, SubmitUnknown, TaskId
 from rh_async._api.endpoints import (
-    Stored,
+    UploadResponse,
     decode_account,
     decode_cancel,
     decode_query,
     decode_queue_status,
     decode_submit,
     decode_upload,
-    download_refusal,
+    download_error,
     encode_cancel,
     encode_query,
     encode_submit,
 )
 from rh_async._api.error_codes import ERROR_CLASSES
-from rh_async._api.wire import Answer, text
+from rh_async._api.wire import ApiResponse, text
 
 TASK = TaskId("2013508786110730241")
 TWIN = "2019324151986266999"
@@ -146,8 +146,8 @@ json_bytes = st.builds(
     st.sampled_from(["utf-8", "utf-8", "utf-8-sig", "utf-16", "utf-32"]),
 )
 any_bytes = json_bytes | json_bytes | st.binary(max_size=64) | st.sampled_from([b"[" * 100_000, b'{"data":' * 100_000])
-answers = st.builds(Answer, status=statuses, body=any_bytes, retry_after=waits)
-DECODERS: dict[str, Callable[[Answer], object]] = {
+answers = st.builds(ApiResponse, status=statuses, body=any_bytes, retry_after=waits)
+DECODERS: dict[str, Callable[[ApiResponse], object]] = {
     "submit": decode_submit,
     "query": lambda found: decode_query(found, TASK, currency="USD"),
     "upload": decode_upload,
@@ -157,7 +157,7 @@ DECODERS: dict[str, Callable[[Answer], object]] = {
 }
 
 
-def read(decode: Callable[[Answer], object], found: Answer) -> object:
+def read(decode: Callable[[ApiResponse], object], found: ApiResponse) -> object:
     try:
         return decode(found)
     except RHError as error:
@@ -167,18 +167,22 @@ def read(decode: Callable[[Answer], object], found: Answer) -> object:
 @pytest.mark.parametrize("route", DECODERS)
 @settings(max_examples=150, deadline=None)
 @given(found=answers)
-@example(found=Answer(status=200, body=b'{"taskId":1,"status":"RUNNING","usage":{"consumeMoney":"1e1000000"}}'))
-@example(found=Answer(status=200, body=b'{"code":0,"data":{"currentTaskCounts":"1e5000","runningCount":"1e5000"}}'))
-def test_any_answer_is_a_typed_value_or_an_error_of_our_tree(route: str, found: Answer) -> None:
+@example(found=ApiResponse(status=200, body=b'{"taskId":1,"status":"RUNNING","usage":{"consumeMoney":"1e1000000"}}'))
+@example(
+    found=ApiResponse(status=200, body=b'{"code":0,"data":{"currentTaskCounts":"1e5000","runningCount":"1e5000"}}')
+)
+def test_any_answer_is_a_typed_value_or_an_error_of_our_tree(route: str, found: ApiResponse) -> None:
     value = read(DECODERS[route], found)
-    assert isinstance(value, Snapshot | Stored | Account | bool | RHError)
+    assert isinstance(value, Snapshot | UploadResponse | Account | bool | RHError)
     assert str(value)
     assert isinstance(hash(value), int)
 
 
 @settings(max_examples=150, deadline=None)
 @given(found=answers)
-def test_a_submit_is_accepted_only_with_a_task_id_and_no_other_end_is_both_paid_and_repeatable(found: Answer) -> None:
+def test_a_submit_is_accepted_only_with_a_task_id_and_no_other_end_is_both_paid_and_repeatable(
+    found: ApiResponse,
+) -> None:
     value = read(decode_submit, found)
     if isinstance(value, RHError):
         assert not (value.maybe_billed and value.retryable)
@@ -194,7 +198,7 @@ def test_a_submit_is_accepted_only_with_a_task_id_and_no_other_end_is_both_paid_
 @settings(max_examples=150, deadline=None)
 @given(body=bodies, status=st.sampled_from([100, 199, 408, 500, 502, 503, 504]) | st.integers(500, 999))
 def test_a_submit_answered_by_a_gateway_is_always_unknown(body: dict[str, Any], status: int) -> None:
-    value = read(decode_submit, Answer(status=status, body=json.dumps(body).encode()))
+    value = read(decode_submit, ApiResponse(status=status, body=json.dumps(body).encode()))
     assert type(value) is SubmitUnknown
 
 
@@ -203,8 +207,8 @@ BROKEN = "half a pair \\ud800"  # JSON can name half a surrogate pair, and no en
 
 @settings(max_examples=100, deadline=None)
 @given(found=answers)
-@example(found=Answer(status=200, body=f'{{"taskId":"{BROKEN}","status":"RUNNING"}}'.encode()))
-def test_whatever_task_a_submit_names_can_be_asked_about_and_stopped(found: Answer) -> None:
+@example(found=ApiResponse(status=200, body=f'{{"taskId":"{BROKEN}","status":"RUNNING"}}'.encode()))
+def test_whatever_task_a_submit_names_can_be_asked_about_and_stopped(found: ApiResponse) -> None:
     value = read(decode_submit, found)
     task_id = value.task_id if isinstance(value, Snapshot | RHError) else None
     for call in (encode_query(task_id), encode_cancel("k", task_id)) if task_id else ():
@@ -214,21 +218,25 @@ def test_whatever_task_a_submit_names_can_be_asked_about_and_stopped(found: Answ
 @settings(max_examples=100, deadline=None)
 @given(found=answers)
 @example(
-    found=Answer(status=200, body=f'{{"code":0,"data":{{"fileName":"a","download_url":"https://{BROKEN}"}}}}'.encode())
+    found=ApiResponse(
+        status=200, body=f'{{"code":0,"data":{{"fileName":"a","download_url":"https://{BROKEN}"}}}}'.encode()
+    )
 )
 @example(
-    found=Answer(status=200, body=f'{{"code":0,"data":{{"fileName":"{BROKEN}","download_url":"https://a"}}}}'.encode())
+    found=ApiResponse(
+        status=200, body=f'{{"code":0,"data":{{"fileName":"{BROKEN}","download_url":"https://a"}}}}'.encode()
+    )
 )
-def test_whatever_file_an_upload_names_can_be_submitted(found: Answer) -> None:
+def test_whatever_file_an_upload_names_can_be_submitted(found: ApiResponse) -> None:
     value = read(decode_upload, found)
-    if isinstance(value, Stored):
+    if isinstance(value, UploadResponse):
         body = {"imageUrl": value.url, "299##image": value.file_name}
         assert json.loads(encode_submit("vendor/model", body).body) == body
 
 
 @settings(max_examples=150, deadline=None)
 @given(found=answers)
-def test_a_question_is_never_billed_and_only_answers_for_its_own_task(found: Answer) -> None:
+def test_a_question_is_never_billed_and_only_answers_for_its_own_task(found: ApiResponse) -> None:
     value = read(lambda found: decode_query(found, TASK), found)
     if isinstance(value, RHError):
         assert not value.maybe_billed
@@ -242,9 +250,9 @@ def test_a_question_is_never_billed_and_only_answers_for_its_own_task(found: Ans
 
 @settings(max_examples=150, deadline=None)
 @given(found=answers)
-def test_an_upload_is_stored_only_with_a_name_and_a_link(found: Answer) -> None:
+def test_an_upload_is_stored_only_with_a_name_and_a_link(found: ApiResponse) -> None:
     value = read(decode_upload, found)
-    if isinstance(value, Stored):
+    if isinstance(value, UploadResponse):
         assert value.file_name
         assert value.url
     else:
@@ -254,7 +262,7 @@ def test_an_upload_is_stored_only_with_a_name_and_a_link(found: Answer) -> None:
 
 @given(status=st.integers(-1, 1000), content_type=st.text(max_size=8) | st.just("text/html"), kind=st.text(max_size=4))
 def test_any_answer_of_a_link_is_the_file_or_an_error_of_our_tree(status: int, content_type: str, kind: str) -> None:
-    error = download_refusal(status, content_type, kind)
+    error = download_error(status, content_type, kind)
     assert error is None or error.phase == "download"
     assert error is not None or status == 200
 

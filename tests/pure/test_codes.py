@@ -27,9 +27,9 @@ from rh_async._api.error_codes import (
     advice_for,
     api_error,
     http_error,
-    key_refused,
-    may_have_bought,
-    was_busy,
+    is_key_rejected,
+    is_server_busy,
+    may_have_created_task,
 )
 from rh_async._api.wire import Route
 from tests.pure.samples import answer
@@ -151,7 +151,7 @@ def test_a_job_that_failed_by_its_parameters_is_advised_to_correct_them() -> Non
     "code", ["415", "421", "500", "814", "1003", "1005", "1006", "1010", "1011", "1012", "1504", "1520"]
 )
 def test_a_job_that_failed_over_a_busy_server_is_not_told_to_change_its_inputs(code: str) -> None:
-    assert was_busy(code)
+    assert is_server_busy(code)
     advice = advice_for(code) or ""
     assert "may be bought again" in advice
     assert "hange" not in advice
@@ -159,7 +159,7 @@ def test_a_job_that_failed_over_a_busy_server_is_not_told_to_change_its_inputs(c
 
 @pytest.mark.parametrize("code", ["", "806", "812", "1000", "1007", "1015", "1501", "777777"])
 def test_no_other_failure_is_laid_to_a_busy_server(code: str) -> None:
-    assert not was_busy(code)
+    assert not is_server_busy(code)
 
 
 @pytest.mark.parametrize("code", ["", "1000", "1015", "806", "812", "777777"])
@@ -177,7 +177,7 @@ def test_only_a_rate_limit_takes_the_wait_the_server_asked_for() -> None:
 
 @pytest.mark.parametrize("code", ["806", "802", "1002", "1014"])
 def test_these_codes_refuse_the_key_itself(code: str) -> None:
-    assert key_refused(api_error(code, "m", Route.QUERY))
+    assert is_key_rejected(api_error(code, "m", Route.QUERY))
 
 
 @pytest.mark.parametrize(
@@ -186,23 +186,23 @@ def test_these_codes_refuse_the_key_itself(code: str) -> None:
     ids=lambda error: error.code,
 )
 def test_nothing_else_refuses_the_key_itself(error: RHError) -> None:
-    assert not key_refused(error)
+    assert not is_key_rejected(error)
 
 
 @pytest.mark.parametrize("status", [100, 199, 300, 307, 399, 408, 500, 502, 599])
 def test_after_these_http_statuses_a_job_may_have_been_bought(status: int) -> None:
-    assert may_have_bought(api_error("1007", "m", Route.SUBMIT), status)
+    assert may_have_created_task(api_error("1007", "m", Route.SUBMIT), status)
 
 
 @pytest.mark.parametrize("status", [200, 201, 400, 404, 407, 409, 421, 429, 499])
 def test_after_these_only_the_code_decides(status: int) -> None:
-    assert not may_have_bought(api_error("1007", "m", Route.SUBMIT), status)
-    assert may_have_bought(api_error("1005", "m", Route.SUBMIT), status)
+    assert not may_have_created_task(api_error("1007", "m", Route.SUBMIT), status)
+    assert may_have_created_task(api_error("1005", "m", Route.SUBMIT), status)
 
 
 def test_an_unreadable_acceptance_may_have_bought_and_an_unreadable_refusal_has_not() -> None:
-    assert may_have_bought(InvalidResponse("?"), 200)
-    assert not may_have_bought(InvalidResponse("?"), 400)
+    assert may_have_created_task(InvalidResponse("?"), 200)
+    assert not may_have_created_task(InvalidResponse("?"), 400)
 
 
 @pytest.mark.parametrize("route", list(Route))

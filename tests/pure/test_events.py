@@ -34,7 +34,7 @@ ONE_OF_EACH: list[Event] = [
     Downloading(task_id=TASK, bytes=1, total=None),
     Saved(task_id=TASK, paths=(Path("out.mp4"),)),
     Waiting(reason="capacity", seconds=2.0),
-    Warned(what="upload_name", message="the server calls it otherwise"),
+    Warned(code="upload_name", message="the server calls it otherwise"),
 ]
 
 

@@ -36,7 +36,7 @@ def nothing_to_upload(source: Path | Upload) -> Upload:
 
 
 def body_of(request: Request) -> dict[str, Any]:
-    return request.wire(nothing_to_upload)
+    return request.to_body(nothing_to_upload)
 
 
 def seen(name: str) -> str:
@@ -248,7 +248,7 @@ def test_an_upload_stands_by_its_link_where_a_link_is_taken_and_by_its_name_wher
 
 def test_a_file_that_went_up_stands_where_its_path_stood() -> None:
     request = CharacterMotionTransfer("hero.png", "dance.mp4")
-    body = request.wire(lambda source: Upload(file_name=f"openapi/{source}", url="https://example.test/x"))
+    body = request.to_body(lambda source: Upload(file_name=f"openapi/{source}", url="https://example.test/x"))
     assert body == {"299##image": "openapi/hero.png", "275##video": "openapi/dance.mp4"}
 
 
@@ -276,8 +276,8 @@ def test_dreamactor_takes_what_its_page_says() -> None:
 def test_character_motion_transfer_only_doubts_the_sizes_its_documents_contradict() -> None:
     limits = CharacterMotionTransfer("a.png", "b.mp4").limits
     assert limits == {
-        "299##image": MediaLimits(kinds=("jpg", "png"), doubtful_mb=10),
-        "275##video": MediaLimits(kinds=("mp4", "mov"), doubtful_mb=10, seconds=(0, 30)),
+        "299##image": MediaLimits(kinds=("jpg", "png"), warn_mb=10),
+        "275##video": MediaLimits(kinds=("mp4", "mov"), warn_mb=10, seconds=(0, 30)),
     }
 
 

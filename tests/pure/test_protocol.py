@@ -32,17 +32,17 @@ from rh_async import (
 )
 from rh_async._api.endpoints import (
     CURRENCIES,
-    Quote,
-    Stored,
+    PriceQuote,
+    UploadResponse,
     decode_account,
     decode_cancel,
-    decode_delivery,
     decode_price,
     decode_query,
     decode_queue_status,
     decode_submit,
     decode_upload,
-    download_refusal,
+    decode_webhook,
+    download_error,
     encode_account,
     encode_cancel,
     encode_query,
@@ -51,7 +51,7 @@ from rh_async._api.endpoints import (
     encode_upload,
     submit_unknown,
 )
-from rh_async._api.wire import Answer, Call, Route
+from rh_async._api.wire import ApiCall, ApiResponse, Route
 from tests.pure.samples import answer, answer_of, value_of
 
 TASK = TaskId("2013508786110730241")
@@ -191,11 +191,13 @@ READ: dict[str, object] = {
         kind=NotFound, code="1004", task_id="1999999999999999999", phase="query"
     ),
     "query_error_806_bad_key.json": Refused(kind=AuthenticationFailed, code="806", task_id=TASK, phase="query"),
-    "upload_v2_success.json": Stored(file_name=f"openapi/{SHA}.png", url=f"{STORE}/openapi/{SHA}.png?{SIGNED}"),
-    "upload_v2_success_video.json": Stored(file_name=f"openapi/{SHA}.mp4", url=f"{STORE}/openapi/{SHA}.mp4?{SIGNED}"),
+    "upload_v2_success.json": UploadResponse(file_name=f"openapi/{SHA}.png", url=f"{STORE}/openapi/{SHA}.png?{SIGNED}"),
+    "upload_v2_success_video.json": UploadResponse(
+        file_name=f"openapi/{SHA}.mp4", url=f"{STORE}/openapi/{SHA}.mp4?{SIGNED}"
+    ),
     "upload_v2_error_bad_key.json": Refused(kind=AuthenticationFailed, code="401", phase="upload"),
-    "upload_code200_filename.json": Stored(file_name="openapi/image.png", url="https://example.com/image.png"),
-    "upload_live_1x1.json": Stored(
+    "upload_code200_filename.json": UploadResponse(file_name="openapi/image.png", url="https://example.com/image.png"),
+    "upload_live_1x1.json": UploadResponse(
         file_name=f"openapi/{PIXEL}.png", url=f"https://example.test/input/openapi/{PIXEL}.png"
     ),
     "upload_v1style_key_rejected.json": Refused(kind=AuthenticationFailed, code="-1", retryable=True, phase="upload"),
@@ -209,7 +211,7 @@ READ: dict[str, object] = {
     ),
     "account_status_bad_key_806.json": Refused(kind=AuthenticationFailed, code="806", phase="account"),
     "queue_status.json": Account(key_type="SHARED", limit=30, running=1, queued=2),
-    "price_preview.json": Quote(Decimal("4.8"), "CNY"),
+    "price_preview.json": PriceQuote(Decimal("4.8"), "CNY"),
     "price_preview_error_1501.json": Refused(kind=NotFound, code="1501", phase="price"),
     "webhook_task_end_v1.json": TaskId("1904163390028185602"),
     "webhook_task_end_v2_success.json": TaskId("2018819290219810999"),
@@ -228,7 +230,7 @@ def read(file: str) -> object:
         "account": lambda: decode_account(found),
         "queue": lambda: decode_queue_status(found),
         "price": lambda: decode_price(found),
-        "webhook": lambda: decode_delivery(found.body),
+        "webhook": lambda: decode_webhook(found.body),
         "v1_create": lambda: decode_submit(found),
         "v1_cancel": lambda: decode_cancel(found),
     }
@@ -248,7 +250,7 @@ def test_every_captured_answer_means_exactly_one_thing(file: str) -> None:
 
 def test_a_query_is_sent_as_documented_and_may_be_repeated() -> None:
     call = encode_query(TASK)
-    assert call == Call(
+    assert call == ApiCall(
         route=Route.QUERY, method="POST", path="/openapi/v2/query", body=b'{"taskId":"2013508786110730241"}'
     )
     assert json.loads(call.body) == value_of(REQUEST_OF_QUERY)
@@ -257,7 +259,7 @@ def test_a_query_is_sent_as_documented_and_may_be_repeated() -> None:
 
 def test_a_submit_is_compact_ascii_json_to_the_models_path_and_is_never_repeatable() -> None:
     call = encode_submit("bytedance/dreamactor-v2", {"prompt": "舞者", "sound": True, "n": 1.5, "list": [None]})
-    assert call == Call(
+    assert call == ApiCall(
         route=Route.SUBMIT,
         method="POST",
         path="/openapi/v2/bytedance/dreamactor-v2",
@@ -273,22 +275,24 @@ def test_a_submit_never_sends_what_is_no_json() -> None:
 
 def test_an_upload_goes_to_the_binary_route_and_may_be_repeated() -> None:
     call = encode_upload()
-    assert call == Call(route=Route.UPLOAD, method="POST", path="/openapi/v2/media/upload/binary", body=b"")
+    assert call == ApiCall(route=Route.UPLOAD, method="POST", path="/openapi/v2/media/upload/binary", body=b"")
     assert call.repeatable
 
 
 def test_the_account_is_asked_with_the_key_in_the_body_under_its_lower_case_name() -> None:
-    assert encode_account("k") == Call(
+    assert encode_account("k") == ApiCall(
         route=Route.ACCOUNT, method="POST", path="/uc/openapi/accountStatus", body=b'{"apikey":"k"}'
     )
 
 
 def test_the_queue_is_asked_without_a_body() -> None:
-    assert encode_queue_status() == Call(route=Route.ACCOUNT, method="GET", path="/openapi/v2/queue/status", body=b"")
+    assert encode_queue_status() == ApiCall(
+        route=Route.ACCOUNT, method="GET", path="/openapi/v2/queue/status", body=b""
+    )
 
 
 def test_a_task_is_stopped_by_the_v1_route_with_the_key_in_the_body() -> None:
-    assert encode_cancel("k", TASK) == Call(
+    assert encode_cancel("k", TASK) == ApiCall(
         route=Route.CANCEL,
         method="POST",
         path="/task/openapi/cancel",
@@ -323,7 +327,7 @@ def unknown(code: str = "", task_id: str | None = None) -> Refused:
 
 
 NO_OBJECTS: list[object] = [None, True, 0, "ok", [], [{"taskId": "1"}]]
-SUBMITS: dict[str, tuple[Answer, Refused]] = {
+SUBMITS: dict[str, tuple[ApiResponse, Refused]] = {
     # refused for now, in words: the only refusals that may be repeated
     **{
         f"code {code}": (answer(refusal(code)), later(AtCapacity, code))
@@ -488,7 +492,7 @@ def test_an_ambiguous_end_keeps_the_code_and_the_task() -> None:
 # --- query: the status decides ----------------------------------------------------------------------------------------
 
 
-def said(status: object, code: object = "", /, **more: Any) -> Answer:
+def said(status: object, code: object = "", /, **more: Any) -> ApiResponse:
     return answer({"taskId": TASK, "status": status, "errorCode": code, "errorMessage": "m"} | more)
 
 
@@ -547,7 +551,7 @@ def test_any_status_word_is_kept_as_it_came_in_capitals(sent: object, read: str)
         (answer(b"", 400), doubt(RequestRejected, "HTTP 400", retryable=False)),
     ],
 )
-def test_a_question_that_failed_says_whether_asking_again_is_of_use(found: Answer, expected: Refused) -> None:
+def test_a_question_that_failed_says_whether_asking_again_is_of_use(found: ApiResponse, expected: Refused) -> None:
     assert meaning(lambda: decode_query(found, TASK)) == expected
 
 
@@ -557,7 +561,7 @@ SPRING = {"timestamp": "2026-09-01T00:00:00", "status": 404, "error": "Not Found
 
 @pytest.mark.parametrize("body", [NGINX, b"", b"404", SPRING, {"code": 404, "msg": "no route"}, {"code": "not_found"}])
 def test_a_404_of_another_server_is_about_the_address_whatever_its_body(body: object) -> None:
-    calls: list[Callable[[Answer], object]] = [
+    calls: list[Callable[[ApiResponse], object]] = [
         decode_submit,
         decode_upload,
         decode_account,
@@ -612,7 +616,7 @@ LINK = "https://example.test/a.png?q-sign=1"
 @pytest.mark.parametrize("name", ["fileName", "filename"])
 def test_an_upload_is_read_in_every_documented_shape(code: object, words: str, name: str) -> None:
     found = answer({"code": code, words: "success", "data": {name: "openapi/a.png", "download_url": LINK}})
-    assert decode_upload(found) == Stored(file_name="openapi/a.png", url=LINK)
+    assert decode_upload(found) == UploadResponse(file_name="openapi/a.png", url=LINK)
 
 
 @pytest.mark.parametrize(
@@ -640,7 +644,7 @@ def test_an_upload_that_names_no_file_or_no_link_is_unreadable(data: object) -> 
         (answer(b"no"), Refused(kind=InvalidResponse, retryable=True)),
     ],
 )
-def test_an_upload_that_is_refused_says_why(found: Answer, expected: Refused) -> None:
+def test_an_upload_that_is_refused_says_why(found: ApiResponse, expected: Refused) -> None:
     assert meaning(lambda: decode_upload(found)) == evolve(expected, phase="upload")
 
 
@@ -679,7 +683,7 @@ def test_a_count_beyond_all_measure_is_absent(count: str) -> None:
 
 
 @pytest.mark.parametrize("decode", [decode_account, decode_queue_status])
-def test_an_account_that_nobody_can_read_is_an_error_of_its_own_phase(decode: Callable[[Answer], Account]) -> None:
+def test_an_account_that_nobody_can_read_is_an_error_of_its_own_phase(decode: Callable[[ApiResponse], Account]) -> None:
     for body in (b"", b"[]", {"data": {"apiType": "SHARED"}}):
         with pytest.raises(InvalidResponse) as caught:
             decode(answer(body))
@@ -703,7 +707,7 @@ def test_a_task_that_cannot_be_stopped_any_more_was_over_already(code: object) -
         (answer(b"", 404), Refused(kind=NotFound, code="HTTP 404")),
     ],
 )
-def test_a_cancel_that_failed_is_never_taken_for_a_stopped_task(found: Answer, expected: Refused) -> None:
+def test_a_cancel_that_failed_is_never_taken_for_a_stopped_task(found: ApiResponse, expected: Refused) -> None:
     assert meaning(lambda: decode_cancel(found)) == evolve(expected, phase="cancel")
 
 
@@ -725,14 +729,14 @@ def test_a_cancel_that_failed_is_never_taken_for_a_stopped_task(found: Answer, e
     ],
 )
 def test_a_link_that_answers_200_with_the_file_is_no_refusal(content_type: str, kind: str) -> None:
-    assert download_refusal(200, content_type, kind) is None
+    assert download_error(200, content_type, kind) is None
 
 
 @pytest.mark.parametrize(
     ("content_type", "kind"), [("text/html", "mp4"), ("application/json", "mp4"), ("text/html", "json")]
 )
 def test_a_page_in_place_of_a_file_is_somebody_elses_answer(content_type: str, kind: str) -> None:
-    error = download_refusal(200, content_type, kind)
+    error = download_error(200, content_type, kind)
     assert type(error) is InvalidResponse
     assert (error.phase, error.retryable, error.maybe_billed) == ("download", True, False)
     assert f"{content_type} in place of {kind}" in str(error)
@@ -740,7 +744,7 @@ def test_a_page_in_place_of_a_file_is_somebody_elses_answer(content_type: str, k
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
 def test_an_expired_link_is_one_that_is_no_longer_found(status: int) -> None:
-    error = download_refusal(status, "text/html", "mp4")
+    error = download_error(status, "text/html", "mp4")
     assert type(error) is NotFound
     assert (error.code, error.phase, error.retryable) == (f"HTTP {status}", "download", False)
 
@@ -750,7 +754,7 @@ def test_an_expired_link_is_one_that_is_no_longer_found(status: int) -> None:
     [(408, True), (425, True), (429, True), (500, True), (503, True), (204, False), (302, False), (402, False)],
 )
 def test_any_other_status_of_a_link_says_whether_to_try_again(status: int, retryable: bool) -> None:
-    error = download_refusal(status, "video/mp4", "mp4")
+    error = download_error(status, "video/mp4", "mp4")
     assert type(error) is ApiError
     assert (error.code, error.phase, error.retryable) == (f"HTTP {status}", "download", retryable)
     assert not error.maybe_billed

@@ -13,7 +13,7 @@ import pytest
 from attrs import exceptions
 
 from rh_async import InvalidRequestError, ModelRequest, Request, Upload
-from rh_async.models.base import MediaFile, brief, media_value, takes_file_name
+from rh_async.models.base import MediaFile, media_value, short_repr, takes_file_name
 
 pytestmark = pytest.mark.quick
 
@@ -79,8 +79,8 @@ def test_a_field_named_after_a_node_takes_the_servers_file_name(name: str, node:
 
 
 def test_a_short_value_is_shown_whole_and_a_long_one_by_its_ends() -> None:
-    assert brief("x" * 78) == repr("x" * 78)
-    assert brief("a" * 500 + "z" * 500) == f"'{'a' * 37}...{'z' * 38}'"
+    assert short_repr("x" * 78) == repr("x" * 78)
+    assert short_repr("a" * 500 + "z" * 500) == f"'{'a' * 37}...{'z' * 38}'"
 
 
 # --- the open door ----------------------------------------------------------------------------------------------------
@@ -128,12 +128,12 @@ def test_fields_are_sent_as_they_are() -> None:
         "text": "hero.png",
         "link": "https://a",
     }
-    assert ModelRequest(MODEL, fields).wire(went_up) == fields
+    assert ModelRequest(MODEL, fields).to_body(went_up) == fields
 
 
 def test_tuples_and_any_mapping_become_json() -> None:
     request = model(a=(1, (2,)), b=MappingProxyType({"c": OrderedDict(d=(3,))}))
-    assert request.wire(went_up) == {"a": [1, [2]], "b": {"c": {"d": [3]}}}
+    assert request.to_body(went_up) == {"a": [1, [2]], "b": {"c": {"d": [3]}}}
 
 
 def test_a_path_goes_up_first_however_deep_it_lies() -> None:
@@ -149,7 +149,7 @@ def test_a_path_goes_up_first_however_deep_it_lies() -> None:
         MediaFile(Path("d.png"), "images"),
         MediaFile(Path("e.png"), "inner"),
     ]
-    assert request.wire(went_up) == {
+    assert request.to_body(went_up) == {
         "image": "https://store.test/a.png",
         "images": ["https://store.test/b.png", "https://c", ["https://store.test/d.png"]],
         "inner": {"deep": [{"er": "https://store.test/e.png"}]},
@@ -159,7 +159,7 @@ def test_a_path_goes_up_first_however_deep_it_lies() -> None:
 
 def test_a_node_field_takes_file_names_also_inside_lists() -> None:
     request = ModelRequest(MODEL, {"12##image": [Path("a.png"), Upload(file_name="openapi/b.png")]})
-    body = request.wire(lambda source: source if isinstance(source, Upload) else went_up(source))
+    body = request.to_body(lambda source: source if isinstance(source, Upload) else went_up(source))
     assert body == {"12##image": ["openapi/a.png", "openapi/b.png"]}
 
 
@@ -168,13 +168,13 @@ def test_uploads_are_found_however_deep_they_lie_and_can_be_renewed() -> None:
     request = model(images=[{"one": old}])
     assert list(request.uploads()) == [old]
     assert list(request.media()) == []
-    assert request.wire(lambda _: Upload(url="https://new")) == {"images": [{"one": "https://new"}]}
+    assert request.to_body(lambda _: Upload(url="https://new")) == {"images": [{"one": "https://new"}]}
 
 
 def test_the_webhook_is_sent_only_if_it_was_given() -> None:
-    assert "webhookUrl" not in model(a=1).wire(went_up)
+    assert "webhookUrl" not in model(a=1).to_body(went_up)
     request = ModelRequest(MODEL, {"a": 1}, webhook_url="HTTPS://example.test/hook")
-    assert request.wire(went_up) == {"a": 1, "webhookUrl": "HTTPS://example.test/hook"}
+    assert request.to_body(went_up) == {"a": 1, "webhookUrl": "HTTPS://example.test/hook"}
 
 
 class _Address:
@@ -266,7 +266,7 @@ def test_a_request_keeps_its_own_copy_of_the_fields_and_never_gives_it_away() ->
     request = ModelRequest(MODEL, given)
     given["a"] = 2
     request.parameters()["a"] = 3
-    assert request.wire(went_up) == {"a": 1}
+    assert request.to_body(went_up) == {"a": 1}
 
 
 def test_a_request_cannot_be_changed_and_equals_another_that_asks_the_same() -> None:

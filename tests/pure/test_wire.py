@@ -9,13 +9,13 @@ import pytest
 from attrs import exceptions
 
 from rh_async import Output, Snapshot, TaskId, Usage
-from rh_async._api.wire import Answer, Call, Route, Wire, json_object, structured, text
+from rh_async._api.wire import ApiCall, ApiResponse, ResponseBody, Route, json_object, parse_body, text
 
 TASK = TaskId("2013508786110730241")
 
 
 def snapshot(body: dict[str, Any]) -> Snapshot:
-    return structured(body).snapshot(TASK, b"raw", "CNY")
+    return parse_body(body).snapshot(TASK, b"raw", "CNY")
 
 
 def usage(**sent: object) -> Usage:
@@ -28,12 +28,12 @@ def outputs(*sent: object) -> tuple[Output, ...]:
 
 @pytest.mark.parametrize("route", list(Route))
 def test_everything_but_a_submit_may_be_repeated(route: Route) -> None:
-    assert Call(route=route, method="POST", path="/").repeatable == (route is not Route.SUBMIT)
+    assert ApiCall(route=route, method="POST", path="/").repeatable == (route is not Route.SUBMIT)
 
 
 def test_calls_and_answers_are_frozen_and_print_no_body() -> None:
-    call = Call(route=Route.QUERY, method="POST", path="/p", body=b"secret")
-    found = Answer(status=200, body=b"secret")
+    call = ApiCall(route=Route.QUERY, method="POST", path="/p", body=b"secret")
+    found = ApiResponse(status=200, body=b"secret")
     assert "secret" not in repr(call) + repr(found)
     with pytest.raises(exceptions.FrozenInstanceError):
         call.path = "/q"  # type: ignore[misc]
@@ -172,31 +172,31 @@ def test_results_that_are_no_list_hold_no_output(sent: object) -> None:
 
 
 def test_the_first_code_that_is_not_fine_is_the_refusal() -> None:
-    assert structured({"errorCode": "", "code": 806}).refusal == "806"
-    assert structured({"errorCode": "421", "code": 806}).refusal == "421"
-    assert structured({"errorCode": "0", "code": 200}).refusal == ""
-    assert structured({"errorCode": None, "code": None}).refusal == ""
+    assert parse_body({"errorCode": "", "code": 806}).refusal == "806"
+    assert parse_body({"errorCode": "421", "code": 806}).refusal == "421"
+    assert parse_body({"errorCode": "0", "code": 200}).refusal == ""
+    assert parse_body({"errorCode": None, "code": None}).refusal == ""
 
 
 def test_the_first_words_there_are_speak() -> None:
-    assert structured({"errorMessage": "a", "msg": "b", "message": "c"}).words == "a"
-    assert structured({"errorMessage": None, "msg": "b", "message": "c"}).words == "b"
-    assert structured({"message": "c"}).words == "c"
-    assert structured({}).words == ""
+    assert parse_body({"errorMessage": "a", "msg": "b", "message": "c"}).words == "a"
+    assert parse_body({"errorMessage": None, "msg": "b", "message": "c"}).words == "b"
+    assert parse_body({"message": "c"}).words == "c"
+    assert parse_body({}).words == ""
 
 
 def test_an_object_may_miss_every_key_or_not_be_there() -> None:
-    assert structured(None) == structured({}) == structured({"unheard": "of"}) == Wire()
+    assert parse_body(None) == parse_body({}) == parse_body({"unheard": "of"}) == ResponseBody()
 
 
 def test_what_is_of_a_wrong_type_is_absent() -> None:
     names = ("taskId", "status", "errorCode", "errorMessage", "code", "msg", "message")
     wrong: dict[str, Any] = {name: [] for name in names}
-    assert structured(wrong | {"results": {}, "usage": [], "data": "x"}) == Wire()
+    assert parse_body(wrong | {"results": {}, "usage": [], "data": "x"}) == ResponseBody()
 
 
 def test_data_is_kept_as_the_object_it_is() -> None:
-    assert structured({"data": {"fileName": "a", "other": [1]}}).data == {"fileName": "a", "other": [1]}
+    assert parse_body({"data": {"fileName": "a", "other": [1]}}).data == {"fileName": "a", "other": [1]}
 
 
 def test_a_snapshot_is_of_the_task_that_was_asked_about_and_keeps_the_bytes() -> None:

@@ -14,9 +14,9 @@ from tests.media import draw_image, film_video
 from tests.session.conftest import Media
 
 
-def refused(findings: tuple[Issue, ...]) -> dict[str, str]:
+def refused(issues: tuple[Issue, ...]) -> dict[str, str]:
     """The rules that are broken, each with the file that breaks it."""
-    return {finding.rule: Path(finding.thing).name for finding in findings if finding.refuses}
+    return {issue.rule: Path(issue.subject).name for issue in issues if issue.is_error}
 
 
 @pytest.fixture
@@ -33,8 +33,8 @@ async def test_every_problem_of_a_request_is_told_at_once_and_nothing_is_sent(
     server: Emulator, session: Session, tmp_path: Path
 ) -> None:
     tiny, short = draw_image(tmp_path / "tiny.png", size=(90, 90)), film_video(tmp_path / "short.mp4", seconds=1)
-    findings = await session.check(KlingMotionControl(tiny, short))
-    assert refused(findings) == {"too few pixels": "tiny.png", "too short": "short.mp4"}
+    issues = await session.check(KlingMotionControl(tiny, short))
+    assert refused(issues) == {"too few pixels": "tiny.png", "too short": "short.mp4"}
     assert (server.ledger.submissions, server.ledger.uploads) == ([], [])
 
 
@@ -42,8 +42,8 @@ async def test_files_that_are_none_and_fields_nobody_knows_are_found(session: Se
     (tmp_path / "empty.png").touch()
     request = DreamActor(tmp_path / "empty.png", tmp_path / "missing.mp4")
     assert refused(await session.check(request)) == {"empty file": "empty.png", "no such file": "missing.mp4"}
-    (finding,) = await session.check(ModelRequest("nobody/knows", {"seed": 1}))
-    assert (finding.rule, finding.refuses) == ("unknown model", False)
+    (issue,) = await session.check(ModelRequest("nobody/knows", {"seed": 1}))
+    assert (issue.rule, issue.is_error) == ("unknown model", False)
     wrong: Any = "no request"
     with pytest.raises(InvalidRequestError):
         await session.check(wrong)
@@ -54,9 +54,9 @@ async def test_without_the_media_extra_kind_size_and_length_are_judged_and_the_r
     session: Session, media: Media, tmp_path: Path
 ) -> None:
     good = KlingMotionControl(media.images[0], media.videos[0])
-    findings = await session.check(good)
-    assert {finding.rule for finding in findings} == {"not looked into"}
-    assert not any(finding.refuses for finding in findings)
+    issues = await session.check(good)
+    assert {issue.rule for issue in issues} == {"not looked into"}
+    assert not any(issue.is_error for issue in issues)
     short = film_video(tmp_path / "short.mp4", seconds=1)
     swapped = tmp_path / "image.mp4"
     swapped.write_bytes(media.images[0].read_bytes())

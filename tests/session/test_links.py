@@ -29,7 +29,7 @@ from rh_async import (
     Usage,
 )
 from rh_async._api.endpoints import decode_upload
-from rh_async._api.wire import Answer
+from rh_async._api.wire import ApiResponse
 from rh_async._http import link_client as _outside
 from rh_async.emulator import Emulator
 from tests.raw_server import RawServer, Request, always, http, raw_server
@@ -188,7 +188,7 @@ async def test_links_that_are_sent_back_in_a_request_stay_as_they_were_written(s
 def test_an_uploads_link_is_read_as_it_was_written(target: str) -> None:
     data = {"fileName": "openapi/x.mp4", "download_url": f"https://cdn.example{target}"}
     body = json.dumps({"code": 0, "data": data}).encode()
-    assert decode_upload(Answer(status=200, body=body)).url == data["download_url"]
+    assert decode_upload(ApiResponse(status=200, body=body)).url == data["download_url"]
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 999999 x\r\n\r\n", None])

@@ -159,7 +159,7 @@ async def test_upload_takes_the_same_sources(server: Emulator, session: Session,
 
 async def test_a_check_and_a_price_take_them_too(server: Emulator, session: Session, media: Media) -> None:
     request = KlingMotionControl(io.BytesIO(media.images[0].read_bytes()), io.BytesIO(media.videos[0].read_bytes()))
-    assert [finding for finding in await session.check(request) if finding.refuses] == []
+    assert [issue for issue in await session.check(request) if issue.is_error] == []
     assert (await session.price(request)).amount > 0
     assert server.ledger.tasks == []
 

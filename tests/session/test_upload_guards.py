@@ -89,7 +89,7 @@ async def test_a_name_with_another_hash_is_a_warning_told_once_and_no_refusal(
         uploads = [await session.upload(image) for image in media.images]
         assert (await session.run(DreamActor(media.images[0], VIDEO))).outputs
     assert len({upload.sha256 for upload in uploads}) == 3
-    assert [event.what for event in events if isinstance(event, Warned)] == ["upload_name"]
+    assert [event.code for event in events if isinstance(event, Warned)] == ["upload_name"]
     assert sum("rh_async.upload_name" in record.message for record in caplog.records) == 1
 
 

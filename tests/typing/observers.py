@@ -34,7 +34,7 @@ def show(event: Event) -> str:
             return str(assert_type(error, RHError | None))
         case Submitted() | Flawed() | Saved():
             return event.task_id
-        case Waiting(reason=reason) | Warned(what=reason):
+        case Waiting(reason=reason) | Warned(code=reason):
             return reason
         case _:
             assert_never(event)

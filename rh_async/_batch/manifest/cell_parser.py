@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from rh_async._batch.planning.path_lookup import trimmed
-from rh_async.models.base import MediaValue, brief, takes_file_name
+from rh_async.models.base import MediaValue, short_repr, takes_file_name
 from rh_async.models.catalog import Param
 
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -17,9 +17,9 @@ _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0"
 class Wrong(Exception):
     """A value that cannot be what its column holds; says why, and what it should be."""
 
-    def __init__(self, why: str, remedy: str) -> None:
+    def __init__(self, why: str, hint: str) -> None:
         super().__init__(why)
-        self.why, self.remedy = why, remedy
+        self.why, self.hint = why, hint
 
 
 class Files(Protocol):
@@ -54,7 +54,7 @@ def _flag(value: object, _: Files) -> object:
     try:
         return _WORDS[trimmed(str(value)).lower()]
     except KeyError:
-        raise Wrong(f"{brief(value)} is neither yes nor no", "Write true or false") from None
+        raise Wrong(f"{short_repr(value)} is neither yes nor no", "Write true or false") from None
 
 
 def _items(value: object, _: Files) -> object:
@@ -71,7 +71,7 @@ def _json(value: str) -> object:
     try:
         return json.loads(value)
     except (ValueError, RecursionError) as error:
-        raise Wrong(f"{brief(value)} is no JSON", "Write it as JSON") from error
+        raise Wrong(f"{short_repr(value)} is no JSON", "Write it as JSON") from error
 
 
 def _number(kind: type[int | float]) -> Cell:
@@ -79,7 +79,7 @@ def _number(kind: type[int | float]) -> Cell:
         try:
             return kind(value) if isinstance(value, str) else value
         except ValueError:
-            raise Wrong(f"{brief(value)} is no number", "Write digits") from None
+            raise Wrong(f"{short_repr(value)} is no number", "Write digits") from None
 
     return read
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from attrs import frozen
 
-from rh_async.models.catalog import Param, model_of
+from rh_async.models.catalog import Param, find_model
 
 from .row_parser import MODELS, columns_of
 
@@ -48,7 +48,7 @@ def explained() -> tuple[Column, ...]:
 
 def explained_fields(endpoint: str) -> tuple[Column, ...]:
     """The columns of any model by its endpoint; none where the catalogue does not know it."""
-    model = model_of(endpoint)
+    model = find_model(endpoint)
     fields = [_field(param) for param in model.params.values()] if model else []
     shared = [one for one in explained() if one.name in {"model", "key", "webhook_url"}]
     return (*fields, *shared) if fields else ()

@@ -14,7 +14,7 @@ from attrs import frozen
 from rh_async._batch.planning.plan import Plan
 from rh_async._batch.planning.plan_builder import Draft, chosen, judged
 from rh_async._media.prober import Prober
-from rh_async.issues import Issue, shown
+from rh_async.issues import Issue, display_text
 
 from .row_parser import Made, Problem, Reader
 from .table_reader import Row, read_table
@@ -45,8 +45,8 @@ async def plan_manifest(
     :raises ConfigurationError: the ``media`` extra is not installed.
     """
     manifest = _Manifest(Path(path), defaults or {})
-    drafts, findings = await asyncio.to_thread(manifest.drafts, limit, shuffle)
-    return await judged(drafts, findings, prober)
+    drafts, issues = await asyncio.to_thread(manifest.drafts, limit, shuffle)
+    return await judged(drafts, issues, prober)
 
 
 @frozen
@@ -60,21 +60,21 @@ class _Manifest:
             rows = chosen(enumerate(table.rows(), start=1), limit=limit, shuffle=shuffle)
             drafts = list(self._drafts(rows, table.text))
         except Illegible as error:
-            return [], [error.problem.finding(shown(self.path))]
+            return [], [error.problem.issue(display_text(self.path))]
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             lost = Problem("unreadable manifest", f"cannot be read ({why})", "Correct its path or allow it")
-            return [], [lost.finding(shown(self.path))]
+            return [], [lost.issue(display_text(self.path))]
         problems = [*table.text.doubts, *_carried(drafts)]
         if not drafts:
             problems.append(Problem("empty manifest", "has no rows", "Add one row per job"))
-        return drafts, [problem.finding(shown(self.path)) for problem in problems]
+        return drafts, [problem.issue(display_text(self.path)) for problem in problems]
 
     def _drafts(self, rows: Iterable[tuple[int, Row]], text: Text) -> Iterator[Draft]:
-        reader, source = Reader(self.path.parent, self.defaults, text.is_western), shown(self.path)
+        reader, source = Reader(self.path.parent, self.defaults, text.is_western), display_text(self.path)
         for number, row in rows:
             made = reader.read(row.values) if row.problem is None else Made(problems=(row.problem,))
-            findings = tuple([problem.finding(f"{source}:{row.line}") for problem in made.problems])
+            issues = tuple([problem.issue(f"{source}:{row.line}") for problem in made.problems])
             yield Draft(
                 number=number,
                 source=source,
@@ -82,7 +82,7 @@ class _Manifest:
                 key=made.key,
                 request=made.request,
                 columns=made.others,
-                findings=findings,
+                issues=issues,
             )
 
 
@@ -90,11 +90,12 @@ def _carried(drafts: Iterable[Draft]) -> Iterator[Problem]:
     """That some columns ask for nothing; once, however many rows have them."""
     names = list(dict.fromkeys(name for draft in drafts for name in draft.columns))
     if names:
-        listed = ", ".join(map(shown, names))
+        listed = ", ".join(map(display_text, names))
         what = (
             f"no model takes {_columns(len(names))} {listed}: carried along into batch.jsonl and the .json of outputs"
         )
-        yield Problem("columns carried along", what, "See --manifest-columns for those that are taken", refuses=False)
+        hint = "See --manifest-columns for those that are taken"
+        yield Problem("columns carried along", what, hint, severity="warning")
 
 
 def _columns(count: int) -> str:

@@ -15,9 +15,9 @@ from attrs import define, field, frozen
 
 from rh_async._batch.planning.path_lookup import as_on_disk, trimmed
 from rh_async.errors import InvalidRequestError
-from rh_async.issues import Issue, shown
-from rh_async.models.base import MediaValue, ModelRequest, Request, brief, media_value
-from rh_async.models.catalog import endpoints, model_of
+from rh_async.issues import Issue, Severity, display_text
+from rh_async.models.base import MediaValue, ModelRequest, Request, media_value, short_repr
+from rh_async.models.catalog import endpoints, find_model
 from rh_async.models.motion import CharacterMotionTransfer, DreamActor, KlingModel, KlingMotionControl
 from rh_async.types import Upload
 
@@ -47,14 +47,14 @@ class Problem:
     """What is wrong in a row, before anybody says which row; the words are those of `Issue`."""
 
     rule: str
-    what: str
-    remedy: str
+    message: str
+    hint: str
     column: str = ""
-    refuses: bool = True
+    severity: Severity = "error"
 
-    def finding(self, where: str) -> Issue:
-        thing = f"{where}, column {shown(self.column)}" if self.column else where
-        return Issue(rule=self.rule, thing=thing, what=self.what, remedy=self.remedy, refuses=self.refuses)
+    def issue(self, where: str) -> Issue:
+        subject = f"{where}, column {display_text(self.column)}" if self.column else where
+        return Issue(rule=self.rule, subject=subject, message=self.message, hint=self.hint, severity=self.severity)
 
 
 @frozen
@@ -115,7 +115,7 @@ class Reader:
         if isinstance(value, Path | Upload):
             return value
         if not isinstance(value, str):
-            raise Wrong(f"{brief(value)} is no text", "Give a path or a link")
+            raise Wrong(f"{short_repr(value)} is no text", "Give a path or a link")
         return self._paths.get(value) or self._paths.setdefault(value, self._media(value))
 
     def _media(self, value: str) -> MediaValue:
@@ -140,7 +140,7 @@ class Reader:
 def _unfit(key: object) -> tuple[Problem, ...]:
     """Why the journal could not remember a job under this key."""
     if not isinstance(key, str):
-        return (Problem("wrong value", f"{brief(key)} is no text", "Put it in quotes", "key"),)
+        return (Problem("wrong value", f"{short_repr(key)} is no text", "Put it in quotes", "key"),)
     if len(key) > _LONGEST_KEY:
         return (Problem("wrong value", f"has {len(key):,} characters", f"Give {_LONGEST_KEY} at most", "key"),)
     if any("\ud800" <= sign <= "\udfff" for sign in key):
@@ -216,8 +216,8 @@ class _Form:
         if near is None and plain(name) not in MOTION:
             return None
         taken = f"t takes {', '.join(sorted(self.columns))}"
-        remedy = f"Did you mean {self._spelled[near]}? I{taken}" if near else f"Remove it; i{taken}"
-        return Problem("unknown column", f"{self.model} takes no such column", remedy, name)
+        hint = f"Did you mean {self._spelled[near]}? I{taken}" if near else f"Remove it; i{taken}"
+        return Problem("unknown column", f"{self.model} takes no such column", hint, name)
 
     def request(self, values: Mapping[str, Any], reader: Reader) -> _Outcome:
         read: dict[str, object] = {}
@@ -226,7 +226,7 @@ class _Form:
             try:
                 read[name] = self.columns.get(name, guessed(name))(value, reader)
             except Wrong as wrong:
-                problems.append(Problem("wrong value", wrong.why, wrong.remedy, name))
+                problems.append(Problem("wrong value", wrong.why, wrong.hint, name))
         if problems:
             return None, tuple(problems)
         try:
@@ -251,15 +251,15 @@ def _refusal(error: InvalidRequestError) -> Problem:
 
 def _form(model: object) -> _Form | Problem:
     if not isinstance(model, str):
-        return Problem("unknown model", f"{brief(model)} is no text", f"Give one of {', '.join(MODELS)}", "model")
+        return Problem("unknown model", f"{short_repr(model)} is no text", f"Give one of {', '.join(MODELS)}", "model")
     model = trimmed(model)
     if model.lower() in MODELS:
         return _motion_form(model.lower())
     if model in endpoints() or "/" in model:
         return _endpoint_form(model)
     near = get_close_matches(model, (*MODELS, *endpoints()), 1, 0.5)
-    remedy = f"{f'Did you mean {near[0]}? ' if near else ''}Give one of {', '.join(MODELS)}, or an endpoint"
-    return Problem("unknown model", f"{brief(model)} is no model", remedy, "model")
+    hint = f"{f'Did you mean {near[0]}? ' if near else ''}Give one of {', '.join(MODELS)}, or an endpoint"
+    return Problem("unknown model", f"{short_repr(model)} is no model", hint, "model")
 
 
 def columns_of(model: str) -> frozenset[str]:
@@ -276,7 +276,7 @@ def _motion_form(model: str) -> _Form:
 
 @cache
 def _endpoint_form(endpoint: str) -> _Form:
-    model = model_of(endpoint)
+    model = find_model(endpoint)
     params = model.params if model else {}
     is_whole = model is not None and not model.partial  # what is known in part refuses nothing (contract 11)
     columns = {name: by_type(param) for name, param in params.items()} | {"webhook_url": MOTION["webhook_url"]}

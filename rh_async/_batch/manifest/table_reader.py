@@ -15,7 +15,7 @@ from typing import Any
 from attrs import field, frozen
 
 from rh_async._batch.planning.path_lookup import trimmed
-from rh_async.issues import shown
+from rh_async.issues import display_text
 
 from .row_parser import Problem, plain
 from .text_decoding import Illegible, Text, decoded
@@ -62,8 +62,8 @@ def read_table(path: Path) -> Table:
     suffix = path.suffix.lower()
     rows = _FORMATS.get(suffix)
     if rows is None:
-        remedy = f"Give a .csv{_SAVED if suffix in _WORKBOOKS else ''}, .jsonl or .toml"
-        raise Illegible(Problem("kind of manifest", "is no manifest by its suffix", remedy))
+        hint = f"Give a .csv{_SAVED if suffix in _WORKBOOKS else ''}, .jsonl or .toml"
+        raise Illegible(Problem("kind of manifest", "is no manifest by its suffix", hint))
     data = path.read_bytes()
     if data.startswith(_ARCHIVE):
         what = "is a workbook or an archive by its content, whatever its name says"
@@ -110,7 +110,7 @@ def _header(cells: Iterator[list[str]]) -> Sequence[str]:
     plainly = [plain(name) for name in names]
     twice = sorted({name for name, one in zip(names, plainly, strict=True) if one and plainly.count(one) > 1})
     if twice:
-        raise Illegible(Problem("column twice", f"has column {shown(twice[0])} twice", "Remove one of them"))
+        raise Illegible(Problem("column twice", f"has column {display_text(twice[0])} twice", "Remove one of them"))
     return [name or f"column {number}" for number, name in enumerate(names, start=1)]
 
 
@@ -179,7 +179,7 @@ def _toml_rows(text: str) -> Iterator[Row]:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise Illegible(Problem("broken manifest", f"is no TOML ({error})", "Correct it there")) from error
     if others := sorted(tables.keys() - {"job"}):
-        raise Illegible(Problem("unknown table", f"has {shown(others[0])!r}", "Write one [[job]] table per job"))
+        raise Illegible(Problem("unknown table", f"has {display_text(others[0])!r}", "Write one [[job]] table per job"))
     jobs = tables.get("job", [])
     if not isinstance(jobs, list):
         raise Illegible(Problem("broken manifest", "has one [job] table", "Write [[job]], once per job"))

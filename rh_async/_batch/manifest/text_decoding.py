@@ -10,7 +10,7 @@ import re
 
 from attrs import frozen
 
-from rh_async.issues import shown
+from rh_async.issues import display_text
 
 from .row_parser import Problem
 
@@ -60,7 +60,7 @@ def decoded(data: bytes) -> Text:
     whole = text.rstrip("\0")
     if zeros := len(text) - len(whole):
         what = f"ends in {zeros:,} zero bytes, as a file that was not written to its end"
-        doubts = (*doubts, Problem("zeros at the end", what, _LOST, refuses=False))
+        doubts = (*doubts, Problem("zeros at the end", what, _LOST, severity="warning"))
     return Text(whole, doubts, is_western)
 
 
@@ -86,11 +86,11 @@ def _read_legacy(data: bytes, text: str, unknown: list[str]) -> tuple[str, tuple
         western = ""
     if not western or _FAR_EASTERN.search(western):
         what = "has bytes that are neither UTF-8 nor UTF-16 nor Windows-1252: they can name files, and nothing else"
-        return text, (Problem("unknown encoding", what, _REMEDY, refuses=False),), False
+        return text, (Problem("unknown encoding", what, _REMEDY, severity="warning"),), False
     word = _WORD.search(western)
-    example = f", for instance {shown(word[0])!r}" if word else ""
+    example = f", for instance {display_text(word[0])!r}" if word else ""
     what = f"is not UTF-8, and was read as Windows-1252{example}"
-    return western, (Problem("not UTF-8", what, f"{_REMEDY} to be sure", refuses=False),), True
+    return western, (Problem("not UTF-8", what, f"{_REMEDY} to be sure", severity="warning"),), True
 
 
 def _told_by_mark(data: bytes) -> str | None:

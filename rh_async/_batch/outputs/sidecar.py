@@ -13,7 +13,7 @@ from attrs import asdict
 
 from rh_async._batch.planning.plan import Entry
 from rh_async._submission.deduplication import PriorAttempt
-from rh_async.models.base import Request, brief
+from rh_async.models.base import Request, short_repr
 from rh_async.models.prices import Price
 from rh_async.types import Result, Upload
 
@@ -107,7 +107,7 @@ def asked_for(request: Request | None) -> dict[str, Any]:
 
 
 def _short(value: object) -> object:
-    return brief(value) if isinstance(value, str) and value.startswith("data:") else value
+    return short_repr(value) if isinstance(value, str) and value.startswith("data:") else value
 
 
 def _write(path: Path, text: str) -> None:

@@ -16,7 +16,7 @@ from typing import Literal
 
 from attrs import define, field, frozen
 
-from rh_async.issues import Issue, shown
+from rh_async.issues import Issue, display_text
 
 from .earlier_outputs import Outputs
 from .path_lookup import as_on_disk, composed
@@ -38,7 +38,7 @@ class Found:
     """What a search found, in order, and what was wrong on the way."""
 
     paths: tuple[Path, ...]
-    findings: tuple[Issue, ...]
+    issues: tuple[Issue, ...]
 
 
 def search(
@@ -54,7 +54,7 @@ def search(
     """
     looking = _Search(what, recursive, outputs)
     paths = dict.fromkeys(path for source in sources for path in looking.inputs(Path(source)))
-    return Found(tuple(paths), (*looking.findings, *looking.left_out()))
+    return Found(tuple(paths), (*looking.issues, *looking.left_out()))
 
 
 def natural(path: Path) -> tuple[list[str | int], ...]:
@@ -70,7 +70,7 @@ class _Search:
     what: What
     recursive: bool
     outputs: Outputs | None
-    findings: list[Issue] = field(factory=list, init=False)
+    issues: list[Issue] = field(factory=list, init=False)
     _skipped: int = field(default=0, init=False)
     _made: dict[Path, str] = field(factory=dict, init=False)  #: left out, and why
 
@@ -98,8 +98,8 @@ class _Search:
                 "outputs left out", what, "--include-outputs (include_outputs=True) takes them, and pays for them"
             )
 
-    def _left_out(self, rule: str, what: str, remedy: str) -> Issue:
-        return Issue(rule=rule, thing=f"the {self.what}", what=what, remedy=remedy, refuses=False)
+    def _left_out(self, rule: str, what: str, hint: str) -> Issue:
+        return Issue(rule=rule, subject=f"the {self.what}", message=what, hint=hint, severity="warning")
 
     def _found(self, source: Path) -> tuple[Path, Sequence[Path]]:
         """What a source names, and the folder it was found through."""
@@ -111,8 +111,8 @@ class _Search:
     def _inside(self, folder: Path) -> Sequence[Path]:
         found = sorted(self._walk(folder, None if self.recursive else 1), key=lambda path: (natural(path), path))
         if not found:
-            remedy = "Put some there, name another folder" + ("" if self.recursive else ", or search its folders too")
-            self._report("empty folder", folder, f"no {self.what} in this folder", remedy)
+            hint = "Put some there, name another folder" + ("" if self.recursive else ", or search its folders too")
+            self._report("empty folder", folder, f"no {self.what} in this folder", hint)
         return found
 
     def _matching(self, pattern: Path) -> tuple[Path, Sequence[Path]]:
@@ -153,8 +153,8 @@ class _Search:
         self._skipped += len(entries) - len(visible)
         return visible
 
-    def _report(self, rule: str, path: Path, what: str, remedy: str) -> None:
-        self.findings.append(Issue(rule=rule, thing=shown(path), what=what, remedy=remedy))
+    def _report(self, rule: str, path: Path, what: str, hint: str) -> None:
+        self.issues.append(Issue(rule=rule, subject=display_text(path), message=what, hint=hint))
 
 
 def _is_folder(entry: Path | os.DirEntry[str]) -> bool:

@@ -12,7 +12,7 @@ from attrs import frozen
 
 from rh_async._media.prober import Prober
 from rh_async.errors import InvalidRequestError
-from rh_async.issues import Issue, shown
+from rh_async.issues import Issue, display_text
 from rh_async.models.base import Request
 
 from .discovery import search
@@ -59,8 +59,8 @@ async def plan_folder(
     """
     known = None if include_outputs else _several(outputs)
     folders = _Folders(_several(clips), _several(images), pair, recursive, known)
-    drafts, findings = await asyncio.to_thread(folders.drafts, make, limit, shuffle)
-    return await judged(drafts, findings, prober)
+    drafts, issues = await asyncio.to_thread(folders.drafts, make, limit, shuffle)
+    return await judged(drafts, issues, prober)
 
 
 def _several(sources: Source | Sequence[Source]) -> Sequence[Source]:
@@ -82,12 +82,13 @@ class _Folders:
         couples, unpaired = paired(images.paths, clips.paths, self.pair)
         picked = chosen(enumerate(couples, start=1), limit=limit, shuffle=shuffle)
         drafts = [_draft(number, image, clip, make) for number, (image, clip) in picked]
-        return drafts, [*clips.findings, *images.findings, *unpaired]
+        return drafts, [*clips.issues, *images.issues, *unpaired]
 
 
 def _draft(number: int, image: Path, clip: Path, make: Make) -> Draft:
     try:
-        return Draft(number=number, source=shown(clip), request=make(image, clip))
+        return Draft(number=number, source=display_text(clip), request=make(image, clip))
     except InvalidRequestError as error:
-        refused = Issue(rule="refused request", thing=shown(clip), what=error.message, remedy="Correct the options")
-        return Draft(number=number, source=shown(clip), findings=(refused,))
+        subject, hint = display_text(clip), "Correct the options"
+        refused = Issue(rule="refused request", subject=subject, message=error.message, hint=hint)
+        return Draft(number=number, source=display_text(clip), issues=(refused,))

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from rh_async.issues import Issue, shown
+from rh_async.issues import Issue, display_text
 
 from .path_lookup import composed
 
@@ -26,8 +26,8 @@ def _one(images: Sequence[Path], clips: Sequence[Path]) -> tuple[Iterable[Couple
     if len(images) == 1:
         return ((images[0], clip) for clip in clips), []
     what = f"there are {len(images)} images, and one is wanted for every clip"
-    remedy = "Give one image, or choose how to pair them: name, product or zip"
-    return (), [Issue(rule="pairing", thing=shown(images[0]), what=what, remedy=remedy)]
+    hint = "Give one image, or choose how to pair them: name, product or zip"
+    return (), [Issue(rule="pairing", subject=display_text(images[0]), message=what, hint=hint)]
 
 
 def _product(images: Sequence[Path], clips: Sequence[Path]) -> tuple[Iterable[Couple], list[Issue]]:
@@ -38,8 +38,8 @@ def _zip(images: Sequence[Path], clips: Sequence[Path]) -> tuple[Iterable[Couple
     if len(images) == len(clips):
         return zip(images, clips, strict=True), []
     what = f"there are {len(images)} images and {len(clips)} clips, which cannot be paired in order"
-    remedy = "Give as many of one as of the other, or pair by name"
-    return (), [Issue(rule="pairing", thing=shown(clips[0]), what=what, remedy=remedy)]
+    hint = "Give as many of one as of the other, or pair by name"
+    return (), [Issue(rule="pairing", subject=display_text(clips[0]), message=what, hint=hint)]
 
 
 def _name(images: Sequence[Path], clips: Sequence[Path]) -> tuple[Iterable[Couple], list[Issue]]:
@@ -59,16 +59,16 @@ def _stem(path: Path) -> str:
 def _lonely(paths: Iterable[Path], used: set[str], other: str) -> Iterator[Issue]:
     for path in (path for path in paths if _stem(path) not in used):
         what = f"has no {other} of the same name"
-        remedy = f"Add {'an' if other == 'image' else 'a'} {other} named {shown(path.stem)!r}"
-        yield Issue(rule="no partner", thing=shown(path), what=what, remedy=remedy)
+        hint = f"Add {'an' if other == 'image' else 'a'} {other} named {display_text(path.stem)!r}"
+        yield Issue(rule="no partner", subject=display_text(path), message=what, hint=hint)
 
 
 def _several(by_stem: Mapping[str, Sequence[Path]], used: set[str]) -> Iterator[Issue]:
     for stem in (stem for stem, images in by_stem.items() if len(images) > 1 and stem in used):
-        names = ", ".join(shown(image.name) for image in by_stem[stem])
+        names = ", ".join(display_text(image.name) for image in by_stem[stem])
         what = f"{len(by_stem[stem])} images have this name ({names}); each makes a job"
-        yield Issue(rule="several partners", thing=shown(stem), what=what, remedy="Remove what is not wanted",
-                      refuses=False)  # fmt: skip
+        yield Issue(rule="several partners", subject=display_text(stem), message=what, hint="Remove what is not wanted",
+                      severity="warning")  # fmt: skip
 
 
 _RULES: Mapping[Pair, Callable[[Sequence[Path], Sequence[Path]], tuple[Iterable[Couple], list[Issue]]]] = (

@@ -13,7 +13,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from rh_async._media.media_info import MediaInfo
-from rh_async.issues import Issue
+from rh_async.issues import Issue, Severity
 from rh_async.models.base import MediaValue, Request
 from rh_async.models.prices import Price
 
@@ -47,7 +47,7 @@ class Entry:
     key: str | None = None
     price: Price | None = None
     columns: Mapping[str, Any] = field(factory=dict, hash=False)
-    findings: tuple[Issue, ...] = ()
+    issues: tuple[Issue, ...] = ()
     duplicate_of: int | None = None
 
     @property
@@ -58,7 +58,7 @@ class Entry:
     @property
     def refused(self) -> bool:
         """Whether it cannot be sent."""
-        return self.request is None or any(finding.refuses for finding in self.findings)
+        return self.request is None or any(issue.is_error for issue in self.issues)
 
 
 @frozen
@@ -87,7 +87,7 @@ class Plan:
     """
 
     entries: tuple[Entry, ...]
-    findings: tuple[Issue, ...] = ()
+    issues: tuple[Issue, ...] = ()
     facts: Mapping[Path, MediaInfo] = field(factory=dict, repr=False)
     prices: str = ""
 
@@ -125,7 +125,7 @@ class Plan:
     @property
     def is_whole(self) -> bool:
         """Whether there is something to send, and nothing is refused."""
-        return bool(self.ready) and not self.refused and not any(finding.refuses for finding in self.findings)
+        return bool(self.ready) and not self.refused and not any(issue.is_error for issue in self.issues)
 
     @cached_property
     def total(self) -> Mapping[str, Decimal]:
@@ -143,30 +143,30 @@ class Plan:
 
     def refusals(self) -> tuple[Refusal, ...]:
         """What is refused, by rule, the most frequent first."""
-        return self._grouped(refuses=True)
+        return self._grouped(severity="error")
 
     def warnings(self) -> tuple[Refusal, ...]:
         """What is doubtful, likewise."""
-        return self._grouped(refuses=False)
+        return self._grouped(severity="warning")
 
-    def _grouped(self, *, refuses: bool) -> tuple[Refusal, ...]:
+    def _grouped(self, *, severity: Severity) -> tuple[Refusal, ...]:
         counts: Counter[str] = Counter()
         things: dict[str, dict[str, str]] = {}
-        for finding, entry in self.every_finding():
-            if finding.refuses is refuses:
-                counts[finding.rule] += 1
-                things.setdefault(finding.rule, {}).setdefault(str(finding), _line(finding, entry))
+        for issue, entry in self.every_issue():
+            if issue.severity == severity:
+                counts[issue.rule] += 1
+                things.setdefault(issue.rule, {}).setdefault(str(issue), _line(issue, entry))
         return tuple(
             Refusal(rule, count, tuple(islice(things[rule].values(), _EXAMPLES)), len(things[rule]))
             for rule, count in counts.most_common()
         )
 
-    def every_finding(self) -> Iterator[tuple[Issue, Entry | None]]:
+    def every_issue(self) -> Iterator[tuple[Issue, Entry | None]]:
         """All that is wrong or doubtful, with the job it was found for; None where it is about the whole."""
-        yield from ((finding, None) for finding in self.findings)
+        yield from ((issue, None) for issue in self.issues)
         for entry in self.entries:
-            yield from ((finding, entry) for finding in entry.findings)
+            yield from ((issue, entry) for issue in entry.issues)
 
 
-def _line(finding: Issue, entry: Entry | None) -> str:
-    return finding.line("" if entry is None or entry.line is None else entry.origin)
+def _line(issue: Issue, entry: Entry | None) -> str:
+    return issue.line("" if entry is None or entry.line is None else entry.origin)

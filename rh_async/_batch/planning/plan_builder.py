@@ -15,11 +15,11 @@ from attrs import define, field, frozen
 from rh_async._journal.records import derived_key
 from rh_async._media.media_info import MediaInfo
 from rh_async._media.prober import Prober
-from rh_async.issues import Issue, shown
+from rh_async.issues import Issue, display_text
 from rh_async.models.base import MediaValue, Request
-from rh_async.models.catalog import model_of
+from rh_async.models.catalog import find_model
 from rh_async.models.motion import CharacterMotionTransfer, DreamActor, KlingMotionControl
-from rh_async.models.prices import Price, dated, list_price
+from rh_async.models.prices import Price, list_price, price_list_version
 
 from .plan import Entry, Plan
 from .validation import check
@@ -37,7 +37,7 @@ class Draft:
     key: str | None = None
     request: Request | None = None
     columns: Mapping[str, Any] = field(factory=dict)
-    findings: tuple[Issue, ...] = ()
+    issues: tuple[Issue, ...] = ()
 
 
 def chosen(items: Iterable[T], *, limit: int | None, shuffle: Random | None) -> Iterator[T]:
@@ -48,7 +48,7 @@ def chosen(items: Iterable[T], *, limit: int | None, shuffle: Random | None) -> 
     return islice(items, None if limit is None else min(limit, sys.maxsize))
 
 
-async def judged(drafts: Sequence[Draft], findings: Iterable[Issue], prober: Prober | None) -> Plan:
+async def judged(drafts: Sequence[Draft], issues: Iterable[Issue], prober: Prober | None) -> Plan:
     """Look at the files of all drafts, and make the plan.
 
     :raises ConfigurationError: the ``media`` extra is not installed.
@@ -57,7 +57,7 @@ async def judged(drafts: Sequence[Draft], findings: Iterable[Issue], prober: Pro
     files, hash_all = await asyncio.to_thread(lambda: (_files(drafts), _has_uploads(drafts)))
     seen = await prober.look(files) if files else {}
     contents = await prober.contents(files, hash_all=hash_all) if files else {}
-    return await asyncio.to_thread(_plan, drafts, tuple(findings), seen, contents)
+    return await asyncio.to_thread(_plan, drafts, tuple(issues), seen, contents)
 
 
 def _files(drafts: Sequence[Draft]) -> dict[Path, None]:
@@ -74,16 +74,16 @@ def _has_uploads(drafts: Sequence[Draft]) -> bool:
 
 def _plan(
     drafts: Sequence[Draft],
-    findings: tuple[Issue, ...],
+    issues: tuple[Issue, ...],
     seen: Mapping[Path, MediaInfo | Issue],
     contents: Mapping[Path, str],
 ) -> Plan:
     judge = _Judge(seen, contents)
     return Plan(
         entries=tuple(judge.entry(draft) for draft in drafts),
-        findings=findings,
+        issues=issues,
         facts={path: facts for path, facts in seen.items() if isinstance(facts, MediaInfo)},
-        prices=dated(),
+        prices=price_list_version(),
     )
 
 
@@ -94,7 +94,7 @@ class _Opinion:
     :param clip: as in `Entry`, and so ``characters``.
     """
 
-    findings: tuple[Issue, ...]
+    issues: tuple[Issue, ...]
     price: Price | None
     clip: MediaValue | None
     characters: tuple[MediaValue, ...]
@@ -116,11 +116,11 @@ class _Judge:
                 line=draft.line,
                 key=draft.key,
                 columns=draft.columns,
-                findings=draft.findings,
+                issues=draft.issues,
             )
         opinion = self._opinion(request)
-        findings = (*draft.findings, *opinion.findings)
-        first = None if any(finding.refuses for finding in findings) else self._known(draft, request)
+        issues = (*draft.issues, *opinion.issues)
+        first = None if any(issue.is_error for issue in issues) else self._known(draft, request)
         clash = None if first is None else self._against(draft, first)
         return Entry(
             number=draft.number,
@@ -132,8 +132,8 @@ class _Judge:
             key=draft.key,
             price=opinion.price,
             columns=draft.columns,
-            findings=findings if clash is None else (*findings, clash),
-            duplicate_of=first.number if first and clash and not clash.refuses else None,
+            issues=issues if clash is None else (*issues, clash),
+            duplicate_of=first.number if first and clash and not clash.is_error else None,
         )
 
     def _opinion(self, request: Request) -> _Opinion:
@@ -142,14 +142,14 @@ class _Judge:
 
     def _form(self, request: Request) -> _Opinion:
         return _Opinion(
-            findings=check(request, self.seen),
+            issues=check(request, self.seen),
             price=list_price(request, self.seen),
             clip=next(self._given(request, "VIDEO"), None),
             characters=tuple(self._given(request, "IMAGE")),
         )
 
     def _given(self, request: Request, kind: str) -> Iterator[MediaValue]:
-        model = model_of(request.endpoint)
+        model = find_model(request.endpoint)
         for name, value in request.parameters().items():
             param = model.params.get(name) if model else None
             for one in value if isinstance(value, list | tuple) else (value,):
@@ -167,7 +167,7 @@ class _Judge:
 
     def _sameness(self, request: Request) -> Hashable:
         """Equal where a run would buy once: as a run derives keys, with the files by what they hold."""
-        return derived_key(request.endpoint, request.named(self.contents))
+        return derived_key(request.endpoint, request.fingerprint(self.contents))
 
     def _against(self, draft: Draft, first: Draft) -> Issue:
         assert draft.request is not None  # noqa: S101 - for the type checker: jobs without a request have no twin
@@ -176,11 +176,11 @@ class _Judge:
             same_files = set(draft.request.media()) == set(first.request.media())
             why = "" if same_files else ", in files of other names that hold the same bytes"
             what = f"asks for the same as {_named(first)}{why}: bought once"
-            remedy = "Give it a key of its own to buy it again"
-            return Issue(rule="duplicate", thing=_where(draft), what=what, remedy=remedy, refuses=False)
-        key = shown(draft.key or "")
+            hint = "Give it a key of its own to buy it again"
+            return Issue(rule="duplicate", subject=_where(draft), message=what, hint=hint, severity="warning")
+        key = display_text(draft.key or "")
         what = f"its key {key!r} is that of {_named(first)}, which asks for something else"
-        return Issue(rule="key used twice", thing=_where(draft), what=what, remedy="Give each its own key")
+        return Issue(rule="key used twice", subject=_where(draft), message=what, hint="Give each its own key")
 
 
 def _judged_by(request: Request) -> Hashable:

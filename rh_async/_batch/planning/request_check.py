@@ -12,7 +12,7 @@ from rh_async._media.mp4 import duration
 from rh_async._media.probe import identity_of, need_media, unreadable
 from rh_async._media.prober import Prober
 from rh_async.errors import ConfigurationError
-from rh_async.issues import Issue, Unfit, shown
+from rh_async.issues import InvalidMediaFile, Issue, display_text
 from rh_async.models.base import Request
 
 from .validation import check
@@ -48,14 +48,14 @@ def _sketch(path: Path) -> MediaInfo | Issue:
         size = identity_of(path)[2]
         with path.open("rb") as source:
             kind, seconds = guess_kind(source.read(HEAD)), duration(source)
-    except Unfit as unfit:
-        return unfit.finding
+    except InvalidMediaFile as error:
+        return error.issue
     except OSError as error:
-        return unreadable(path, error).finding
+        return unreadable(path, error).issue
     if kind is None:
         what = "is of no kind that its first bytes tell"
-        return Issue(rule="kind of file", thing=shown(path), what=what, remedy="Check that it is a media file",
-                       refuses=False)  # fmt: skip
+        hint = "Check that it is a media file"
+        return Issue(rule="kind of file", subject=display_text(path), message=what, hint=hint, severity="warning")
     return MediaInfo(kind=kind, family=_family(kind), container="", codec="", size=size, seconds=seconds)
 
 
@@ -67,5 +67,5 @@ def _unseen(seen: Mapping[Path, MediaInfo | Issue]) -> Iterator[Issue]:
     for path, facts in seen.items():
         if isinstance(facts, MediaInfo):
             what = "was judged by its kind, size and length alone, without its picture"
-            remedy = "Install the media extra to have it looked into: pip install 'rh-async[media]'"
-            yield Issue(rule="not looked into", thing=shown(path), what=what, remedy=remedy, refuses=False)
+            hint = "Install the media extra to have it looked into: pip install 'rh-async[media]'"
+            yield Issue(rule="not looked into", subject=display_text(path), message=what, hint=hint, severity="warning")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from rh_async._api.endpoints import Quote
+from rh_async._api.endpoints import PriceQuote
 from rh_async._concurrency.session_tasks import Tasks
 from rh_async._journal.records import SubmitOptions
 from rh_async._runtime.notifier import TransferMetrics
@@ -43,7 +43,7 @@ class SessionPort(Protocol):
     async def account(self) -> Account:
         """Ask the account about itself."""
 
-    async def price(self, request: Request) -> Quote:
+    async def price(self, request: Request) -> PriceQuote:
         """Ask what a request would cost; what it needs uploaded goes up."""
 
     def check(self, *, asking: bool = True) -> None:

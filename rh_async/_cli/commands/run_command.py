@@ -136,7 +136,7 @@ def _looked_up(command: RunCommand, request: Request, site: str, journal: Path) 
     :raises KeyConflict: the key was given to a job with other inputs.
     """
     sha256s = {media.path: sha256_of(media.path) for media in request.media()}
-    key = command.run_options.key or derived_key(request.endpoint, request.named(sha256s))
+    key = command.run_options.key or derived_key(request.endpoint, request.fingerprint(sha256s))
     keyed = read(journal, site, key=key)
     earlier = None if command.run_options.resubmit or not keyed else keyed[-1]
     if earlier is not None and earlier.record.state not in REUSABLE_STATES:

@@ -17,7 +17,7 @@ from rh_async._cli.exit_codes import UsageError
 from rh_async._cli.options.prerequisites import sha256_of
 from rh_async._journal.reader import Row, last_attempts, task_ids
 from rh_async._submission.input_comparison import asked_for, refuse_another
-from rh_async.issues import shown
+from rh_async.issues import display_text
 
 _HANDED_OVER = frozenset(
     {SubmissionState.SUBMITTING, SubmissionState.SUBMITTED, SubmissionState.LOST, SubmissionState.SAVED}
@@ -46,9 +46,9 @@ def _judged(entry: Entry, rows: Mapping[str, Row], sha256s: dict[Path, str]) -> 
     try:
         refuse_another(row.record, asked_for(row.record.key, entry.request, sha256s))
     except KeyConflict as error:
-        what = f"its key {shown(row.record.key)!r} {error.message.removeprefix('the key ')}"
-        finding = Issue(rule="key of another job", thing=entry.origin, what=what, remedy="Give this job another key")
-        return evolve(entry, findings=(*entry.findings, finding))
+        what = f"its key {display_text(row.record.key)!r} {error.message.removeprefix('the key ')}"
+        issue = Issue(rule="key of another job", subject=entry.origin, message=what, hint="Give this job another key")
+        return evolve(entry, issues=(*entry.issues, issue))
     return entry
 
 

@@ -26,7 +26,7 @@ from rh_async._cli.options.connection import site_of
 from rh_async._cli.options.prerequisites import need_media
 from rh_async._journal.reader import saved_paths, task_ids
 from rh_async.models.base import MediaValue, media_value
-from rh_async.models.catalog import Param, model_of
+from rh_async.models.catalog import Param, find_model
 
 _SENT = "nothing was sent"
 _MANY = 200  #: files that take long enough to be told of
@@ -116,7 +116,7 @@ def _with_holes(options: Options) -> Mapping[str, str]:
 
 
 def _media_field(endpoint: str, kind: str, taken: Mapping[str, str], hole: str) -> str:
-    model = model_of(endpoint)
+    model = find_model(endpoint)
     free = [one for one in (model.params.values() if model else ()) if one.type == kind and one.name not in taken]
     if not free:
         advice = f"say it with --field NAME={hole}, or write a manifest"
@@ -145,7 +145,7 @@ class _Filling:
 
 def _typed(problem: Problem) -> str:
     option = "--model" if problem.column == "model" else f"--field {problem.column}".strip()
-    return f"{option}: {problem.what}. {problem.remedy}"
+    return f"{option}: {problem.message}. {problem.hint}"
 
 
 def _defaults(command: BatchCommand) -> dict[str, Any]:
@@ -172,7 +172,7 @@ def _image(words: str) -> MediaValue:
 def _field_defaults(options: Options) -> dict[str, Any]:
     if not options.field:
         return {}
-    model = model_of(options.model)
+    model = find_model(options.model)
     params = model.params if model else {}
     return {name: _as_given(value, params.get(name)) for name, value in options.fields().items()}
 

@@ -56,4 +56,4 @@ def _derived(entry: Entry, sha256s: dict[Path, str]) -> str:
     assert request is not None  # noqa: S101 - for the type checker: what is ready has one
     for path in {media.path for media in request.media()} - sha256s.keys():
         sha256s[path] = sha256_of(path)
-    return derived_key(request.endpoint, request.named(sha256s))
+    return derived_key(request.endpoint, request.fingerprint(sha256s))

@@ -12,7 +12,7 @@ from rich.filesize import decimal
 from rich.text import Text
 
 from rh_async._batch import Entry, Issue, Plan, Refusal
-from rh_async.issues import shown
+from rh_async.issues import display_text
 
 from .fields import printable
 
@@ -61,22 +61,22 @@ def as_event(plan: Plan) -> dict[str, Any]:
         "prices": plan.prices,
         "refusals": [asdict(group) for group in plan.refusals()],
         "warnings": [asdict(group) for group in plan.warnings()],
-        "findings": [_finding_event(finding, entry) for finding, entry in plan.every_finding()],
+        "issues": [_issue_event(issue, entry) for issue, entry in plan.every_issue()],
     }
 
 
-def _finding_event(finding: Issue, entry: Entry | None) -> dict[str, Any]:
+def _issue_event(issue: Issue, entry: Entry | None) -> dict[str, Any]:
     """One thing that is wrong or doubtful, and the job it was found for, if it is one's."""
     return {
-        "refused": finding.refuses,
-        "rule": finding.rule,
-        "thing": finding.thing,
-        "what": finding.what,
-        "remedy": finding.remedy,
+        "refused": issue.is_error,
+        "rule": issue.rule,
+        "subject": issue.subject,
+        "message": issue.message,
+        "hint": issue.hint,
         "number": None if entry is None else entry.number,
         "line": None if entry is None else entry.line,
         "key": None if entry is None else entry.key,
-        "clip": None if entry is None or entry.clip is None else shown(str(entry.clip)),
+        "clip": None if entry is None or entry.clip is None else display_text(str(entry.clip)),
     }
 
 

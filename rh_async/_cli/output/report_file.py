@@ -15,7 +15,7 @@ from rh_async._cli.exit_codes import UsageError
 
 from .plan_report import as_event, counted
 
-_COLUMNS = ("refused", "rule", "thing", "what", "remedy", "number", "line", "key", "clip")
+_COLUMNS = ("refused", "rule", "subject", "message", "hint", "number", "line", "key", "clip")
 _FIRST_WORDS = "rh-async plan: "
 _LOOKED_AT = 64
 
@@ -39,8 +39,8 @@ def write_report(plan: Plan, path: Path) -> str:
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise UsageError(f"--report {path} cannot be written: {why}; nothing was sent") from error
-    refused = sum(finding.refuses for finding, _ in plan.every_finding())
-    doubtful = sum(not finding.refuses for finding, _ in plan.every_finding())
+    refused = sum(issue.is_error for issue, _ in plan.every_issue())
+    doubtful = sum(not issue.is_error for issue, _ in plan.every_issue())
     return f"{path}: {counted(refused, 'refusal')} and {counted(doubtful, 'doubt')}, all of them"
 
 
@@ -57,23 +57,23 @@ def _lines(plan: Plan) -> str:
 
 def _sections(plan: Plan) -> Iterator[str]:
     rules: dict[tuple[str, str], list[str]] = {}
-    for finding, entry in plan.every_finding():
+    for issue, entry in plan.every_issue():
         origin = "" if entry is None or entry.line is None else entry.origin
-        rules.setdefault((_title(finding), finding.rule), []).append(finding.line(origin))
+        rules.setdefault((_title(issue), issue.rule), []).append(issue.line(origin))
     for (title, rule), lines in sorted(rules.items(), key=lambda group: group[0][0], reverse=True):
         yield f"\n{title}: {rule} ({counted(len(lines), 'job')})"
         yield from (f"    {line}" for line in dict.fromkeys(lines))
 
 
-def _title(finding: Issue) -> str:
-    return "refused" if finding.refuses else "doubtful"
+def _title(issue: Issue) -> str:
+    return "refused" if issue.is_error else "doubtful"
 
 
 def _table(plan: Plan) -> str:
     sink = io.StringIO(newline="")
     rows = csv.DictWriter(sink, _COLUMNS, extrasaction="ignore")
     rows.writeheader()
-    rows.writerows(as_event(plan)["findings"])
+    rows.writerows(as_event(plan)["issues"])
     return f"\ufeff{sink.getvalue()}"  # the mark by which a spreadsheet knows it for UTF-8
 
 
