@@ -35,7 +35,7 @@ from ._journal.records import SubmissionRecord, SubmissionState
 from ._polling.policy import PollingPolicy
 from ._runtime.outcome_stream import Failed, Outcome, Outcomes, Succeeded
 from ._runtime.statistics import RunTime, Statistics
-from ._submission.resume_report import ResumeReport
+from ._submission.recovery import ResumeReport
 from ._transfer.download_policy import DownloadPolicy
 from .client import Session
 from .errors import (

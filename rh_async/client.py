@@ -27,7 +27,7 @@ from ._polling.policy import PollingPolicy
 from ._runtime.notifier import EventNotifier
 from ._runtime.outcome_stream import Feed, Outcomes, R, Requests
 from ._runtime.statistics import Statistics
-from ._submission.resume_report import ResumeReport
+from ._submission.recovery import ResumeReport
 from ._transfer.download_policy import DownloadPolicy
 from .errors import ConfigurationError, InvalidRequestError, SessionError
 from .events import Event, Waiting

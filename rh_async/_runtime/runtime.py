@@ -32,7 +32,7 @@ from rh_async._polling.scheduler import Agenda
 from rh_async._submission.concurrency import ConcurrencyLimiter
 from rh_async._submission.deduplication import PriorAttempt, SubmissionRegistry
 from rh_async._submission.job_log import log_change, log_job
-from rh_async._submission.recovery import Recovery
+from rh_async._submission.recovery_service import Recovery
 from rh_async._submission.submission import Submissions
 from rh_async._transfer.download_policy import DownloadPolicy
 from rh_async._transfer.download_stream import Naming
