@@ -121,7 +121,7 @@ def _work(batch: Batch, told: Connection) -> None:
 async def _finish(batch: Batch, told: Connection) -> None:
     async with batch.session(on_event=lambda _: told.send("event")) as session:
         told.send("open")
-        await session.resume()
+        await session.recovery.resume()
         ends = await asyncio.gather(*(_run(session, batch.folder, key) for key in batch.keys))
     told.send([key for key, done in zip(batch.keys, ends, strict=True) if done])
 

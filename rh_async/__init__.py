@@ -7,6 +7,7 @@ This module holds names only. The layers below it; each imports only from the la
     client           The session: what a program calls to submit, attach, save, and ask about the account
     _batch           Many jobs: plan and check them, estimate their cost, run them, and name what they make
     _runtime         One open session: opens its services, settles its jobs, and closes everything in order
+    journal          Public names of the journal: its records, their states, and coming back to submissions
     _submission      One paid submit: claim the key, upload, wait for a slot, POST, record; and recovery afterwards
     _polling         When to ask for a task's status: the schedule, its budget, run-time estimates, the poll workers
     _job_updates     Changes a job's handle: its task, its snapshots, its outcome

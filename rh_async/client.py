@@ -27,14 +27,15 @@ from ._polling.policy import PollingPolicy
 from ._runtime.notifier import EventNotifier
 from ._runtime.outcome_stream import Feed, Outcomes, R, Requests
 from ._runtime.statistics import Statistics
-from ._submission.recovery import ResumeReport
+from ._submission.arguments import output_dir_from, states_from, task_id_from
+from ._submission.recovery import Recovery
 from ._transfer.download_policy import DownloadPolicy
 from .errors import ConfigurationError, InvalidRequestError, SessionError
 from .events import Event, Waiting
 from .job import Job
 from .models.base import Request
 from .models.media_input import BinaryFile, Media, Picture, media_from
-from .types import Account, OnExit, Result, Secret, Snapshot, TaskId, Upload
+from .types import Account, OnExit, Result, Secret, Snapshot, Upload
 
 if TYPE_CHECKING:
     from ._batch import Batch, Issue, OutputNaming, Plan, Price  # loaded only by a session that runs one
@@ -200,7 +201,7 @@ class Session:
         :raises RHError: it was not accepted, or could not be saved.
         """
         job = self._start(
-            request, SubmitOptions(key=idempotency_key, resubmit=resubmit, output_dir=_folder(output_dir))
+            request, SubmitOptions(key=idempotency_key, resubmit=resubmit, output_dir=output_dir_from(output_dir))
         )
         with self._withdrawn_if_given_up(job):
             result = await job
@@ -219,7 +220,7 @@ class Session:
         return Outcomes(
             Feed(
                 requests=requests,
-                start=partial(self._start, options=SubmitOptions(output_dir=_folder(output_dir))),
+                start=partial(self._start, options=SubmitOptions(output_dir=output_dir_from(output_dir))),
                 withdraw=runtime.submissions.withdraw,
                 save=save,
                 window=lambda: runtime.submissions.window,
@@ -258,7 +259,7 @@ class Session:
         from ._batch import Batch  # noqa: PLC0415 - as above
 
         limit = None if budget is None else _money(budget)
-        folder = (_folder(output_dir) or Path()).absolute()
+        folder = (output_dir_from(output_dir) or Path()).absolute()
         return Batch(plan, folder, port=self._open(), naming=naming, budget=limit, retry_failed=retry_failed)
 
     async def price(self, request: Request) -> Price:
@@ -278,7 +279,7 @@ class Session:
 
         :raises InvalidRequestError: that is no task id.
         """
-        runtime, known = self._open(), _task_id(task_id)
+        runtime, known = self._open(), task_id_from(task_id)
         if known in runtime.poller.jobs:
             return runtime.poller.jobs[known][0]
         job = runtime.new_job(task_id=known)
@@ -319,7 +320,7 @@ class Session:
         :raises InvalidRequestError: there is no such state.
         :raises SessionError: there is no journal, or the session is not open here.
         """
-        return self._open(asking=False).recovery.records(_states(state), prefix)
+        return self._open(asking=False).recovery.records(states_from(state), prefix)
 
     async def get_status(self, task_id: str) -> Snapshot:
         """Ask about a task once, now.
@@ -329,7 +330,7 @@ class Session:
         :raises RHError: nothing could be learnt.
         """
         runtime = self._open()
-        return await runtime.run_in_session(partial(runtime.get_status, _task_id(task_id)))
+        return await runtime.run_in_session(partial(runtime.get_status, task_id_from(task_id)))
 
     async def cancel(self, task_id: str) -> Snapshot:
         """Ask that a task be stopped, and tell what became of it: it may have been over already.
@@ -339,7 +340,7 @@ class Session:
         :raises RHError: nothing could be learnt.
         """
         runtime = self._open()
-        return await runtime.run_in_session(partial(runtime.account_api.cancel, _task_id(task_id)))
+        return await runtime.run_in_session(partial(runtime.account_api.cancel, task_id_from(task_id)))
 
     @property
     def unanswered_for(self) -> float:
@@ -365,39 +366,10 @@ class Session:
         runtime = self._open()
         return await runtime.run_in_session(runtime.account_api.account)
 
-    async def resume(self, *, output_dir: str | os.PathLike[str] | None = None) -> ResumeReport:
-        """Take over what dead sessions left in the journal: watch what runs, save what is done, show what is uncertain.
-
-        What runs is saved when it ends, where its submission or ``output_dir`` names a folder: awaiting the job then
-        gives a result with paths. Tasks that the server had lost are asked about once more. Nothing is submitted.
-
-        :param output_dir: a folder for outputs whose submission named none.
-        :raises RHError: there is no journal, or it cannot be used.
-        """
-        return await self._open().recovery.resume(_folder(output_dir))
-
-    async def uncertain(self) -> tuple[SubmissionRecord, ...]:
-        """The submissions that nobody knows the fate of; they are never resent on their own.
-
-        :raises RHError: there is no journal, or it cannot be used.
-        """
-        return await self._open().recovery.uncertain()
-
-    async def resolve(self, key: str, *, task_id: str) -> Job:
-        """Adopt the task that an uncertain submission bought, once the server has said that it knows it.
-
-        :raises JournalError: the key is not uncertain, or another key holds the task.
-        :raises NotFound: the server does not know the task.
-        :raises RHError: nothing could be learnt.
-        """
-        return await self._open().recovery.resolve(key, _task_id(task_id))
-
-    async def abandon(self, key: str) -> None:
-        """Give an uncertain submission up: its key may be submitted again.
-
-        :raises JournalError: the key is not uncertain.
-        """
-        await self._open().recovery.abandon(key)
+    @property
+    def recovery(self) -> Recovery:
+        """Come back to what earlier sessions submitted: resume, unconfirmed, confirm, discard."""
+        return Recovery(lambda: self._open().recovery)
 
     async def handle_webhook(self, body: bytes, *, token: str = "") -> Job | None:
         """Take a webhook's delivery. It wakes, it never decides: bodies are unsigned, so the server is asked.
@@ -439,7 +411,7 @@ class Session:
         :raises RHError: an output could not be fetched.
         """
         runtime = self._open(asking=False)
-        where = _folder(output_dir) or Path()
+        where = output_dir_from(output_dir) or Path()
         return await runtime.run_in_session(partial(runtime.save, result, where, overwrite=overwrite))
 
     async def _saved(self, folder: str | os.PathLike[str], overwrite: bool, result: Result) -> Result:
@@ -474,39 +446,11 @@ def _furnished(*, transport: Transport, journal: Path | None, **settings: Any) -
     return SessionRuntime(transport=transport, journal=book, **settings)
 
 
-def _folder(given: str | os.PathLike[str] | None) -> Path | None:
-    if given is None:
-        return None
-    try:
-        os.fsencode(path := os.fsdecode(given))  # bytes that are no UTF-8 name a folder as well as any
-    except (TypeError, UnicodeError):
-        path = "\0"
-    if "\0" in path:
-        raise InvalidRequestError(f"output_dir = {given!r:.80}: must be a folder's path")
-    return Path(path)
-
-
-def _states(given: SubmissionState | str | Iterable[SubmissionState | str] | None) -> tuple[SubmissionState, ...]:
-    """The states that are wanted; all where none is named."""
-    if given is None:
-        return tuple(SubmissionState)
-    try:
-        return tuple(map(SubmissionState, [given] if isinstance(given, str) else given))
-    except (ValueError, TypeError):
-        raise InvalidRequestError(f"state = {given!r:.80}: must be of {', '.join(SubmissionState)}") from None
-
-
 def _money(given: object) -> Decimal:
     try:
         return Decimal(str(given))
     except InvalidOperation:
         raise ConfigurationError(f"budget = {given!r:.80}: must be an amount of money") from None
-
-
-def _task_id(given: object) -> TaskId:
-    if not isinstance(given, str) or not re.fullmatch(r"[0-9]{1,19}", given):
-        raise InvalidRequestError(f"{given!r:.80} is no task id: one is up to 19 digits, as text")
-    return TaskId(given)
 
 
 def _connector(given: Connector | None) -> Connector | None:

@@ -328,7 +328,7 @@ class JobCancelled(JobError):
 class JobLost(JobError):
     """The server does not answer for the job any more, or never settled it.
 
-    It may do so again: with a journal, the same submission and `Session.resume` ask it once more.
+    It may do so again: with a journal, the same submission and `Recovery.resume` ask it once more.
     """
 
     maybe_billed = True

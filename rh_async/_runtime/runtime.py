@@ -32,7 +32,7 @@ from rh_async._polling.scheduler import Agenda
 from rh_async._submission.concurrency import ConcurrencyLimiter
 from rh_async._submission.deduplication import PriorAttempt, SubmissionRegistry
 from rh_async._submission.job_log import log_change, log_job
-from rh_async._submission.recovery_service import Recovery
+from rh_async._submission.recovery_service import RecoveryService
 from rh_async._submission.submission import Submissions
 from rh_async._transfer.download_policy import DownloadPolicy
 from rh_async._transfer.download_stream import Naming
@@ -55,7 +55,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _CANCEL_PATIENCE = 60.0  # seconds
-_SAVE_LATER = "It is done and paid: session.resume saves it, and so does the same submission again."
+_SAVE_LATER = "It is done and paid: session.recovery.resume saves it, and so does the same submission again."
 
 
 @define(eq=False, kw_only=True, repr=False)
@@ -69,7 +69,7 @@ class SessionRuntime:
     journal: Journal | None = None
     on_exit: OnExit = "detach"
     download_policy: DownloadPolicy = field(factory=DownloadPolicy)
-    recovery: Recovery = field(init=False)
+    recovery: RecoveryService = field(init=False)
     registry: SubmissionRegistry = field(init=False)
     poller: Poller = field(init=False)
     uploads: Uploads = field(init=False)
@@ -200,7 +200,7 @@ class SessionRuntime:
         )
         if self.journal is not None:
             self.downloads.session_id = self.journal.owner.name
-        self.recovery = Recovery(
+        self.recovery = RecoveryService(
             journal=self.journal,
             registry=self.registry,
             look=self.get_status,

@@ -358,7 +358,9 @@ def uncertain(record: SubmissionRecord) -> SubmitUnknown:
     """What an uncertain record is called."""
     what = f"the submit of {record.claimed_utc} to {record.endpoint} was never answered"
     error = SubmitUnknown(what, phase="submit", key=record.key, task_id=record.task_id)
-    error.advice += " Say what became of it with resolve or abandon, or pay again knowingly with resubmit=True."
+    error.advice += (
+        " Say what became of it with recovery.confirm or recovery.discard, or pay again knowingly with resubmit=True."
+    )
     return error
 
 

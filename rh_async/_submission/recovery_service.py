@@ -30,7 +30,7 @@ _ASKED_AT_ONCE = 8
 
 
 @define(eq=False, kw_only=True, repr=False)
-class Recovery:
+class RecoveryService:
     """The coming back of one session.
 
     :param look: asks the server about a task now.
@@ -73,7 +73,7 @@ class Recovery:
             jobs=tuple(job for job in jobs if job is not None),
             saved=tuple(end for _, end in ends if isinstance(end, Result)),
             failed=tuple((record, end) for record, end in ends if isinstance(end, RHError)),
-            uncertain=tuple(record for record in uncertain if record is not None),
+            unconfirmed=tuple(record for record in uncertain if record is not None),
             lost=tuple(lost),
             held=tuple(await asyncio.to_thread(self._held, unfinished)),
         )
@@ -92,7 +92,7 @@ class Recovery:
         """
         return _records(self._open(), states, prefix)
 
-    async def uncertain(self) -> tuple[SubmissionRecord, ...]:
+    async def unconfirmed(self) -> tuple[SubmissionRecord, ...]:
         """Every submission that nobody knows the fate of, oldest first.
 
         :raises JournalError: there is no journal, or it cannot be used.
@@ -101,7 +101,7 @@ class Recovery:
             record for record in await self._open().in_states([SubmissionState.UNCERTAIN]) if not record.foreign
         )
 
-    async def resolve(self, key: str, task_id: TaskId) -> Job:
+    async def confirm(self, key: str, task_id: TaskId) -> Job:
         """Adopt a task for an uncertain submission, once the server has said that it knows it.
 
         :raises JournalError: the key is not uncertain, or another key holds the task.
@@ -116,7 +116,7 @@ class Recovery:
         moved = await self._open().move(mine, SubmissionState.SUBMITTED, task_id=snapshot.task_id, error=None)
         return await self._attach(moved)
 
-    async def abandon(self, key: str) -> None:
+    async def discard(self, key: str) -> None:
         """Give an uncertain submission up: the same key may be submitted again.
 
         :raises JournalError: the key is not uncertain.
@@ -140,7 +140,7 @@ class Recovery:
             return await self._taken(self._attach, record)
         if record is None or record.state is not SubmissionState.UNCERTAIN:
             return None
-        return await self.resolve(record.key, task_id)
+        return await self.confirm(record.key, task_id)
 
     async def _taken(self, take: Callable[[SubmissionRecord], Awaitable[T]], record: SubmissionRecord) -> T | None:
         """Take over what is left; None if another session that came back at the same time was faster."""

@@ -212,8 +212,8 @@ async def test_a_submit_that_was_abandoned_no_longer_counts_and_needs_room_in_th
         server.faults.add(Fault("drop_before_body"))
         assert states(await run(server, tmp_path, plan, budget=5)) == {"unconfirmed": 1}
         async with opened(server, tmp_path) as session:
-            (unknown,) = await session.uncertain()
-            await session.abandon(unknown.key)
+            (unknown,) = await session.recovery.unconfirmed()
+            await session.recovery.discard(unknown.key)
         assert states(await run(server, tmp_path, plan, budget=Decimal("0.01"))) == {"skipped": 1}
         assert len(server.ledger.submissions) == 1
         async with opened(server, tmp_path) as session:

@@ -9,7 +9,7 @@ from rh_async import KlingMotionControl, Session, SubmitUnknown
 
 async def main() -> None:
     async with Session(journal="jobs.db") as session:
-        resumed = await session.resume(output_dir="out")
+        resumed = await session.recovery.resume(output_dir="out")
         for job in resumed.jobs:
             print("still running:", job.task_id)
         try:
@@ -20,7 +20,7 @@ async def main() -> None:
             print("not sent again:", error.key, error.advice)
         else:
             print(result.task_id, *result.paths)
-        for record in await session.uncertain():
+        for record in await session.recovery.unconfirmed():
             print(record.key, record.state.value)
 
 

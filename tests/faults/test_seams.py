@@ -146,7 +146,7 @@ async def test_a_refusal_that_names_an_earlier_sessions_task_is_a_refusal_and_no
             second = session.submit_nowait(request(2))
             await asyncio.sleep(60)
             assert not second.done
-            assert await session.uncertain() == ()
+            assert await session.recovery.unconfirmed() == ()
     assert len(submits) > 3
     assert [(row.task_id, row.state) for row in rows_of(book)] == [("1", SubmissionState.SUBMITTED)]
 
@@ -262,7 +262,7 @@ async def test_a_folder_whose_name_is_no_text_is_written_down_and_found_again(se
         await asyncio.sleep(1)
         task.cancel()
     async with Session(server.api_key, base_url=server.url, journal=book) as session:
-        (job,) = (await session.resume()).jobs
+        (job,) = (await session.recovery.resume()).jobs
         await job
     assert len(list(Path(tmp_path, "B\udcfcro").iterdir())) == 1
     assert len(server.ledger.tasks) == 1

@@ -66,15 +66,15 @@ async def test_resuming_it_saves_what_was_unfinished_and_submits_nothing(
 ) -> None:
     assert rows(journal) == BEFORE
     async with Session(server.api_key, base_url=server.url, journal=journal) as session:
-        resumed = await session.resume(output_dir=tmp_path / "later")
+        resumed = await session.recovery.resume(output_dir=tmp_path / "later")
         assert {job.key for job in resumed.jobs} == {"lost", "running", "running, no folder"}
         results = {job.key: await job for job in resumed.jobs}
         assert results["running"].paths[0].parent == tmp_path / "out"
         assert results["running, no folder"].paths[0].parent == results["lost"].paths[0].parent == tmp_path / "later"
         assert len(resumed.saved) == 3
         assert (resumed.failed, resumed.lost, resumed.held) == ((), (), ())
-        assert [record.key for record in resumed.uncertain] == ["submitting"]
-        assert {record.key for record in await session.uncertain()} == {"submitting", "uncertain"}
+        assert [record.key for record in resumed.unconfirmed] == ["submitting"]
+        assert {record.key for record in await session.recovery.unconfirmed()} == {"submitting", "uncertain"}
     assert len(server.ledger.submissions) == TASKS
     later = {**SAVED, ("running, no folder", 1): ("saved", 1), ("submitting", 1): ("uncertain", 0)}
     assert rows(journal) == BEFORE | later

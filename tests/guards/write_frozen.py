@@ -59,7 +59,7 @@ async def _run_settled_jobs(open_session: Open, server: Emulator, folder: Path) 
             server.faults.add(fault)
             with suppress(RHError):
                 await session.run(linked(4), idempotency_key=key)
-        await session.abandon("abandoned")
+        await session.recovery.discard("abandoned")
 
 
 async def _copy_while_jobs_run(open_session: Open, server: Emulator, folder: Path, copy: Path) -> None:

@@ -138,8 +138,8 @@ async def test_a_crash_while_an_uncertain_submit_is_resolved_leaves_it_uncertain
         assassin.aim(session, number, after=after)
         killed = await _unless_killed(session, assassin, [_adopted(session, key, task_id)])
         async with open_on(book) as later:
-            if await later.uncertain():
-                await later.resolve(key, task_id=task_id)
+            if await later.recovery.unconfirmed():
+                await later.recovery.confirm(key, task_id=task_id)
             assert (await later.run(request_of(key), idempotency_key=key, output_dir=tmp_path)).task_id == task_id
         _adds_up(server, book, {key: SubmissionState.SAVED}, {killed})
         if not killed:
@@ -156,7 +156,7 @@ async def test_a_crash_while_an_uncertain_submit_is_abandoned_leaves_it_uncertai
         await _left_uncertain(server, open_on(book), key)
         session = await _open(open_on(book))
         assassin.aim(session, number, after=after)
-        killed = await _unless_killed(session, assassin, [session.abandon(key)])
+        killed = await _unless_killed(session, assassin, [session.recovery.discard(key)])
         assert bool(killed) is (number == 1)
         (row,) = rows_of(book)
         assert row.state is (SubmissionState.UNCERTAIN if killed and not after else SubmissionState.ABANDONED)
@@ -230,7 +230,7 @@ async def _ended(session: Session, calling: asyncio.Future[None]) -> None:
 
 
 async def _wanted(session: Session, keys: Iterable[str], folder: Path) -> dict[str, SubmissionState]:
-    await session.resume()
+    await session.recovery.resume()
     ends = await asyncio.gather(*(_end_of(session, key, folder) for key in keys))
     return dict(zip(keys, ends, strict=True))
 
@@ -264,7 +264,7 @@ async def _left_uncertain(server: Emulator, session: Session, key: str) -> str:
 
 
 async def _adopted(session: Session, key: str, task_id: str) -> None:
-    await (await session.resolve(key, task_id=task_id))
+    await (await session.recovery.confirm(key, task_id=task_id))
 
 
 # --- the sum ---------------------------------------------------------------------------------------------------------

@@ -119,7 +119,7 @@ async def test_what_a_lock_kept_from_being_written_for_ever_is_logged_and_bought
         assert any(f"task {task.task_id} is submitted" in line for line in said)
     holder.let_go()
     async with Session(server.api_key, base_url=server.url, journal=book) as session:
-        assert len((await session.resume()).uncertain) == 3
+        assert len((await session.recovery.resume()).unconfirmed) == 3
     assert len(server.ledger.submissions) == 3
 
 

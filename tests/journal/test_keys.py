@@ -252,13 +252,13 @@ async def test_an_uncertain_submit_is_never_sent_again_on_its_own(open_session: 
     async with open_session() as session:
         with pytest.raises(SubmitUnknown):
             await session.run(LINKED, idempotency_key="clip")
-        with pytest.raises(SubmitUnknown, match="resolve"):
+        with pytest.raises(SubmitUnknown, match=r"recovery\.confirm"):
             await session.run(LINKED, idempotency_key="clip")
     async with open_session() as session:
         with pytest.raises(SubmitUnknown) as caught:
             await session.run(LINKED, idempotency_key="clip")
         assert caught.value.key == "clip"
-        assert [record.key for record in await session.uncertain()] == ["clip"]
+        assert [record.key for record in await session.recovery.unconfirmed()] == ["clip"]
     assert len(server.ledger.submissions) == 1
 
 

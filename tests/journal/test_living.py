@@ -60,7 +60,7 @@ def test_a_forked_child_that_outlives_its_killed_parent_holds_nothing(tmp_path: 
 async def _resumed(url: str, key: str, book: Path) -> tuple[list[tuple[str, int]], list[str | None]]:
     """What is held and by which process, and what is taken over; the children of jobs end before the session does."""
     async with asyncio.timeout(30), Session(key, base_url=url, journal=book) as session:
-        resumed = await session.resume()
+        resumed = await session.recovery.resume()
         return [(record.key, pid) for record, pid in resumed.held], [job.key for job in resumed.jobs]
 
 
@@ -71,12 +71,12 @@ async def test_what_a_living_session_carries_is_named_with_its_process_and_left_
     async with Session(server.api_key, base_url=server.url, journal=book) as one:
         job = await one.submit(request, idempotency_key="clip")
         async with Session(server.api_key, base_url=server.url, journal=book) as two:
-            resumed = await two.resume()
+            resumed = await two.recovery.resume()
             assert [(record.key, record.state, pid) for record, pid in resumed.held] == [
                 ("clip", SubmissionState.SUBMITTED, os.getpid())
             ]
             assert resumed.jobs == ()
-        assert (await one.resume()).held == ()
+        assert (await one.recovery.resume()).held == ()
         assert (await job).outputs
     assert [row.state for row in rows_of(book)] == [SubmissionState.SETTLED]
 

@@ -68,7 +68,7 @@ async def test_resume_watches_it_again_and_saves_it_however_late(
     server.faults.clear()
     await asyncio.sleep(wait)
     async with open_session() as session:
-        resumed = await session.resume(output_dir=tmp_path / "out")
+        resumed = await session.recovery.resume(output_dir=tmp_path / "out")
         (job,) = resumed.jobs
         result = await job
     assert (result.task_id, resumed.lost) == (lost, ())
@@ -83,7 +83,7 @@ async def test_in_the_session_that_lost_it_resume_finds_it_too(open_session: Ope
         with pytest.raises(JobLost):
             await session.run(LINKED, idempotency_key="clip")
         server.faults.clear()
-        (job,) = (await session.resume()).jobs
+        (job,) = (await session.recovery.resume()).jobs
         assert (await job).outputs
     assert len(server.ledger.submissions) == 1
 
@@ -93,7 +93,7 @@ async def test_what_is_still_unknown_stays_lost_and_is_named(
 ) -> None:
     for _ in range(2):
         async with open_session() as session:
-            resumed = await session.resume()
+            resumed = await session.recovery.resume()
             assert ([record.task_id for record in resumed.lost], resumed.jobs) == ([lost], ())
             with pytest.raises(JobLost):
                 await session.run(LINKED, idempotency_key="clip")
@@ -141,7 +141,7 @@ async def test_what_failed_meanwhile_is_told_as_failed(lost: str, open_session: 
     async with open_session() as session:
         await session.cancel(lost)
     async with open_session() as session:
-        (job,) = (await session.resume()).jobs
+        (job,) = (await session.recovery.resume()).jobs
         await asyncio.wait([asyncio.ensure_future(_ended(job))])
     assert type(job.error) is not JobLost
     assert len(server.ledger.submissions) == 1
@@ -160,7 +160,7 @@ async def test_two_sessions_that_come_back_at_once_share_what_was_lost(
 ) -> None:
     server.faults.clear()
     async with open_session() as one, open_session() as two:
-        both = await asyncio.gather(one.resume(), two.resume())
+        both = await asyncio.gather(one.recovery.resume(), two.recovery.resume())
         (job,) = [job for found in both for job in found.jobs]
         assert (await job).task_id == lost
     assert len(server.ledger.submissions) == 1

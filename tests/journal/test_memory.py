@@ -92,7 +92,7 @@ async def test_a_delivery_with_the_attempts_webhook_token_adopts_an_uncertain_su
         job = await session.handle_webhook(delivery(task.task_id, shape=shape), token=nonce)
         assert job is not None
         assert (await job).task_id == task.task_id
-        assert await session.uncertain() == ()
+        assert await session.recovery.unconfirmed() == ()
         assert (await session.run(LINKED, idempotency_key="clip")).task_id == task.task_id
     assert len(server.ledger.submissions) == 1
 

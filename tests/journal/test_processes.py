@@ -112,7 +112,7 @@ async def _settle(batch: Batch, doubtful: set[str], tasks: dict[str, list[str]])
     async with asyncio.timeout(PATIENCE), batch.session() as session:
         for key in doubtful:
             if key in tasks:
-                await session.resolve(key, task_id=tasks[key][0])
+                await session.recovery.confirm(key, task_id=tasks[key][0])
             else:
-                await session.abandon(key)
+                await session.recovery.discard(key)
             await session.run(request_of(key), idempotency_key=key, output_dir=batch.folder)

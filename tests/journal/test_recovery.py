@@ -87,11 +87,11 @@ async def test_a_submitted_job_is_watched_again_and_nothing_is_submitted(
 ) -> None:
     await killed_after("→submitted", open_session(), assassin)
     async with open_session() as session:
-        resumed = await session.resume()
+        resumed = await session.recovery.resume()
         (job,) = resumed.jobs
         assert (job.key, job.task_id) == ("clip", server.ledger.tasks[0].task_id)
         assert (await job).outputs
-        assert (resumed.saved, resumed.failed, resumed.uncertain) == ((), (), ())
+        assert (resumed.saved, resumed.failed, resumed.unconfirmed) == ((), (), ())
     assert states(book) == [SubmissionState.SETTLED]
     assert len(server.ledger.submissions) == 1
 
@@ -103,7 +103,7 @@ async def test_what_still_ran_is_saved_when_it_ends_where_it_was_wanted(
     folder: dict[str, Any] = {} if wanted is None else {"output_dir": tmp_path / wanted}
     await killed_after("→submitted", open_session(), assassin, **folder)
     async with open_session() as session:
-        (job,) = (await session.resume(output_dir=tmp_path / "given")).jobs
+        (job,) = (await session.recovery.resume(output_dir=tmp_path / "given")).jobs
         result = await job
         assert [path.parent.name for path in result.paths] == [wanted or "given"]
         assert result.paths[0].stat().st_size
@@ -117,12 +117,12 @@ async def test_what_still_ran_and_cannot_be_saved_is_told_and_saved_later(
     await killed_after("→submitted", open_session(), assassin)
     (tmp_path / "file").touch()
     async with open_session() as session:
-        (job,) = (await session.resume(output_dir=tmp_path / "file")).jobs
+        (job,) = (await session.recovery.resume(output_dir=tmp_path / "file")).jobs
         with pytest.raises(SaveError):
             await job
         assert states(book) == [SubmissionState.SETTLED]
     async with open_session() as session:
-        assert (await session.resume(output_dir=tmp_path / "out")).saved
+        assert (await session.recovery.resume(output_dir=tmp_path / "out")).saved
     assert len(server.ledger.submissions) == 1
 
 
@@ -133,13 +133,13 @@ async def test_a_session_that_is_left_while_it_saves_ends_the_job_and_loses_noth
     await killed_after("→submitted", open_session(), assassin)
     server.faults.add(Fault("slow_response", route="download", seconds=30))
     async with open_session(on_exit=on_exit) as session:
-        (job,) = (await session.resume(output_dir=tmp_path / "out")).jobs
+        (job,) = (await session.recovery.resume(output_dir=tmp_path / "out")).jobs
         while not server.ledger.faults:  # noqa: ASYNC110 - a ledger rings no bell
             await asyncio.sleep(1)
         assert not job.done
     assert type(job.error) is (SessionError if on_exit == "detach" else type(None))
     async with open_session() as session:
-        assert len((await session.resume(output_dir=tmp_path / "out")).saved) == (on_exit == "detach")
+        assert len((await session.recovery.resume(output_dir=tmp_path / "out")).saved) == (on_exit == "detach")
     assert states(book) == [SubmissionState.SAVED]
     assert len(server.ledger.submissions) == 1
 
@@ -171,7 +171,7 @@ async def test_what_is_settled_and_not_saved_is_saved_where_it_was_wanted(
 ) -> None:
     await killed_after("→settled", open_session(), assassin, output_dir=tmp_path / "wanted")
     async with open_session() as session:
-        (result,) = (await session.resume(output_dir=tmp_path / "elsewhere")).saved
+        (result,) = (await session.recovery.resume(output_dir=tmp_path / "elsewhere")).saved
     assert [path.parent.name for path in result.paths] == ["wanted"]
     assert all(path.stat().st_size for path in result.paths)
     assert states(book) == [SubmissionState.SAVED]
@@ -183,9 +183,9 @@ async def test_what_nobody_wanted_on_disk_goes_where_resume_says_or_nowhere(
 ) -> None:
     await killed_after("→settled", open_session(), assassin)
     async with open_session() as session:
-        assert (await session.resume()).saved == ()
+        assert (await session.recovery.resume()).saved == ()
         assert states(book) == [SubmissionState.SETTLED]
-        (result,) = (await session.resume(output_dir=tmp_path / "out")).saved
+        (result,) = (await session.recovery.resume(output_dir=tmp_path / "out")).saved
     assert result.paths[0].exists()
     assert len(server.ledger.submissions) == 1
 
@@ -196,7 +196,7 @@ async def test_a_settled_result_is_saved_by_a_fresh_link_when_its_own_has_expire
     await killed_after("→settled", open_session(), assassin)
     await asyncio.sleep(A_DAY)
     async with open_session() as session:
-        (result,) = (await session.resume(output_dir=tmp_path / "out")).saved
+        (result,) = (await session.recovery.resume(output_dir=tmp_path / "out")).saved
     assert result.paths[0].stat().st_size
     assert [download.status for download in server.ledger.downloads] == [403, 200]
     assert len(server.ledger.submissions) == 1
@@ -209,7 +209,7 @@ async def test_a_result_that_the_server_has_forgotten_is_told_and_stays_settled(
     await asyncio.sleep(A_DAY)
     server.faults.add(Fault("error_code", route="query", code="1004", times=None))
     async with open_session() as session:
-        resumed = await session.resume(output_dir=tmp_path / "out")
+        resumed = await session.recovery.resume(output_dir=tmp_path / "out")
     ((record, error),) = resumed.failed
     assert (record.key, type(error)) == ("clip", NotFound)
     assert states(book) == [SubmissionState.SETTLED]
@@ -221,9 +221,9 @@ async def test_an_open_post_of_a_dead_session_is_uncertain_and_not_sent_again(
 ) -> None:
     await killed_after("→submitting", open_session(), assassin)
     async with open_session() as session:
-        resumed = await session.resume()
-        assert [record.key for record in resumed.uncertain] == ["clip"]
-        (record,) = await session.uncertain()
+        resumed = await session.recovery.resume()
+        assert [record.key for record in resumed.unconfirmed] == ["clip"]
+        (record,) = await session.recovery.unconfirmed()
         assert (record.endpoint, record.claimed_utc > "2") == (LINKED.endpoint, True)
         assert "hero.png" in record.inputs
         with pytest.raises(SubmitUnknown):
@@ -235,12 +235,12 @@ async def test_an_open_post_of_a_dead_session_is_uncertain_and_not_sent_again(
 async def test_what_a_live_session_carries_is_left_to_it(open_session: Open, server: Emulator, book: Path) -> None:
     async with open_session() as one, open_session() as two:
         job = await one.submit(LINKED, idempotency_key="clip")
-        resumed = await two.resume()
-        assert (resumed.jobs, resumed.uncertain) == ((), ())
+        resumed = await two.recovery.resume()
+        assert (resumed.jobs, resumed.unconfirmed) == ((), ())
         assert [(record.key, pid) for record, pid in resumed.held] == [("clip", os.getpid())]
-        assert (await one.resume()).held == ()  # its own
+        assert (await one.recovery.resume()).held == ()  # its own
         assert (await job).outputs
-        assert (await two.resume()).held == ()
+        assert (await two.recovery.resume()).held == ()
     assert len(server.ledger.submissions) == 1
 
 
@@ -249,7 +249,7 @@ async def test_what_another_api_key_bought_is_neither_asked_about_nor_given_up(
 ) -> None:
     await killed_after("→submitted", open_session(), assassin)
     async with open_session(api_key=server.keys["NORMAL"]) as session:
-        await session.resume()
+        await session.recovery.resume()
         await asyncio.sleep(300)
     assert states(book) == [SubmissionState.SUBMITTED]
     async with open_session() as session:
@@ -260,7 +260,7 @@ async def test_what_another_api_key_bought_is_neither_asked_about_nor_given_up(
 async def test_coming_back_needs_a_journal(server: Emulator) -> None:
     async with Session(server.api_key, base_url=server.url) as session:
         with pytest.raises(SessionError, match="no journal"):
-            await session.resume()
+            await session.recovery.resume()
     assert server.ledger.submissions == []
 
 
@@ -283,11 +283,11 @@ async def test_resolve_adopts_a_task_after_asking_the_server(open_session: Open,
     task_id = await left_uncertain(server, open_session())
     asked = len(server.ledger.calls)
     async with open_session() as session:
-        job = await session.resolve("clip", task_id=task_id)
+        job = await session.recovery.confirm("clip", task_id=task_id)
         assert server.ledger.calls[asked].task_id == task_id
         assert (await job).task_id == task_id
         assert (await session.run(LINKED, idempotency_key="clip")).task_id == task_id
-        assert await session.uncertain() == ()
+        assert await session.recovery.unconfirmed() == ()
     assert states(book) == [SubmissionState.SETTLED]
     assert len(server.ledger.submissions) == 1
 
@@ -299,13 +299,13 @@ async def test_resolve_refuses_a_task_of_another_key_and_one_nobody_knows(
     async with open_session() as session:
         other = await session.run(LINKED, idempotency_key="other")
         with pytest.raises(JournalError, match="belongs to other"):
-            await session.resolve("clip", task_id=other.task_id)
+            await session.recovery.confirm("clip", task_id=other.task_id)
         with pytest.raises(NotFound):
-            await session.resolve("clip", task_id="123")
+            await session.recovery.confirm("clip", task_id="123")
         with pytest.raises(JournalError, match="not uncertain"):
-            await session.resolve("other", task_id="123")
+            await session.recovery.confirm("other", task_id="123")
         with pytest.raises(JournalError, match="unknown here"):
-            await session.resolve("nobody", task_id="123")
+            await session.recovery.confirm("nobody", task_id="123")
     assert states(book) == [SubmissionState.UNCERTAIN, SubmissionState.SETTLED]
     assert len(server.ledger.submissions) == 2
 
@@ -313,9 +313,9 @@ async def test_resolve_refuses_a_task_of_another_key_and_one_nobody_knows(
 async def test_what_was_abandoned_may_be_submitted_again(open_session: Open, server: Emulator, book: Path) -> None:
     await left_uncertain(server, open_session())
     async with open_session() as session:
-        await session.abandon("clip")
+        await session.recovery.discard("clip")
         with pytest.raises(JournalError, match="not uncertain"):
-            await session.abandon("clip")
+            await session.recovery.discard("clip")
         assert (await session.run(LINKED, idempotency_key="clip")).outputs
     assert states(book) == [SubmissionState.ABANDONED, SubmissionState.SETTLED]
     assert len(server.ledger.submissions) == 2
@@ -492,7 +492,7 @@ async def test_two_sessions_may_come_back_at_once_and_share_what_was_left(open_s
         for number in range(20):
             await session.submit(LINKED, idempotency_key=str(number))
     async with open_session() as one, open_session() as two:
-        both = await asyncio.gather(one.resume(), two.resume())
+        both = await asyncio.gather(one.recovery.resume(), two.recovery.resume())
         jobs = [job for found in both for job in found.jobs]
         assert sorted(str(job.key) for job in jobs) == sorted(map(str, range(20)))
         for job in jobs:
@@ -518,7 +518,7 @@ async def test_what_an_earlier_session_left_running_takes_its_places(server: Emu
         for wish in wishes[:3]:
             await session.submit(wish)
     async with Session(server.api_key, base_url=server.url, journal=book, in_flight=3) as session:
-        resumed = await session.resume()
+        resumed = await session.recovery.resume()
         assert len(resumed.jobs) == 3
         outcomes = [outcome async for outcome in session.map(wishes)]
     assert all(outcome.result for outcome in outcomes)
@@ -535,7 +535,7 @@ async def test_resumed_and_started_at_once_a_key_is_bought_once_and_both_have_it
             await session.submit(wish, idempotency_key=f"k{n}")
     async with Session(server.api_key, base_url=server.url, journal=book) as session:
         started = [session.submit_nowait(wish, idempotency_key=f"k{n}") for n, wish in enumerate(wishes)]
-        resumed = await session.resume()
+        resumed = await session.recovery.resume()
         results = [await job for job in (*started, *resumed.jobs)]
     assert len(server.ledger.tasks) == 6
     assert {result.task_id for result in results} == {task.task_id for task in server.ledger.tasks}

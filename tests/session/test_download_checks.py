@@ -393,7 +393,7 @@ async def test_a_full_disk_leaves_the_journals_row_to_be_saved_later(
                 with pytest.raises(SaveError, match="the disk is full"):
                     await session.run(request, idempotency_key="k", output_dir=tmp_path / "out")
         async with Session(server.api_key, **options) as session:
-            (result,) = (await session.resume()).saved
+            (result,) = (await session.recovery.resume()).saved
         assert [path.suffix for path in result.paths] == [".mp4"]
         assert len(server.ledger.tasks) == 1
 

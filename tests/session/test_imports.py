@@ -42,7 +42,7 @@ async def main():
         submissions.uploads = uploads
         await session.account()
         await session.price(requests[0])
-        await session.resume()
+        await session.recovery.resume()
         session.statistics()
         await asyncio.sleep(1.5)
     print(json.dumps(sorted(set(sys.modules) - loaded)))

@@ -8,7 +8,7 @@ from rh_async import Job, Result, ResumeReport, RHError, Session, SubmissionReco
 
 
 async def come_back(session: Session) -> None:
-    resumed = await session.resume(output_dir="out")
+    resumed = await session.recovery.resume(output_dir="out")
     assert_type(resumed, ResumeReport)
     assert_type(resumed.jobs, tuple[Job, ...])
     assert_type(resumed.saved, tuple[Result, ...])
@@ -16,11 +16,11 @@ async def come_back(session: Session) -> None:
 
 
 async def decide(session: Session) -> None:
-    for record in await session.uncertain():
+    for record in await session.recovery.unconfirmed():
         assert_type(record, SubmissionRecord)
         assert_type(record.state, SubmissionState)
-        assert_type(await session.resolve(record.key, task_id="2013508786110730241"), Job)
-    await session.abandon("scene-9")
+        assert_type(await session.recovery.confirm(record.key, task_id="2013508786110730241"), Job)
+    await session.recovery.discard("scene-9")
 
 
 async def read(session: Session) -> None:

@@ -33,7 +33,7 @@ async def confirm(key: Key, task_id: Task, /, *, journal: JournalPath = None, ba
     connection, journal_file = Connection(base_url), JournalFile(journal)
     path, row = await _unconfirmed(key, connection, journal_file)
     resume = connection.command("resume", *journal_file.words)
-    await _decide(connection, path, lambda session: session.resolve(row.record.key, task_id=task_id))
+    await _decide(connection, path, lambda session: session.recovery.confirm(row.record.key, task_id=task_id))
     _print_lines(f"{row.record.key} is task {task_id}; this watches and saves it:", resume)
     return ExitCode.SUCCESS
 
@@ -42,7 +42,7 @@ async def discard(key: Key, /, *, journal: JournalPath = None, base_url: BaseUrl
     """Give up an unconfirmed submission, so that its key may be submitted again; name the command that does so."""
     connection, journal_file = Connection(base_url), JournalFile(journal)
     path, row = await _unconfirmed(key, connection, journal_file)
-    await _decide(connection, path, lambda session: session.abandon(row.record.key))
+    await _decide(connection, path, lambda session: session.recovery.discard(row.record.key))
     given_up = f"{row.record.key} is discarded; if the server accepted it all the same, it is billed and not fetched"
     command = resubmit_command(row.record, connection, journal_file)
     if command is not None:

@@ -111,15 +111,15 @@ class ResumeRunner:
         """
         if self.tally.submit.done:
             async with shown(self.console, self.tally), listening(self.stall_monitor):
-                resumed = await session.resume(output_dir=self.folder)
+                resumed = await session.recovery.resume(output_dir=self.folder)
                 self._tell_held(resumed)
                 await self._follow_all(resumed)
         else:
-            resumed = await session.resume(output_dir=self.folder)
-            if not resumed.uncertain and not await session.uncertain():
+            resumed = await session.recovery.resume(output_dir=self.folder)
+            if not resumed.unconfirmed and not await session.recovery.unconfirmed():
                 self._say("nothing to pick up: whatever was bought is saved, over, or in another command's hand")
             self._tell_held(resumed)
-        return await session.uncertain()
+        return await session.recovery.unconfirmed()
 
     def _tell_held(self, resumed: ResumeReport) -> None:
         """Name the processes whose jobs are left to them."""
