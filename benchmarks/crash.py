@@ -35,14 +35,14 @@ from benchmarks._server import emulator_process
 _JOBS = 12
 _MOST_KILLS = 4  # in one round; then it may finish
 _NEVER = (sys.maxsize, 3600.0)
-_SHUT = 0.05  # seconds
+_REFUSED_SECONDS = 0.05  # seconds
 
 _QUICKER = 15  # times
 MEASURED = frozenset({"rounds", "wanted", "created", "uncertain", "saved", "kills"})
 """What is counted without being wrong; all else must be 0."""
 _NOT_KEPT = frozenset({"unexplained", "unsaved"})
 _FAULTS: tuple[dict[str, Any], ...] = (
-    {"kind": "refuse_connections", "seconds": _SHUT, "probability": 0.2, "times": 3},
+    {"kind": "refuse_connections", "seconds": _REFUSED_SECONDS, "probability": 0.2, "times": 3},
     {"kind": "drop_before_body", "probability": 0.3, "times": 1},
     {"kind": "drop_after_accept", "probability": 0.3, "times": 1},
     {"kind": "gateway_502", "probability": 0.3, "times": 1},
@@ -54,21 +54,21 @@ _FAULTS: tuple[dict[str, Any], ...] = (
 
 
 @frozen
-class BackDoor:
-    """The emulator's own pages, which no fault strikes."""
+class AdminClient:
+    """Calls the emulator's admin endpoints, which no fault affects except refused connections."""
 
     _url: str
     _token: str = field(repr=False)
 
-    def ask(self, method: str, path: str, body: object = None) -> Any:
-        """Ask until the door, which faults may have shut, is open."""
+    def request(self, method: str, path: str, body: object = None) -> Any:
+        """Send a request, again and again while a fault refuses connections."""
         while True:
             try:
-                return self._once(method, path, body)
+                return self._send(method, path, body)
             except (ConnectionError, http.client.HTTPException):
-                sleep(_SHUT / 2)
+                sleep(_REFUSED_SECONDS / 2)
 
-    def _once(self, method: str, path: str, body: object) -> Any:
+    def _send(self, method: str, path: str, body: object) -> Any:
         connection = http.client.HTTPConnection(urlsplit(self._url).netloc, timeout=120)
         try:
             headers = {"Content-Type": "application/json", "X-Emulator-Token": self._token}
@@ -219,13 +219,13 @@ def play(rounds: int, seed: int, folder: Path, way: Way = SESSION) -> tuple[dict
     faults = [fault for fault in _FAULTS if way.hangs or fault["kind"] != "hang"]
     token = secrets.token_hex()
     with emulator_process(seed=seed, run_time=way.run_time, admin_token=token) as (url, api_key):
-        door = BackDoor(url, token)
+        admin = AdminClient(url, token)
         for one in _rounds(rounds, seed, way, Batch(url=url, api_key=api_key, journal=folder, folder=folder, keys=())):
-            door.ask("DELETE", "faults")
-            door.ask("POST", "faults", one.rng.sample(faults, 3))
+            admin.request("DELETE", "faults")
+            admin.request("POST", "faults", one.rng.sample(faults, 3))
             one.play()
             played.append(one)
-        ledger = door.ask("GET", "ledger")
+        ledger = admin.request("GET", "ledger")
     return figures(played, ledger), Counter(fault["kind"] for fault in ledger["faults"])
 
 

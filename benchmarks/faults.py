@@ -25,11 +25,11 @@ import aiohttp
 from benchmarks._report import Row, tabulate
 from benchmarks._rivals import Shop, naive, sdk
 from benchmarks._server import emulator_process
-from benchmarks.crash import BackDoor
+from benchmarks.crash import AdminClient
 from rh_async import ModelRequest, PollingPolicy, RHError, Session, Timeouts
 
 BARS = {"paid_twice": 0.0, "denied": 0.0}
-_WANTED, _AT_ONCE, _STRUCK = 12, 4, 4
+_WANTED, _AT_ONCE, _FAULTS_PER_CASE = 12, 4, 4
 _READ = 1.0  # seconds until a client gives an answer up
 _EVERY = 0.1  # seconds between two questions
 
@@ -151,13 +151,13 @@ def main() -> int:
     rows = []
     token = secrets.token_hex()
     with emulator_process(seed=1, limit=1000, run_time=0.3, admin_token=token) as (url, api_key):
-        door, shop = BackDoor(url, token), Shop(url=url, api_key=api_key, interval=_EVERY, read=_READ)
+        admin, shop = AdminClient(url, token), Shop(url=url, api_key=api_key, interval=_EVERY, read=_READ)
         for number, (name, fault) in enumerate(list(FAULTS.items())[:4] if quick else FAULTS.items()):
             for client in clients:
-                door.ask("DELETE", "faults")
-                door.ask("POST", "faults", [{**fault, "times": _STRUCK}] if fault else [])
+                admin.request("DELETE", "faults")
+                admin.request("POST", "faults", [{**fault, "times": _FAULTS_PER_CASE}] if fault else [])
                 said = alone(client, shop, [f"{client}/{number}-{job}" for job in range(_WANTED)])
-                found = figures(said, door.ask("GET", "ledger"))
+                found = figures(said, admin.request("GET", "ledger"))
                 rows.append(Row(scenario=name, client=client, figures=found, bars=BARS if client == "rh_async" else {}))
     if "sdk" not in clients:
         print("runninghub-sdk is not installed: uv run --group bench python -m benchmarks.faults")

@@ -39,7 +39,7 @@ def batch_at(site: tuple[str, str], folder: Path) -> Batch:
 def bought(site: tuple[str, str]) -> dict[str, list[str]]:
     """Every key's tasks, as the server has them."""
     tasks: dict[str, list[str]] = {}
-    for task in crash.BackDoor(site[0], TOKEN).ask("GET", "ledger")["tasks"]:
+    for task in crash.AdminClient(site[0], TOKEN).request("GET", "ledger")["tasks"]:
         tasks.setdefault(key_of(task["endpoint"]), []).append(task["task_id"])
     return tasks
 

@@ -37,7 +37,7 @@ def test_a_process_that_may_open_few_files_saves_all_that_it_bought(tmp_path: Pa
     with emulator_process(seed=1, run_time=0.2, limit=500, admin_token=TOKEN) as (url, api_key):
         words = [sys.executable, "-c", CHILD, url, api_key, str(tmp_path), str(FILES)]
         ran = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603 - our own
-        bought = Counter(task["endpoint"] for task in crash.BackDoor(url, TOKEN).ask("GET", "ledger")["tasks"])
+        bought = Counter(task["endpoint"] for task in crash.AdminClient(url, TOKEN).request("GET", "ledger")["tasks"])
     assert ran.stdout.strip() == str({"NoneType": JOBS}), ran.stderr[-2000:]
     assert sum(bought.values()) == JOBS
     assert len(list((tmp_path / "out").glob("*.mp4"))) == JOBS

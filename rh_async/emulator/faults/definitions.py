@@ -72,7 +72,7 @@ class FaultSpec:
     output_type: str = ""
 
 
-def _submit_fault(description: str, **defaults: Any) -> FaultSpec:
+def _ambiguous_fault(description: str, **defaults: Any) -> FaultSpec:
     return FaultSpec(description=description, ambiguous=True, **defaults)
 
 
@@ -93,23 +93,23 @@ FAULT_KINDS: Mapping[str, FaultSpec] = MappingProxyType(
         "refuse_connections": FaultSpec(
             description="Connections are refused for `seconds` before the nth request; idle connections are closed."
         ),
-        "drop_before_body": _submit_fault("The connection is closed after the headers, before the body is read."),
-        "drop_after_accept": _submit_fault("The request is executed and gets no response.", accepted=True),
-        "drop_mid_response": _submit_fault("The connection is closed after half of the response.", accepted=True),
-        "hang": _submit_fault("No response until the server stops; `accepted` decides if the request is executed."),
-        "redirect_307": _submit_fault("A redirect to another path, where a repeated POST would work.", status=307),
-        "gateway_502": _submit_fault("A gateway's HTML page, with any `status`.", status=502),
+        "drop_before_body": _ambiguous_fault("The connection is closed after the headers, before the body is read."),
+        "drop_after_accept": _ambiguous_fault("The request is executed and gets no response.", accepted=True),
+        "drop_mid_response": _ambiguous_fault("The connection is closed after half of the response.", accepted=True),
+        "hang": _ambiguous_fault("No response until the server stops; `accepted` decides if the request is executed."),
+        "redirect_307": _ambiguous_fault("A redirect to another path, where a repeated POST would work.", status=307),
+        "gateway_502": _ambiguous_fault("A gateway's HTML page, with any `status`.", status=502),
         "http_429": FaultSpec(description="HTTP 429, with or without `retry_after`.", status=429),
-        "json_5xx": _submit_fault("A 5xx in JSON, with or without a `code`.", status=503),
-        "invalid_body": _submit_fault("Half of the response body and a byte that is not UTF-8.", accepted=True),
-        "empty_body": _submit_fault("HTTP 200 with an empty body.", accepted=True),
-        "oversized_body": _submit_fault("The response body after `size` bytes of blanks.", accepted=True),
-        "slow_response": _submit_fault("The response body, spread over `seconds`.", accepted=True, seconds=30.0),
+        "json_5xx": _ambiguous_fault("A 5xx in JSON, with or without a `code`.", status=503),
+        "invalid_body": _ambiguous_fault("Half of the response body and a byte that is not UTF-8.", accepted=True),
+        "empty_body": _ambiguous_fault("HTTP 200 with an empty body.", accepted=True),
+        "oversized_body": _ambiguous_fault("The response body after `size` bytes of blanks.", accepted=True),
+        "slow_response": _ambiguous_fault("The response body, spread over `seconds`.", accepted=True, seconds=30.0),
         "error_code": FaultSpec(description="An error `code`, as `code_type`, with `task_status`.", code="1005"),
-        "error_with_task": _submit_fault(
+        "error_with_task": _ambiguous_fault(
             "An error that names the task which was created and charged.", accepted=True, code="421"
         ),
-        "error_with_unknown_task": _submit_fault("An error that names a task which does not exist.", code="421"),
+        "error_with_unknown_task": _ambiguous_fault("An error that names a task which does not exist.", code="421"),
         "wrong_file_name": FaultSpec(
             description="The upload returns the file name of other content.", route="upload", accepted=True
         ),
