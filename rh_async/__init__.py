@@ -35,7 +35,7 @@ from ._http.transport import RetryPolicy, Timeouts
 from ._journal.records import SubmissionRecord, SubmissionState
 from ._polling.policy import PollingPolicy
 from ._runtime.outcome_stream import Failed, Outcome, Outcomes, Succeeded
-from ._runtime.statistics import RunTime, Statistics
+from ._runtime.statistics import RunTimeSummary, Statistics
 from ._submission.recovery import ResumeReport
 from ._transfer.download_policy import DownloadPolicy
 from .client import Session
@@ -149,7 +149,7 @@ __all__ = [
     "Result",
     "ResumeReport",
     "RetryPolicy",
-    "RunTime",
+    "RunTimeSummary",
     "SaveError",
     "ServerFault",
     "Session",

@@ -283,7 +283,7 @@ class Session:
         if known in runtime.poller.jobs:
             return runtime.poller.jobs[known][0]
         job = runtime.new_job(task_id=known)
-        runtime.poller.watch(job, known)
+        runtime.poller.track(job, known)
         return job
 
     async def check(self, request: Request) -> tuple[Issue, ...]:
@@ -383,7 +383,7 @@ class Session:
         if task_id is None:
             return None
         if task_id in runtime.poller.jobs:
-            runtime.poller.wake(task_id)
+            runtime.poller.poll_soon(task_id)
             return runtime.poller.jobs[task_id][0]
         return None if runtime.journal is None else await runtime.recovery.delivered(task_id, token)
 

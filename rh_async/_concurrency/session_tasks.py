@@ -19,7 +19,7 @@ Arguments = TypeVarTuple("Arguments")
 
 
 @define(eq=False, repr=False)
-class Tasks:
+class SessionTasks:
     """The tasks of one session.
 
     :param crashed: told why the first of them crashed, before any other is cancelled for it.
@@ -48,7 +48,7 @@ class Tasks:
 
 
 @define(eq=False, repr=False)
-class LateScope:
+class DeferredCancelScope:
     """A cancel scope that can be made, and cancelled, where no task runs: in a callback of the loop or of a signal."""
 
     cancel_called: bool = field(default=False, init=False)

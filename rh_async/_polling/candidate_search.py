@@ -12,12 +12,12 @@ from rh_async.types import TaskId
 _SURPRISE: Final = 0.05
 """The share of ends that nobody expects where they come: what is learnt from a few is never the whole truth."""
 
-Suspect = tuple[float, float, TaskId]
+Candidate = tuple[float, float, TaskId]
 """How likely it has ended since it was last known to run, how many questions finding it now is worth, and its name."""
 
 
 @define(eq=False, repr=False)
-class Hunt:
+class CandidateSearch:
     """One hunt for jobs that have ended.
 
     :ivar chance: how likely there is one at all among the suspects.
@@ -28,11 +28,11 @@ class Hunt:
     asked: int = field(default=0, init=False)
     open: set[TaskId] = field(factory=set, init=False)
     _weights: dict[TaskId, float] = field(factory=dict, init=False)
-    _ranked: list[Suspect] = field(factory=list, init=False)
+    _ranked: list[Candidate] = field(factory=list, init=False)
     _rest: float = field(default=0.0, init=False)  #: the weights of who is still suspected, together
 
     @classmethod
-    def among(cls, suspects: Iterable[Suspect], *, chance: float) -> Hunt:
+    def among(cls, suspects: Iterable[Candidate], *, chance: float) -> CandidateSearch:
         """Rank the suspects."""
         hunt = cls(chance)
         hunt._ranked = sorted(suspects)

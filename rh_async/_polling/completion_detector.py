@@ -15,7 +15,7 @@ from attrs import define, field
 
 from rh_async.types import TaskId
 
-from .candidate_search import Hunt, Suspect
+from .candidate_search import Candidate, CandidateSearch
 
 _FIRST_TRUST, _MOST_TRUST, _LEAST_TRUST, _NEXT_TRUST = 0.8, 0.98, 0.4, 0.5
 _GAIN, _LOSS = 0.15, 0.25
@@ -29,34 +29,34 @@ _PATIENCE: Final = 0.1  # of a find, in what is believed of the next
 
 
 @define(eq=False, repr=False)
-class Hints:
+class CounterEvidence:
     """The counts of one account, beside the jobs that this session watches.
 
     :ivar ours: how many jobs this session watches.
-    :ivar trust: how likely an end is to show in the counts, as far as was seen.
-    :ivar due: when to look at them again.
+    :ivar reliability: how likely an end is to show in the counts, as far as was seen.
+    :ivar next_read_at: when to look at them again.
     :ivar resting_until: before that they are not looked at, whatever happens.
-    :ivar quiet_at: when they last said that nobody had ended.
-    :ivar missing: how many ends they tell of that nobody has found yet.
+    :ivar all_running_at: when they last said that nobody had ended.
+    :ivar unaccounted: how many ends they tell of that nobody has found yet.
     :ivar share: of all jobs, that is asked to find one that has ended.
     """
 
     ours: int = field(default=0, init=False)
-    trust: float = field(default=_FIRST_TRUST, init=False)
-    due: float = field(default=-inf, init=False)
+    reliability: float = field(default=_FIRST_TRUST, init=False)
+    next_read_at: float = field(default=-inf, init=False)
     resting_until: float = field(default=-inf, init=False)
-    quiet_at: float = field(default=-inf, init=False)
-    missing: int = field(default=0, init=False)
+    all_running_at: float = field(default=-inf, init=False)
+    unaccounted: int = field(default=0, init=False)
     share: float = field(default=_FIRST_SHARE, init=False)
     _others: int | None = field(default=None, init=False)  #: how many more tasks the account has: other programs'
     _unread: bool = field(default=False, init=False)  #: whether the last look was not answered
     _doubt: float = field(default=_FIRST_DOUBT, init=False)
-    _hunt: Hunt | None = field(default=None, init=False)
+    _hunt: CandidateSearch | None = field(default=None, init=False)
 
     @property
-    def believed(self) -> float:
+    def confidence(self) -> float:
         """How likely an end is to show in the counts and to be one of ours; 0 while they are not believed."""
-        believed = self.trust * self.ours / max(self.ours + (self._others or 0), 1)
+        believed = self.reliability * self.ours / max(self.ours + (self._others or 0), 1)
         return believed if believed >= _LEAST_TRUST and not self._unread else 0.0
 
     # --- the counts --------------------------------------------------------------------------------------------------
@@ -64,31 +64,31 @@ class Hints:
     def look(self) -> None:
         """The counts are asked for: if they were not believed, they have another chance."""
         self._unread = False
-        if self.trust < _LEAST_TRUST:
-            self.trust, self._others, self.quiet_at = _NEXT_TRUST, None, -inf
+        if self.reliability < _LEAST_TRUST:
+            self.reliability, self._others, self.all_running_at = _NEXT_TRUST, None, -inf
 
-    def counted(self, total: int, suspects: Callable[[], Iterable[Suspect]], *, now: float) -> None:
+    def counted(self, total: int, suspects: Callable[[], Iterable[Candidate]], *, now: float) -> None:
         """Take the counts.
 
         :param total: of the account's unsettled tasks.  :param suspects: every job that may have ended.
         """
-        if self._others is None or not self.believed or total > self.ours + self._others:
+        if self._others is None or not self.confidence or total > self.ours + self._others:
             # Where they crowd ours, whoever is gone may be theirs. Fewer than ours are not others: some of ours ended.
             self._others = max(total - self.ours, 0)
-        known, self.missing = self.missing, self.ours + self._others - total
-        if not self.missing and self.believed:
-            self.quiet_at = now
-        if self.missing > known:
-            self._hunt = Hunt.among(suspects(), chance=self.believed)
-        if self.missing < known:  # somebody seemed to be gone, and was not
+        known, self.unaccounted = self.unaccounted, self.ours + self._others - total
+        if not self.unaccounted and self.confidence:
+            self.all_running_at = now
+        if self.unaccounted > known:
+            self._hunt = CandidateSearch.among(suspects(), chance=self.confidence)
+        if self.unaccounted < known:  # somebody seemed to be gone, and was not
             self._lose_trust(now)
         self._judge(now)
-        if not self.believed and self.trust >= _LEAST_TRUST:  # too many tasks of others for now; that may change
+        if not self.confidence and self.reliability >= _LEAST_TRUST:  # too many foreign tasks for now
             self._rest(now + _LATER)
 
     def hasten(self, at: float) -> None:
         """Look at the counts by an instant, unless they rest."""
-        self.due = max(self.resting_until, min(self.due, at))
+        self.next_read_at = max(self.resting_until, min(self.next_read_at, at))
 
     def unread(self, *, now: float) -> None:
         """The counts were not answered this time: until they are, they tell nothing."""
@@ -99,7 +99,7 @@ class Hints:
 
     def refused(self, *, now: float) -> None:
         """The counts cannot be had."""
-        self.trust = 0.0
+        self.reliability = 0.0
         self._doubted(now)
 
     # --- the search --------------------------------------------------------------------------------------------------
@@ -107,7 +107,7 @@ class Hints:
     def suspect(self) -> TaskId | None:
         """Whom to ask first because of the counts; of so many missing, a few more at a time."""
         hunt = self._hunt
-        return None if hunt is None or len(hunt.open) > self.missing + _AHEAD else hunt.likeliest(self.missing)
+        return None if hunt is None or len(hunt.open) > self.unaccounted + _AHEAD else hunt.likeliest(self.unaccounted)
 
     def ask(self, task: TaskId) -> None:
         """A suspect is asked about."""
@@ -137,8 +137,8 @@ class Hints:
         elif task in self._hunt:
             self.share += _PATIENCE * (self._hunt.asked / self.ours - self.share)
             self._hunt.found(task)
-            self.missing -= 1
-            self.trust += _GAIN * (_MOST_TRUST - self.trust)
+            self.unaccounted -= 1
+            self.reliability += _GAIN * (_MOST_TRUST - self.reliability)
             self._doubt = _FIRST_DOUBT
             self._judge(now)
 
@@ -146,11 +146,11 @@ class Hints:
 
     def _judge(self, now: float) -> None:
         """End a search that found what it looked for, or never will: then whatever is gone was not ours."""
-        if self.missing and self._hunt is not None and self._hunt.in_vain:
-            self._others = max((self._others or 0) - self.missing, 0)
-            self.missing = 0
+        if self.unaccounted and self._hunt is not None and self._hunt.in_vain:
+            self._others = max((self._others or 0) - self.unaccounted, 0)
+            self.unaccounted = 0
             self._lose_trust(now)
-        if not self.missing:
+        if not self.unaccounted:
             self._hunt = None
 
     def _missed(self, unheard: float, now: float) -> None:
@@ -158,13 +158,13 @@ class Hints:
 
         How likely they did is what the run times say, weighed with what was believed of the counts before (Bayes).
         """
-        if self.believed and unheard > 0.0:
-            lied = (1.0 - self.trust) * unheard
+        if self.confidence and unheard > 0.0:
+            lied = (1.0 - self.reliability) * unheard
             self._lose_trust(now, lied / (lied + 1.0 - unheard))
 
     def _lose_trust(self, now: float, blame: float = 1.0) -> None:
-        was, self.trust = self.believed, self.trust * (1.0 - _LOSS * blame)
-        if was and not self.believed:
+        was, self.reliability = self.confidence, self.reliability * (1.0 - _LOSS * blame)
+        if was and not self.confidence:
             self._doubted(now)
 
     def _doubted(self, now: float) -> None:
@@ -172,8 +172,8 @@ class Hints:
         self._doubt = min(self._doubt * 2.0, _LONGEST_DOUBT)
 
     def _rest(self, until: float) -> None:
-        self.missing, self._hunt = 0, None
-        self.due = self.resting_until = until
+        self.unaccounted, self._hunt = 0, None
+        self.next_read_at = self.resting_until = until
 
 
 def best_period(ends_per_second: float, worth: float, *, longest: float) -> float:

@@ -27,7 +27,7 @@ from rh_async.errors import JobLost, NotFound, RHError, SessionError
 from rh_async.job import Job
 from rh_async.types import IN_FLIGHT, QUEUED, Account, Snapshot, TaskId
 
-from .scheduler import COUNTS, Agenda, Question
+from .scheduler import QUEUE_COUNTERS, PollScheduler, PollTarget
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +43,11 @@ class Poller:
     :param changed: takes an answer that brings news of a job.
     :param counted: takes what the account says of itself.
     :param key_refused: takes the error after which nothing more is asked.
-    :ivar questions: how many were asked, of each kind.
+    :ivar requests: how many were asked, of each kind.
     """
 
     transport: Transport
-    agenda: Agenda
+    scheduler: PollScheduler
     currency: str | None
     settled: Callable[[Job, Snapshot], Awaitable[None]]
     lost: Callable[[Job, RHError], Awaitable[None]]
@@ -55,11 +55,11 @@ class Poller:
     changed: Callable[[Snapshot], None]
     counted: Callable[[Account], None]
     is_key_rejected: Callable[[RHError], None]
-    questions: Counter[str] = field(factory=Counter, init=False)
+    requests: Counter[str] = field(factory=Counter, init=False)
     jobs: dict[TaskId, tuple[Job, ...]] = field(factory=dict, init=False)
     settling: set[Job] = field(factory=set, init=False)  #: nobody asks about them any more, and they have not ended yet
     _loop: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop, init=False)
-    _idle: list[asyncio.Future[Question]] = field(factory=list, init=False)
+    _idle: list[asyncio.Future[PollTarget]] = field(factory=list, init=False)
     _timer: asyncio.Handle | None = field(default=None, init=False)
     _timer_at: float = field(default=inf, init=False)  #: not asked of the handle: uvloop's may not know
     _broken: asyncio.Future[None] = field(init=False)  #: fails with what a callback of the loop failed with
@@ -68,7 +68,7 @@ class Poller:
     _engaged: int = field(default=0, init=False)  #: how many askers there are
     _starting: int = field(default=0, init=False)  #: how many of them have not run yet
 
-    def watch(
+    def track(
         self, job: Job, task_id: TaskId, *, accepted_at: float | None = None, endpoint: str = "", at_once: bool = False
     ) -> None:
         """Ask about the job until it settles.
@@ -77,7 +77,7 @@ class Poller:
         :param endpoint: of its model.  :param at_once: whether it may have settled long ago.
         """
         self.jobs[task_id] = (*self.jobs.get(task_id, ()), job)
-        self.agenda.watch(
+        self.scheduler.track(
             task_id,
             now=self._loop.time(),
             accepted_at=accepted_at,
@@ -87,12 +87,12 @@ class Poller:
         )
         self._hand_out()
 
-    def wake(self, task_id: TaskId) -> None:
+    def poll_soon(self, task_id: TaskId) -> None:
         """Ask about a job as soon as may be."""
-        self.agenda.wake(task_id, now=self._loop.time())
+        self.scheduler.poll_soon(task_id, now=self._loop.time())
         self._hand_out()
 
-    async def serve(self) -> None:
+    async def run(self) -> None:
         """Ask, until cancelled.
 
         :raises SessionError: a part of it was cancelled, and not the whole.
@@ -117,22 +117,22 @@ class Poller:
         part of what each of these jobs takes.
         """
         at_hand = len(self._idle) + self._starting
-        if self._askers is not None and not at_hand and self._engaged < self.agenda.max_open:
+        if self._askers is not None and not at_hand and self._engaged < self.scheduler.max_open:
             self._engaged += 1
             self._starting += 1
             self._askers.start_soon(self._ask_on)
 
-    async def look(self, task_id: TaskId) -> Snapshot:
+    async def get_status(self, task_id: TaskId) -> Snapshot:
         """Ask about one job now, outside the timetable.
 
         :raises RHError: the question failed.
         """
-        self.questions["query"] += 1
+        self.requests["query"] += 1
         return await self.transport.send(
             encode_query(task_id), lambda answer: decode_query(answer, task_id, currency=self.currency)
         )
 
-    async def told(self, snapshot: Snapshot) -> None:
+    async def on_snapshot(self, snapshot: Snapshot) -> None:
         """Take an answer that somebody else got."""
         await self._answered(snapshot.task_id, snapshot)
         self._hand_out()
@@ -140,23 +140,23 @@ class Poller:
     async def _ask_on(self) -> None:
         self._starting -= 1
         while True:
-            question = await self._next()
-            jobs = () if question is COUNTS else self.jobs.get(question, ())
+            question = await self._next_poll()
+            jobs = () if question is QUEUE_COUNTERS else self.jobs.get(question, ())
             try:
-                await (self._count() if question is COUNTS else self._ask(question))
+                await (self._count() if question is QUEUE_COUNTERS else self._ask(question))
             except Exception as defect:  # noqa: BLE001 - the seam: a defect about one task ends its jobs, and no other
                 self._failed(question, jobs, unexpected(defect))
 
-    def _failed(self, question: Question, jobs: tuple[Job, ...], error: RHError) -> None:
-        if question is COUNTS:
-            self.agenda.uncounted(now=anyio.current_time(), for_now=True)
+    def _failed(self, question: PollTarget, jobs: tuple[Job, ...], error: RHError) -> None:
+        if question is QUEUE_COUNTERS:
+            self.scheduler.counters_failed(now=anyio.current_time(), retryable=True)
             return
         self.forget(question)
         for job in jobs:
             self.failed(job, error)
 
-    async def _next(self) -> Question:
-        question = self.agenda.ask(now=self._loop.time())
+    async def _next_poll(self) -> PollTarget:
+        question = self.scheduler.next_poll(now=self._loop.time())
         if question is None:
             idle = self._loop.create_future()
             self._idle.append(idle)
@@ -164,20 +164,20 @@ class Poller:
             question = await idle
         else:
             # What else is due, or will be, waits for a prompt answer, which may make it needless, but for no other.
-            self._set_timer(self._loop.time() + self.agenda.spacing)
+            self._set_timer(self._loop.time() + self.scheduler.spacing)
         self._engage()
         return question
 
     def _hand_out(self) -> None:
         """Give what is due to whoever is idle, and be called again when the next is."""
-        while self._idle and (question := self.agenda.ask(now=self._loop.time())) is not None:
+        while self._idle and (question := self.scheduler.next_poll(now=self._loop.time())) is not None:
             idle = self._idle.pop()
             if not idle.done():  # cancelled: the session is ending
                 idle.set_result(question)
         self._set_timer()
 
     def _set_timer(self, earliest: float = -inf) -> None:
-        wake_at = self.agenda.wake_at() if self._idle else None
+        wake_at = self.scheduler.next_poll_at() if self._idle else None
         at = None if wake_at is None else max(wake_at, earliest)
         if self._timer is not None and (at is None or self._timer.cancelled() or self._timer_at > at):
             self._timer.cancel()
@@ -194,21 +194,21 @@ class Poller:
                 self._broken.set_exception(error)
 
     async def _count(self) -> None:
-        self.questions["counts"] += 1
+        self.requests["queue_status"] += 1
         try:
             account = await self.transport.send(
                 encode_queue_status(), decode_queue_status, priority=Priority.QUEUE_COUNTERS
             )
         except RHError as error:
             log.debug("rh_async.no_counts %s", error)
-            self.agenda.uncounted(now=self._loop.time(), for_now=error.retryable)
+            self.scheduler.counters_failed(now=self._loop.time(), retryable=error.retryable)
         else:
             self.counted(account)
-            self.agenda.counted(account.unsettled, now=self._loop.time())
+            self.scheduler.counters_read(account.unsettled, now=self._loop.time())
 
     async def _ask(self, task_id: TaskId) -> None:
         try:
-            snapshot = await self.look(task_id)
+            snapshot = await self.get_status(task_id)
         except RHError as error:
             await self._unanswered(task_id, error)
         else:
@@ -220,14 +220,14 @@ class Poller:
         if not jobs:
             return
         if snapshot.settled and not self._results_may_come(snapshot, now):
-            self.agenda.ended(task_id, now=now, ran=not snapshot.cancelled)
+            self.scheduler.settled(task_id, now=now, ran=not snapshot.cancelled)
             self.forget(task_id)
             with anyio.CancelScope(shield=True):  # nobody else knows of it any more
                 self.settling.update(jobs)
                 for job in jobs:
                     await self.settled(job, snapshot)
                     self.settling.discard(job)
-        elif self.agenda.overdue(task_id, now=now):
+        elif self.scheduler.exceeds_max_age(task_id, now=now):
             await self._lose(jobs, task_id, f"the job was still {snapshot.status} when it was too old to be polled")
         else:
             self._goes_on(jobs, snapshot, now)
@@ -239,11 +239,11 @@ class Poller:
         news = 0 if snapshot.settled else sum(apply_snapshot(job, snapshot) for job in jobs)
         if news:
             self.changed(snapshot)
-        self.agenda.answered(snapshot.task_id, now=now, queued=snapshot.status in QUEUED)
+        self.scheduler.still_running(snapshot.task_id, now=now, queued=snapshot.status in QUEUED)
 
     def _results_may_come(self, snapshot: Snapshot, now: float) -> bool:
         missing = snapshot.succeeded and not snapshot.outputs
-        return missing and self.agenda.awaits_results(snapshot.task_id, now=now)
+        return missing and self.scheduler.awaits_results(snapshot.task_id, now=now)
 
     async def _unanswered(self, task_id: TaskId, error: RHError) -> None:
         now = self._loop.time()
@@ -252,14 +252,18 @@ class Poller:
             return
         if is_key_rejected(error):
             self.is_key_rejected(error)
-        elif isinstance(error, NotFound) and error.code == "1004" and not self.agenda.not_found_grace(task_id, now=now):
+        elif (
+            isinstance(error, NotFound)
+            and error.code == "1004"
+            and not self.scheduler.in_not_found_grace(task_id, now=now)
+        ):
             await self._lose(jobs, task_id, "the server does not know the task, or no longer", code="1004")
-        elif self.agenda.overdue(task_id, now=now):
+        elif self.scheduler.exceeds_max_age(task_id, now=now):
             await self._lose(
                 jobs, task_id, f"nothing could be learnt until it was too old to be polled; last: {error.message}"
             )
         else:
-            self.agenda.unanswered(task_id, now=now)
+            self.scheduler.poll_failed(task_id, now=now)
 
     async def _lose(self, jobs: tuple[Job, ...], task_id: TaskId, why: str, *, code: str = "") -> None:
         self.forget(task_id)
@@ -272,4 +276,4 @@ class Poller:
     def forget(self, task_id: TaskId) -> None:
         """Ask no more about a job."""
         self.jobs.pop(task_id, None)
-        self.agenda.forget(task_id, now=self._loop.time())
+        self.scheduler.forget(task_id, now=self._loop.time())

@@ -55,7 +55,7 @@ def _prior(usual: Usual) -> tuple[tuple[float, float], ...]:
 
 
 @define(eq=False, repr=False)
-class RunTimes:
+class SurvivalTable:
     """The run times of one kind of job, in seconds.
 
     Looks at a job are spread as the square root of its hazard, which is best possible (Barlow, Hunter, Proschan 1963;
@@ -221,7 +221,7 @@ Running = tuple[float, float, float | None]
 
 
 @define(eq=False, repr=False)
-class Experience:
+class RunTimeEstimator:
     """The run times of one model: of its jobs as they are, and scaled by the length of their driving videos.
 
     Whichever needs fewer questions is the one to go by.
@@ -230,14 +230,14 @@ class Experience:
     """
 
     guess: Usual = USUAL[Kind.VIDEO]
-    plain: RunTimes = field(init=False)
-    scaled: RunTimes = field(init=False)
-    usual: Expectation = field(init=False)
+    plain: SurvivalTable = field(init=False)
+    scaled: SurvivalTable = field(init=False)
+    usual: RunTimeEstimate = field(init=False)
     _seconds: float = field(default=0.0, init=False)  #: of driving video, all that was learnt from
 
     def __attrs_post_init__(self) -> None:
-        self.plain, self.scaled = RunTimes(self.guess), RunTimes(self.guess)
-        self.usual = Expectation(self.plain)
+        self.plain, self.scaled = SurvivalTable(self.guess), SurvivalTable(self.guess)
+        self.usual = RunTimeEstimate(self.plain)
 
     def learn(
         self,
@@ -272,13 +272,13 @@ class Experience:
         if driving:
             self.scaled.ran(age * _USUAL / driving, until * _USUAL / driving)
 
-    def of(self, driving: float | None) -> Expectation:
+    def of(self, driving: float | None) -> RunTimeEstimate:
         """What to expect of a job.
 
         :param driving: seconds of driving video, where known.
         """
         if driving and self.scaled.ends >= _ENOUGH and self._length_matters():
-            return Expectation(self.scaled, _USUAL / driving)
+            return RunTimeEstimate(self.scaled, _USUAL / driving)
         return self.usual
 
     def _length_matters(self) -> bool:
@@ -287,10 +287,10 @@ class Experience:
 
 
 @frozen
-class Expectation:
+class RunTimeEstimate:
     """The run times to expect of one job, of whose seconds the table has ``scale``."""
 
-    times: RunTimes
+    times: SurvivalTable
     scale: float = 1.0
 
     def survival(self, age: float) -> float:

@@ -19,12 +19,12 @@ from attrs import define, field
 
 from rh_async.types import TaskId
 
-from .candidate_search import Suspect
-from .completion_detector import Hints, best_period
+from .candidate_search import Candidate
+from .completion_detector import CounterEvidence, best_period
 from .job_kinds import usual_of
 from .policy import PollingPolicy
-from .run_times import Experience, Running
-from .tracked_job import Entry, Watched
+from .run_times import Running, RunTimeEstimator
+from .tracked_job import Entry, TrackedJob
 
 _LEAST_SHARE: Final = 0.2  # of the interval: the shortest gap between two questions about one job
 _SAVED_UP: Final = 1.5  # seconds
@@ -37,30 +37,31 @@ _FEW_ENDS: Final = 8  # of a model: until then each says so much that jobs are a
 _REMEMBERED: Final = 2000  # ends whose lateness is remembered
 
 
-class Everybody(Enum):
+class AccountPoll(Enum):
     """The one question about all jobs at once."""
 
-    COUNTS = "counts"
+    QUEUE_COUNTERS = "counts"
 
 
-COUNTS: Final = Everybody.COUNTS
-Question = TaskId | Everybody
+QUEUE_COUNTERS: Final = AccountPoll.QUEUE_COUNTERS
+PollTarget = TaskId | AccountPoll
 
 
 @define(eq=False, repr=False)
-class Agenda:
+class PollScheduler:
     """The timetable. At most one question about a job is open, and never more than `PollingPolicy` allows.
 
-    :ivar learnt: the run times of each model, by endpoint.
-    :ivar lateness: of the last ends, in seconds, as far as can be told: half of the time since nobody knew of them.
+    :ivar estimators: the run times of each model, by endpoint.
+    :ivar detection_latencies: of the last settled jobs, in seconds: half of the time since the job was last
+        known to run.
     """
 
     policy: PollingPolicy
-    hints: Hints = field(factory=Hints, init=False)
-    learnt: dict[str, Experience] = field(factory=dict, init=False)
-    lateness: deque[float] = field(factory=lambda: deque(maxlen=_REMEMBERED), init=False)
+    detector: CounterEvidence = field(factory=CounterEvidence, init=False)
+    estimators: dict[str, RunTimeEstimator] = field(factory=dict, init=False)
+    detection_latencies: deque[float] = field(factory=lambda: deque(maxlen=_REMEMBERED), init=False)
     _due: list[Entry] = field(factory=list, init=False)
-    _watched: dict[TaskId, Watched] = field(factory=dict, init=False)
+    _watched: dict[TaskId, TrackedJob] = field(factory=dict, init=False)
     _open: set[TaskId] = field(factory=set, init=False)
     _counting: int | None = field(default=None, init=False)  #: the changes before the open question about counts
     _changes: int = field(default=0, init=False)  #: of how many jobs the counts should hold
@@ -90,7 +91,7 @@ class Agenda:
 
     # --- jobs --------------------------------------------------------------------------------------------------------
 
-    def watch(
+    def track(
         self,
         task: TaskId,
         *,
@@ -111,20 +112,20 @@ class Agenda:
                 self._watched[task].accepted_at = max(self._watched[task].accepted_at, accepted_at)
             return
         self._changes += 1
-        watched = self._watched[task] = Watched(
+        watched = self._watched[task] = TrackedJob(
             since=now,
             accepted_at=-inf if accepted_at is None else accepted_at,
             began=accepted_at,
             seen_at=now,
             endpoint=endpoint,
             driving=driving,
-            expect=self.experience(endpoint).of(driving),
+            expect=self.estimator(endpoint).of(driving),
         )
         self._resized()
         self._planned = max(self._planned, self._believed())
         if not watched.queued:
             self._period_holds = -inf
-            self.hints.hasten(now + watched.look_within(now))
+            self.detector.hasten(now + watched.look_within(now))
         gap = self._gap(watched, now)
         self._schedule(task, watched, now if at_once or accepted_at is None else now + gap)
 
@@ -136,9 +137,9 @@ class Agenda:
             self._demand -= watched.rate
             self._changes += 1
             self._resized()
-            self.hints.cleared(task, now=now)
+            self.detector.cleared(task, now=now)
 
-    def ended(self, task: TaskId, *, now: float, ran: bool = True) -> None:
+    def settled(self, task: TaskId, *, now: float, ran: bool = True) -> None:
         """The server told a job's end: learn from it, and stop asking.
 
         :param ran: whether it ended by itself, so that its run time says something of others.
@@ -146,16 +147,16 @@ class Agenda:
         watched = self._watched.get(task)
         if watched is None:
             return
-        known = watched.last_known(self.hints.quiet_at, now)
-        self.lateness.append((now - known) / 2.0)
+        known = watched.last_known(self.detector.all_running_at, now)
+        self.detection_latencies.append((now - known) / 2.0)
         if self.policy.queue_counters:
-            self.hints.found(task, unheard=watched.unheard(self.hints.quiet_at, now), now=now)
+            self.detector.found(task, unheard=watched.unheard(self.detector.all_running_at, now), now=now)
         self.forget(task, now=now)
         if ran and watched.began is not None:
             self._learn_from(watched, known, now)
         self._replan(now)
 
-    def wake(self, task: TaskId, *, now: float) -> None:
+    def poll_soon(self, task: TaskId, *, now: float) -> None:
         """Ask about a job as soon as may be: somebody says that it has ended."""
         watched = self._watched.get(task)
         if watched is None:
@@ -166,8 +167,8 @@ class Agenda:
         else:
             self._schedule(task, watched, now)
 
-    def _learn_from(self, watched: Watched, seen_at: float, now: float) -> None:
-        known = self.experience(watched.endpoint)
+    def _learn_from(self, watched: TrackedJob, seen_at: float, now: float) -> None:
+        known = self.estimator(watched.endpoint)
         known.learn(
             watched.age(now),
             watched.driving,
@@ -189,13 +190,13 @@ class Agenda:
 
     def learn(self, endpoint: str, run_time: float, driving: float | None = None) -> None:
         """Take a run time, in seconds."""
-        self.experience(endpoint).learn(max(run_time, 0.0), driving)
+        self.estimator(endpoint).learn(max(run_time, 0.0), driving)
 
-    def experience(self, endpoint: str) -> Experience:
+    def estimator(self, endpoint: str) -> RunTimeEstimator:
         """What is known of a model's run times."""
-        if endpoint not in self.learnt:
-            self.learnt[endpoint] = Experience(usual_of(endpoint))
-        return self.learnt[endpoint]
+        if endpoint not in self.estimators:
+            self.estimators[endpoint] = RunTimeEstimator(usual_of(endpoint))
+        return self.estimators[endpoint]
 
     def eta(self, task: TaskId, *, now: float) -> float | None:
         """How long a job will probably still take, in seconds; None if nothing is known of it."""
@@ -206,22 +207,22 @@ class Agenda:
 
     # --- questions ---------------------------------------------------------------------------------------------------
 
-    def ask(self, *, now: float) -> Question | None:
+    def next_poll(self, *, now: float) -> PollTarget | None:
         """Take the next question; None if there is nothing to ask yet."""
-        at = self.wake_at()
+        at = self.next_poll_at()
         if at is None or at > now:
             return None
         self._spent_until = max(self._spent_until, now) + self.spacing
         if (suspect := self._suspect()) is not None:
-            self.hints.ask(suspect)
+            self.detector.ask(suspect)
             return self._open_question(suspect)
         if self._counts_at() <= self._next_due():  # in turn: on a small budget, looking would else leave no question
             self._counting = self._changes
-            self.hints.look()
-            return COUNTS
+            self.detector.look()
+            return QUEUE_COUNTERS
         return self._open_question(self._due[0][2])
 
-    def answered(self, task: TaskId, *, now: float, queued: bool = False) -> None:
+    def still_running(self, task: TaskId, *, now: float, queued: bool = False) -> None:
         """The server answered, and the job goes on.
 
         :param queued: whether it has not begun to run.
@@ -235,55 +236,55 @@ class Agenda:
             watched.began = (watched.seen_at + now) / 2.0
         watched.queued, watched.seen_at, watched.failures, watched.told_at = queued, now, 0, None
         if watched.driving:
-            watched.expect = self.experience(watched.endpoint).of(watched.driving)
+            watched.expect = self.estimator(watched.endpoint).of(watched.driving)
         gap = self._gap(watched, now)
         self._again(task, watched, now if watched.woken else now + gap)
         watched.woken = False
-        self.hints.cleared(task, now=now)
+        self.detector.cleared(task, now=now)
 
-    def unanswered(self, task: TaskId, *, now: float) -> None:
+    def poll_failed(self, task: TaskId, *, now: float) -> None:
         """The question failed, not the job."""
         if task in self._open:
             watched = self._watched[task]
             watched.failures += 1
             self._again(task, watched, now + self.policy.after(watched.failures))
-            self.hints.unanswered(task)
+            self.detector.unanswered(task)
 
-    def counted(self, total: int | None, *, now: float) -> None:
+    def counters_read(self, total: int | None, *, now: float) -> None:
         """Take the account's counts.
 
         :param total: of its unsettled tasks; None if they cannot be had.
         """
         if total is None:
-            self.uncounted(now=now, for_now=False)
+            self.counters_failed(now=now, retryable=False)
             return
         undisturbed = self._counting == self._changes and not self._submitting
         self._counting = None
         if undisturbed:
-            self.hints.counted(total, lambda: self._suspects(now), now=now)
+            self.detector.counted(total, lambda: self._suspects(now), now=now)
         # Unless they lost all trust, by now or while they were on their way: then they are left alone for longer.
-        self.hints.due = max(self.hints.due, now + self._best_period(now))
+        self.detector.next_read_at = max(self.detector.next_read_at, now + self._best_period(now))
         self._replan(now)
 
-    def uncounted(self, *, now: float, for_now: bool) -> None:
+    def counters_failed(self, *, now: float, retryable: bool) -> None:
         """The question about counts failed.
 
-        :param for_now: whether the next may not.
+        :param retryable: whether the next read may succeed.
         """
         self._counting = None
-        if for_now:
-            self.hints.unread(now=now)
+        if retryable:
+            self.detector.unread(now=now)
         else:
-            self.hints.refused(now=now)
+            self.detector.refused(now=now)
         self._replan(now)
 
-    def submitting(self, change: int) -> None:
+    def adjust_submits_in_flight(self, change: int) -> None:
         """So many more, or fewer, submits are on their way: the counts may hold what is not watched yet."""
         self._submitting += change
         self._changes += 1
 
-    def wake_at(self) -> float | None:
-        """When `ask` will next yield a question; None if an answer, or a job, must come first."""
+    def next_poll_at(self) -> float | None:
+        """When `next_poll` will next yield a question; None if an answer, or a job, must come first."""
         if len(self._open) + (self._counting is not None) >= self.max_open:
             return None
         if self._suspect() is not None:
@@ -293,7 +294,7 @@ class Agenda:
 
     # --- what is to be believed --------------------------------------------------------------------------------------
 
-    def not_found_grace(self, task: TaskId, *, now: float) -> bool:
+    def in_not_found_grace(self, task: TaskId, *, now: float) -> bool:
         """Whether the server may not know the job yet."""
         return task in self._watched and now - self._watched[task].accepted_at < self.policy.not_found_grace
 
@@ -306,7 +307,7 @@ class Agenda:
             watched.empty_since = now
         return now - watched.empty_since < self.policy.results_grace
 
-    def overdue(self, task: TaskId, *, now: float) -> bool:
+    def exceeds_max_age(self, task: TaskId, *, now: float) -> bool:
         """Whether the job has been watched for longer than `PollingPolicy.max_job_age`."""
         return task in self._watched and now - self._watched[task].since >= self.policy.max_job_age
 
@@ -317,7 +318,7 @@ class Agenda:
         """When the budget has a question left; it saves some up, for a search comes in a burst."""
         return self._spent_until - _SAVED_UP
 
-    def _gap(self, watched: Watched, at: float) -> float:
+    def _gap(self, watched: TrackedJob, at: float) -> float:
         """The wait until a job is asked about again: every one stretched alike to meet the budget."""
         longest = max(self.policy.max_interval, len(self._watched) * self.spacing)
         gap = watched.gap(at, worth=self._worth, believed=self._believed(), interval=self.policy.interval)
@@ -338,7 +339,7 @@ class Agenda:
         for task, watched in self._watched.items():
             self._advance(task, watched, now)
 
-    def _advance(self, task: TaskId, watched: Watched, now: float) -> None:
+    def _advance(self, task: TaskId, watched: TrackedJob, now: float) -> None:
         """Ask about a job sooner, if what is known by now would have had it so when it was last known to run."""
         if watched.entry is None or watched.failures:
             return
@@ -348,7 +349,7 @@ class Agenda:
 
     def _resized(self) -> None:
         """Let what depends on the number of jobs follow it."""
-        jobs = self.hints.ours = len(self._watched)
+        jobs = self.detector.ours = len(self._watched)
         self.spacing, self.max_open = self.policy.spacing(jobs), self.policy.max_open(jobs)
         self._worth = self.policy.worth(jobs)
 
@@ -357,11 +358,11 @@ class Agenda:
         self._open.add(task)
         return task
 
-    def _again(self, task: TaskId, watched: Watched, at: float) -> None:
+    def _again(self, task: TaskId, watched: TrackedJob, at: float) -> None:
         self._open.discard(task)
         self._schedule(task, watched, at)
 
-    def _schedule(self, task: TaskId, watched: Watched, at: float) -> None:
+    def _schedule(self, task: TaskId, watched: TrackedJob, at: float) -> None:
         watched.entry = (at, next(self._ticket), task)
         heapq.heappush(self._due, watched.entry)
 
@@ -377,14 +378,15 @@ class Agenda:
     # --- the account's counts ----------------------------------------------------------------------------------------
 
     def _believed(self) -> float:
-        return self.hints.believed if self._pays() else 0.0
+        return self.detector.confidence if self._pays() else 0.0
 
     def _pays(self) -> bool:
         """Whether a search costs less than asking by run times alone: with many in flight it does not."""
-        return self.policy.queue_counters and self.hints.share * len(self._watched) < min(self._alone, _LONGEST_SEARCH)
+        cost = self.detector.share * len(self._watched)
+        return self.policy.queue_counters and cost < min(self._alone, _LONGEST_SEARCH)
 
     def _counts_at(self) -> float:
-        return self.hints.due if self._watched and self._counting is None and self._pays() else inf
+        return self.detector.next_read_at if self._watched and self._counting is None and self._pays() else inf
 
     def _best_period(self, now: float) -> float:
         """How often to look at the counts; worked out now and then, for every job has a say in it."""
@@ -392,7 +394,7 @@ class Agenda:
             watched = self._watched.values()
             longest = min(2.0 * self.policy.interval, self.policy.max_interval)
             ahead = min(max(2.0 * self._period, _AHEAD), longest)  # who is quick may end before the next look
-            ends = sum(one.ends_within(ahead, now, self.hints.quiet_at) for one in watched) / ahead
+            ends = sum(one.ends_within(ahead, now, self.detector.all_running_at) for one in watched) / ahead
             self._alone = max((one.expect.cost(self._worth) for one in islice(watched, 1)), default=inf)
             shared = min(max(sqrt(len(watched)), 1.0), _SHARED)
             longest = min([longest, *(one.look_within(now) / shared for one in watched)])
@@ -400,11 +402,11 @@ class Agenda:
             self._period_holds = now + min(2.0 * self._period, _PERIOD_HOLDS)
         return self._period
 
-    def _suspects(self, now: float) -> Iterator[Suspect]:
+    def _suspects(self, now: float) -> Iterator[Candidate]:
         for task, one in self._watched.items():
-            yield one.suspicion(self.hints.quiet_at, now), self._worth / one.rate, task
+            yield one.suspicion(self.detector.all_running_at, now), self._worth / one.rate, task
 
     def _suspect(self) -> TaskId | None:
-        while (task := self.hints.suspect()) is not None and self._watched[task].entry is None:
-            self.hints.ask(task)  # it is being asked about anyway
+        while (task := self.detector.suspect()) is not None and self._watched[task].entry is None:
+            self.detector.ask(task)  # it is being asked about anyway
         return task

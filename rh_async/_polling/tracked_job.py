@@ -9,7 +9,7 @@ from attrs import define
 
 from rh_async.types import TaskId
 
-from .run_times import Expectation
+from .run_times import RunTimeEstimate
 
 Entry = tuple[float, int, TaskId]
 """A place in the timetable: when, a ticket for ties, and who."""
@@ -25,7 +25,7 @@ _SOON: Final = 1.0  # second
 
 
 @define(eq=False, repr=False)
-class Watched:
+class TrackedJob:
     """What is known of one job.
 
     :ivar since: when it came to be watched.
@@ -40,7 +40,7 @@ class Watched:
     seen_at: float
     endpoint: str
     driving: float | None
-    expect: Expectation
+    expect: RunTimeEstimate
     rate: float = 0.0  #: of the questions it wants, per second
     failures: int = 0
     queued: bool = False

@@ -76,7 +76,7 @@ class AccountApi:
         snapshot: Snapshot | None = None
         for wait in _TRUTH_WAITS:
             await anyio.sleep(wait)
-            snapshot = await self._transport.with_retries(partial(self._poller.look, task_id))
+            snapshot = await self._transport.with_retries(partial(self._poller.get_status, task_id))
             if snapshot.settled:
                 break
         assert snapshot is not None  # noqa: S101 - for the type checker: there is a first wait

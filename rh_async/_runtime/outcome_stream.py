@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 import anyio
 from attrs import define, field, frozen
 
-from rh_async._concurrency.session_tasks import Tasks
+from rh_async._concurrency.session_tasks import SessionTasks
 from rh_async._job_updates import call_when_done
 from rh_async.errors import AuthenticationFailed, BalanceExhausted, RHError, SessionError
 from rh_async.job import Job
@@ -95,7 +95,7 @@ class Feed(Generic[R]):
     save: Callable[[Result], Awaitable[Result]] | None
     window: Callable[[], int]
     on_capacity: list[Callable[[], object]]
-    tasks: Tasks
+    tasks: SessionTasks
     check: Callable[[], object]
     cut_short: Callable[[str], SessionError]
     _unread: deque[Outcome[R]] = field(factory=deque, init=False)

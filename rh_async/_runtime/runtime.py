@@ -20,7 +20,7 @@ from attrs import define, evolve, field
 
 from rh_async._api.endpoints import CURRENCIES, PriceQuote
 from rh_async._concurrency.defects import unexpected
-from rh_async._concurrency.session_tasks import Tasks
+from rh_async._concurrency.session_tasks import SessionTasks
 from rh_async._concurrency.single_flight import SingleFlight
 from rh_async._http.transport import Transport
 from rh_async._job_updates import apply_snapshot, outcome_of, set_outcome
@@ -28,7 +28,7 @@ from rh_async._journal.records import SubmitOptions
 from rh_async._journal.sqlite import Journal
 from rh_async._polling.policy import PollingPolicy
 from rh_async._polling.poller import Poller
-from rh_async._polling.scheduler import Agenda
+from rh_async._polling.scheduler import PollScheduler
 from rh_async._submission.concurrency import ConcurrencyLimiter
 from rh_async._submission.deduplication import PriorAttempt, SubmissionRegistry
 from rh_async._submission.job_log import log_change, log_job
@@ -48,7 +48,7 @@ from rh_async.types import Account, OnExit, Output, Result, Snapshot, TaskId, Up
 
 from .account import AccountApi
 from .notifier import EventNotifier, TransferMetrics
-from .statistics import RunTime, Statistics, mean_and_p99
+from .statistics import RunTimeSummary, Statistics, mean_and_p99
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class SessionRuntime:
     limiter: ConcurrencyLimiter = field(init=False)
     submissions: Submissions = field(init=False)
     account_api: AccountApi = field(init=False)
-    tasks: Tasks = field(init=False)
+    tasks: SessionTasks = field(init=False)
     _loop: asyncio.AbstractEventLoop = field(init=False)
     _host: asyncio.Task[None] = field(init=False)
     _ready: anyio.Event = field(factory=anyio.Event, init=False)
@@ -167,9 +167,9 @@ class SessionRuntime:
 
     async def _serve(self) -> None:
         async with anyio.create_task_group() as group:
-            self.tasks = Tasks(group, self._crashed)
+            self.tasks = SessionTasks(group, self._crashed)
             self._open_rooms()
-            self.tasks.start_soon(self.poller.serve)
+            self.tasks.start_soon(self.poller.run)
             self._ready.set()
             await self._stop.wait()
             group.cancel_scope.cancel()
@@ -177,7 +177,7 @@ class SessionRuntime:
     def _open_rooms(self) -> None:
         self.poller = Poller(
             transport=self.transport,
-            agenda=Agenda(self.polling),
+            scheduler=PollScheduler(self.polling),
             currency=CURRENCIES.get(self.transport.base_url),
             settled=self._settled,
             lost=self._lost,
@@ -204,7 +204,7 @@ class SessionRuntime:
             journal=self.journal,
             registry=self.registry,
             look=self.get_status,
-            ask=self.poller.look,
+            ask=self.poller.get_status,
             save=self.save,
             save_at_end=self._wanted.__setitem__,
             new_job=self.new_job,
@@ -281,13 +281,13 @@ class SessionRuntime:
 
     async def _watch(self, job: Job, task_id: TaskId, endpoint: str, *, age: float = 0.0) -> None:
         """Ask about a job that the server accepted so many seconds ago."""
-        accepted_at, known = self._loop.time() - age, endpoint in self.poller.agenda.learnt
-        self.poller.watch(job, task_id, accepted_at=accepted_at, endpoint=endpoint, at_once=age > 0.0)
+        accepted_at, known = self._loop.time() - age, endpoint in self.poller.scheduler.estimators
+        self.poller.track(job, task_id, accepted_at=accepted_at, endpoint=endpoint, at_once=age > 0.0)
         if age > 0.0:
             self.submissions.adopt(job)
         if not known:
             for run_time, driving in await self.registry.run_times(endpoint):
-                self.poller.agenda.learn(endpoint, run_time, driving)
+                self.poller.scheduler.learn(endpoint, run_time, driving)
 
     def _changed(self, snapshot: Snapshot) -> None:
         self.tell(Changed(snapshot=snapshot))
@@ -393,22 +393,22 @@ class SessionRuntime:
 
     def eta(self, job: Job) -> float | None:
         """How many seconds a job will probably still take; None where nothing is known."""
-        return None if job.task_id is None else self.poller.agenda.eta(job.task_id, now=self._loop.time())
+        return None if job.task_id is None else self.poller.scheduler.eta(job.task_id, now=self._loop.time())
 
     def statistics(self) -> Statistics:
         """How the session stands."""
-        agenda = self.poller.agenda
-        lateness, p99 = mean_and_p99(agenda.lateness)
+        scheduler = self.poller.scheduler
+        detection_latency, p99 = mean_and_p99(scheduler.detection_latencies)
         return Statistics(
             waiting=self.submissions.waiting,
             in_flight=len(self.poller.jobs),
             limit=self.limiter.limit,
             settled=self.settled,
-            questions={"submit": self.submissions.posts, "query": 0, "counts": 0, **self.poller.questions},
-            lateness=lateness,
-            lateness_p99=p99,
-            run_times={endpoint: RunTime.of(known.plain) for endpoint, known in agenda.learnt.items()},
-            trust=agenda.hints.believed if self.polling.queue_counters else 0.0,
+            requests={"submit": self.submissions.posts, "query": 0, "queue_status": 0, **self.poller.requests},
+            detection_latency=detection_latency,
+            detection_latency_p99=p99,
+            run_times={endpoint: RunTimeSummary.of(known.plain) for endpoint, known in scheduler.estimators.items()},
+            counter_confidence=scheduler.detector.confidence if self.polling.queue_counters else 0.0,
         )
 
     async def cancel(self, job: Job) -> Snapshot | None:
@@ -422,7 +422,7 @@ class SessionRuntime:
             return None
         with anyio.CancelScope(shield=True), anyio.move_on_after(_CANCEL_PATIENCE):
             snapshot = await self.account_api.cancel(job.task_id)
-            await self.poller.told(snapshot)
+            await self.poller.on_snapshot(snapshot)
             return snapshot
         raise ResponseLost("nothing could be learnt of the cancellation", phase="cancel", task_id=job.task_id)
 
@@ -539,7 +539,7 @@ class SessionRuntime:
 
         :raises RHError: nothing could be learnt.
         """
-        return await self.transport.with_retries(partial(self.poller.look, task_id))
+        return await self.transport.with_retries(partial(self.poller.get_status, task_id))
 
     async def _fresh(self, task_id: TaskId) -> tuple[Output, ...]:
         return (await self.get_status(task_id)).outputs

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from attrs import field, frozen
 
 if TYPE_CHECKING:
-    from rh_async._polling.run_times import RunTimes
+    from rh_async._polling.run_times import SurvivalTable
 
 
 @frozen(kw_only=True)
-class RunTime:
+class RunTimeSummary:
     """How long jobs of one model take, in seconds, as far as was learnt; a broad guess before the first has ended.
 
     :param median: half take longer.
@@ -26,7 +26,7 @@ class RunTime:
     ends: int
 
     @classmethod
-    def of(cls, times: RunTimes) -> RunTime:
+    def of(cls, times: SurvivalTable) -> RunTimeSummary:
         """Sum a table up."""
         low, median, high = (times.quantile(share) for share in (0.1, 0.5, 0.9))
         return cls(median=median, low=low, high=high, ends=times.ends)
@@ -40,23 +40,23 @@ class Statistics:
     :param in_flight: jobs between their acceptance and their end.
     :param limit: how many may be in flight now; where that is learnt, it changes.
     :param settled: jobs that have ended, of those the server had.
-    :param questions: how many calls left so far: ``submit``, ``query``, and ``counts`` of the whole account.
-    :param lateness: how late ends are noticed on average, in seconds, as far as can be told from here: half of the time
-        since the job was last known to run.
-    :param lateness_p99: one end in a hundred is noticed later, by the same measure.
+    :param requests: how many requests were sent so far, by kind: ``submit``, ``query``, ``queue_status``.
+    :param detection_latency: mean delay between a job's end and its detection, in seconds: estimated as half of the
+        time since the job was last known to run.
+    :param detection_latency_p99: its 99th percentile.
     :param run_times: by the model's endpoint.
-    :param trust: how far the account's counts are believed, from 0 to 1.
+    :param counter_confidence: how far the account's queue counters are believed, from 0 to 1.
     """
 
     waiting: int
     in_flight: int
     limit: int
     settled: int
-    questions: Mapping[str, int]
-    lateness: float
-    lateness_p99: float
-    run_times: Mapping[str, RunTime] = field(repr=False)
-    trust: float
+    requests: Mapping[str, int]
+    detection_latency: float
+    detection_latency_p99: float
+    run_times: Mapping[str, RunTimeSummary] = field(repr=False)
+    counter_confidence: float
 
 
 def mean_and_p99(values: Sequence[float]) -> tuple[float, float]:

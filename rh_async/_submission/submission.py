@@ -20,7 +20,7 @@ from attrs import define, field
 from rh_async._api.endpoints import decode_submit, encode_submit, submit_unknown
 from rh_async._api.wire import ApiCall, ApiResponse
 from rh_async._concurrency.defects import unexpected
-from rh_async._concurrency.session_tasks import LateScope, Tasks
+from rh_async._concurrency.session_tasks import DeferredCancelScope, SessionTasks
 from rh_async._http.rate_limit import Priority
 from rh_async._http.transport import Transport
 from rh_async._job_updates import apply_snapshot, assign_task
@@ -82,7 +82,7 @@ class Submissions:
     limiter: ConcurrencyLimiter
     poller: Poller
     registry: SubmissionRegistry
-    tasks: Tasks
+    tasks: SessionTasks
     accepted: Callable[[Job, Snapshot], Awaitable[None]]
     ended: Callable[[Job, RHError], None]
     tell: Callable[[Event], None]
@@ -92,7 +92,7 @@ class Submissions:
     _left: set[Job] = field(factory=set, init=False)  #: whose POST left, and nobody has said how it ended
     _why: RHError | None = field(default=None, init=False)
     _placed: set[Job] = field(factory=set, init=False)
-    _chains: dict[Job, LateScope] = field(factory=dict, init=False)
+    _chains: dict[Job, DeferredCancelScope] = field(factory=dict, init=False)
     posts: int = field(default=0, init=False)  #: how many left
     on_capacity: list[Callable[[], object]] = field(factory=list, init=False)  #: called when more jobs could be carried
     _abroad: set[Job] = field(factory=set, init=False)  #: whose POST left, and is not dealt with
@@ -185,7 +185,7 @@ class Submissions:
         """Start carrying as many as have a ticket: as may be in flight, and a few ahead."""
         while self._waiting and self._tickets > 0 and not self.tasks.ending:
             job = next(iter(self._waiting))
-            self._chains[job] = LateScope()
+            self._chains[job] = DeferredCancelScope()
             self.tasks.start_soon(self._carry, job, self._waiting.pop(job))
         if self._tickets > 0:
             for call in self.on_capacity:
@@ -332,13 +332,13 @@ class Submissions:
         self._left.add(job)
         if job not in self._abroad:
             self._abroad.add(job)
-            self.poller.agenda.submitting(1)
+            self.poller.scheduler.adjust_submits_in_flight(1)
 
     def _home(self, job: Job) -> None:
         """The account's counts can hold no more of this job's POST than this session knows."""
         if job in self._abroad:
             self._abroad.remove(job)
-            self.poller.agenda.submitting(-1)
+            self.poller.scheduler.adjust_submits_in_flight(-1)
 
     async def _ours(self, task_id: TaskId) -> bool:
         """Whether another submission has bought the task, so that a refusal names it in vain."""
@@ -373,12 +373,12 @@ class Submissions:
         for wait in _ADOPTION_WAITS[:-1]:
             await anyio.sleep(wait)
             try:
-                return await self.transport.with_retries(partial(self.poller.look, task_id))
+                return await self.transport.with_retries(partial(self.poller.get_status, task_id))
             except NotFound as error:
                 if not _unknown_there(error):
                     raise
         await anyio.sleep(_ADOPTION_WAITS[-1])
-        return await self.transport.with_retries(partial(self.poller.look, task_id))
+        return await self.transport.with_retries(partial(self.poller.get_status, task_id))
 
     async def _accept(self, job: Job, request: Request, snapshot: Snapshot) -> None:
         await self._note_purchase(job, snapshot)

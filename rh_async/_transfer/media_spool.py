@@ -18,7 +18,7 @@ from typing import BinaryIO, TypeVar, cast
 import anyio
 from attrs import define, field
 
-from rh_async._concurrency.session_tasks import Tasks
+from rh_async._concurrency.session_tasks import SessionTasks
 from rh_async._concurrency.single_flight import SingleFlight
 from rh_async._media.file_io import in_thread
 from rh_async.errors import InvalidMedia, RHError
@@ -48,7 +48,7 @@ class Spool:
     :param tasks: where shared work runs: several jobs may wait for one source.
     """
 
-    tasks: Tasks
+    tasks: SessionTasks
     _folder: Path | None = field(default=None, init=False)
     _spooled: dict[Media, _Spooled] = field(factory=dict, init=False)
     _number: int = field(default=0, init=False)

@@ -20,7 +20,7 @@ import anyio
 from attrs import define, field, frozen
 
 from rh_async._api.endpoints import decode_upload, encode_upload
-from rh_async._concurrency.session_tasks import Tasks
+from rh_async._concurrency.session_tasks import SessionTasks
 from rh_async._concurrency.single_flight import SingleFlight
 from rh_async._http.transport import FileBody, Transport
 from rh_async._journal.sqlite import Journal
@@ -95,7 +95,7 @@ class Uploads:
     """
 
     transport: Transport
-    tasks: Tasks
+    tasks: SessionTasks
     tell: Callable[[Event], None]
     wall: Callable[[], datetime]
     journal: Journal | None = None

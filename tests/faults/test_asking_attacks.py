@@ -86,7 +86,7 @@ async def test_a_session_left_while_an_end_is_being_written_down_tells_that_end(
                 job = await session.submit(wishes(count + 1)[-1])
                 poller, task_id = rooms(session).poller, await job.accepted()
                 await until(lambda: server.ledger.tasks[-1].status == "SUCCESS")
-                poller.wake(task_id)
+                poller.poll_soon(task_id)
                 while task_id in poller.jobs:  # noqa: ASYNC110 - nobody is told of that instant
                     await asyncio.sleep(0)
                 await turns(count)
@@ -132,10 +132,10 @@ async def test_questions_outside_the_timetable_are_counted_too(server: Emulator,
     result = await session.run(wishes(1)[0])
     await session.get_status(result.task_id)
     asked = Counter(question.kind for question in server.ledger.calls)
-    assert session.statistics().questions["query"] == asked["query"]
+    assert session.statistics().requests["query"] == asked["query"]
 
 
 async def test_counts_that_are_never_asked_for_are_not_said_to_be_believed(server: Emulator) -> None:
     async with Session(server.api_key, base_url=server.url, polling=BLIND) as session:
         await session.submit(wishes(1)[0])
-        assert session.statistics().trust == 0.0
+        assert session.statistics().counter_confidence == 0.0

@@ -172,7 +172,7 @@ async def test_no_crash_holds_the_key(server: Emulator, media: Media, monkeypatc
     with pytest.raises(RHError) as closing:
         async with Session(server.api_key, base_url=server.url) as session:
             job = await session.submit(DreamActor(media.images[0], media.videos[0]))
-            monkeypatch.setattr("rh_async._polling.scheduler.Agenda.ask", broken)
+            monkeypatch.setattr("rh_async._polling.scheduler.PollScheduler.next_poll", broken)
             with pytest.raises(RHError) as caught:
                 await job
     assert_secret(caught.value, server.api_key)

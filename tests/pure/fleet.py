@@ -16,7 +16,7 @@ from typing import Final
 from attrs import define, field, frozen
 
 from rh_async import PollingPolicy, TaskId
-from rh_async._polling.scheduler import Agenda
+from rh_async._polling.scheduler import PollScheduler
 
 Draw = Callable[[random.Random], float]
 """Draws a run time, in seconds."""
@@ -40,12 +40,12 @@ def two_humps(short: float = 60.0, long: float = 300.0, sigma: float = 0.1) -> D
     return lambda chance: chance.choice((short, long)) * exp(chance.gauss(0.0, sigma))
 
 
-def learnt(draw: Draw, *, samples: int = 200, seed: int = 7, policy: PollingPolicy | None = None) -> Agenda:
+def learnt(draw: Draw, *, samples: int = 200, seed: int = 7, policy: PollingPolicy | None = None) -> PollScheduler:
     """A timetable that has seen jobs of this kind end."""
-    agenda, chance = Agenda(policy or PollingPolicy()), random.Random(seed)
+    scheduler, chance = PollScheduler(policy or PollingPolicy()), random.Random(seed)
     for _ in range(samples):
-        agenda.learn(MODEL, draw(chance))
-    return agenda
+        scheduler.learn(MODEL, draw(chance))
+    return scheduler
 
 
 @frozen
@@ -88,7 +88,7 @@ class Fleet:
     :param rtt: how long an answer is on its way, there and back, in seconds; the server reads a call halfway.
     """
 
-    agenda: Agenda
+    scheduler: PollScheduler
     slots: int = 50
     draw: Draw = field(factory=lognormal)
     counts: Counts = field(default=lambda fleet: fleet.alive)
@@ -121,7 +121,7 @@ class Fleet:
 
     def _turn(self) -> None:
         """Go on to what comes first: something arrives, or the agenda wakes."""
-        wake_at = self.agenda.wake_at()
+        wake_at = self.scheduler.next_poll_at()
         arrives_at = self._wire[0][0] if self._wire else inf
         if wake_at is None or arrives_at <= max(self.now, wake_at):
             assert self._wire, "a job is in flight and nobody will ask about it"
@@ -132,7 +132,7 @@ class Fleet:
             self._ask()
 
     def _ask(self) -> None:
-        question = self.agenda.ask(now=self.now)
+        question = self.scheduler.next_poll(now=self.now)
         assert question is not None, "woken for nothing"
         if isinstance(question, str):
             self.asked.append((self.now, question))
@@ -146,21 +146,21 @@ class Fleet:
 
     def _count(self) -> None:
         total = self.counts(self)
-        self._on_wire(lambda: self.agenda.counted(total, now=self.now))
+        self._on_wire(lambda: self.scheduler.counters_read(total, now=self.now))
 
     def _read(self, task: TaskId) -> None:
         runs = self.ends[task] > self.now
-        self._on_wire(lambda: self.agenda.answered(task, now=self.now) if runs else self._notice(task))
+        self._on_wire(lambda: self.scheduler.still_running(task, now=self.now) if runs else self._notice(task))
 
     def _notice(self, task: TaskId) -> None:
         self.late[task] = self.now - self.ends.pop(task)
-        self.agenda.ended(task, now=self.now)
+        self.scheduler.settled(task, now=self.now)
         self._submit()
 
     def _submit(self) -> None:
         if self._left:
             self._left -= 1
-            self.agenda.submitting(1)
+            self.scheduler.adjust_submits_in_flight(1)
             self._on_wire(self._accept)
 
     def _accept(self) -> None:
@@ -170,8 +170,8 @@ class Fleet:
         self._on_wire(lambda: self._watch(task))
 
     def _watch(self, task: TaskId) -> None:
-        self.agenda.watch(task, now=self.now, accepted_at=self.now, endpoint=MODEL)
-        self.agenda.submitting(-1)
+        self.scheduler.track(task, now=self.now, accepted_at=self.now, endpoint=MODEL)
+        self.scheduler.adjust_submits_in_flight(-1)
 
 
 # --- what an account may say of itself --------------------------------------------------------------------------------

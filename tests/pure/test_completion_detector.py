@@ -9,46 +9,46 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rh_async import TaskId
-from rh_async._polling.candidate_search import Suspect
-from rh_async._polling.completion_detector import Hints, best_period
+from rh_async._polling.candidate_search import Candidate
+from rh_async._polling.completion_detector import CounterEvidence, best_period
 
 A, B, C = (TaskId(name) for name in "abc")
 OURS = 3
 
 
-def suspects() -> list[Suspect]:
+def suspects() -> list[Candidate]:
     return [(0.9, 100.0, A), (0.5, 100.0, B), (0.1, 100.0, C)]
 
 
-def looked(*totals: int, ours: int = OURS, first: float = 0.0) -> Hints:
+def looked(*totals: int, ours: int = OURS, first: float = 0.0) -> CounterEvidence:
     """Look once a second, while every job of ours is still watched."""
-    hints = watching(ours)
+    detector = watching(ours)
     for second, total in enumerate(totals):
-        look(hints, total, now=first + second)
-    return hints
+        look(detector, total, now=first + second)
+    return detector
 
 
-def watching(ours: int = OURS) -> Hints:
+def watching(ours: int = OURS) -> CounterEvidence:
     """Hints beside so many jobs that are watched."""
-    hints = Hints()
-    hints.ours = ours
-    return hints
+    detector = CounterEvidence()
+    detector.ours = ours
+    return detector
 
 
-def look(hints: Hints, total: int, *, now: float) -> None:
-    hints.look()
-    hints.counted(total, suspects, now=now)
+def look(detector: CounterEvidence, total: int, *, now: float) -> None:
+    detector.look()
+    detector.counted(total, suspects, now=now)
 
 
-def ask(hints: Hints, *, now: float, ended: set[TaskId]) -> list[TaskId]:
+def ask(detector: CounterEvidence, *, now: float, ended: set[TaskId]) -> list[TaskId]:
     """Ask about every suspect that is worth it, and say who was asked about."""
     asked = []
-    while (task := hints.suspect()) is not None:
+    while (task := detector.suspect()) is not None:
         asked.append(task)
-        hints.ask(task)
+        detector.ask(task)
         if task in ended:
-            hints.found(task, unheard=0.0, now=now)
-        hints.cleared(task, now=now)
+            detector.found(task, unheard=0.0, now=now)
+        detector.cleared(task, now=now)
     return asked
 
 
@@ -56,54 +56,54 @@ def ask(hints: Hints, *, now: float, ended: set[TaskId]) -> list[TaskId]:
 
 
 def test_while_the_counts_stay_nobody_is_suspected() -> None:
-    hints = looked(3, 3, 3)
-    assert hints.suspect() is None
-    assert hints.missing == 0
-    assert hints.quiet_at == 2
+    detector = looked(3, 3, 3)
+    assert detector.suspect() is None
+    assert detector.unaccounted == 0
+    assert detector.all_running_at == 2
 
 
 def test_when_the_counts_fall_the_likeliest_are_suspected_until_all_that_are_missing_are_found() -> None:
-    hints = looked(3, 1)
-    assert hints.missing == 2
-    assert ask(hints, now=1, ended={A, C}) == [A, B, C]
-    assert hints.missing == 0
-    assert hints.suspect() is None
+    detector = looked(3, 1)
+    assert detector.unaccounted == 2
+    assert ask(detector, now=1, ended={A, C}) == [A, B, C]
+    assert detector.unaccounted == 0
+    assert detector.suspect() is None
 
 
 @pytest.mark.parametrize(("missing", "most"), [(1, 5), (2, 6)])
 def test_who_is_missing_is_sought_with_a_few_questions_open_beyond_one_for_each(missing: int, most: int) -> None:
-    hints, asked = watching(20), 0
+    detector, asked = watching(20), 0
     for total in (20, 20 - missing):
-        hints.counted(total, lambda: ((0.5, 100.0, TaskId(f"t{n}")) for n in range(20)), now=0)
-    while (task := hints.suspect()) is not None:
-        hints.ask(task)
+        detector.counted(total, lambda: ((0.5, 100.0, TaskId(f"t{n}")) for n in range(20)), now=0)
+    while (task := detector.suspect()) is not None:
+        detector.ask(task)
         asked += 1
     assert asked == most
 
 
 def test_once_the_missing_one_is_found_nobody_else_is_asked_about() -> None:
-    hints = looked(3, 2)
-    assert ask(hints, now=1, ended={A}) == [A]
-    assert hints.suspect() is None
+    detector = looked(3, 2)
+    assert ask(detector, now=1, ended={A}) == [A]
+    assert detector.suspect() is None
 
 
 def test_a_question_that_failed_is_not_asked_again_at_once_and_clears_nobody() -> None:
-    hints = looked(3, 2)
-    hints.ask(A)
-    hints.unanswered(A)
-    assert hints.suspect() != A
-    hints.cleared(B, now=2)
-    hints.cleared(C, now=2)
-    assert hints.missing == 1
+    detector = looked(3, 2)
+    detector.ask(A)
+    detector.unanswered(A)
+    assert detector.suspect() != A
+    detector.cleared(B, now=2)
+    detector.cleared(C, now=2)
+    assert detector.unaccounted == 1
 
 
 def test_the_jobs_of_others_are_not_looked_for() -> None:
-    hints = looked(5, 5, 5)
-    assert hints.missing == 0
-    look(hints, 6, now=3)
-    assert hints.missing == 0
-    look(hints, 5, now=4)
-    assert hints.missing == 1
+    detector = looked(5, 5, 5)
+    assert detector.unaccounted == 0
+    look(detector, 6, now=3)
+    assert detector.unaccounted == 0
+    look(detector, 5, now=4)
+    assert detector.unaccounted == 1
 
 
 # --- crowded ----------------------------------------------------------------------------------------------------------
@@ -111,234 +111,234 @@ def test_the_jobs_of_others_are_not_looked_for() -> None:
 
 @pytest.mark.parametrize("others", [50, 8])
 def test_where_most_jobs_are_others_the_counts_are_left_alone_for_a_minute_and_keep_their_trust(others: int) -> None:
-    hints = looked(OURS + others)
-    assert not hints.believed
-    assert hints.suspect() is None
-    assert hints.due == 60
-    assert hints.trust == 0.8
+    detector = looked(OURS + others)
+    assert not detector.confidence
+    assert detector.suspect() is None
+    assert detector.next_read_at == 60
+    assert detector.reliability == 0.8
 
 
 def test_however_often_it_is_crowded_the_wait_stays_a_minute() -> None:
-    hints, now, waits = watching(), 0.0, []
+    detector, now, waits = watching(), 0.0, []
     for total in (53, 60, 70, 80, 53, 43):
-        look(hints, total, now=now)
-        waits.append(hints.due - now)
-        now = hints.due
+        look(detector, total, now=now)
+        waits.append(detector.next_read_at - now)
+        now = detector.next_read_at
     assert waits == [60] * 6
-    assert hints.trust == 0.8
+    assert detector.reliability == 0.8
 
 
 def test_strangers_at_the_very_start_are_outnumbered_once_ours_are_many() -> None:
-    hints = watching(1)
-    look(hints, 31, now=0)
-    assert not hints.believed
-    hints.ours = 100
-    look(hints, 130, now=60)
-    assert hints.believed == pytest.approx(0.8 * 100 / 130)
-    look(hints, 129, now=61)
-    assert hints.missing == 1
-    assert hints.suspect() is not None
+    detector = watching(1)
+    look(detector, 31, now=0)
+    assert not detector.confidence
+    detector.ours = 100
+    look(detector, 130, now=60)
+    assert detector.confidence == pytest.approx(0.8 * 100 / 130)
+    look(detector, 129, now=61)
+    assert detector.unaccounted == 1
+    assert detector.suspect() is not None
 
 
 def test_strangers_that_are_gone_after_the_minute_crowd_nobody_and_are_not_looked_for() -> None:
-    hints = looked(53)
-    look(hints, 3, now=60)
-    assert hints.believed == pytest.approx(0.8)
-    assert hints.missing == 0
-    assert hints.suspect() is None
-    look(hints, 2, now=61)
-    assert hints.suspect() is not None
+    detector = looked(53)
+    look(detector, 3, now=60)
+    assert detector.confidence == pytest.approx(0.8)
+    assert detector.unaccounted == 0
+    assert detector.suspect() is None
+    look(detector, 2, now=61)
+    assert detector.suspect() is not None
 
 
 def test_counts_that_are_crowded_vouch_for_nobody() -> None:
-    hints = looked(53)
-    look(hints, 53, now=60)
-    assert hints.quiet_at == -inf
+    detector = looked(53)
+    look(detector, 53, now=60)
+    assert detector.all_running_at == -inf
 
 
 def test_what_is_believed_is_the_share_of_ours_among_all_tasks() -> None:
-    assert looked(4).believed == pytest.approx(0.8 * 3 / 4)
-    assert looked(OURS).believed == pytest.approx(0.8)
-    assert Hints().believed == 0.0
+    assert looked(4).confidence == pytest.approx(0.8 * 3 / 4)
+    assert looked(OURS).confidence == pytest.approx(0.8)
+    assert CounterEvidence().confidence == 0.0
 
 
 def test_an_end_that_the_counts_have_told_of_is_not_counted_again() -> None:
-    hints = looked(3, 2)
-    first = ask(hints, now=1, ended={A})
-    hints.ours = 2
-    look(hints, 2, now=2)
+    detector = looked(3, 2)
+    first = ask(detector, now=1, ended={A})
+    detector.ours = 2
+    look(detector, 2, now=2)
     assert first == [A]
-    assert hints.missing == 0
-    assert hints.quiet_at == 2
+    assert detector.unaccounted == 0
+    assert detector.all_running_at == 2
 
 
 # --- trust ------------------------------------------------------------------------------------------------------------
 
 
 def test_every_end_that_was_hinted_at_earns_trust_and_it_never_becomes_certainty() -> None:
-    hints, before = watching(), 0.0
+    detector, before = watching(), 0.0
     for second in range(100):
-        look(hints, 3, now=3.0 * second)
-        look(hints, 2, now=3.0 * second + 1)
-        ask(hints, now=3.0 * second + 1, ended={A})
-        assert hints.trust >= before
-        before = hints.trust
-    assert 0.95 < hints.trust < 1
+        look(detector, 3, now=3.0 * second)
+        look(detector, 2, now=3.0 * second + 1)
+        ask(detector, now=3.0 * second + 1, ended={A})
+        assert detector.reliability >= before
+        before = detector.reliability
+    assert 0.95 < detector.reliability < 1
 
 
 def test_a_search_in_vain_costs_trust_and_whoever_is_gone_was_not_ours() -> None:
-    hints = looked(5, 4)
-    before = hints.trust
-    asked = ask(hints, now=1, ended=set())
+    detector = looked(5, 4)
+    before = detector.reliability
+    asked = ask(detector, now=1, ended=set())
     assert set(asked) <= {A, B, C}
     for task in (A, B, C):
-        hints.cleared(task, now=1)
-    assert hints.trust < before
-    assert hints.missing == 0
-    look(hints, 4, now=2)
-    assert hints.missing == 0
+        detector.cleared(task, now=1)
+    assert detector.reliability < before
+    assert detector.unaccounted == 0
+    look(detector, 4, now=2)
+    assert detector.unaccounted == 0
 
 
 def test_somebody_who_seemed_to_be_gone_and_was_not_costs_trust() -> None:
-    hints = looked(3, 2)
-    before = hints.trust
-    look(hints, 3, now=2)
-    assert hints.trust < before
-    assert hints.missing == 0
+    detector = looked(3, 2)
+    before = detector.reliability
+    look(detector, 3, now=2)
+    assert detector.reliability < before
+    assert detector.unaccounted == 0
 
 
 def test_an_end_that_the_counts_kept_quiet_about_costs_trust() -> None:
-    hints = looked(3, 3, 3)
-    before = hints.trust
-    hints.found(A, unheard=0.8, now=2.5)
-    assert hints.trust < before
+    detector = looked(3, 3, 3)
+    before = detector.reliability
+    detector.found(A, unheard=0.8, now=2.5)
+    assert detector.reliability < before
 
 
 def test_an_end_since_the_last_look_or_told_by_others_is_not_held_against_the_counts() -> None:
-    hints = looked(3, 3, 3)
-    before = hints.trust
-    hints.found(A, unheard=0.0, now=9.0)
-    assert hints.trust == before
+    detector = looked(3, 3, 3)
+    before = detector.reliability
+    detector.found(A, unheard=0.0, now=9.0)
+    assert detector.reliability == before
 
 
 @pytest.mark.parametrize("ours", [3, 40])
 def test_the_better_the_counts_are_believed_the_less_one_end_says_against_them(ours: int) -> None:
     little, much = looked(ours, ours=ours), looked(ours, ours=ours)
-    little.trust, much.trust = 0.5, 0.95
-    for hints in (little, much):
-        hints.found(A, unheard=0.5, now=1.0)
-    assert 0.5 - little.trust > 3 * (0.95 - much.trust)
+    little.reliability, much.reliability = 0.5, 0.95
+    for detector in (little, much):
+        detector.found(A, unheard=0.5, now=1.0)
+    assert 0.5 - little.reliability > 3 * (0.95 - much.reliability)
 
 
 def test_fewer_tasks_than_ours_at_the_first_look_are_ends_of_ours_and_not_less_than_no_others() -> None:
-    hints = looked(0)
-    assert hints.missing == OURS
-    assert hints.quiet_at == -inf
-    assert ask(hints, now=0, ended={A, B, C}) == [A, B, C]
+    detector = looked(0)
+    assert detector.unaccounted == OURS
+    assert detector.all_running_at == -inf
+    assert ask(detector, now=0, ended={A, B, C}) == [A, B, C]
 
 
 def test_counts_that_stay_below_what_is_known_to_run_lose_their_trust_and_are_not_laid_to_others() -> None:
-    hints, now = looked(3), 0.0
-    while hints.believed:
+    detector, now = looked(3), 0.0
+    while detector.confidence:
         now += 1.0
-        look(hints, 2, now=now)
-        assert hints.missing == 1
+        look(detector, 2, now=now)
+        assert detector.unaccounted == 1
         for task in (A, B, C):
-            hints.cleared(task, now=now)
+            detector.cleared(task, now=now)
     assert now <= 4.0
-    assert hints.due == now + 300.0
+    assert detector.next_read_at == now + 300.0
 
 
 def test_a_look_is_hastened_but_not_while_the_counts_rest() -> None:
-    hints = looked(3)
-    hints.due = 10.0
-    hints.hasten(5.0)
-    assert hints.due == 5.0
-    hints.hasten(7.0)
-    assert hints.due == 5.0
-    hints.unread(now=5.0)
-    hints.hasten(6.0)
-    assert hints.due == 65.0
+    detector = looked(3)
+    detector.next_read_at = 10.0
+    detector.hasten(5.0)
+    assert detector.next_read_at == 5.0
+    detector.hasten(7.0)
+    assert detector.next_read_at == 5.0
+    detector.unread(now=5.0)
+    detector.hasten(6.0)
+    assert detector.next_read_at == 65.0
 
 
 def test_counts_that_are_not_answered_tell_nothing_until_they_are() -> None:
-    hints = looked(3)
-    hints.unread(now=1.0)
-    assert hints.believed == 0.0
-    hints.look()
-    assert hints.believed > 0.5
+    detector = looked(3)
+    detector.unread(now=1.0)
+    assert detector.confidence == 0.0
+    detector.look()
+    assert detector.confidence > 0.5
 
 
 def test_a_search_that_was_too_dear_is_tried_again_after_many_ends_without_one() -> None:
-    hints = looked(3)
-    first, hints.share = hints.share, 0.6
+    detector = looked(3)
+    first, detector.share = detector.share, 0.6
     for _ in range(300):
-        hints.found(A, unheard=0.0, now=1.0)
-    assert hints.share == pytest.approx(first, abs=0.05)
+        detector.found(A, unheard=0.0, now=1.0)
+    assert detector.share == pytest.approx(first, abs=0.05)
 
 
 @pytest.mark.parametrize("lie", ["frozen", "falling and rising"])
 def test_counts_that_mislead_are_not_believed_after_a_few_ends(lie: str) -> None:
-    hints, now = watching(), 0.0
-    while hints.believed and now < 50:
+    detector, now = watching(), 0.0
+    while detector.confidence and now < 50:
         now += 1
-        look(hints, 3 if lie == "frozen" or now % 2 else 2, now=now)
+        look(detector, 3 if lie == "frozen" or now % 2 else 2, now=now)
         if lie == "frozen":
-            hints.found(A, unheard=0.9, now=now + 0.1)
-    assert not hints.believed
+            detector.found(A, unheard=0.9, now=now + 0.1)
+    assert not detector.confidence
     assert now <= 10
-    assert hints.due - now == pytest.approx(300, abs=1)
+    assert detector.next_read_at - now == pytest.approx(300, abs=1)
 
 
 def test_counts_that_are_not_believed_suspect_nobody() -> None:
-    hints = looked(3, 2)
-    hints.refused(now=1)
-    assert hints.suspect() is None
-    assert hints.missing == 0
-    assert hints.believed == 0
+    detector = looked(3, 2)
+    detector.refused(now=1)
+    assert detector.suspect() is None
+    assert detector.unaccounted == 0
+    assert detector.confidence == 0
 
 
 def test_counts_that_cannot_be_had_are_tried_again_after_five_minutes_then_ten_and_at_most_an_hour() -> None:
-    hints, now, waits = Hints(), 0.0, []
+    detector, now, waits = CounterEvidence(), 0.0, []
     for _ in range(6):
-        hints.look()
-        hints.refused(now=now)
-        waits.append(hints.due - now)
-        now = hints.due
+        detector.look()
+        detector.refused(now=now)
+        waits.append(detector.next_read_at - now)
+        now = detector.next_read_at
     assert waits == [300, 600, 1200, 2400, 3600, 3600]
 
 
 def test_a_second_chance_is_half_believed_and_a_find_shortens_the_next_doubt_again() -> None:
-    hints = watching()
+    detector = watching()
     for now in (0.0, 300.0):
-        hints.look()
-        hints.refused(now=now)
-    hints.look()
-    assert hints.believed == 0.5
-    hints.counted(3, suspects, now=900)
-    look(hints, 2, now=901)
-    ask(hints, now=901, ended={A})
-    hints.refused(now=902)
-    assert hints.due == 902 + 300
+        detector.look()
+        detector.refused(now=now)
+    detector.look()
+    assert detector.confidence == 0.5
+    detector.counted(3, suspects, now=900)
+    look(detector, 2, now=901)
+    ask(detector, now=901, ended={A})
+    detector.refused(now=902)
+    assert detector.next_read_at == 902 + 300
 
 
 def test_trust_comes_back_slowly() -> None:
-    hints, ends = watching(), 0
-    hints.refused(now=0)
+    detector, ends = watching(), 0
+    detector.refused(now=0)
     now = 300.0
-    while hints.trust < 0.9:
-        look(hints, 3, now=now)
-        look(hints, 2, now=now + 1)
-        ask(hints, now=now + 1, ended={A})
+    while detector.reliability < 0.9:
+        look(detector, 3, now=now)
+        look(detector, 2, now=now + 1)
+        ask(detector, now=now + 1, ended={A})
         ends, now = ends + 1, now + 3
     assert 5 < ends < 30
 
 
 def test_what_was_known_of_others_before_the_doubt_is_forgotten() -> None:
-    hints = looked(53)
-    hints.refused(now=1)
-    look(hints, 23, now=301)
-    assert hints.missing == 0
+    detector = looked(53)
+    detector.refused(now=1)
+    look(detector, 23, now=301)
+    assert detector.unaccounted == 0
 
 
 # --- how often to look ------------------------------------------------------------------------------------------------
@@ -372,29 +372,29 @@ def test_the_best_period_costs_least_in_looks_and_lateness_together(ends: float)
 def test_whatever_the_counts_say_trust_is_a_share_and_nobody_is_missing_who_was_never_there(
     said: list[tuple[int, str]],
 ) -> None:
-    hints = watching()
+    detector = watching()
     for second, (total, then) in enumerate(said):
-        look(hints, total, now=second)
-        if (task := hints.suspect()) is not None and then != "nothing":
-            hints.ask(task)
+        look(detector, total, now=second)
+        if (task := detector.suspect()) is not None and then != "nothing":
+            detector.ask(task)
             if then == "found":
-                hints.found(task, unheard=0.5, now=second)
-            hints.cleared(task, now=second)
+                detector.found(task, unheard=0.5, now=second)
+            detector.cleared(task, now=second)
         if then == "refused":
-            hints.refused(now=second)
-        assert 0.0 <= hints.believed <= 0.98
-        assert hints.missing >= 0
-        assert hints.missing or hints.suspect() is None
+            detector.refused(now=second)
+        assert 0.0 <= detector.confidence <= 0.98
+        assert detector.unaccounted >= 0
+        assert detector.unaccounted or detector.suspect() is None
 
 
 def test_a_look_that_was_not_answered_costs_some_trust_and_a_minute() -> None:
-    hints = Hints()
-    hints.ours = 5
-    before = hints.trust
-    hints.unread(now=100.0)
-    assert hints.due == 160.0
-    assert before * 0.7 < hints.trust < before
+    detector = CounterEvidence()
+    detector.ours = 5
+    before = detector.reliability
+    detector.unread(now=100.0)
+    assert detector.next_read_at == 160.0
+    assert before * 0.7 < detector.reliability < before
     for now in (160.0, 220.0):
-        hints.unread(now=now)
-    assert hints.believed == 0.0
-    assert hints.due == 220.0 + 300.0
+        detector.unread(now=now)
+    assert detector.confidence == 0.0
+    assert detector.next_read_at == 220.0 + 300.0

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from rh_async import PollingPolicy
 from rh_async._polling.job_kinds import usual_of
-from rh_async._polling.run_times import Experience, RunTimes
-from rh_async._polling.scheduler import Agenda
-from rh_async._runtime.statistics import RunTime
+from rh_async._polling.run_times import RunTimeEstimator, SurvivalTable
+from rh_async._polling.scheduler import PollScheduler
+from rh_async._runtime.statistics import RunTimeSummary
 from tests.pure.fleet import MODEL, Draw, Fleet, lognormal, two_humps
 
 WORTH = 10.0  # questions per second of lateness
@@ -24,8 +24,8 @@ AGES = (0.0, 0.5, 1.0, 10.0, 59.9, 60.0, 180.0, 181.3, 3600.0, 86400.0, 1e6, 1e9
 seconds = st.one_of(st.just(0.0), st.floats(0, 1e-3), st.floats(0, 2000), st.floats(0, 1e9))
 
 
-def of(samples: Iterable[float]) -> RunTimes:
-    times = RunTimes()
+def of(samples: Iterable[float]) -> SurvivalTable:
+    times = SurvivalTable()
     for sample in samples:
         times.learn(sample)
     return times
@@ -36,7 +36,7 @@ def drawn(draw: Draw, count: int, *, seed: int = 3) -> list[float]:
     return [draw(chance) for _ in range(count)]
 
 
-def looks(times: RunTimes, *, until: float, step: float = 0.45) -> list[float]:
+def looks(times: SurvivalTable, *, until: float, step: float = 0.45) -> list[float]:
     """At which ages a job is looked at, at the usual pace, if it never ends."""
     ages = [0.0]
     while ages[-1] < until:
@@ -44,7 +44,7 @@ def looks(times: RunTimes, *, until: float, step: float = 0.45) -> list[float]:
     return ages[1:-1]
 
 
-def roughness(times: RunTimes) -> float:
+def roughness(times: SurvivalTable) -> float:
     """How much the hazard goes up and down over the ages at which jobs end."""
     hazards = [times.hazard(age) for age in range(60, 420, 5)]
     return sum(abs(after - before) for before, after in pairwise(hazards))
@@ -54,7 +54,7 @@ def roughness(times: RunTimes) -> float:
 
 
 def test_before_anything_is_known_a_job_takes_minutes_within_a_factor_of_two_or_so() -> None:
-    nothing = RunTimes()
+    nothing = SurvivalTable()
     assert nothing.ends == 0
     assert nothing.quantile(0.5) == pytest.approx(180, rel=0.03)
     assert nothing.quantile(0.1) == pytest.approx(180 / 2.79, rel=0.05)
@@ -108,7 +108,7 @@ def test_one_stray_end_among_many_alike_widens_nothing(stray: float) -> None:
 
 def test_the_first_to_end_are_the_shortest_and_those_that_still_run_say_so() -> None:
     ends = sorted(drawn(lognormal(400, 0.3), 50))
-    naive, told = RunTimes(), RunTimes()
+    naive, told = SurvivalTable(), SurvivalTable()
     before = 0.0
     for order, end in enumerate(ends[:10], start=1):
         naive.learn(end)
@@ -123,7 +123,7 @@ def test_the_first_to_end_are_the_shortest_and_those_that_still_run_say_so() -> 
 @given(ends=st.lists(seconds, min_size=1, max_size=5), still=st.lists(seconds, max_size=20))
 @settings(max_examples=30, deadline=None)
 def test_however_long_others_still_run_the_table_holds(ends: list[float], still: list[float]) -> None:
-    times = RunTimes()
+    times = SurvivalTable()
     for end in ends:
         for age in still:
             times.ran(0.0, age)
@@ -138,15 +138,15 @@ def test_however_long_others_still_run_the_table_holds(ends: list[float], still:
 @pytest.mark.parametrize("generation", range(3))
 def test_however_many_run_beside_them_the_ends_of_every_generation_tell_the_same(generation: int) -> None:
     """A thousand at once: those that end make a fair sample, and those that still run must not crowd them out."""
-    agenda, chance = Agenda(PollingPolicy(queue_counters=False)), random.Random(2)
-    fleet = Fleet(agenda, slots=1000, chance=chance)
+    scheduler, chance = PollScheduler(PollingPolicy(queue_counters=False)), random.Random(2)
+    fleet = Fleet(scheduler, slots=1000, chance=chance)
     fleet.run(1000 * (generation + 1))
-    assert agenda.experience(MODEL).plain.quantile(0.25) == pytest.approx(180 * 0.763, rel=0.07)
-    assert agenda.experience(MODEL).plain.quantile(0.75) == pytest.approx(180 * 1.310, rel=0.07)
+    assert scheduler.estimator(MODEL).plain.quantile(0.25) == pytest.approx(180 * 0.763, rel=0.07)
+    assert scheduler.estimator(MODEL).plain.quantile(0.75) == pytest.approx(180 * 1.310, rel=0.07)
 
 
 def test_an_end_that_may_have_come_at_any_moment_of_a_stretch_is_spread_over_it() -> None:
-    stretch, moment = RunTimes(), RunTimes()
+    stretch, moment = SurvivalTable(), SurvivalTable()
     for _ in range(60):
         stretch.learn(40.0, at_least=0.0)
         moment.learn(20.0)
@@ -157,7 +157,8 @@ def test_an_end_that_may_have_come_at_any_moment_of_a_stretch_is_spread_over_it(
 
 
 def test_a_model_is_guessed_at_by_what_it_makes_until_its_jobs_have_ended() -> None:
-    image, video = (RunTimes(usual_of(endpoint)) for endpoint in ("seedream-v4/text-to-image", "vidu/text-to-video"))
+    endpoints = ("seedream-v4/text-to-image", "vidu/text-to-video")
+    image, video = (SurvivalTable(usual_of(endpoint)) for endpoint in endpoints)
     assert image.quantile(0.5) < 30.0
     assert video.quantile(0.5) > 150.0
     for _ in range(50):
@@ -185,7 +186,7 @@ def test_thousands_of_ends_make_a_table_no_finer_and_the_latest_still_count_most
 
 def test_a_table_is_summed_up_by_its_median_and_by_what_one_in_ten_exceeds() -> None:
     times = of(drawn(lognormal(180, 0.4), 200))
-    summary = RunTime.of(times)
+    summary = RunTimeSummary.of(times)
     assert summary.ends == 200
     assert (summary.low, summary.median, summary.high) == tuple(times.quantile(share) for share in (0.1, 0.5, 0.9))
 
@@ -250,8 +251,8 @@ def test_whatever_was_learnt_more_jobs_take_longer_to_end_and_a_later_look_is_ne
 # --- the length of the driving video ----------------------------------------------------------------------------------
 
 
-def experience(pairs: Iterable[tuple[float, float | None]]) -> Experience:
-    known = Experience()
+def experience(pairs: Iterable[tuple[float, float | None]]) -> RunTimeEstimator:
+    known = RunTimeEstimator()
     for run_time, driving in pairs:
         known.learn(run_time, driving)
     return known

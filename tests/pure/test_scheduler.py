@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from rh_async import PollingPolicy, TaskId
-from rh_async._polling.scheduler import COUNTS, Agenda, Question
+from rh_async._polling.scheduler import QUEUE_COUNTERS, PollScheduler, PollTarget
 from tests.pure.fleet import (
     MODEL,
     Counts,
@@ -36,40 +36,40 @@ A, B, C, D = (TaskId(name) for name in "abcd")
 SAVED_UP = 1.5  # seconds of the budget
 
 
-def alone(*tasks: TaskId, now: float = 0.0, accepted_at: float | None = 0.0, **policy: Any) -> Agenda:
+def alone(*tasks: TaskId, now: float = 0.0, accepted_at: float | None = 0.0, **policy: Any) -> PollScheduler:
     """A timetable that does not look at the counts."""
-    agenda = Agenda(PollingPolicy(**{"queue_counters": False, **policy}))
+    scheduler = PollScheduler(PollingPolicy(**{"queue_counters": False, **policy}))
     for task in tasks:
-        agenda.watch(task, now=now, accepted_at=accepted_at)
-    return agenda
+        scheduler.track(task, now=now, accepted_at=accepted_at)
+    return scheduler
 
 
-def counting(*tasks: TaskId, now: float = 0.0, **policy: Any) -> Agenda:
+def counting(*tasks: TaskId, now: float = 0.0, **policy: Any) -> PollScheduler:
     """A timetable that looks at the counts."""
     return alone(*tasks, now=now, accepted_at=now, queue_counters=True, **policy)
 
 
-def next_question(agenda: Agenda, *, now: float = 0.0) -> tuple[float, Question]:
+def next_question(scheduler: PollScheduler, *, now: float = 0.0) -> tuple[float, PollTarget]:
     """Wait until the agenda wakes, and take its question."""
-    at = agenda.wake_at()
+    at = scheduler.next_poll_at()
     assert at is not None
     now = max(now, at)
-    question = agenda.ask(now=now)
+    question = scheduler.next_poll(now=now)
     assert question is not None
     return now, question
 
 
-def ask_about(agenda: Agenda, task: TaskId) -> float:
+def ask_about(scheduler: PollScheduler, task: TaskId) -> float:
     """Take the next question, which is about this job, and say when it was asked."""
-    now, question = next_question(agenda)
+    now, question = next_question(scheduler)
     assert question == task
     return now
 
 
-def burst(agenda: Agenda, *, now: float) -> list[Question]:
+def burst(scheduler: PollScheduler, *, now: float) -> list[PollTarget]:
     """Take every question that may be asked at one instant."""
-    asked: list[Question] = []
-    while (question := agenda.ask(now=now)) is not None:
+    asked: list[PollTarget] = []
+    while (question := scheduler.next_poll(now=now)) is not None:
         asked.append(question)
     return asked
 
@@ -136,196 +136,196 @@ def test_an_interval_longer_than_the_ceiling_stands() -> None:
 
 
 def test_a_new_job_is_first_asked_about_when_the_quickest_may_have_ended() -> None:
-    agenda = alone(A, now=100, accepted_at=100)
-    at = agenda.wake_at()
+    scheduler = alone(A, now=100, accepted_at=100)
+    at = scheduler.next_poll_at()
     assert at is not None
     assert 1 <= at - 100 <= 60
-    assert agenda.ask(now=at - 0.01) is None
-    assert agenda.ask(now=at) == A
+    assert scheduler.next_poll(now=at - 0.01) is None
+    assert scheduler.next_poll(now=at) == A
 
 
 def test_a_job_of_a_model_that_is_known_is_not_asked_about_before_it_may_have_ended() -> None:
     known = learnt(lognormal(40, 0.05), policy=PollingPolicy(queue_counters=False, max_interval=60))
-    known.watch(A, now=0, accepted_at=0, endpoint=MODEL)
-    at = known.wake_at()
+    known.track(A, now=0, accepted_at=0, endpoint=MODEL)
+    at = known.next_poll_at()
     assert at is not None
     assert 25 < at < 45
 
 
 def test_while_a_job_is_likely_to_end_it_is_asked_about_often_and_before_and_after_seldom() -> None:
-    agenda = learnt(lognormal(200, 0.05), policy=PollingPolicy(queue_counters=False))
-    agenda.watch(A, now=0, accepted_at=0, endpoint=MODEL)
+    scheduler = learnt(lognormal(200, 0.05), policy=PollingPolicy(queue_counters=False))
+    scheduler.track(A, now=0, accepted_at=0, endpoint=MODEL)
     looks = []
     for _ in range(30):
-        looks.append(ask_about(agenda, A))
-        agenda.answered(A, now=looks[-1])
+        looks.append(ask_about(scheduler, A))
+        scheduler.still_running(A, now=looks[-1])
     likely = [at for at in looks if 180 <= at <= 220]
     assert len(likely) > 5 * len([at for at in looks if at < 160])
     assert max(after - before for before, after in pairwise(likely)) < 7
 
 
 def test_a_job_submitted_elsewhere_is_asked_about_at_once_and_then_every_interval() -> None:
-    agenda = alone(A, now=100, accepted_at=None, interval=5)
-    assert agenda.wake_at() == 100
-    assert agenda.ask(now=100) == A
-    agenda.answered(A, now=101)
-    assert agenda.wake_at() == 106
+    scheduler = alone(A, now=100, accepted_at=None, interval=5)
+    assert scheduler.next_poll_at() == 100
+    assert scheduler.next_poll(now=100) == A
+    scheduler.still_running(A, now=101)
+    assert scheduler.next_poll_at() == 106
 
 
 def test_a_job_that_may_have_ended_long_ago_is_asked_about_at_once() -> None:
-    agenda = alone(now=100)
-    agenda.watch(A, now=100, accepted_at=20, at_once=True)
-    assert agenda.wake_at() == 100
+    scheduler = alone(now=100)
+    scheduler.track(A, now=100, accepted_at=20, at_once=True)
+    assert scheduler.next_poll_at() == 100
 
 
 def test_a_job_somebody_says_has_ended_is_asked_about_next() -> None:
-    agenda = alone(A, B)
-    agenda.wake(B, now=1)
-    assert agenda.wake_at() == 1
-    assert agenda.ask(now=1) == B
+    scheduler = alone(A, B)
+    scheduler.poll_soon(B, now=1)
+    assert scheduler.next_poll_at() == 1
+    assert scheduler.next_poll(now=1) == B
 
 
 def test_whoever_is_woken_twice_is_asked_about_once() -> None:
-    agenda = alone(A)
-    agenda.wake(A, now=1)
-    agenda.wake(A, now=1)
-    assert burst(agenda, now=1) == [A]
+    scheduler = alone(A)
+    scheduler.poll_soon(A, now=1)
+    scheduler.poll_soon(A, now=1)
+    assert burst(scheduler, now=1) == [A]
 
 
 def test_waking_a_job_that_is_not_watched_does_no_harm() -> None:
-    agenda = alone(A)
-    ask_about(agenda, A)
-    agenda.wake(B, now=30)
-    assert agenda.wake_at() is None
-    assert B not in agenda
+    scheduler = alone(A)
+    ask_about(scheduler, A)
+    scheduler.poll_soon(B, now=30)
+    assert scheduler.next_poll_at() is None
+    assert B not in scheduler
 
 
 def test_a_job_woken_while_its_question_is_open_is_asked_about_again_at_once_if_it_is_said_to_run() -> None:
-    agenda = alone(A)
-    now = ask_about(agenda, A)
-    agenda.wake(A, now=now + 0.1)
-    assert agenda.wake_at() is None
-    agenda.answered(A, now=now + 0.2)
-    assert agenda.ask(now=now + 0.2) == A
-    agenda.answered(A, now=now + 0.3)  # once: the next time is the timetable's
-    at = agenda.wake_at()
+    scheduler = alone(A)
+    now = ask_about(scheduler, A)
+    scheduler.poll_soon(A, now=now + 0.1)
+    assert scheduler.next_poll_at() is None
+    scheduler.still_running(A, now=now + 0.2)
+    assert scheduler.next_poll(now=now + 0.2) == A
+    scheduler.still_running(A, now=now + 0.3)  # once: the next time is the timetable's
+    at = scheduler.next_poll_at()
     assert at is not None
-    assert at >= now + 0.3 + agenda.policy.interval * 0.2
+    assert at >= now + 0.3 + scheduler.policy.interval * 0.2
 
 
 def test_a_job_woken_while_its_question_is_open_is_not_forgotten_if_that_question_fails() -> None:
-    agenda = alone(A, interval=5)
-    now = ask_about(agenda, A)
-    agenda.wake(A, now=now)
-    agenda.unanswered(A, now=now)
-    assert agenda.wake_at() == now + 10
-    assert agenda.ask(now=now + 10) == A
-    agenda.answered(A, now=now + 11)
-    assert agenda.ask(now=now + 11) == A
+    scheduler = alone(A, interval=5)
+    now = ask_about(scheduler, A)
+    scheduler.poll_soon(A, now=now)
+    scheduler.poll_failed(A, now=now)
+    assert scheduler.next_poll_at() == now + 10
+    assert scheduler.next_poll(now=now + 10) == A
+    scheduler.still_running(A, now=now + 11)
+    assert scheduler.next_poll(now=now + 11) == A
 
 
 def test_a_job_whose_results_are_missing_is_asked_about_every_interval() -> None:
-    agenda = alone(A, interval=5)
-    now = ask_about(agenda, A)
-    agenda.awaits_results(A, now=now)
-    agenda.answered(A, now=now)
-    assert agenda.wake_at() == now + 5
+    scheduler = alone(A, interval=5)
+    now = ask_about(scheduler, A)
+    scheduler.awaits_results(A, now=now)
+    scheduler.still_running(A, now=now)
+    assert scheduler.next_poll_at() == now + 5
 
 
 def test_with_nobody_to_ask_about_there_is_no_waking() -> None:
-    agenda = counting()
-    assert agenda.wake_at() is None
-    assert agenda.ask(now=1e9) is None
+    scheduler = counting()
+    assert scheduler.next_poll_at() is None
+    assert scheduler.next_poll(now=1e9) is None
 
 
 def test_while_its_question_is_open_a_job_is_not_asked_about_again() -> None:
-    agenda = alone(A)
-    ask_about(agenda, A)
-    assert agenda.wake_at() is None
-    assert agenda.ask(now=1e6) is None
+    scheduler = alone(A)
+    ask_about(scheduler, A)
+    assert scheduler.next_poll_at() is None
+    assert scheduler.next_poll(now=1e6) is None
 
 
 def test_whoever_is_due_first_is_asked_about_first_and_ties_go_to_whoever_came_first() -> None:
-    agenda = alone()
+    scheduler = alone()
     for task, at in ((C, 2.0), (B, 1.0), (A, 1.0)):
-        agenda.watch(task, now=at, accepted_at=None)
-    assert burst(agenda, now=100) == [B, A, C]
+        scheduler.track(task, now=at, accepted_at=None)
+    assert burst(scheduler, now=100) == [B, A, C]
 
 
 def test_no_more_questions_are_open_than_allowed_until_one_is_answered() -> None:
-    agenda = alone(A, B, C, max_open_polls=2)
-    assert len(burst(agenda, now=100)) == 2
-    assert agenda.wake_at() is None
-    agenda.answered(A, now=101)
-    assert agenda.ask(now=101) == C
+    scheduler = alone(A, B, C, max_open_polls=2)
+    assert len(burst(scheduler, now=100)) == 2
+    assert scheduler.next_poll_at() is None
+    scheduler.still_running(A, now=101)
+    assert scheduler.next_poll(now=101) == C
 
 
 def test_the_question_about_everybody_takes_a_place_like_any_other() -> None:
-    agenda = counting(A, max_open_polls=1)
-    assert agenda.ask(now=0) is COUNTS
-    assert agenda.ask(now=100) is None
-    agenda.counted(1, now=100)
-    assert agenda.ask(now=100) == A
+    scheduler = counting(A, max_open_polls=1)
+    assert scheduler.next_poll(now=0) is QUEUE_COUNTERS
+    assert scheduler.next_poll(now=100) is None
+    scheduler.counters_read(1, now=100)
+    assert scheduler.next_poll(now=100) == A
 
 
 def test_failures_back_off_up_to_the_ceiling_and_an_answer_forgives_them_all() -> None:
-    agenda = alone(A, interval=5, max_interval=30)
-    waits, now = [], ask_about(agenda, A)
+    scheduler = alone(A, interval=5, max_interval=30)
+    waits, now = [], ask_about(scheduler, A)
     for _ in range(4):
-        agenda.unanswered(A, now=now)
+        scheduler.poll_failed(A, now=now)
         waits.append(-now)
-        now = ask_about(agenda, A)
+        now = ask_about(scheduler, A)
         waits[-1] += now
     assert waits == pytest.approx([10, 20, 30, 30])
-    agenda.answered(A, now=now)
-    now = ask_about(agenda, A)
-    agenda.unanswered(A, now=now)
-    assert agenda.wake_at() == now + 10
+    scheduler.still_running(A, now=now)
+    now = ask_about(scheduler, A)
+    scheduler.poll_failed(A, now=now)
+    assert scheduler.next_poll_at() == now + 10
 
 
 # --- the budget -------------------------------------------------------------------------------------------------------
 
 
 def test_questions_keep_their_distance_once_what_was_saved_up_is_spent() -> None:
-    agenda = alone(polls_per_second=2, max_open_polls=100)
+    scheduler = alone(polls_per_second=2, max_open_polls=100)
     for n in range(10):
-        agenda.watch(TaskId(f"t{n}"), now=0, accepted_at=None)
-    assert len(burst(agenda, now=100)) == 2 * SAVED_UP + 1
-    assert agenda.wake_at() == 100.5
-    assert len(burst(agenda, now=100.5)) == 1
-    assert agenda.ask(now=100.9) is None
+        scheduler.track(TaskId(f"t{n}"), now=0, accepted_at=None)
+    assert len(burst(scheduler, now=100)) == 2 * SAVED_UP + 1
+    assert scheduler.next_poll_at() == 100.5
+    assert len(burst(scheduler, now=100.5)) == 1
+    assert scheduler.next_poll(now=100.9) is None
 
 
 def test_with_more_jobs_than_the_budget_has_questions_every_gap_is_stretched_alike() -> None:
-    agenda, asked = alone(polls_per_second=1, max_open_polls=100), 0
+    scheduler, asked = alone(polls_per_second=1, max_open_polls=100), 0
     tasks = [TaskId(f"t{n}") for n in range(300)]
     for task in tasks:
-        agenda.watch(task, now=0, accepted_at=0)
+        scheduler.track(task, now=0, accepted_at=0)
     now, looks = 0.0, dict.fromkeys(tasks, 0)
     while now < 3000:
-        now, question = next_question(agenda)
+        now, question = next_question(scheduler)
         assert isinstance(question, str)
         looks[question] += 1
         asked += 1
-        agenda.answered(question, now=now)
+        scheduler.still_running(question, now=now)
     assert 2500 < asked <= 3000 + SAVED_UP + 1
     assert min(looks.values()) >= max(looks.values()) - 2
 
 
 def test_gaps_that_are_stretched_leave_room_for_whoever_is_woken() -> None:
-    agenda = alone(*(TaskId(f"t{n}") for n in range(50)), polls_per_second=1, max_open_polls=100)
+    scheduler = alone(*(TaskId(f"t{n}") for n in range(50)), polls_per_second=1, max_open_polls=100)
     now = 0.0
     while now < 600:
-        now, question = next_question(agenda)
+        now, question = next_question(scheduler)
         assert isinstance(question, str)
-        agenda.answered(question, now=now)
+        scheduler.still_running(question, now=now)
     for n in range(20):
         woken, since = TaskId(f"t{n}"), now
-        agenda.wake(woken, now=now)
+        scheduler.poll_soon(woken, now=now)
         while True:
-            now, question = next_question(agenda)
+            now, question = next_question(scheduler)
             assert isinstance(question, str)
-            agenda.answered(question, now=now)
+            scheduler.still_running(question, now=now)
             if question == woken:
                 break
         assert now - since <= 10  # unstretched, the whole row would be asked about first: 44 s
@@ -333,8 +333,8 @@ def test_gaps_that_are_stretched_leave_room_for_whoever_is_woken() -> None:
 
 @pytest.mark.parametrize("counts", [None, Frozen(), drawn, missing], ids=["true", "frozen", "random", "missing"])
 def test_on_a_small_budget_looking_at_the_counts_keeps_nobody_waiting(counts: Counts | None) -> None:
-    agenda = learnt(lognormal(), policy=PollingPolicy(polls_per_second=0.5))
-    fleet = Fleet(agenda) if counts is None else Fleet(agenda, counts=counts)
+    scheduler = learnt(lognormal(), policy=PollingPolicy(polls_per_second=0.5))
+    fleet = Fleet(scheduler) if counts is None else Fleet(scheduler, counts=counts)
     assert max(fleet.run(100).late) < 120 + 15  # twice a minute for fifty jobs: the ceiling is 100 s
 
 
@@ -342,90 +342,90 @@ def test_on_a_small_budget_looking_at_the_counts_keeps_nobody_waiting(counts: Co
 
 
 def test_a_job_is_watched_once_however_often_it_is_given() -> None:
-    agenda = alone(A)
-    at = agenda.wake_at()
-    agenda.watch(A, now=3, accepted_at=None)
-    assert len(agenda) == 1
-    assert agenda.wake_at() == at
+    scheduler = alone(A)
+    at = scheduler.next_poll_at()
+    scheduler.track(A, now=3, accepted_at=None)
+    assert len(scheduler) == 1
+    assert scheduler.next_poll_at() == at
 
 
 def test_a_forgotten_job_is_never_asked_about() -> None:
-    agenda = alone(A, B)
-    agenda.forget(A, now=1)
-    assert A not in agenda
-    assert B in agenda
-    assert len(agenda) == 1
-    assert burst(agenda, now=1000) == [B]
+    scheduler = alone(A, B)
+    scheduler.forget(A, now=1)
+    assert A not in scheduler
+    assert B in scheduler
+    assert len(scheduler) == 1
+    assert burst(scheduler, now=1000) == [B]
 
 
 def test_forgetting_a_job_frees_the_place_of_its_open_question() -> None:
-    agenda = alone(A, B, max_open_polls=1)
-    ask_about(agenda, A)
-    agenda.forget(A, now=100)
-    assert agenda.ask(now=100) == B
+    scheduler = alone(A, B, max_open_polls=1)
+    ask_about(scheduler, A)
+    scheduler.forget(A, now=100)
+    assert scheduler.next_poll(now=100) == B
 
 
 def test_forgetting_a_job_nobody_watches_does_no_harm() -> None:
-    agenda = alone(A)
-    agenda.forget(B, now=1)
-    assert len(agenda) == 1
-    assert burst(agenda, now=1000) == [A]
+    scheduler = alone(A)
+    scheduler.forget(B, now=1)
+    assert len(scheduler) == 1
+    assert burst(scheduler, now=1000) == [A]
 
 
-@pytest.mark.parametrize("late", [Agenda.answered, Agenda.unanswered, Agenda.ended])
+@pytest.mark.parametrize("late", [PollScheduler.still_running, PollScheduler.poll_failed, PollScheduler.settled])
 def test_an_answer_about_a_forgotten_job_changes_nothing(late: Any) -> None:
-    agenda = alone(A)
-    now = ask_about(agenda, A)
-    agenda.forget(A, now=now)
-    late(agenda, A, now=now + 1)
-    assert A not in agenda
-    assert agenda.wake_at() is None
-    assert not agenda.lateness
+    scheduler = alone(A)
+    now = ask_about(scheduler, A)
+    scheduler.forget(A, now=now)
+    late(scheduler, A, now=now + 1)
+    assert A not in scheduler
+    assert scheduler.next_poll_at() is None
+    assert not scheduler.detection_latencies
 
 
-@pytest.mark.parametrize("late", [Agenda.answered, Agenda.unanswered])
+@pytest.mark.parametrize("late", [PollScheduler.still_running, PollScheduler.poll_failed])
 def test_an_answer_from_before_a_job_was_watched_again_does_not_move_its_time(late: Any) -> None:
-    agenda = alone(A)
-    ask_about(agenda, A)
-    agenda.forget(A, now=60)
-    agenda.watch(A, now=60, accepted_at=60)
-    at = agenda.wake_at()
-    late(agenda, A, now=61)
-    assert agenda.wake_at() == at
+    scheduler = alone(A)
+    ask_about(scheduler, A)
+    scheduler.forget(A, now=60)
+    scheduler.track(A, now=60, accepted_at=60)
+    at = scheduler.next_poll_at()
+    late(scheduler, A, now=61)
+    assert scheduler.next_poll_at() == at
 
 
 def test_the_budget_remembers_nothing_of_those_who_are_gone() -> None:
-    agenda = alone(polls_per_second=1)
+    scheduler = alone(polls_per_second=1)
     for n in range(500):
-        agenda.watch(TaskId(f"t{n}"), now=0, accepted_at=0)
+        scheduler.track(TaskId(f"t{n}"), now=0, accepted_at=0)
     for n in range(500):
-        agenda.forget(TaskId(f"t{n}"), now=1)
-    agenda.watch(A, now=1, accepted_at=None)
-    agenda.ask(now=1)
-    agenda.answered(A, now=1)
-    assert agenda.wake_at() == pytest.approx(1 + agenda.policy.interval)
+        scheduler.forget(TaskId(f"t{n}"), now=1)
+    scheduler.track(A, now=1, accepted_at=None)
+    scheduler.next_poll(now=1)
+    scheduler.still_running(A, now=1)
+    assert scheduler.next_poll_at() == pytest.approx(1 + scheduler.policy.interval)
 
 
 # --- how long ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_job_is_newborn_for_a_while_after_its_acceptance() -> None:
-    agenda = alone(A, now=50, accepted_at=40, not_found_grace=60)
-    assert agenda.not_found_grace(A, now=99.9)
-    assert not agenda.not_found_grace(A, now=100)
+    scheduler = alone(A, now=50, accepted_at=40, not_found_grace=60)
+    assert scheduler.in_not_found_grace(A, now=99.9)
+    assert not scheduler.in_not_found_grace(A, now=100)
 
 
 def test_a_job_submitted_elsewhere_or_not_watched_is_never_newborn() -> None:
-    agenda = alone(A, now=50, accepted_at=None)
-    assert not agenda.not_found_grace(A, now=50)
-    assert not agenda.not_found_grace(B, now=50)
+    scheduler = alone(A, now=50, accepted_at=None)
+    assert not scheduler.in_not_found_grace(A, now=50)
+    assert not scheduler.in_not_found_grace(B, now=50)
 
 
 def test_missing_results_are_awaited_for_a_while_after_they_were_first_missed() -> None:
-    agenda = alone(A, results_grace=60)
-    assert agenda.awaits_results(A, now=10)
-    assert agenda.awaits_results(A, now=69.9)
-    assert not agenda.awaits_results(A, now=70)
+    scheduler = alone(A, results_grace=60)
+    assert scheduler.awaits_results(A, now=10)
+    assert scheduler.awaits_results(A, now=69.9)
+    assert not scheduler.awaits_results(A, now=70)
 
 
 def test_nobody_awaits_the_results_of_a_job_that_is_not_watched() -> None:
@@ -437,107 +437,107 @@ def test_with_no_patience_for_results_none_are_awaited() -> None:
 
 
 def test_a_job_is_overdue_from_the_horizon_on_counted_from_when_it_is_watched() -> None:
-    agenda = alone(A, now=100, accepted_at=50, max_job_age=1000)
-    assert not agenda.overdue(A, now=1099.9)
-    assert agenda.overdue(A, now=1100)
-    assert not agenda.overdue(B, now=1e9)
+    scheduler = alone(A, now=100, accepted_at=50, max_job_age=1000)
+    assert not scheduler.exceeds_max_age(A, now=1099.9)
+    assert scheduler.exceeds_max_age(A, now=1100)
+    assert not scheduler.exceeds_max_age(B, now=1e9)
 
 
 def test_what_was_remembered_of_a_job_is_forgotten_with_it() -> None:
-    agenda = alone(A, results_grace=60, max_job_age=1000)
-    assert agenda.awaits_results(A, now=10)
-    agenda.forget(A, now=20)
-    agenda.watch(A, now=2000, accepted_at=2000)
-    assert agenda.awaits_results(A, now=2000)
-    assert not agenda.overdue(A, now=2500)
-    assert agenda.not_found_grace(A, now=2000)
+    scheduler = alone(A, results_grace=60, max_job_age=1000)
+    assert scheduler.awaits_results(A, now=10)
+    scheduler.forget(A, now=20)
+    scheduler.track(A, now=2000, accepted_at=2000)
+    assert scheduler.awaits_results(A, now=2000)
+    assert not scheduler.exceeds_max_age(A, now=2500)
+    assert scheduler.in_not_found_grace(A, now=2000)
 
 
 # --- what is learnt ---------------------------------------------------------------------------------------------------
 
 
 def test_an_end_is_taken_to_lie_halfway_between_the_last_answer_and_the_one_that_told_it() -> None:
-    agenda = alone()
-    agenda.watch(A, now=0, accepted_at=0, endpoint=MODEL)
-    agenda.wake(A, now=100)
-    agenda.ask(now=100)
-    agenda.answered(A, now=100)
-    agenda.ended(A, now=110)
-    assert list(agenda.lateness) == [5]
-    assert agenda.experience(MODEL).plain.ends == 1
-    assert agenda.experience(MODEL).plain.quantile(0.5) < 180
+    scheduler = alone()
+    scheduler.track(A, now=0, accepted_at=0, endpoint=MODEL)
+    scheduler.poll_soon(A, now=100)
+    scheduler.next_poll(now=100)
+    scheduler.still_running(A, now=100)
+    scheduler.settled(A, now=110)
+    assert list(scheduler.detection_latencies) == [5]
+    assert scheduler.estimator(MODEL).plain.ends == 1
+    assert scheduler.estimator(MODEL).plain.quantile(0.5) < 180
 
 
 @pytest.mark.parametrize(("ran", "accepted_at"), [(False, 0.0), (True, None)], ids=["cancelled", "elsewhere"])
 def test_a_job_that_did_not_run_to_its_end_or_began_nobody_knows_when_teaches_nothing(
     ran: bool, accepted_at: float | None
 ) -> None:
-    agenda = alone()
-    agenda.watch(A, now=0, accepted_at=accepted_at, endpoint=MODEL)
-    agenda.ended(A, now=9, ran=ran)
-    assert agenda.experience(MODEL).plain.ends == 0
-    assert A not in agenda
+    scheduler = alone()
+    scheduler.track(A, now=0, accepted_at=accepted_at, endpoint=MODEL)
+    scheduler.settled(A, now=9, ran=ran)
+    assert scheduler.estimator(MODEL).plain.ends == 0
+    assert A not in scheduler
 
 
 def test_each_model_has_run_times_of_its_own() -> None:
-    agenda = alone()
+    scheduler = alone()
     for _ in range(50):
-        agenda.learn("/quick", 20)
-        agenda.learn("/slow", 500)
-    assert agenda.experience("/quick").plain.quantile(0.5) < 25
-    assert agenda.experience("/slow").plain.quantile(0.5) > 400
+        scheduler.learn("/quick", 20)
+        scheduler.learn("/slow", 500)
+    assert scheduler.estimator("/quick").plain.quantile(0.5) < 25
+    assert scheduler.estimator("/slow").plain.quantile(0.5) > 400
 
 
 def test_a_job_that_waits_in_the_queue_has_not_begun_to_run() -> None:
-    agenda = alone()
-    agenda.watch(A, now=0, accepted_at=0, endpoint=MODEL)
+    scheduler = alone()
+    scheduler.track(A, now=0, accepted_at=0, endpoint=MODEL)
     for now, queued in ((500.0, True), (510.0, False), (610.0, False)):
-        agenda.wake(A, now=now)
-        agenda.ask(now=now)
-        agenda.answered(A, now=now, queued=queued)
-    agenda.ended(A, now=610)
-    assert agenda.lateness[-1] == 0
+        scheduler.poll_soon(A, now=now)
+        scheduler.next_poll(now=now)
+        scheduler.still_running(A, now=now, queued=queued)
+    scheduler.settled(A, now=610)
+    assert scheduler.detection_latencies[-1] == 0
     # It began between 500 and 510: it ran for 105 s, and not for 610.
-    expected = alone().experience(MODEL)
+    expected = alone().estimator(MODEL)
     expected.learn(105.0, None)
-    assert agenda.experience(MODEL).plain.quantile(0.5) == expected.plain.quantile(0.5)
+    assert scheduler.estimator(MODEL).plain.quantile(0.5) == expected.plain.quantile(0.5)
 
 
 def test_while_a_job_waits_in_the_queue_what_is_left_of_it_does_not_shrink() -> None:
-    agenda = alone(A)
-    first = agenda.eta(A, now=0)
+    scheduler = alone(A)
+    first = scheduler.eta(A, now=0)
     for now in (100.0, 200.0, 300.0):
-        agenda.wake(A, now=now)
-        agenda.ask(now=now)
-        agenda.answered(A, now=now, queued=True)
-        assert agenda.eta(A, now=now + 50) == first
+        scheduler.poll_soon(A, now=now)
+        scheduler.next_poll(now=now)
+        scheduler.still_running(A, now=now, queued=True)
+        assert scheduler.eta(A, now=now + 50) == first
 
 
 def test_what_is_left_of_a_job_shrinks_as_it_runs_and_is_never_less_than_nothing() -> None:
-    agenda = learnt(lognormal(), policy=PollingPolicy(queue_counters=False))
-    agenda.watch(A, now=0, accepted_at=0, endpoint=MODEL)
-    left = [agenda.eta(A, now=now) for now in (0.0, 60.0, 120.0, 1e6)]
+    scheduler = learnt(lognormal(), policy=PollingPolicy(queue_counters=False))
+    scheduler.track(A, now=0, accepted_at=0, endpoint=MODEL)
+    left = [scheduler.eta(A, now=now) for now in (0.0, 60.0, 120.0, 1e6)]
     assert left[0] == pytest.approx(180, rel=0.1)
     assert all(one is not None and one >= 0 for one in left)
     assert left[0] > left[1] > left[2]  # type: ignore[operator]
 
 
 def test_nothing_is_known_of_what_is_left_of_a_job_submitted_elsewhere_or_not_watched() -> None:
-    agenda = alone(A, accepted_at=None)
-    assert agenda.eta(A, now=10) is None
-    assert agenda.eta(B, now=10) is None
+    scheduler = alone(A, accepted_at=None)
+    assert scheduler.eta(A, now=10) is None
+    assert scheduler.eta(B, now=10) is None
 
 
 # --- one question about everybody -------------------------------------------------------------------------------------
 
 
 def test_the_counts_are_looked_at_once_a_job_is_watched_and_never_twice_at_once() -> None:
-    agenda = counting()
-    assert agenda.ask(now=0) is None
-    agenda.watch(A, now=1, accepted_at=1)
-    assert agenda.ask(now=1) is COUNTS
-    assert agenda.ask(now=1) is None
-    assert COUNTS not in burst(agenda, now=1000)
+    scheduler = counting()
+    assert scheduler.next_poll(now=0) is None
+    scheduler.track(A, now=1, accepted_at=1)
+    assert scheduler.next_poll(now=1) is QUEUE_COUNTERS
+    assert scheduler.next_poll(now=1) is None
+    assert QUEUE_COUNTERS not in burst(scheduler, now=1000)
 
 
 def test_a_pace_without_counts_never_looks_at_them() -> None:
@@ -545,61 +545,61 @@ def test_a_pace_without_counts_never_looks_at_them() -> None:
     assert told.questions["counts"] == 0
 
 
-def until_counts(agenda: Agenda, *, now: float) -> float:
+def until_counts(scheduler: PollScheduler, *, now: float) -> float:
     """Answer that everybody runs, until the counts are asked for, and say when they are."""
     while True:
-        now, question = next_question(agenda, now=now)
-        if question is COUNTS:
+        now, question = next_question(scheduler, now=now)
+        if question is QUEUE_COUNTERS:
             return now
         if isinstance(question, str):
-            agenda.answered(question, now=now)
+            scheduler.still_running(question, now=now)
 
 
 def test_when_the_counts_fall_by_one_the_likeliest_is_asked_about_at_once() -> None:
-    agenda = learnt(lognormal(180, 0.1))
-    agenda.watch(A, now=0, accepted_at=0, endpoint=MODEL)  # due to end
-    agenda.watch(B, now=150, accepted_at=150, endpoint=MODEL)
+    scheduler = learnt(lognormal(180, 0.1))
+    scheduler.track(A, now=0, accepted_at=0, endpoint=MODEL)  # due to end
+    scheduler.track(B, now=150, accepted_at=150, endpoint=MODEL)
     now = 150.0
     while now < 175:
-        now = until_counts(agenda, now=now)
-        agenda.counted(2, now=now)
-    now = until_counts(agenda, now=now)
-    agenda.counted(1, now=now)
-    assert agenda.ask(now=now) == A
+        now = until_counts(scheduler, now=now)
+        scheduler.counters_read(2, now=now)
+    now = until_counts(scheduler, now=now)
+    scheduler.counters_read(1, now=now)
+    assert scheduler.next_poll(now=now) == A
 
 
-def fallen_while_asked_about(*, rest: int) -> tuple[Agenda, float]:
+def fallen_while_asked_about(*, rest: int) -> tuple[PollScheduler, float]:
     """A's question is open, and the counts have fallen by one; so many others are not as likely to have ended."""
-    agenda = learnt(lognormal(100, 0.2))
-    agenda.watch(A, now=0, accepted_at=-10, endpoint=MODEL)
+    scheduler = learnt(lognormal(100, 0.2))
+    scheduler.track(A, now=0, accepted_at=-10, endpoint=MODEL)
     for n in range(rest):
-        agenda.watch(TaskId(f"t{n}"), now=0, accepted_at=0, endpoint=MODEL)
-    assert agenda.ask(now=0) is COUNTS
-    agenda.counted(1 + rest, now=0)
-    agenda.hints.due = 55
-    agenda.wake(A, now=54)
-    assert agenda.ask(now=54) == A
-    assert agenda.ask(now=55) is COUNTS
-    agenda.counted(rest, now=55)
-    assert agenda.hints.missing == 1
-    return agenda, 55
+        scheduler.track(TaskId(f"t{n}"), now=0, accepted_at=0, endpoint=MODEL)
+    assert scheduler.next_poll(now=0) is QUEUE_COUNTERS
+    scheduler.counters_read(1 + rest, now=0)
+    scheduler.detector.next_read_at = 55
+    scheduler.poll_soon(A, now=54)
+    assert scheduler.next_poll(now=54) == A
+    assert scheduler.next_poll(now=55) is QUEUE_COUNTERS
+    scheduler.counters_read(rest, now=55)
+    assert scheduler.detector.unaccounted == 1
+    return scheduler, 55
 
 
 def test_an_end_whose_question_was_open_when_the_counts_fell_is_found_and_not_lost() -> None:
-    agenda, now = fallen_while_asked_about(rest=1)
-    before = agenda.hints.trust
-    agenda.ended(A, now=now + 0.1)
-    assert agenda.hints.missing == 0
-    assert agenda.hints.suspect() is None
-    assert agenda.hints.trust > before
+    scheduler, now = fallen_while_asked_about(rest=1)
+    before = scheduler.detector.reliability
+    scheduler.settled(A, now=now + 0.1)
+    assert scheduler.detector.unaccounted == 0
+    assert scheduler.detector.suspect() is None
+    assert scheduler.detector.reliability > before
 
 
 def test_whoever_is_asked_about_when_the_counts_fall_counts_as_being_asked() -> None:
-    agenda, now = fallen_while_asked_about(rest=20)
-    others = burst(agenda, now=now)
+    scheduler, now = fallen_while_asked_about(rest=20)
+    others = burst(scheduler, now=now)
     assert A not in others
     answered, _ = fallen_while_asked_about(rest=20)
-    answered.answered(A, now=now)
+    answered.still_running(A, now=now)
     assert len(burst(answered, now=now)) == len(others) + 1
 
 
@@ -618,65 +618,65 @@ def test_strangers_at_the_very_start_do_not_switch_the_counts_off_for_long_once_
 
 @pytest.mark.parametrize("change", ["watched", "forgotten", "submitting", "submitted"])
 def test_counts_that_were_asked_for_while_jobs_came_or_went_are_not_believed(change: str) -> None:
-    agenda = counting(A, B)
-    assert agenda.ask(now=0) is COUNTS
-    agenda.counted(2, now=0)
+    scheduler = counting(A, B)
+    assert scheduler.next_poll(now=0) is QUEUE_COUNTERS
+    scheduler.counters_read(2, now=0)
     now = 0.0
     if change == "submitted":
-        agenda.submitting(1)
-    at = agenda.wake_at()
+        scheduler.adjust_submits_in_flight(1)
+    at = scheduler.next_poll_at()
     assert at is not None
     now = at
-    assert agenda.ask(now=now) is COUNTS
+    assert scheduler.next_poll(now=now) is QUEUE_COUNTERS
     if change == "watched":
-        agenda.watch(C, now=now, accepted_at=now)
+        scheduler.track(C, now=now, accepted_at=now)
     if change == "forgotten":
-        agenda.forget(B, now=now)
+        scheduler.forget(B, now=now)
     if change == "submitting":
-        agenda.submitting(1)
+        scheduler.adjust_submits_in_flight(1)
     if change == "submitted":
-        agenda.submitting(-1)
-    agenda.counted(0, now=now)
-    assert agenda.hints.missing == 0
-    assert agenda.hints.quiet_at == 0
+        scheduler.adjust_submits_in_flight(-1)
+    scheduler.counters_read(0, now=now)
+    assert scheduler.detector.unaccounted == 0
+    assert scheduler.detector.all_running_at == 0
 
 
 def test_counts_that_lost_all_trust_while_they_were_on_their_way_are_left_alone_for_five_minutes() -> None:
-    agenda = counting(A, B)
-    assert agenda.ask(now=0) is COUNTS
-    agenda.counted(2, now=5)
-    now = until_counts(agenda, now=5)
-    agenda.hints.refused(now=now)
-    assert not agenda.hints.believed
-    agenda.counted(1, now=now + 1)
-    assert agenda.hints.due == now + 300
+    scheduler = counting(A, B)
+    assert scheduler.next_poll(now=0) is QUEUE_COUNTERS
+    scheduler.counters_read(2, now=5)
+    now = until_counts(scheduler, now=5)
+    scheduler.detector.refused(now=now)
+    assert not scheduler.detector.confidence
+    scheduler.counters_read(1, now=now + 1)
+    assert scheduler.detector.next_read_at == now + 300
 
 
 def test_a_suspect_of_whom_nothing_can_be_learnt_waits_as_long_as_any_other_job() -> None:
-    agenda = counting(A, B, max_open_polls=1)
-    now, question = next_question(agenda)
-    while now < 90 or question is not COUNTS:
+    scheduler = counting(A, B, max_open_polls=1)
+    now, question = next_question(scheduler)
+    while now < 90 or question is not QUEUE_COUNTERS:
         if isinstance(question, str):
-            agenda.answered(question, now=now)
+            scheduler.still_running(question, now=now)
         else:
-            agenda.counted(2, now=now)
-        now, question = next_question(agenda, now=now)
-    agenda.counted(1, now=now)
-    (suspect,) = burst(agenda, now=now)
+            scheduler.counters_read(2, now=now)
+        now, question = next_question(scheduler, now=now)
+    scheduler.counters_read(1, now=now)
+    (suspect,) = burst(scheduler, now=now)
     assert isinstance(suspect, str)
-    agenda.unanswered(suspect, now=now)
-    assert suspect not in burst(agenda, now=now + 1)
+    scheduler.poll_failed(suspect, now=now)
+    assert suspect not in burst(scheduler, now=now + 1)
 
 
 def test_disturbed_counts_that_strangers_crowd_are_not_asked_for_again_at_once() -> None:
-    agenda = counting(A, B)
-    assert agenda.ask(now=0) is COUNTS
-    agenda.counted(202, now=0)
-    assert not agenda.hints.believed
-    now = until_counts(agenda, now=0)
-    agenda.submitting(1)
-    agenda.counted(203, now=now)
-    assert agenda.hints.due > now
+    scheduler = counting(A, B)
+    assert scheduler.next_poll(now=0) is QUEUE_COUNTERS
+    scheduler.counters_read(202, now=0)
+    assert not scheduler.detector.confidence
+    now = until_counts(scheduler, now=0)
+    scheduler.adjust_submits_in_flight(1)
+    scheduler.counters_read(203, now=now)
+    assert scheduler.detector.next_read_at > now
 
 
 def test_counts_that_nobody_may_read_are_asked_for_once_in_five_minutes_and_then_less_and_less() -> None:
@@ -687,25 +687,25 @@ def test_counts_that_nobody_may_read_are_asked_for_once_in_five_minutes_and_then
 
 
 def test_once_the_counts_lose_their_trust_the_gaps_that_were_chosen_in_it_are_shortened() -> None:
-    agenda = counting(A, B)
-    agenda.hints.trust = 0.95
-    now = until_counts(agenda, now=0)
-    agenda.counted(2, now=now)
-    now, question = next_question(agenda, now=now + 60)
-    while question is COUNTS:
-        agenda.counted(2, now=now)
-        now, question = next_question(agenda, now=now)
+    scheduler = counting(A, B)
+    scheduler.detector.reliability = 0.95
+    now = until_counts(scheduler, now=0)
+    scheduler.counters_read(2, now=now)
+    now, question = next_question(scheduler, now=now + 60)
+    while question is QUEUE_COUNTERS:
+        scheduler.counters_read(2, now=now)
+        now, question = next_question(scheduler, now=now)
     assert isinstance(question, str)
-    agenda.answered(question, now=now)
-    trusting = due(agenda, question)
-    agenda.hints.trust = 0.41
-    agenda.ended(B if question == A else A, now=now + 1)
-    assert not agenda.hints.believed
-    assert due(agenda, question) < trusting
+    scheduler.still_running(question, now=now)
+    trusting = due(scheduler, question)
+    scheduler.detector.reliability = 0.41
+    scheduler.settled(B if question == A else A, now=now + 1)
+    assert not scheduler.detector.confidence
+    assert due(scheduler, question) < trusting
 
 
-def due(agenda: Agenda, task: TaskId) -> float:
-    entry = agenda._watched[task].entry
+def due(scheduler: PollScheduler, task: TaskId) -> float:
+    entry = scheduler._watched[task].entry
     assert entry is not None
     return entry[0]
 
@@ -713,8 +713,8 @@ def due(agenda: Agenda, task: TaskId) -> float:
 # --- the bars: fifty in flight, three minutes each, within a factor of one and a half ---------------------------------
 
 
-def told_by(agenda: Agenda, jobs: int = 600, **world: Any) -> Told:
-    return Fleet(agenda, **world).run(jobs)
+def told_by(scheduler: PollScheduler, jobs: int = 600, **world: Any) -> Told:
+    return Fleet(scheduler, **world).run(jobs)
 
 
 def test_with_counts_to_read_and_run_times_learnt_twenty_requests_notice_an_end_within_a_second() -> None:
@@ -765,7 +765,7 @@ def test_with_counts_that_tell_nothing_it_costs_little_more_and_ends_are_noticed
 
 
 def test_the_first_fifty_jobs_of_all_are_cheap_though_nothing_is_known() -> None:
-    runs = [told_by(Agenda(PollingPolicy()), 50, chance=random.Random(seed)) for seed in range(5)]
+    runs = [told_by(PollScheduler(PollingPolicy()), 50, chance=random.Random(seed)) for seed in range(5)]
     assert sum(told.requests for told in runs) / len(runs) <= 32
     assert max(told.mean for told in runs) <= 3
 
@@ -812,25 +812,25 @@ def test_with_hundreds_in_flight_it_is_no_later_than_a_question_every_five_secon
 
 @pytest.mark.parametrize("seconds", [0.1, 2.0, 5.0, 10.0, 20.0, 40.0])
 def test_a_job_of_an_unknown_model_is_noticed_in_two_seconds_by_the_counts(seconds: float) -> None:
-    told = told_by(Agenda(PollingPolicy()), 1, slots=1, draw=lambda _: seconds)
+    told = told_by(PollScheduler(PollingPolicy()), 1, slots=1, draw=lambda _: seconds)
     assert told.mean <= 2.0
 
 
 @pytest.mark.parametrize("seconds", [0.1, 2.0, 5.0, 10.0, 20.0, 40.0])
 def test_without_the_counts_it_is_noticed_in_three_or_in_a_quarter_of_its_run_time(seconds: float) -> None:
-    told = told_by(Agenda(PollingPolicy()), 1, slots=1, draw=lambda _: seconds, counts=missing)
+    told = told_by(PollScheduler(PollingPolicy()), 1, slots=1, draw=lambda _: seconds, counts=missing)
     assert told.mean <= max(3.0, 0.25 * seconds)
 
 
 @pytest.mark.parametrize("counts", [None, missing], ids=["counts", "missing"])
 def test_a_batch_whose_jobs_all_fail_at_once_is_not_silent(counts: Counts | None) -> None:
     world = {} if counts is None else {"counts": counts}
-    told = told_by(Agenda(PollingPolicy()), 50, rtt=0.1, draw=lambda _: 0.1, **world)
+    told = told_by(PollScheduler(PollingPolicy()), 50, rtt=0.1, draw=lambda _: 0.1, **world)
     assert max(told.late) <= 4.0
 
 
 def test_fifty_jobs_of_ten_seconds_are_soon_replaced_though_their_model_is_unknown() -> None:
-    fleet = Fleet(Agenda(PollingPolicy()), rtt=0.1, draw=lambda _: 10.0)
+    fleet = Fleet(PollScheduler(PollingPolicy()), rtt=0.1, draw=lambda _: 10.0)
     told = fleet.run(200)
     assert fleet.now - told.late[-1] <= 1.15 * 40.0  # until the last job's end
 
@@ -846,46 +846,46 @@ def test_a_model_that_is_known_is_not_asked_about_as_an_unknown_one() -> None:
 
 
 def test_while_it_waits_in_the_queue_a_job_of_an_unknown_model_is_asked_about_less_and_less() -> None:
-    agenda, asked = alone(A), list[float]()
+    scheduler, asked = alone(A), list[float]()
     while not asked or asked[-1] < 600.0:
-        asked.append(ask_about(agenda, A))
-        agenda.answered(A, now=asked[-1], queued=True)
+        asked.append(ask_about(scheduler, A))
+        scheduler.still_running(A, now=asked[-1], queued=True)
     assert asked[0] <= 3.0
     assert len(asked) <= 36  # every 2.5 s would be 240
 
 
 def test_a_new_job_of_an_unknown_model_hastens_the_next_look_at_the_counts() -> None:
-    agenda = learnt(lognormal(3000, 0.01))
-    agenda.watch(A, now=0, accepted_at=0, endpoint=MODEL)
-    assert agenda.ask(now=0) is COUNTS
-    agenda.counted(1, now=0)
-    assert agenda.wake_at() == 10.0
-    agenda.watch(B, now=1, accepted_at=1, endpoint="/new")
-    assert agenda.wake_at() == 1.5
+    scheduler = learnt(lognormal(3000, 0.01))
+    scheduler.track(A, now=0, accepted_at=0, endpoint=MODEL)
+    assert scheduler.next_poll(now=0) is QUEUE_COUNTERS
+    scheduler.counters_read(1, now=0)
+    assert scheduler.next_poll_at() == 10.0
+    scheduler.track(B, now=1, accepted_at=1, endpoint="/new")
+    assert scheduler.next_poll_at() == 1.5
 
 
 def test_an_end_that_a_webhook_told_of_is_not_held_against_the_counts() -> None:
-    agenda = counting(A, B)
-    now = until_counts(agenda, now=0)
-    agenda.counted(2, now=now)
-    before = agenda.hints.trust
-    agenda.wake(A, now=now + 0.1)
-    assert agenda.ask(now=now + 0.1) == A
-    agenda.ended(A, now=now + 0.2)
-    assert agenda.hints.trust == before
-    assert agenda.lateness[-1] == pytest.approx(0.05)
+    scheduler = counting(A, B)
+    now = until_counts(scheduler, now=0)
+    scheduler.counters_read(2, now=now)
+    before = scheduler.detector.reliability
+    scheduler.poll_soon(A, now=now + 0.1)
+    assert scheduler.next_poll(now=now + 0.1) == A
+    scheduler.settled(A, now=now + 0.2)
+    assert scheduler.detector.reliability == before
+    assert scheduler.detection_latencies[-1] == pytest.approx(0.05)
 
 
 def test_a_job_submitted_elsewhere_that_is_gone_from_the_counts_is_asked_about_and_not_laid_to_others() -> None:
-    agenda = alone(A, B, accepted_at=None, queue_counters=True, max_open_polls=1)
-    assert agenda.ask(now=0) is COUNTS
-    agenda.counted(1, now=0.1)
-    assert agenda.hints.missing == 1
-    suspect = agenda.ask(now=0.1)
+    scheduler = alone(A, B, accepted_at=None, queue_counters=True, max_open_polls=1)
+    assert scheduler.next_poll(now=0) is QUEUE_COUNTERS
+    scheduler.counters_read(1, now=0.1)
+    assert scheduler.detector.unaccounted == 1
+    suspect = scheduler.next_poll(now=0.1)
     assert isinstance(suspect, str)
-    agenda.ended(suspect, now=0.2)
-    assert agenda.hints.missing == 0
-    assert agenda.hints.trust > 0.8
+    scheduler.settled(suspect, now=0.2)
+    assert scheduler.detector.unaccounted == 0
+    assert scheduler.detector.reliability > 0.8
 
 
 # --- any order of events ----------------------------------------------------------------------------------------------
@@ -903,22 +903,23 @@ def test_every_job_is_asked_about_within_the_ceiling_whatever_the_counts_say(
     jobs: int, per_second: float, interval: float, counts: int | None, seed: int
 ) -> None:
     """Nobody ever ends; whatever the counts hint at is wrong."""
-    agenda, chance = Agenda(PollingPolicy(polls_per_second=per_second, interval=interval)), random.Random(seed)
+    scheduler = PollScheduler(PollingPolicy(polls_per_second=per_second, interval=interval))
+    chance = random.Random(seed)
     seen = {TaskId(f"t{n}"): 0.0 for n in range(jobs)}
     for task in seen:
-        agenda.watch(task, now=0, accepted_at=0)
+        scheduler.track(task, now=0, accepted_at=0)
     ceiling = max(60.0, jobs / per_second)
     # A search may come between, and looks at the counts take their turn among the jobs.
     slack = 5.0 + jobs / per_second + (ceiling / per_second) ** 0.5
     now = 0.0
     while now < 3.0 * ceiling:
-        now, question = next_question(agenda)
-        if question is COUNTS:
-            agenda.counted(None if counts is None else chance.randint(0, counts), now=now)
+        now, question = next_question(scheduler)
+        if question is QUEUE_COUNTERS:
+            scheduler.counters_read(None if counts is None else chance.randint(0, counts), now=now)
         elif isinstance(question, str):
             assert now - seen[question] <= ceiling + slack
             seen[question] = now
-            agenda.answered(question, now=now)
+            scheduler.still_running(question, now=now)
     assert all(now - at <= ceiling + slack for at in seen.values())
 
 
@@ -928,7 +929,7 @@ class Timetable(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.policy = PollingPolicy(polls_per_second=2, max_open_polls=3, max_interval=20)
-        self.agenda = Agenda(self.policy)
+        self.scheduler = PollScheduler(self.policy)
         self.now = 0.0
         self.named = 0
         self.watched: set[TaskId] = set()
@@ -945,27 +946,27 @@ class Timetable(RuleBasedStateMachine):
         self.named += 1
         task = TaskId(f"t{self.named}")
         accepted_at = None if elsewhere else self.now - age
-        self.agenda.watch(task, now=self.now, accepted_at=accepted_at, endpoint=model, at_once=at_once)
+        self.scheduler.track(task, now=self.now, accepted_at=accepted_at, endpoint=model, at_once=at_once)
         self.watched.add(task)
 
     @rule(dt=st.one_of(st.floats(0, 20), st.floats(0, 10_000)))
     def sleep(self, dt: float) -> None:
         self.now += dt
 
-    @precondition(lambda self: self.agenda.wake_at() is not None)
+    @precondition(lambda self: self.scheduler.next_poll_at() is not None)
     @rule()
     def sleep_until_woken(self) -> None:
-        self.now = max(self.now, self.agenda.wake_at() or 0.0)
+        self.now = max(self.now, self.scheduler.next_poll_at() or 0.0)
 
     @rule()
     def ask(self) -> None:
-        due = self.agenda.wake_at()
-        question = self.agenda.ask(now=self.now)
+        due = self.scheduler.next_poll_at()
+        question = self.scheduler.next_poll(now=self.now)
         assert (question is not None) == (due is not None and due <= self.now)
         if question is None:
             return
         self.asked_at.append(self.now)
-        if question is COUNTS:
+        if question is QUEUE_COUNTERS:
             assert not self.counting
             self.counting = True
         elif isinstance(question, str):
@@ -977,20 +978,20 @@ class Timetable(RuleBasedStateMachine):
     def answer(self, data: st.DataObject, queued: bool) -> None:
         task = self._one(data, self.open)
         self.open.remove(task)
-        self.agenda.answered(task, now=self.now, queued=queued)
+        self.scheduler.still_running(task, now=self.now, queued=queued)
 
     @precondition(lambda self: self.open)
     @rule(data=st.data())
     def fail(self, data: st.DataObject) -> None:
         task = self._one(data, self.open)
         self.open.remove(task)
-        self.agenda.unanswered(task, now=self.now)
+        self.scheduler.poll_failed(task, now=self.now)
 
     @precondition(lambda self: self.watched)
     @rule(data=st.data(), ran=st.booleans())
     def end(self, data: st.DataObject, ran: bool) -> None:
         task = self._one(data, self.watched)
-        self.agenda.ended(task, now=self.now, ran=ran)
+        self.scheduler.settled(task, now=self.now, ran=ran)
         self.watched.discard(task)
         self.open.discard(task)
 
@@ -998,7 +999,7 @@ class Timetable(RuleBasedStateMachine):
     @rule(data=st.data())
     def forget(self, data: st.DataObject) -> None:
         task = self._one(data, self.watched)
-        self.agenda.forget(task, now=self.now)
+        self.scheduler.forget(task, now=self.now)
         self.watched.discard(task)
         self.open.discard(task)
 
@@ -1006,50 +1007,50 @@ class Timetable(RuleBasedStateMachine):
     @rule(data=st.data())
     def wake(self, data: st.DataObject) -> None:
         task = self._one(data, self.watched)
-        self.agenda.wake(task, now=self.now)
+        self.scheduler.poll_soon(task, now=self.now)
 
     @precondition(lambda self: self.watched)
     @rule(data=st.data())
     def answer_out_of_turn(self, data: st.DataObject) -> None:
         task = self._one(data, self.watched)
         if task not in self.open:
-            self.agenda.answered(task, now=self.now)
-            self.agenda.unanswered(task, now=self.now)
+            self.scheduler.still_running(task, now=self.now)
+            self.scheduler.poll_failed(task, now=self.now)
 
     @precondition(lambda self: self.counting)
     @rule(total=st.one_of(st.none(), st.integers(0, 12), st.integers(100, 300)))
     def counted(self, total: int | None) -> None:
         self.counting = False
-        self.agenda.counted(total, now=self.now)
+        self.scheduler.counters_read(total, now=self.now)
         self._the_counts_rest()
 
     @precondition(lambda self: self.counting)
     @rule(gone=st.integers(0, 3))
     def counted_as_many_as_there_are_but_a_few(self, gone: int) -> None:
         self.counting = False
-        self.agenda.counted(max(0, len(self.watched) - gone), now=self.now)
+        self.scheduler.counters_read(max(0, len(self.watched) - gone), now=self.now)
         self._the_counts_rest()
 
     @precondition(lambda self: self.counting)
-    @rule(for_now=st.booleans())
-    def not_counted(self, for_now: bool) -> None:
+    @rule(retryable=st.booleans())
+    def not_counted(self, retryable: bool) -> None:
         self.counting = False
-        self.agenda.uncounted(now=self.now, for_now=for_now)
+        self.scheduler.counters_failed(now=self.now, retryable=retryable)
         self._the_counts_rest()
 
     def _the_counts_rest(self) -> None:
         """For a while, or they would take the budget that the jobs need."""
-        assert self.agenda.hints.due > self.now
+        assert self.scheduler.detector.next_read_at > self.now
 
     @rule()
     def submit(self) -> None:
-        self.agenda.submitting(1)
+        self.scheduler.adjust_submits_in_flight(1)
         self.submitting += 1
 
     @precondition(lambda self: self.submitting)
     @rule()
     def answer_a_submit(self) -> None:
-        self.agenda.submitting(-1)
+        self.scheduler.adjust_submits_in_flight(-1)
         self.submitting -= 1
 
     @invariant()
@@ -1065,20 +1066,20 @@ class Timetable(RuleBasedStateMachine):
 
     @invariant()
     def watches_exactly_who_has_not_ended_and_was_not_forgotten(self) -> None:
-        assert len(self.agenda) == len(self.watched)
-        assert all(task in self.agenda for task in self.watched)
+        assert len(self.scheduler) == len(self.watched)
+        assert all(task in self.scheduler for task in self.watched)
 
     @invariant()
     def wakes_for_anybody_who_is_not_being_asked_about(self) -> None:
         full = len(self.open) + self.counting >= self.policy.max_open(len(self.watched))
-        due = self.agenda.wake_at()
+        due = self.scheduler.next_poll_at()
         assert (due is None) == (full or not (self.watched - self.open or (self.watched and not self.counting)))
 
     @invariant()
     def trust_is_a_share(self) -> None:
-        assert 0.0 <= self.agenda.hints.believed <= 1.0
-        assert self.agenda.hints.missing >= 0
-        assert self.agenda.hints.due < inf
+        assert 0.0 <= self.scheduler.detector.confidence <= 1.0
+        assert self.scheduler.detector.unaccounted >= 0
+        assert self.scheduler.detector.next_read_at < inf
 
 
 TestTimetable = Timetable.TestCase

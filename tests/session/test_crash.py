@@ -10,7 +10,7 @@ import pytest
 
 from rh_async import ModelRequest, PollingPolicy, RHError, Session, SessionError, Timeouts
 from rh_async._job_updates import call_when_done
-from rh_async._polling.scheduler import Agenda
+from rh_async._polling.scheduler import PollScheduler
 from rh_async._runtime.runtime import SessionRuntime
 from rh_async.emulator import Emulator, Fault
 
@@ -47,9 +47,9 @@ async def ended(wait: Awaitable[object]) -> RHError:
 @pytest.mark.parametrize(
     ("place", "bug"),
     [
-        ("rh_async._polling.scheduler.Agenda.ask", broken),
-        ("rh_async._polling.scheduler.Agenda.wake_at", broken),
-        ("rh_async._polling.poller.Poller._next", broken_later),
+        ("rh_async._polling.scheduler.PollScheduler.next_poll", broken),
+        ("rh_async._polling.scheduler.PollScheduler.next_poll_at", broken),
+        ("rh_async._polling.poller.Poller._next_poll", broken_later),
     ],
 )
 async def test_every_wait_ends_at_once_and_names_the_cause(
@@ -149,6 +149,6 @@ async def test_leaving_a_session_that_waits_for_its_jobs_ends_when_it_crashes(
     with pytest.raises(SessionError) as caught:
         async with Session(server.api_key, base_url=server.url, polling=POLLING, on_exit="drain") as session:
             await session.submit(request())
-            loop.call_later(0.5, lambda: monkeypatch.setattr(Agenda, "ask", broken))
+            loop.call_later(0.5, lambda: monkeypatch.setattr(PollScheduler, "next_poll", broken))
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
     assert loop.time() - began < 3

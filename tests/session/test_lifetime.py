@@ -93,7 +93,7 @@ async def test_a_crash_of_the_services_breaks_every_job_and_ends_the_session(
     with pytest.raises(SessionError, match="ZeroDivisionError"):
         async with Session(server.api_key, base_url=server.url) as session:
             job = await session.submit(DreamActor(media.images[0], media.videos[0]))
-            monkeypatch.setattr("rh_async._polling.poller.Poller._next", crash)  # outside of any one question
+            monkeypatch.setattr("rh_async._polling.poller.Poller._next_poll", crash)  # outside of any one question
             with pytest.raises(SessionError, match="ZeroDivisionError") as caught:
                 await job
             assert isinstance(caught.value.__cause__, ZeroDivisionError)

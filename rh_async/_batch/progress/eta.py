@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from math import sqrt
 
-from rh_async._runtime.statistics import RunTime
+from rh_async._runtime.statistics import RunTimeSummary
 
 _DECILES = 2.56
 """How many standard deviations lie between the first and the last of ten, where values are spread as usual."""
 
 
 def time_left(
-    waiting: Mapping[str, int], etas: Iterable[float | None], run_times: Mapping[str, RunTime], limit: int
+    waiting: Mapping[str, int], etas: Iterable[float | None], run_times: Mapping[str, RunTimeSummary], limit: int
 ) -> tuple[float, float, float] | None:
     """Seconds until all is done, as (low, middle, high); None where nothing is known of run times.
 
@@ -37,14 +37,14 @@ def time_left(
     return max(0.0, middle - spread), middle, middle + spread + _tail(run_times.values())
 
 
-def _deviation(times: RunTime) -> float:
+def _deviation(times: RunTimeSummary) -> float:
     return (times.high - times.low) / _DECILES
 
 
-def _variance(times: RunTime, count: int) -> float:
+def _variance(times: RunTimeSummary, count: int) -> float:
     return _deviation(times) ** 2 * (count + count**2 / (times.ends + 1))
 
 
-def _tail(known: Iterable[RunTime]) -> float:
+def _tail(known: Iterable[RunTimeSummary]) -> float:
     """The last to end may be one that takes long."""
     return max((times.high - times.median for times in known), default=0.0)

@@ -68,7 +68,7 @@ class ProgressCounter:
             longest_running=_oldest(flying),
             uploaded_bytes=traffic.up,
             downloaded_bytes=traffic.down,
-            polls=sum(count for kind, count in statistics.questions.items() if kind != "submit"),
+            polls=sum(count for kind, count in statistics.requests.items() if kind != "submit"),
             spent=money.spent,
             spent_earlier=money.spent_earlier,
             reserved=money.reserved,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from rh_async._api.endpoints import PriceQuote
-from rh_async._concurrency.session_tasks import Tasks
+from rh_async._concurrency.session_tasks import SessionTasks
 from rh_async._journal.records import SubmitOptions
 from rh_async._runtime.notifier import TransferMetrics
 from rh_async._runtime.statistics import Statistics
@@ -22,7 +22,7 @@ from rh_async.types import Account, Result
 class SessionPort(Protocol):
     """An open session."""
 
-    tasks: Tasks
+    tasks: SessionTasks
 
     @property
     def window(self) -> int:
