@@ -18,7 +18,8 @@ from pathlib import Path
 
 from benchmarks._report import report
 from benchmarks.uploads import peak_rss_mb
-from rh_async import BatchOutcome, Session
+from rh_async import Session
+from rh_async.batch import BatchOutcome
 from rh_async.emulator import Emulator, Ledger
 from tests.batch.makers import paint
 from tests.batch.running import long_runs, many, occupied

@@ -5,6 +5,7 @@ This module holds names only. The layers below it; each imports only from the la
     __main__         Starts the command line, or says how to install it
     _cli             The command line: commands, options, output; the only package that prints and exits
     client           The session: what a program calls to submit, attach, save, and ask about the account
+    batch            The public names for many jobs; ``Batch``, ``plan_folder`` and ``plan_manifest`` are also here
     _batch           Many jobs: plan and check them, estimate their cost, run them, and name what they make
     _runtime         One open session: opens its services, settles its jobs, and closes everything in order
     journal          Public names of the journal: its records, their states, and coming back to submissions
@@ -27,6 +28,7 @@ This module holds names only. The layers below it; each imports only from the la
     emulator         A local RunningHub for tests; imports nothing of the client
 """
 
+import importlib
 import sys
 import typing
 
@@ -83,18 +85,7 @@ __docformat__ = "restructuredtext"  # pdoc renders ``:param`` by it
 
 # Besides type checkers, pdoc: it reads the namespace of the module and never calls __getattr__ below.
 if typing.TYPE_CHECKING or "pdoc" in sys.modules:
-    from ._batch import (
-        Batch,
-        BatchOutcome,
-        BatchProgress,
-        Cost,
-        Estimate,
-        Issue,
-        OutputNaming,
-        Plan,
-        plan_folder,
-        plan_manifest,
-    )
+    from .batch import Batch, plan_folder, plan_manifest
 
 __all__ = [
     "CHINA_SITE",
@@ -105,21 +96,16 @@ __all__ = [
     "AuthenticationFailed",
     "BalanceExhausted",
     "Batch",
-    "BatchOutcome",
-    "BatchProgress",
     "BudgetReached",
     "CharacterMotionTransfer",
     "ConfigurationError",
     "ContentRejected",
-    "Cost",
     "DownloadPolicy",
     "DreamActor",
-    "Estimate",
     "Failed",
     "InvalidMedia",
     "InvalidRequestError",
     "InvalidResponse",
-    "Issue",
     "Job",
     "JobCancelled",
     "JobError",
@@ -137,9 +123,7 @@ __all__ = [
     "Outcome",
     "Outcomes",
     "Output",
-    "OutputNaming",
     "OutputRefused",
-    "Plan",
     "PollingPolicy",
     "RHError",
     "RateLimited",
@@ -171,26 +155,13 @@ __all__ = [
     "plan_manifest",
 ]
 
-_OF_THE_BATCH = frozenset(
-    {
-        "Batch",
-        "BatchOutcome",
-        "Cost",
-        "Estimate",
-        "Issue",
-        "OutputNaming",
-        "Plan",
-        "BatchProgress",
-        "plan_folder",
-        "plan_manifest",
-    }
-)
-"""Loaded when they are named: planning knows manifests and price lists, which whoever submits a job never needs."""
+_OF_THE_BATCH = frozenset({"Batch", "plan_folder", "plan_manifest"})
+"""Loaded when they are named: planning reads manifests and price lists, which a program that submits jobs does not."""
 
 
 def __getattr__(name: str) -> object:
-    if name not in _OF_THE_BATCH:
+    if name != "batch" and name not in _OF_THE_BATCH:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import _batch  # noqa: PLC0415 - as said above
-
-    return getattr(_batch, name)
+    # Not ``from . import batch``: that asks this function for the name first, and would never return.
+    batch = importlib.import_module(".batch", __name__)
+    return batch if name == "batch" else getattr(batch, name)

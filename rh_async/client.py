@@ -38,8 +38,8 @@ from .models.media_input import BinaryFile, Media, Picture, media_from
 from .types import Account, OnExit, Result, Secret, Snapshot, Upload
 
 if TYPE_CHECKING:
-    from ._batch import Batch, Issue, OutputNaming, Plan, Price  # loaded only by a session that runs one
     from ._runtime.runtime import SessionRuntime
+    from .batch import Batch, Issue, OutputNaming, Plan, Price  # loaded only by a session that runs one
 
 _QUOTES = "\"'`\u201c\u201d\u2018\u2019\u00ab\u00bb"
 _API_SUFFIX = "/openapi/v2"  # the vendor's own plug-in writes it into its address (contract 1.4)
@@ -256,7 +256,7 @@ class Session:
         :raises ConfigurationError: the budget is no amount.
         :raises SessionError: the session is not open here.
         """
-        from ._batch import Batch  # noqa: PLC0415 - as above
+        from .batch import Batch  # noqa: PLC0415 - as above
 
         limit = None if budget is None else _money(budget)
         folder = (output_dir_from(output_dir) or Path()).absolute()
@@ -268,7 +268,7 @@ class Session:
         :raises ApiError: the server has no price for it, or would not take it.
         :raises RHError: nothing could be learnt.
         """
-        from ._batch import Price  # noqa: PLC0415 - as above
+        from .models.prices import Price  # noqa: PLC0415 - as above
 
         runtime = self._open()
         quote = await runtime.run_in_session(partial(runtime.price, request))
@@ -294,7 +294,7 @@ class Session:
 
         :return: every problem; those that `Issue.is_error` would be refused. Empty if there is none.
         """
-        from ._batch import problems_of  # noqa: PLC0415 - as above
+        from .batch import problems_of  # noqa: PLC0415 - as above
 
         if not isinstance(request, Request):
             raise InvalidRequestError(f"{request!r:.80} is no request")
@@ -435,7 +435,7 @@ class Session:
 
 def _furnished(*, transport: Transport, journal: Path | None, **settings: Any) -> SessionRuntime:
     """What runs while the session is open: a third of the package, loaded when the first one is, off the event loop."""
-    from . import _batch  # noqa: F401, PLC0415 - named while jobs run, it could not be loaded without a descriptor
+    from . import batch  # noqa: F401, PLC0415 - named while jobs run, it could not be loaded without a descriptor
     from ._api.wire import prepare  # noqa: PLC0415
     from ._runtime.runtime import SessionRuntime, journal_at  # noqa: PLC0415
 

@@ -1,7 +1,7 @@
-"""Many jobs: planned first (what would be asked for, what is refused and why, what it would cost), then run.
+"""Batches: planning (what would be submitted, and what is wrong with it), then running, with costs, outputs, progress.
 
-A plan is a value. Making one looks at every file once; every problem of every input is gathered, none stops the rest.
-A run reaches the session through `SessionPort` alone.
+The modules that run a plan reach the session through `running.session_port.SessionPort` alone. The public names are in
+`rh_async.batch`.
 """
 
 from rh_async._media.media_info import MediaInfo

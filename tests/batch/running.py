@@ -10,8 +10,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from rh_async import BatchOutcome, DreamActor, ModelRequest, Plan, Request, Session, plan_folder
-from rh_async._batch import Entry, Price
+from rh_async import DreamActor, ModelRequest, Request, Session, plan_folder
+from rh_async.batch import BatchOutcome, Entry, Plan, Price
 from rh_async.emulator import Emulator, TaskRecord
 
 

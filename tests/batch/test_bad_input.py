@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from rh_async import CharacterMotionTransfer, DreamActor, KlingMotionControl, Request
-from rh_async._batch import MediaInfo, Plan, Prober, plan_folder, plan_manifest
 from rh_async._media import video as _video
+from rh_async.batch import MediaInfo, Plan, Prober, plan_folder, plan_manifest
 from rh_async.issues import Severity
 from tests.batch.makers import cut, film, record
 

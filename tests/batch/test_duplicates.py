@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from rh_async import KlingMotionControl, ModelRequest, Plan, Request, plan_folder, plan_manifest
+from rh_async import KlingMotionControl, ModelRequest, Request, plan_folder, plan_manifest
+from rh_async.batch import Plan
 from rh_async.emulator import Emulator
 from rh_async.types import Upload
 from tests.batch.makers import film

@@ -12,8 +12,8 @@ from typing import Literal
 import pytest
 
 from rh_async import InvalidRequestError, KlingMotionControl, Request
-from rh_async._batch import MediaInfo, Pair, Plan, Prober, plan_folder
 from rh_async._batch.planning.discovery import natural, search
+from rh_async.batch import MediaInfo, Pair, Plan, Prober, plan_folder
 from rh_async.errors import ConfigurationError
 
 pytestmark = pytest.mark.quick

@@ -8,8 +8,8 @@ from typing import Any, get_args
 import pytest
 
 from rh_async import CharacterMotionTransfer, DreamActor, KlingMotionControl, ModelRequest, Request
-from rh_async._batch import plan_manifest
 from rh_async._batch.planning.validation import check
+from rh_async.batch import plan_manifest
 from rh_async.models.catalog import data, endpoints, find_model
 from rh_async.models.motion import KlingModel, Orientation
 

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from rh_async import CharacterMotionTransfer, DreamActor, KlingMotionControl
-from rh_async._batch import Plan, plan_manifest
+from rh_async.batch import Plan, plan_manifest
 from rh_async.models.motion import KlingModel
 
 pytestmark = pytest.mark.quick

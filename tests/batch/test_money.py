@@ -10,18 +10,9 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from rh_async import (
-    BatchOutcome,
-    BatchProgress,
-    BudgetReached,
-    ConfigurationError,
-    KlingMotionControl,
-    ModelRequest,
-    Plan,
-    Usage,
-)
-from rh_async._batch import Entry, Price
+from rh_async import BudgetReached, ConfigurationError, KlingMotionControl, ModelRequest, Usage
 from rh_async._batch.costs.budget import BudgetTracker
+from rh_async.batch import BatchOutcome, BatchProgress, Entry, Plan, Price
 from rh_async.emulator import Emulator, Fault
 from tests.batch.running import lines, opened, plan_of, product, run, states
 

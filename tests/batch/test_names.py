@@ -9,8 +9,8 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rh_async._batch import NameFields, OutputNaming
 from rh_async._batch.outputs.output_naming import LONGEST, clashes
+from rh_async.batch import NameFields, OutputNaming
 from rh_async.errors import ConfigurationError
 
 SUBJECT = NameFields(

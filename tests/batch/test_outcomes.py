@@ -19,7 +19,6 @@ from rh_async import (
     AtCapacity,
     AuthenticationFailed,
     BalanceExhausted,
-    BatchOutcome,
     ContentRejected,
     DreamActor,
     InvalidMedia,
@@ -32,7 +31,6 @@ from rh_async import (
     NotSent,
     OutOfResources,
     Output,
-    OutputNaming,
     OutputRefused,
     RateLimited,
     ResponseLost,
@@ -45,7 +43,6 @@ from rh_async import (
     TaskId,
     Usage,
 )
-from rh_async._batch import Entry, Price
 from rh_async._batch.outputs.output_writer import OutputWriter
 from rh_async._batch.outputs.results_log import ResultsLog
 from rh_async._batch.progress.eta import time_left
@@ -53,6 +50,7 @@ from rh_async._batch.running.failure_sorting import ending_of, passes, reason_of
 from rh_async._batch.running.session_port import SessionPort
 from rh_async._media.file_extension import stated
 from rh_async._submission.deduplication import PriorAttempt
+from rh_async.batch import BatchOutcome, Entry, OutputNaming, Price
 from rh_async.emulator import Emulator, Fault
 from tests.batch.running import lines, product, run
 

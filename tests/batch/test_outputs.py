@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from rh_async import KlingMotionControl, Plan, plan_folder
+from rh_async import KlingMotionControl, plan_folder
 from rh_async._batch.planning.discovery import search
 from rh_async._batch.planning.earlier_outputs import IN_THE_FOLDER, OF_A_RUN, Outputs
+from rh_async.batch import Plan
 
 
 def story(path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rh_async import CharacterMotionTransfer, DreamActor, KlingMotionControl, ModelRequest, Request
-from rh_async._batch import MediaInfo, plan_folder
+from rh_async.batch import MediaInfo, plan_folder
 from rh_async.emulator.catalogue.model_catalogue import published_models
 from rh_async.models.catalog import data
 from rh_async.models.prices import list_price

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from rh_async import InvalidMedia
-from rh_async._batch import MediaInfo, probe
+from rh_async.batch import MediaInfo, probe
 from tests.batch.makers import cut, film, paint, record
 
 pytestmark = pytest.mark.quick

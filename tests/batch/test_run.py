@@ -18,7 +18,6 @@ from rh_async import (
     JobLost,
     KeyConflict,
     ModelRequest,
-    Plan,
     Request,
     SaveError,
     Session,
@@ -26,7 +25,7 @@ from rh_async import (
     SubmissionState,
     TaskId,
 )
-from rh_async._batch import Entry
+from rh_async.batch import Entry, Plan
 from rh_async.emulator import Emulator, Fault
 from tests.batch.running import each_file_went_up_once, lines, opened, plan_of, product, run, states, videos
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from rh_async import Batch, BatchOutcome, DreamActor, OutputNaming, Plan, SaveError
-from rh_async._batch import plan_folder
+from rh_async import Batch, DreamActor, SaveError
+from rh_async.batch import BatchOutcome, OutputNaming, Plan, plan_folder
 from rh_async.emulator import Emulator, Fault
 from tests.batch.makers import film, paint
 from tests.batch.running import lines, opened, product, run, states, videos

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from rh_async import OutputNaming
+from rh_async.batch import OutputNaming
 from rh_async.emulator import Emulator
 from tests.batch.running import lines, product, run, states
 

@@ -11,9 +11,9 @@ from typing import Literal
 
 import pytest
 
-from rh_async import KlingMotionControl, Plan
-from rh_async._batch import plan_manifest
+from rh_async import KlingMotionControl
 from rh_async._batch.planning.path_lookup import trimmed
+from rh_async.batch import Plan, plan_manifest
 from rh_async.emulator import Emulator
 from tests.batch.running import lines, run, videos
 

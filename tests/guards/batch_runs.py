@@ -8,8 +8,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from rh_async import BatchOutcome, DreamActor, OutputNaming, Plan, Session
-from rh_async._batch import Entry, Price
+from rh_async import DreamActor, Session
+from rh_async.batch import BatchOutcome, Entry, OutputNaming, Plan, Price
 from rh_async.emulator import Emulator, Fault
 
 VIDEO = "https://example.test/dance.mp4"

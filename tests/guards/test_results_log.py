@@ -9,7 +9,8 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-from rh_async import BatchOutcome, ContentRejected, JobFailed, SubmitUnknown
+from rh_async import ContentRejected, JobFailed, SubmitUnknown
+from rh_async.batch import BatchOutcome
 from rh_async.emulator import Emulator
 from tests.guards.batch_runs import first_run, lines, normalise, run
 from tests.guards.frozen_files import BATCHES, restore_batch

@@ -58,8 +58,11 @@ def test_the_list_holds_every_name_the_front_door_brings_in() -> None:
 
 
 def test_what_only_batches_need_is_loaded_when_it_is_named() -> None:
-    code = "import sys, rh_async; print('rh_async._batch' in sys.modules, rh_async.Plan.__name__)"
-    assert in_a_fresh_process(code).split() == ["False", "Plan"]
+    code = """
+import sys, rh_async
+print({"rh_async.batch", "rh_async._batch"} & sys.modules.keys(), rh_async.batch.Plan.__name__, rh_async.Batch.__name__)
+"""
+    assert in_a_fresh_process(code).split() == ["set()", "Plan", "Batch"]
     with pytest.raises(AttributeError, match="no attribute 'Plane'"):
         _ = rh_async.Plane
 

@@ -7,17 +7,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import assert_type
 
-from rh_async import (
-    Batch,
-    BatchOutcome,
-    BatchProgress,
-    Estimate,
-    KlingMotionControl,
-    Plan,
-    Session,
-    plan_folder,
-    plan_manifest,
-)
+from rh_async import Batch, KlingMotionControl, Session, plan_folder, plan_manifest
+from rh_async.batch import BatchOutcome, BatchProgress, Estimate, Plan
 
 
 async def plan() -> Plan:

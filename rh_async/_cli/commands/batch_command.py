@@ -8,7 +8,6 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.text import Text
 
-from rh_async._batch import Plan
 from rh_async._cli.execution.batch_session import run_through
 from rh_async._cli.execution.journal_check import new_journal_words, with_used_keys
 from rh_async._cli.execution.plan_request import planned
@@ -21,6 +20,7 @@ from rh_async._cli.output.fields import printable
 from rh_async._cli.output.plan_report import as_event, report
 from rh_async._cli.output.report_file import write_report
 from rh_async._cli.output.reporter import Reporter
+from rh_async.batch import Plan
 
 
 async def batch(

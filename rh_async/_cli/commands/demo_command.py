@@ -20,13 +20,13 @@ from rich.markup import escape
 from rich.text import Text
 
 from rh_async import PollingPolicy, Session
-from rh_async._batch import BatchOutcome, Plan, plan_manifest
 from rh_async._cli.execution.clock import now
 from rh_async._cli.exit_codes import ExitCode
 from rh_async._cli.options.model_options import Model
 from rh_async._cli.options.prerequisites import need_folder, need_media
 from rh_async._cli.output.plan_report import report
 from rh_async._cli.output.reporter import Reporter, outcome_words, who
+from rh_async.batch import BatchOutcome, Plan, plan_manifest
 from rh_async.emulator import Emulator, Ledger
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from rh_async._cli.output.plan_report import amounts, counted
 from rh_async._cli.output.reporter import Reporter
 
 if TYPE_CHECKING:
-    from rh_async._batch import Batch, Estimate
     from rh_async._cli.options.batch_options import BatchRunOptions
+    from rh_async.batch import Batch, Estimate
 
 
 async def offer(batch: Batch, running: BatchRunOptions, reporter: Reporter) -> None:

@@ -10,12 +10,12 @@ from attrs import define, field
 from rich.text import Text
 
 from rh_async import RHError, Session
-from rh_async._batch import OutputNaming, Plan
 from rh_async._cli.exit_codes import ExitCode, Interrupted, UsageError
 from rh_async._cli.options.connection import Connection
 from rh_async._cli.output.batch_summary import BatchSummary
 from rh_async._cli.output.job_view import run_periodically
 from rh_async._cli.output.reporter import Reporter
+from rh_async.batch import OutputNaming, Plan
 from rh_async.events import Downloading, Event, Flawed, Submitted, Uploading
 
 from .batch_preflight import offer
@@ -29,8 +29,8 @@ from .stall_monitor import StallMonitor
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rh_async._batch import Batch, BatchProgress
     from rh_async._cli.options.batch_options import BatchRunOptions
+    from rh_async.batch import Batch, BatchProgress
 
 _STOPPING = "nothing more is started; what is being sent is finished first, in a minute or so at most"
 _SILENCE = 10.0

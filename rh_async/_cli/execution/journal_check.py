@@ -12,11 +12,11 @@ from pathlib import Path
 from attrs import evolve
 
 from rh_async import KeyConflict, SubmissionState
-from rh_async._batch import Entry, Issue, Plan
 from rh_async._cli.exit_codes import UsageError
 from rh_async._cli.options.prerequisites import sha256_of
 from rh_async._journal.reader import Row, last_attempts, task_ids
 from rh_async._submission.input_comparison import asked_for, refuse_another
+from rh_async.batch import Entry, Issue, Plan
 from rh_async.issues import display_text
 
 _HANDED_OVER = frozenset(

@@ -17,7 +17,6 @@ from rich.status import Status
 from rich.text import Text
 
 from rh_async import Request
-from rh_async._batch import Make, Plan, Prober, plan_folder, plan_manifest
 from rh_async._batch.manifest.row_parser import Problem, Reader
 from rh_async._batch.planning.path_lookup import as_on_disk
 from rh_async._cli.exit_codes import UsageError
@@ -25,6 +24,7 @@ from rh_async._cli.options.batch_options import BatchCommand, Options
 from rh_async._cli.options.connection import site_of
 from rh_async._cli.options.prerequisites import need_media
 from rh_async._journal.reader import saved_paths, task_ids
+from rh_async.batch import Make, Plan, Prober, plan_folder, plan_manifest
 from rh_async.models.base import MediaValue, media_value
 from rh_async.models.catalog import Param, find_model
 

@@ -7,13 +7,13 @@ from decimal import Decimal
 from pathlib import Path
 
 from rh_async import SubmissionState
-from rh_async._batch import Entry, Plan
 from rh_async._batch.running.failure_sorting import reason_of
 from rh_async._cli.options.prerequisites import sha256_of
 from rh_async._cli.output.plan_report import amounts
 from rh_async._journal.reader import Row, read
 from rh_async._journal.records import derived_key
 from rh_async._submission.deduplication import _refusal
+from rh_async.batch import Entry, Plan
 
 
 def retry_words(plan: Plan, journal: Path, site: str) -> str:

@@ -15,9 +15,9 @@ from attrs import field, frozen
 from cyclopts import Group, Parameter, Token
 from cyclopts.validators import Number
 
-from rh_async._batch import OutputNaming, Pair
 from rh_async._batch.manifest.column_help import explained
 from rh_async._cli.exit_codes import UsageError
+from rh_async.batch import OutputNaming, Pair
 from rh_async.models.base import MediaLimits, media_value
 from rh_async.models.motion import CharacterMotionTransfer, DreamActor, KlingMotionControl, Orientation
 

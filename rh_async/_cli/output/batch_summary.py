@@ -22,8 +22,8 @@ from .plan_report import amounts, counted
 from .reporter import entry_name, outcome_words
 
 if TYPE_CHECKING:
-    from rh_async._batch import BatchOutcome, BatchProgress
     from rh_async._cli.options.batch_options import BatchRunOptions
+    from rh_async.batch import BatchOutcome, BatchProgress
 
 _SHOWN = 5
 _MEANING = {

@@ -18,7 +18,7 @@ from .fields import printable
 
 if TYPE_CHECKING:
     from rh_async import RHError
-    from rh_async._batch import Batch, BatchProgress, ErrorGroup, RunningJob
+    from rh_async.batch import Batch, BatchProgress, ErrorGroup, RunningJob
 
 _WINDOW = 10.0  #: seconds that a rate looks back
 _WIDE = 120

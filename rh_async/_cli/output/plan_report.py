@@ -11,7 +11,7 @@ from attrs import asdict
 from rich.filesize import decimal
 from rich.text import Text
 
-from rh_async._batch import Entry, Issue, Plan, Refusal
+from rh_async.batch import Entry, Issue, Plan, Refusal
 from rh_async.issues import display_text
 
 from .fields import printable

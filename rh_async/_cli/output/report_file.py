@@ -10,8 +10,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from rh_async._batch import Issue, Plan
 from rh_async._cli.exit_codes import UsageError
+from rh_async.batch import Issue, Plan
 
 from .plan_report import as_event, counted
 

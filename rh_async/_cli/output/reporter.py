@@ -26,7 +26,7 @@ from .fields import make_console, printable
 from .job_view import run_periodically
 
 if TYPE_CHECKING:
-    from rh_async._batch import Batch, BatchOutcome, Entry
+    from rh_async.batch import Batch, BatchOutcome, Entry
 
 _REDRAWN_EVERY = 0.25
 _LOGGED_EVERY = 30.0

@@ -1,0 +1,49 @@
+"""Many jobs at once: plan a folder or a manifest, check the plan, then run it with `Session.batch`.
+
+A `Plan` is a value. Making one reads every file once and sends nothing; it holds one `Entry` per job, and every `Issue`
+that was found, so that one bad file does not hide the next. Running it gives a `Batch`: iterate over its `BatchOutcome`
+values, and read `Batch.progress` at any time.
+"""
+
+from ._batch.costs.budget import Cost
+from ._batch.costs.estimate import Estimate
+from ._batch.manifest.manifest_plan import plan_manifest
+from ._batch.outputs.output_naming import NameFields, OutputNaming
+from ._batch.planning.folder_plan import Make, plan_folder
+from ._batch.planning.pairing import Pair
+from ._batch.planning.plan import Entry, Plan, Refusal
+from ._batch.planning.request_check import problems_of
+from ._batch.progress.progress_snapshot import BatchProgress, ErrorGroup, RunningJob
+from ._batch.running.batch_outcome import BatchOutcome
+from ._batch.running.batch_runner import Batch
+from ._media.media_info import MediaInfo
+from ._media.probe import probe
+from ._media.prober import Prober
+from .issues import InvalidMediaFile, Issue
+from .models.prices import Price
+
+__all__ = [
+    "Batch",
+    "BatchOutcome",
+    "BatchProgress",
+    "Cost",
+    "Entry",
+    "ErrorGroup",
+    "Estimate",
+    "InvalidMediaFile",
+    "Issue",
+    "Make",
+    "MediaInfo",
+    "NameFields",
+    "OutputNaming",
+    "Pair",
+    "Plan",
+    "Price",
+    "Prober",
+    "Refusal",
+    "RunningJob",
+    "plan_folder",
+    "plan_manifest",
+    "probe",
+    "problems_of",
+]
