@@ -61,7 +61,7 @@ class Wires:
         self._stands = json.dumps(answer).encode()
         self._accepted = self._stands if self.at_once else json.dumps(submit_payload("?", "RUNNING")).encode()
 
-    async def ask(
+    async def send(
         self,
         call: ApiCall,
         decode: Callable[[ApiResponse], T],
@@ -86,10 +86,10 @@ class Wires:
 async def session(wires: Wires, in_flight: int) -> AsyncIterator[Session]:
     """A session on these wires."""
 
-    def ask(_: Transport, *given: Any, **more: Any) -> Any:
-        return wires.ask(*given, **more)
+    def send(_: Transport, *given: Any, **more: Any) -> Any:
+        return wires.send(*given, **more)
 
-    with patch.object(Transport, "ask", ask):
+    with patch.object(Transport, "send", send):
         polling = PollingPolicy(interval=1.0, polls_per_second=1e6)
         async with Session("f" * 32, base_url="http://127.0.0.1:9", in_flight=in_flight, polling=polling) as opened:
             yield opened
