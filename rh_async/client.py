@@ -170,7 +170,7 @@ class Session:
                 f"idempotency_key = {options.key!r:.80}: must hold no NUL and no half of a surrogate pair"
             )
         job = runtime.new_job(request, key=options.key)
-        runtime.submissions.start(job, options)
+        runtime.submissions.put(job, options)
         return job
 
     async def submit(self, request: Request, *, idempotency_key: str | None = None, resubmit: bool = False) -> Job:

@@ -33,7 +33,9 @@ from rh_async._submission.concurrency import ConcurrencyLimiter
 from rh_async._submission.deduplication import PriorAttempt, SubmissionRegistry
 from rh_async._submission.job_log import log_change, log_job
 from rh_async._submission.recovery_service import RecoveryService
-from rh_async._submission.submission import Submissions
+from rh_async._submission.slots import ConcurrencySlots
+from rh_async._submission.submission import Submitter
+from rh_async._submission.submission_queue import SubmissionQueue
 from rh_async._transfer.download_policy import DownloadPolicy
 from rh_async._transfer.download_stream import Naming
 from rh_async._transfer.downloads import Downloads
@@ -76,7 +78,8 @@ class SessionRuntime:
     spool: Spool = field(init=False)
     downloads: Downloads = field(init=False)
     limiter: ConcurrencyLimiter = field(init=False)
-    submissions: Submissions = field(init=False)
+    submitter: Submitter = field(init=False)
+    submissions: SubmissionQueue = field(init=False)
     account_api: AccountApi = field(init=False)
     tasks: SessionTasks = field(init=False)
     _loop: asyncio.AbstractEventLoop = field(init=False)
@@ -209,19 +212,26 @@ class SessionRuntime:
             save_at_end=self._wanted.__setitem__,
             new_job=self.new_job,
         )
-        self.submissions = Submissions(
+        slots = ConcurrencySlots(limiter=self.limiter, emit=self.tell)
+        self.submitter = Submitter(
             transport=self.transport,
             uploads=self.uploads,
             spool=self.spool,
-            limiter=self.limiter,
+            slots=slots,
             poller=self.poller,
             registry=self.registry,
+            on_accepted=self._accepted,
+            emit=self.tell,
+            utc_now=wall,
+        )
+        self.submissions = SubmissionQueue(
             tasks=self.tasks,
-            accepted=self._accepted,
-            ended=self._never_accepted,
-            tell=self.tell,
-            wall=wall,
-            leaving=lambda: self._leaving,
+            slots=slots,
+            submitter=self.submitter,
+            registry=self.registry,
+            poller=self.poller,
+            on_not_accepted=self._never_accepted,
+            is_closing=lambda: self._leaving,
         )
 
     def _host_ended(self, host: asyncio.Task[None]) -> None:
@@ -284,7 +294,7 @@ class SessionRuntime:
         accepted_at, known = self._loop.time() - age, endpoint in self.poller.scheduler.estimators
         self.poller.track(job, task_id, accepted_at=accepted_at, endpoint=endpoint, at_once=age > 0.0)
         if age > 0.0:
-            self.submissions.adopt(job)
+            self.submissions.slots.adopt(job)
         if not known:
             for run_time, driving in await self.registry.run_times(endpoint):
                 self.poller.scheduler.learn(endpoint, run_time, driving)
@@ -304,7 +314,7 @@ class SessionRuntime:
 
     def _counted(self, account: Account) -> None:
         if account.limit is not None:
-            self.submissions.told_limit(account.limit)
+            self.submissions.set_limit(account.limit)
 
     async def _settled(self, job: Job, snapshot: Snapshot) -> None:
         noticed = wall()
@@ -321,13 +331,13 @@ class SessionRuntime:
         """End the wait for a job that goes on remotely: its record stays, and the next session asks about it."""
         own = error.fresh()
         own.task_id, own.key, own.maybe_billed, own.phase = job.task_id, job.key, True, "query"
-        self.submissions.leave(job)
+        self.submissions.release_slot(job)
         self._told(job, own)
 
     async def _end(self, job: Job, outcome: Result | RHError) -> None:
         self.settled += 1
         await self.registry.forget(job)
-        self.submissions.leave(job)
+        self.submissions.release_slot(job)
         folder = self._wanted.pop(job, None)
         if folder is None or not isinstance(outcome, Result):
             self._told(job, outcome)
@@ -400,11 +410,11 @@ class SessionRuntime:
         scheduler = self.poller.scheduler
         detection_latency, p99 = mean_and_p99(scheduler.detection_latencies)
         return Statistics(
-            waiting=self.submissions.waiting,
+            waiting=self.submissions.not_accepted,
             in_flight=len(self.poller.jobs),
             limit=self.limiter.limit,
             settled=self.settled,
-            requests={"submit": self.submissions.posts, "query": 0, "queue_status": 0, **self.poller.requests},
+            requests={"submit": self.submitter.posts_sent, "query": 0, "queue_status": 0, **self.poller.requests},
             detection_latency=detection_latency,
             detection_latency_p99=p99,
             run_times={endpoint: RunTimeSummary.of(known.plain) for endpoint, known in scheduler.estimators.items()},
@@ -491,7 +501,7 @@ class SessionRuntime:
         """
         self.check()
         job = self.new_job(request, key=options.key)
-        self.submissions.start(job, options)
+        self.submissions.put(job, options)
         return job
 
     def withdraw(self, job: Job) -> None:
@@ -516,7 +526,7 @@ class SessionRuntime:
     async def _leave_as_told(self) -> None:
         """Cancel what runs, or wait for it, if that is how the session is to be left."""
         if self.on_exit != "detach":
-            await self.submissions.finished()
+            await self.submissions.wait_tasks_done()
         jobs = [job for several in self.poller.jobs.values() for job in several]
         if self.on_exit == "cancel":
             for job in jobs:

@@ -1,12 +1,17 @@
-"""The chain upload → slot → POST → record, run by tasks the session owns; callers only wait for it.
+"""Submit jobs: claim the key, upload the media, wait for a slot, send the POST, record the answer.
 
-A submit is paid and has no idempotency key. It is repeated only when it provably never arrived, or was refused in words
-that say "later"; whatever else goes wrong after its headers left is a `SubmitUnknown`, told and never resent.
+A submit is paid, and there is no idempotency key: sent twice, it is billed twice (contract 3). So:
+
+* The POST is repeated only if it provably was not sent, or the server refused it with a code that says "later". After
+  any other failure once its request headers were sent, the job ends with `SubmitUnknown` and is not submitted again.
+* Each step is durable in the journal before the next: *submitting* before the POST, the task id before a caller sees
+  it. A process that is killed in between leaves a record that says what may have been billed.
+* A job is submitted by a task of the session (`submission_queue`). Cancelled before the request headers are sent, it
+  sends nothing; after that, the POST is finished and its answer recorded, whatever is cancelled.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
@@ -19,8 +24,6 @@ from attrs import define, field
 
 from rh_async._api.endpoints import decode_submit, encode_submit, submit_unknown
 from rh_async._api.wire import ApiCall, ApiResponse
-from rh_async._concurrency.defects import unexpected
-from rh_async._concurrency.session_tasks import DeferredCancelScope, SessionTasks
 from rh_async._http.rate_limit import Priority
 from rh_async._http.transport import Transport
 from rh_async._job_updates import apply_snapshot, assign_task
@@ -34,232 +37,70 @@ from rh_async.errors import (
     ApiError,
     AtCapacity,
     InvalidResponse,
-    JobCancelled,
-    NotFound,
     RequestRejected,
     ResponseLost,
     RHError,
-    SessionError,
     SubmitUnknown,
-    UnexpectedError,
 )
-from rh_async.events import Event, Flawed, Submitted, Waiting
+from rh_async.events import Event, Flawed, Submitted
 from rh_async.job import Job
 from rh_async.models.base import Request
 from rh_async.types import Snapshot, TaskId, Upload
 
-from .concurrency import ConcurrencyLimiter
 from .deduplication import SubmissionRegistry
 from .job_log import log_job
+from .refused_task import LONGEST_CHECK, is_unknown_task, query_refused_task
+from .slots import ConcurrencySlots
 
 log = logging.getLogger(__name__)
 
-_AHEAD = 8
-"""How many jobs may be uploaded before there is a place for them, so that a freed one is filled at once."""
-
-_REMEMBERED = 10_000
-"""How many tasks are remembered, so that none is taken for the purchase of two jobs."""
-
-_ADOPTION_PATIENCE = 60.0  # seconds: a session that is being left waits for this too
-_ADOPTION_WAITS = (0.0, 5.0, 15.0)
-"""A refusal that carries a task id is asked about at 0, 5 and 20 s before it is believed (contract 12.13)."""
+_TASKS_REMEMBERED = 10_000
+"""How many submitted tasks are remembered, to notice one that is named in the answers to two submits."""
 
 
 @define(eq=False, kw_only=True, repr=False)
-class Submissions:
-    """Jobs on their way to the server.
+class Submitter:
+    """Submits one job at a time, from its claim to its first status.
 
-    :param tasks: where the chains run.
-    :param accepted: takes a job and the answer that accepted it.
-    :param ended: takes a job that will never be accepted, and why.
-    :param wall: tells the time of day.
-    :param leaving: whether the session is being closed in order.
+    :param on_accepted: called with a job and the answer that accepted it.
+    :param utc_now: the clock for times that are stored.
+    :ivar posts_awaiting_response: jobs whose POST was sent, while neither an acceptance nor an error is recorded for
+        it: each may be billed.
+    :ivar posts_sent: how many POSTs were sent, repeated ones included.
     """
 
     transport: Transport
     uploads: Uploads
     spool: Spool
-    limiter: ConcurrencyLimiter
+    slots: ConcurrencySlots
     poller: Poller
     registry: SubmissionRegistry
-    tasks: SessionTasks
-    accepted: Callable[[Job, Snapshot], Awaitable[None]]
-    ended: Callable[[Job, RHError], None]
-    tell: Callable[[Event], None]
-    wall: Callable[[], datetime]
-    leaving: Callable[[], bool]
-    _waiting: dict[Job, SubmitOptions] = field(factory=dict, init=False)
-    _left: set[Job] = field(factory=set, init=False)  #: whose POST left, and nobody has said how it ended
-    _why: RHError | None = field(default=None, init=False)
-    _placed: set[Job] = field(factory=set, init=False)
-    _chains: dict[Job, DeferredCancelScope] = field(factory=dict, init=False)
-    posts: int = field(default=0, init=False)  #: how many left
-    on_capacity: list[Callable[[], object]] = field(factory=list, init=False)  #: called when more jobs could be carried
-    _abroad: set[Job] = field(factory=set, init=False)  #: whose POST left, and is not dealt with
-    _broken: bool = field(default=False, init=False)
-    _bought: dict[TaskId, None] = field(factory=dict, init=False)  #: the tasks of the last jobs, in order
-    _limit_told: int | None = field(default=None, init=False)
-    _over: anyio.Event = field(factory=anyio.Event, init=False)
-    _turn: anyio.Lock = field(factory=anyio.Lock, init=False)
-    _freed: anyio.Event = field(factory=anyio.Event, init=False)
+    on_accepted: Callable[[Job, Snapshot], Awaitable[None]]
+    emit: Callable[[Event], None]
+    utc_now: Callable[[], datetime]
+    posts_sent: int = field(default=0, init=False)
+    posts_awaiting_response: set[Job] = field(factory=set, init=False)
+    #: Jobs whose POST was sent, while the poll scheduler does not track their task yet.
+    _posts_unaccounted: set[Job] = field(factory=set, init=False)
+    _submitted_tasks: dict[TaskId, None] = field(factory=dict, init=False)  #: of this session, oldest first
 
-    @property
-    def window(self) -> int:
-        """How many jobs may be under way at once, from upload to settlement."""
-        return self.limiter.window + _AHEAD
+    def may_be_billed(self, job: Job) -> bool:
+        """Whether the job's POST was sent, unless it is known to be refused."""
+        return job in self.posts_awaiting_response or job.task_id is not None
 
-    @property
-    def waiting(self) -> int:
-        """How many jobs the server does not have yet."""
-        return len(self._waiting) + len(self._chains)
+    async def submit(self, job: Job, options: SubmitOptions) -> None:
+        """Submit one job; return when the server has accepted it, or when another job with its key has taken its place.
 
-    def told_limit(self, limit: int) -> None:
-        """The account names how many jobs it takes at once; told again, it counts where it has changed."""
-        if limit != self._limit_told:
-            self._limit_told = limit
-            self.limiter.told(limit, now=anyio.current_time())
-            self._freed.set()
-            self._hand_out()
-
-    def start(self, job: Job, options: SubmitOptions) -> None:
-        """Take a job in; it is carried as soon as there is a ticket for it."""
-        self._waiting[job] = options
-        log_job("queued", job)
-        self._hand_out()
-
-    def withdraw(self, job: Job) -> bool:
-        """Stop a job whose POST has not left; harmless for any other.
-
-        :return: whether it is stopped, and nothing was sent.
+        :raises SubmitUnknown: the POST was sent, and whether it was accepted is unknown.
+        :raises RHError: the job was not accepted.
         """
-        if job in self._chains:
-            self._chains[job].cancel()
-            return job not in self._left and job.task_id is None
-        if job in self._waiting:
-            del self._waiting[job]
-            self._withdrawn(job)
-            return True
-        return False
-
-    def withdraw_all(self, why: RHError | None = None) -> None:
-        """Stop every job whose POST has not left.
-
-        :param why: what they end with; None if nothing is wrong.
-        """
-        self._why = why
-        while self._waiting:
-            self._withdrawn(self._waiting.popitem()[0])
-        for scope in self._chains.values():
-            scope.cancel()
-
-    async def finished(self) -> None:
-        """Wait until every POST that has left is answered and accounted for."""
-        while self._chains and not self._broken:
-            self._over = anyio.Event()
-            await self._over.wait()
-
-    def break_all(self, error: RHError) -> None:
-        """The services crashed: end every job that was on its way, whose fate nobody can tell."""
-        for job in [job for job in (*self._waiting, *self._chains) if not job.done]:
-            own = error.fresh()
-            own.maybe_billed = job in self._left
-            self.ended(job, own)
-        self._waiting.clear()
-        self._broken = True
-        self._over.set()
-
-    def adopt(self, job: Job) -> None:
-        """Give a job that an earlier session submitted its place."""
-        self._placed.add(job)
-        self.limiter.adopt()
-
-    def leave(self, job: Job) -> None:
-        """A job settled: its place and its ticket, if it had them, are free."""
-        if job in self._placed:
-            self._placed.remove(job)
-            self.limiter.leave()
-            self._freed.set()
-            self._hand_out()
-
-    def _hand_out(self) -> None:
-        """Start carrying as many as have a ticket: as may be in flight, and a few ahead."""
-        while self._waiting and self._tickets > 0 and not self.tasks.ending:
-            job = next(iter(self._waiting))
-            self._chains[job] = DeferredCancelScope()
-            self.tasks.start_soon(self._carry, job, self._waiting.pop(job))
-        if self._tickets > 0:
-            for call in self.on_capacity:
-                call()
-
-    async def _carry(self, job: Job, options: SubmitOptions) -> None:
-        assert job.request is not None  # noqa: S101 - for the type checker: only requests are carried
-        try:
-            with self._chains[job]:
-                await self._submit(job, job.request, options)
-        except RHError as error:
-            if self._chains[job].cancel_called:
-                log.warning("rh_async.given_up %s", error, extra={"error": error})
-            self.ended(job, error)
-        except asyncio.CancelledError:
-            if self.leaving():  # else the services are crashing, and say so themselves
-                await self._carried(job)
-            raise
-        except Exception as defect:  # noqa: BLE001 - the seam: a defect in one job's chain ends that job, and no other
-            await self._failed(job, unexpected(defect))
-        await self._carried(job)
-
-    async def _failed(self, job: Job, error: UnexpectedError) -> None:
-        """End a job that met a defect, and say whether it may have been bought."""
-        error.phase = "submit"
-        if job.task_id is not None:
-            if job.task_id not in self.poller.jobs:  # else it goes on, and its end will be told
-                error.task_id, error.maybe_billed = job.task_id, True
-                self.leave(job)
-                self.ended(job, error)
-        elif job in self._left:
-            words = f"the submit left, and its answer was not dealt with: {error.message}"
-            unknown = SubmitUnknown(words, phase="submit")
-            unknown.__cause__ = error.__cause__
-            with anyio.CancelScope(shield=True):
-                await self._remembered(job, unknown)
-            self.ended(job, unknown)
-        else:
-            self.ended(job, error)
-
-    async def _carried(self, job: Job) -> None:
-        """The chain is over, unless it crashed; what it did not buy gives its ticket and its claim back."""
-        del self._chains[job]
-        self._over.set()
-        self._hand_out()
-        if job not in self._placed:
-            follows = self.registry.follows(job)
-            if job.task_id is None or job.done or follows:  # else it goes on: this session has taken it over
-                with anyio.CancelScope(shield=True):
-                    await self.registry.forget(job)
-            if job.task_id is None:
-                self._withdrawn(job)
-            elif follows and not job.done:
-                why = SessionError("the wait for another session's job was given up; it goes on there")
-                self.ended(job, _about(job, why if self._why is None else self._why.fresh()))
-
-    def _withdrawn(self, job: Job) -> None:
-        if job.done:
-            return
-        if job in self._left:
-            self._left.discard(job)
-            self.ended(job, SubmitUnknown("the wait for the submit's answer was cut off from outside", phase="submit"))
-        elif self._why is not None:
-            self.ended(job, self._why.fresh())
-        else:
-            why = "the job was withdrawn before it was sent"
-            self.ended(job, JobCancelled(why, phase="submit", maybe_billed=False))
-
-    async def _submit(self, job: Job, request: Request, options: SubmitOptions) -> None:
-        async with self.spool.files(request) as with_files:
+        assert job.request is not None  # noqa: S101 - for the type checker: only jobs with a request are queued
+        async with self.spool.files(job.request) as with_files:
             await self._submit_files(job, with_files, options)
 
     async def _submit_files(self, job: Job, request: Request, options: SubmitOptions) -> None:
         media = list(request.media())
+        # Hashed before the claim: the derived key, and the comparison with an earlier submission, are made of hashes.
         contents = {one.path: await self.uploads.content(one) for one in media}
         sha256s = {path: content.sha256 for path, content in contents.items()}
         job.driving = max((content.seconds for content in contents.values() if content.seconds), default=None)
@@ -268,185 +109,170 @@ class Submissions:
             for one in media:
                 uploads[one.path] = await self.uploads.ensure_uploaded(one)
             try:
-                while not await self._sent(job, request, uploads):
-                    pass  # the server had no room; the next turn waits for it
+                while not await self._send_in_slot(job, request, uploads):
+                    pass  # the server had no capacity; the next acquire waits until a submit has a chance again
             except RequestRejected:
-                # Nothing was bought; an input of an earlier session that the server has forgotten goes up once more.
+                # Nothing is billed for an invalid request. If it used uploads that an earlier session made, the server
+                # may have dropped one: upload again, once. Fresh uploads were not the cause, so the error stands.
                 if not await self.uploads.invalidate(uploads.values()):
                     raise
             else:
                 return
 
-    async def _sent(self, job: Job, request: Request, uploads: dict[Path | Upload, Upload]) -> bool:
-        with ExitStack() as place:
-            await self._enter()
-            place.callback(self._vacate)
+    async def _send_in_slot(self, job: Job, request: Request, uploads: dict[Path | Upload, Upload]) -> bool:
+        """Send the POST while holding a concurrency slot, and keep the slot if the job is accepted.
+
+        :return: False if the server had no capacity: nothing is billed, and the same POST may be sent again.
+        """
+        with ExitStack() as slot:
+            await self.slots.acquire()
+            slot.callback(self.slots.cancel)
             try:
+                # A capacity refusal is not retried in place, where it would block a slot: the limiter decides when.
                 await self.transport.with_retries(partial(self._post, job, request, uploads), unless=AtCapacity)
             except AtCapacity:
-                place.pop_all()
-                self._no_room()
+                slot.pop_all()
+                self.slots.refused()
                 return False
-            place.pop_all()  # kept until the job settles
+            slot.pop_all()  # the job holds its slot until it settles
             return True
 
     async def _post(self, job: Job, request: Request, uploads: dict[Path | Upload, Upload]) -> None:
-        # Before anything is written down: it may take minutes.
+        """Send one POST, and record its answer."""
+        # Before the journal says "submitting": this wait may take minutes, and a process killed during it must not
+        # leave a record that says the job may be billed.
         let_through_at = await self.transport.wait_for_rate_limit(Priority.SUBMIT)
+        # Just before the POST: upload links live a day (contract 0.7), and the job may have waited longer for its slot.
         fresh = {source: await self.uploads.refresh_url(upload) for source, upload in uploads.items()}
-        call = encode_submit(
-            request.endpoint, request.to_body(fresh.__getitem__, webhook_token=self.registry.webhook_token(job))
-        )
-        with anyio.CancelScope() as post, ExitStack() as home:
-            home.callback(self._home, job)
+        token = self.registry.webhook_token(job)
+        call = encode_submit(request.endpoint, request.to_body(fresh.__getitem__, webhook_token=token))
+        # post_scope is shielded once the request headers were sent, so all that follows in it finishes, too.
+        with anyio.CancelScope() as post_scope, ExitStack() as accounting:
+            accounting.callback(self._mark_accounted, job)
             try:
-                snapshot = await self._asked(job, call, post, let_through_at)
+                snapshot = await self._send(job, call, post_scope, let_through_at)
             except (ApiError, SubmitUnknown) as error:
-                if error.task_id is None or await self._ours(error.task_id):
-                    await self._remembered(job, error)
+                if error.task_id is None or await self._is_submitted_task(error.task_id):
+                    await self.record_failure(job, error)
                     raise
-                snapshot = await self._adopted(job, error.task_id, error)
+                snapshot = await self._query_refused(job, error.task_id, error)
             await self._accept(job, request, snapshot)
 
-    async def _asked(self, job: Job, call: ApiCall, post: anyio.CancelScope, let_through_at: float) -> Snapshot:
-        """Send the POST: withdrawn before its headers leave, it never is; after, it is finished and accounted for."""
-        await self.registry.submitting(job)  # cancelled here, it is taken back
+    async def _send(self, job: Job, call: ApiCall, post_scope: anyio.CancelScope, let_through_at: float) -> Snapshot:
+        """Send the POST and decode its answer.
+
+        Cancelled before the request headers are sent, nothing is sent. After that, the POST is finished: its time-out
+        bounds the wait, and only its answer says whether there is a task to pay for.
+        """
+        await self.registry.submitting(job)  # durable before the POST: after a crash, the record says it may be billed
         try:
             return await self.transport.send(
-                call, self._decode, on_sent=partial(self._leaves, job, post), let_through_at=let_through_at
+                call, self._decode, on_sent=partial(self._mark_sent, job, post_scope), let_through_at=let_through_at
             )
         except (ResponseLost, InvalidResponse) as error:
             raise submit_unknown(error) from error
         finally:
-            if not post.shield:
-                post.shield = True
+            # The shield is the proof: `on_sent` is called by the HTTP client as it sends the headers, and an error's
+            # class cannot tell on which side of that instant it happened. Without it, nothing is billed, and the record
+            # goes back to "claimed"; shielded, because a record left at "submitting" would block the key.
+            if not post_scope.shield:
+                post_scope.shield = True
                 await self.registry.unsent(job)
 
-    @property
-    def _tickets(self) -> int:
-        return self.window - len(self._chains) - len(self._placed)
-
-    def _leaves(self, job: Job, post: anyio.CancelScope) -> None:
-        post.shield = True
-        self.posts += 1
-        self._left.add(job)
-        if job not in self._abroad:
-            self._abroad.add(job)
+    def _mark_sent(self, job: Job, post_scope: anyio.CancelScope) -> None:
+        """Note that the request headers of the POST were sent: from here on, the job may be billed."""
+        post_scope.shield = True
+        self.posts_sent += 1
+        self.posts_awaiting_response.add(job)
+        if job not in self._posts_unaccounted:
+            # The server's task counters may now include this job, which the poll scheduler does not track yet. Told
+            # so, the scheduler does not take the difference for somebody's finished or foreign task.
+            self._posts_unaccounted.add(job)
             self.poller.scheduler.adjust_submits_in_flight(1)
 
-    def _home(self, job: Job) -> None:
-        """The account's counts can hold no more of this job's POST than this session knows."""
-        if job in self._abroad:
-            self._abroad.remove(job)
+    def _mark_accounted(self, job: Job) -> None:
+        """Mark the POST as accounted for, so that the server's task counters can be compared with the tracked jobs."""
+        if job in self._posts_unaccounted:
+            self._posts_unaccounted.remove(job)
             self.poller.scheduler.adjust_submits_in_flight(-1)
-
-    async def _ours(self, task_id: TaskId) -> bool:
-        """Whether another submission has bought the task, so that a refusal names it in vain."""
-        return task_id in self._bought or await self.registry.holds(task_id)
 
     def _decode(self, answer: ApiResponse) -> Snapshot:
         return decode_submit(answer, currency=self.poller.currency)
 
-    async def _remembered(self, job: Job, error: ApiError | SubmitUnknown) -> None:
-        self._left.discard(job)
+    async def record_failure(self, job: Job, error: ApiError | SubmitUnknown) -> None:
+        """Record that the POST was not accepted: to be repeated, refused for good, or unknown."""
+        self.posts_awaiting_response.discard(job)
         if error.retryable:
             await self.registry.unsent(job)
         else:
             await self.registry.not_submitted(job, error)
 
-    async def _adopted(self, job: Job, task_id: TaskId, refusal: ApiError | SubmitUnknown) -> Snapshot:
-        """Ask about a refusal's task before believing the refusal."""
-        why: BaseException | None = None
-        with anyio.move_on_after(_ADOPTION_PATIENCE):
-            try:
-                return await self._found(task_id)
-            except RHError as error:
-                if _unknown_there(error):
-                    await self._remembered(job, refusal)
-                    raise refusal from None
-                why = error
-        unknown = submit_unknown(refusal)
-        await self._remembered(job, unknown)
-        raise unknown from why
+    # --- the answer --------------------------------------------------------------------------------------------------
 
-    async def _found(self, task_id: TaskId) -> Snapshot:
-        for wait in _ADOPTION_WAITS[:-1]:
-            await anyio.sleep(wait)
+    async def _is_submitted_task(self, task_id: TaskId) -> bool:
+        """Whether the task belongs to another submission, so that a refusal that names it is just a refusal."""
+        return task_id in self._submitted_tasks or await self.registry.holds(task_id)
+
+    async def _query_refused(self, job: Job, task_id: TaskId, refusal: ApiError | SubmitUnknown) -> Snapshot:
+        """Ask about the task that a refusal names; its status, if it exists, is the answer to the submit.
+
+        :raises ApiError: the server does not know the task: the refusal stands.
+        :raises SubmitUnknown: the queries failed, so a paid task may exist.
+        """
+        cause: BaseException | None = None
+        with anyio.move_on_after(LONGEST_CHECK):
             try:
-                return await self.transport.with_retries(partial(self.poller.get_status, task_id))
-            except NotFound as error:
-                if not _unknown_there(error):
-                    raise
-        await anyio.sleep(_ADOPTION_WAITS[-1])
+                return await query_refused_task(self._query, task_id)
+            except RHError as error:
+                if is_unknown_task(error):
+                    await self.record_failure(job, refusal)
+                    raise refusal from None
+                cause = error
+        unknown = submit_unknown(refusal)
+        await self.record_failure(job, unknown)
+        raise unknown from cause
+
+    async def _query(self, task_id: TaskId) -> Snapshot:
         return await self.transport.with_retries(partial(self.poller.get_status, task_id))
 
     async def _accept(self, job: Job, request: Request, snapshot: Snapshot) -> None:
-        await self._note_purchase(job, snapshot)
-        self.limiter.accepted(now=anyio.current_time())  # now: whatever fails before gives the place back
-        self._freed.set()  # there may be room for more than was thought
-        self._left.discard(job)
-        self._placed.add(job)
+        """Record the task, keep the slot, and start polling; in this order, so that a failure gives the slot back."""
+        await self._record_task(job, snapshot)
+        self.slots.keep(job)
+        self.posts_awaiting_response.discard(job)
         apply_snapshot(job, snapshot)
-        if self._chains[job].cancel_called:
-            log.warning("rh_async.given_up %s goes on", snapshot.task_id, extra={"task_ids": [snapshot.task_id]})
         log_job("accepted", job, says=snapshot.status)
-        self.tell(Submitted(task_id=snapshot.task_id, endpoint=request.endpoint))
-        self._tell_flaw(snapshot.task_id, snapshot.flaw)
-        await self.accepted(job, snapshot)
+        self.emit(Submitted(task_id=snapshot.task_id, endpoint=request.endpoint))
+        self._report_flaw(snapshot.task_id, snapshot.flaw)
+        await self.on_accepted(job, snapshot)
 
-    def _tell_flaw(self, task_id: TaskId, flaw: str) -> None:
-        """Say what the server found wrong with a workflow it accepted: the task is there and paid, so it is watched."""
+    def _report_flaw(self, task_id: TaskId, flaw: str) -> None:
+        """Log what the server finds wrong with a workflow that it accepted: the task is paid, so it is polled."""
         if flaw:
             log.warning("rh_async.flawed %s: %s", task_id, one_line(flaw), extra={"task_ids": [task_id]})
-            self.tell(Flawed(task_id=task_id, flaw=flaw))
+            self.emit(Flawed(task_id=task_id, flaw=flaw))
 
-    async def _note_purchase(self, job: Job, snapshot: Snapshot) -> None:
-        """Write the task down as this job's; one task for two submits is nobody's word for a second purchase."""
+    async def _record_task(self, job: Job, snapshot: Snapshot) -> None:
+        """Make the task id durable, then show it on the job.
+
+        :raises SubmitUnknown: another submission has this very task, so this POST may have made one that has no name.
+        """
         try:
-            self._refuse_a_second(snapshot.task_id)
-            job.submitted_utc = self.wall()
+            self._refuse_known_task(snapshot.task_id)
+            job.submitted_utc = self.utc_now()
             await self.registry.submitted(job, snapshot)
         except TaskHeld as held:
             job.submitted_utc = None
-            words = f"the submit was answered with task {snapshot.task_id}, which another submit has bought"
-            unknown = SubmitUnknown(f"{words}: nobody knows whether this one bought a task, too", phase="submit")
-            await self._remembered(job, unknown)
+            words = f"the submit was answered with task {snapshot.task_id}, which another submit has made"
+            unknown = SubmitUnknown(f"{words}: whether this one made a task, too, is unknown", phase="submit")
+            await self.record_failure(job, unknown)
             raise unknown from held
-        if len(self._bought) >= _REMEMBERED:
-            del self._bought[next(iter(self._bought))]
-        self._bought[snapshot.task_id] = None
+        if len(self._submitted_tasks) >= _TASKS_REMEMBERED:
+            del self._submitted_tasks[next(iter(self._submitted_tasks))]
+        self._submitted_tasks[snapshot.task_id] = None
         assign_task(job, snapshot.task_id, job.submitted_utc)
 
-    def _refuse_a_second(self, task_id: TaskId) -> None:
-        if task_id in self._bought:
+    def _refuse_known_task(self, task_id: TaskId) -> None:
+        """Refuse a task of an earlier job of this session, which only this memory knows if there is no journal."""
+        if task_id in self._submitted_tasks:
             raise TaskHeld("another job of this session holds the task", task_id=task_id)
-
-    # --- places ------------------------------------------------------------------------------------------------------
-
-    async def _enter(self) -> None:
-        async with self._turn:
-            while not self.limiter.enter(now=anyio.current_time()):
-                self._freed = anyio.Event()
-                wake_at = self.limiter.wake_at(now=anyio.current_time())
-                with anyio.move_on_after(None if wake_at is None else wake_at - anyio.current_time()):
-                    await self._freed.wait()
-
-    def _vacate(self) -> None:
-        self.limiter.withdraw()
-        self._freed.set()
-
-    def _no_room(self) -> None:
-        now = anyio.current_time()
-        self.limiter.refused(now=now)
-        self._freed.set()
-        self.tell(Waiting(reason="capacity", seconds=(self.limiter.wake_at(now=now) or now) - now))
-
-
-def _unknown_there(error: RHError) -> bool:
-    """Whether the server itself says that it does not know a task: a 404 of some other server proves nothing."""
-    return isinstance(error, NotFound) and not error.code.startswith("HTTP")
-
-
-def _about(job: Job, error: RHError) -> RHError:
-    error.task_id, error.key, error.maybe_billed = job.task_id, job.key, True
-    return error

@@ -14,7 +14,7 @@ import pytest
 from rh_async import DreamActor, Job, RHError, Session, SubmitUnknown, UnexpectedError
 from rh_async._journal.records import SubmissionState
 from rh_async._polling.poller import Poller
-from rh_async._submission.submission import Submissions
+from rh_async._submission.submission import Submitter
 from rh_async._transfer.uploads import Uploads
 from rh_async.emulator import Emulator, Fault
 from tests.faults.test_attacks import error_of
@@ -50,9 +50,9 @@ def fails_once(monkeypatch: pytest.MonkeyPatch, kind: type, name: str, *, before
 
 CASES = {
     "before the POST": (Uploads, "content", True, SubmissionState.CLAIMED),
-    "before the POST, with its place": (Submissions, "_post", True, SubmissionState.CLAIMED),
-    "once the POST is answered": (Submissions, "_asked", False, SubmissionState.UNCERTAIN),
-    "once it is accepted": (Submissions, "_note_purchase", False, SubmissionState.SUBMITTED),
+    "before the POST, with its place": (Submitter, "_post", True, SubmissionState.CLAIMED),
+    "once the POST is answered": (Submitter, "_send", False, SubmissionState.UNCERTAIN),
+    "once it is accepted": (Submitter, "_record_task", False, SubmissionState.SUBMITTED),
     "at a question": (Poller, "_ask", True, SubmissionState.SUBMITTED),
     "at its end": (Poller, "_answered", True, SubmissionState.SUBMITTED),
 }
@@ -214,7 +214,7 @@ async def test_one_task_named_for_two_submits_is_the_firsts_alone(over: bool, jo
         error = await error_of(session.run(request(2)))
         assert isinstance(error, SubmitUnknown)
         assert error.maybe_billed
-        assert "task 7, which another submit has bought" in str(error)
+        assert "task 7, which another submit has made" in str(error)
         assert (await first).outputs[0].text == "the first's"
     if book is not None:
         assert [row.state for row in rows_of(book)].count(SubmissionState.UNCERTAIN) == 1

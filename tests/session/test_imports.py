@@ -33,13 +33,13 @@ async def main():
             print(error, file=sys.stderr)
         job = await session.submit(DreamActor(image, "https://e.test/stopped.mp4"))
         await job.cancel()
-        submissions = session._services.submissions
-        uploads, submissions.uploads = submissions.uploads, None  # a defect, to be logged with its traceback
+        submitter = session._runtime.submitter
+        uploads, submitter.uploads = submitter.uploads, None  # a defect, to be logged with its traceback
         try:
             await session.run(DreamActor(image, "https://e.test/bad.mp4"))
         except RHError as error:
             assert "NoneType" in str(error)
-        submissions.uploads = uploads
+        submitter.uploads = uploads
         await session.account()
         await session.price(requests[0])
         await session.recovery.resume()
