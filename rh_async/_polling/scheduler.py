@@ -23,7 +23,7 @@ from .candidate_search import Candidate
 from .completion_detector import CounterEvidence, best_period
 from .job_kinds import usual_of
 from .policy import PollingPolicy
-from .run_times import Running, RunTimeEstimator
+from .run_time_estimator import Running, RunTimeEstimator
 from .tracked_job import Entry, TrackedJob
 
 _LEAST_SHARE: Final = 0.2  # of the interval: the shortest gap between two questions about one job

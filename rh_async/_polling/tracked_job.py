@@ -9,7 +9,7 @@ from attrs import define
 
 from rh_async.types import TaskId
 
-from .run_times import RunTimeEstimate
+from .run_time_estimator import RunTimeEstimate
 
 Entry = tuple[float, int, TaskId]
 """A place in the timetable: when, a ticket for ties, and who."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import field, frozen
 
 if TYPE_CHECKING:
-    from rh_async._polling.run_times import SurvivalTable
+    from rh_async._polling.survival_table import SurvivalTable
 
 
 @frozen(kw_only=True)

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from rh_async import PollingPolicy
 from rh_async._polling.job_kinds import usual_of
-from rh_async._polling.run_times import RunTimeEstimator, SurvivalTable
+from rh_async._polling.run_time_estimator import RunTimeEstimator
 from rh_async._polling.scheduler import PollScheduler
+from rh_async._polling.survival_table import SurvivalTable
 from rh_async._runtime.statistics import RunTimeSummary
 from tests.pure.fleet import MODEL, Draw, Fleet, lognormal, two_humps
 
