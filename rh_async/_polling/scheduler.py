@@ -20,7 +20,7 @@ from attrs import define, field
 from rh_async.types import TaskId
 
 from .candidate_search import Candidate
-from .completion_detector import CounterEvidence, best_period
+from .counter_evidence import CounterEvidence, best_period
 from .job_kinds import usual_of
 from .policy import PollingPolicy
 from .run_time_estimator import Running, RunTimeEstimator

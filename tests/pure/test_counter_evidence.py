@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rh_async import TaskId
 from rh_async._polling.candidate_search import Candidate
-from rh_async._polling.completion_detector import CounterEvidence, best_period
+from rh_async._polling.counter_evidence import CounterEvidence, best_period
 
 A, B, C = (TaskId(name) for name in "abc")
 OURS = 3
