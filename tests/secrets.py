@@ -54,7 +54,7 @@ class Watch:
         return {key for key in keys if len(key) >= _SHORTEST}
 
     def _made(self) -> list[Session]:
-        return [session for session in self.sessions if hasattr(session, "_services")]  # not those that were refused
+        return [session for session in self.sessions if _is_made(session)]
 
     def _texts(self) -> Iterator[str]:
         yield from self.events
@@ -77,6 +77,19 @@ class Watch:
             made(self, *args, **options)
 
         patch.setattr(kind, name, making)
+
+
+def _is_made(session: Session) -> bool:
+    """Tell whether a session was made, and not refused by its constructor.
+
+    The attributes are read by name, and not by ``hasattr``: once renamed, no session would be looked at any more, and
+    nothing would say so but the type checker.
+    """
+    try:
+        _ = session._transport, session._runtime
+    except AttributeError:
+        return False
+    return True
 
 
 class Listener(logging.Handler):
