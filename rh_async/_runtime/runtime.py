@@ -195,7 +195,7 @@ class SessionRuntime:
         )
         self.account_api = AccountApi(self.transport, self.poller)
         self.uploads = Uploads(
-            transport=self.transport, tasks=self.tasks, tell=self.tell, wall=wall, journal=self.journal
+            transport=self.transport, tasks=self.tasks, emit=self.tell, wall=wall, journal=self.journal
         )
         self.spool = Spool(tasks=self.tasks)
         self.downloads = Downloads(
@@ -468,7 +468,7 @@ class SessionRuntime:
         async with self.spool.files(request) as asked:
             uploads: dict[Path | Upload, Upload] = {one: await self.uploads.refresh_url(one) for one in asked.uploads()}
             for file in asked.media():
-                uploads[file.path] = await self.uploads.ensure_uploaded(file)
+                uploads[file.path] = await self.uploads.upload(file)
             return await self.account_api.price(asked.endpoint, asked.to_body(uploads.__getitem__))
 
     async def upload(self, source: Path | Media) -> Upload:
@@ -478,9 +478,9 @@ class SessionRuntime:
         :raises RHError: it could not be brought up.
         """
         if isinstance(source, Path):
-            return await self.uploads.ensure_uploaded(MediaFile(source, "file"))
+            return await self.uploads.upload(MediaFile(source, "file"))
         async with self.spool.file(source) as path:
-            return await self.uploads.ensure_uploaded(MediaFile(path, "file"))
+            return await self.uploads.upload(MediaFile(path, "file"))
 
     # --- what a batch asks for ---------------------------------------------------------------------------------------
 
@@ -491,8 +491,8 @@ class SessionRuntime:
         :raises JournalError: the journal cannot be used.
         """
         async with self.spool.files(request) as asked:
-            contents = {one.path: await self.uploads.content(one) for one in asked.media()}
-            return await self.registry.earlier(asked, key, {path: one.sha256 for path, one in contents.items()})
+            files = {media.path: await self.uploads.read(media) for media in asked.media()}
+            return await self.registry.earlier(asked, key, {path: file.sha256 for path, file in files.items()})
 
     def begin(self, request: Request, options: SubmitOptions) -> Job:
         """Take a job in and return at once.

@@ -101,13 +101,13 @@ class Submitter:
     async def _submit_files(self, job: Job, request: Request, options: SubmitOptions) -> None:
         media = list(request.media())
         # Hashed before the claim: the derived key, and the comparison with an earlier submission, are made of hashes.
-        contents = {one.path: await self.uploads.content(one) for one in media}
-        sha256s = {path: content.sha256 for path, content in contents.items()}
-        job.driving = max((content.seconds for content in contents.values() if content.seconds), default=None)
+        files = {one.path: await self.uploads.read(one) for one in media}
+        sha256s = {path: file.sha256 for path, file in files.items()}
+        job.driving = max((file.seconds for file in files.values() if file.seconds), default=None)
         while await self.registry.claim(job, request, options, sha256s):
             uploads: dict[Path | Upload, Upload] = {upload: upload for upload in request.uploads()}
             for one in media:
-                uploads[one.path] = await self.uploads.ensure_uploaded(one)
+                uploads[one.path] = await self.uploads.ensure_uploaded(files[one.path], one.limits)
             try:
                 while not await self._send_in_slot(job, request, uploads):
                     pass  # the server had no capacity; the next acquire waits until a submit has a chance again

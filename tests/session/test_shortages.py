@@ -22,11 +22,11 @@ def shortage(kind: str) -> Exception:
 
 
 @pytest.mark.parametrize("kind", ["descriptors", "files", "memory", "threads"])
-@pytest.mark.parametrize("at", range(4))
+@pytest.mark.parametrize("at", range(3))
 async def test_a_file_that_cannot_be_opened_for_a_while_is_waited_for(
     at: int, kind: str, server: Emulator, session: Session, media: Media, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is opened to be looked at, to be hashed, and to go up: each of these may meet the shortage."""
+    """It is opened to be read, and to be sent: either may meet the shortage."""
     act, opened = Path.open, list[Path]()
 
     def lacking(path: Path, *args: Any, **options: Any) -> Any:
@@ -72,15 +72,15 @@ async def test_a_file_is_not_refused_because_another_with_its_content_changed(
     assert uploads is not None
     attempt = uploads._attempt
 
-    async def changed(self: object, sha256: str, file: Any, limits: Any) -> Any:
+    async def changed(self: object, file: Any, limits: Any) -> Any:
         await asyncio.sleep(100)  # so that all of them share one upload
         if file.path == first:
             raise InvalidMedia(f"{first} changed while it waited to go up; nothing was submitted")
-        return await attempt(sha256, file, limits)
+        return await attempt(file, limits)
 
     monkeypatch.setattr(type(uploads), "_attempt", changed)
     leading = asyncio.create_task(session.upload(first))
-    await until(lambda: uploads._flights)
+    await until(lambda: uploads._transfers)
     ends = await asyncio.gather(leading, *map(session.upload, others), return_exceptions=True)
     assert str(first) in str(ends[0])
     assert [type(end).__name__ for end in ends] == ["InvalidMedia", "Upload", "Upload", "Upload"]
@@ -96,7 +96,7 @@ async def test_an_error_over_files_with_one_content_names_each_waiters_own(
     uploads = session._runtime.uploads if session._runtime else None
     assert uploads is not None
 
-    async def changed(self: object, sha256: str, file: Any, limits: Any) -> Any:
+    async def changed(self: object, file: Any, limits: Any) -> Any:
         await asyncio.sleep(100)  # so that all of them share one upload
         raise InvalidMedia(f"{file.path} changed while it waited to go up; nothing was submitted")
 

@@ -116,12 +116,14 @@ async def test_what_is_remembered_of_uploads_is_bounded(
     server: Emulator, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rh_async._transfer.uploads._REMEMBERED", 4)
+    monkeypatch.setattr("rh_async._media.local_file._REMEMBERED", 4)
     images = [draw_image(tmp_path / f"{shade}.png", shade=shade) for shade in range(12)]
     for image in images:
         await session.upload(image)
     assert session._runtime is not None
     uploads = session._runtime.uploads
-    assert max(len(uploads._contents), len(uploads._flights), len(uploads._known)) <= 4
+    assert max(len(uploads.files._known), len(uploads._transfers), len(uploads._latest)) <= 4
+    assert not uploads._reads
     await session.upload(images[-1])
     assert len(server.ledger.uploads) == 12
     await session.upload(images[0])
