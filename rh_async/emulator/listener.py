@@ -52,7 +52,8 @@ class Listener:
         """Refuse connections for some time; close idle ones, but let busy and new ones finish their request."""
         if self.is_listening:
             self._stop()
-            self._socket = bind_socket(self._address)
+            self._socket = bind_socket(self._address)  # keeps the port, so that no other process answers the clients
+        # A client would send its next request on an idle connection, and it would not be refused.
         for connection in self._server.connections if self._server else ():
             if connection in self._idle_connections:
                 connection.force_close()
@@ -85,9 +86,9 @@ class Listener:
             try:
                 connection, _ = self._socket.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
+                return  # no more completed connections; the reader calls again
             connecting = loop.create_task(loop.connect_accepted_socket(self._server, connection))
-            self._connecting.add(connecting)
+            self._connecting.add(connecting)  # the event loop itself keeps only weak references to tasks
             connecting.add_done_callback(self._connecting.discard)
 
     async def _reopen_after(self, seconds: float) -> None:
@@ -99,7 +100,7 @@ class Listener:
 def bind_socket(address: tuple[str, int]) -> socket.socket:
     """Bind a socket without listening: connections are refused, and no other process can take the address."""
     bound = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # closed connections may still occupy the port
     bound.setblocking(False)
     bound.bind(address)
     return bound

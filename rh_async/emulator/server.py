@@ -111,6 +111,7 @@ class Emulator:
     _stopping: asyncio.Event = field(factory=asyncio.Event, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
+        # Each part has its own random stream: more draws by one do not change the others.
         rng = Random(f"{self.seed}/keys")
         self.keys = MappingProxyType({key_type: f"{rng.getrandbits(128):032x}" for key_type in _KEY_TYPES})
         self._secret = rng.randbytes(20)
@@ -140,7 +141,7 @@ class Emulator:
         return f"http://{host}:{self.port}"
 
     async def __aenter__(self) -> Self:
-        self._loop = asyncio.get_running_loop()
+        self._loop = asyncio.get_running_loop()  # its clock may be virtual, and need not start at zero
         self._background_tasks.start(self._now())
         bound = await asyncio.to_thread(bind_socket, (self.host, self.port))
         self._folder = await asyncio.to_thread(self._make_folder)
@@ -158,7 +159,7 @@ class Emulator:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stopping.set()
+        self._stopping.set()  # ends the requests that a fault lets hang
         await self._listener.close()
         await self._runner.cleanup()
         if self.data_dir is None:

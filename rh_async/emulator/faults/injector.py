@@ -28,6 +28,7 @@ class _ScheduledFault:
         fault = self.fault
         if self.remaining == 0 or number < (fault.nth or 0):
             return False
+        # A certain fault draws no random number, so that adding one does not change what the others do.
         if fault.probability < 1 and rng.random() >= fault.probability:
             return False
         if self.remaining is not None:

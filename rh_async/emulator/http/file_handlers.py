@@ -51,6 +51,7 @@ class FileHandlers:
             stored, file_name = await self._receive(request)
         except ValueError as error:
             raise RequestRejected("301") from error
+        # Recorded even if it is rejected for its missing length, because the content has arrived.
         has_length = request.content_length is not None
         self._ledger.uploads.append(
             UploadRecord(

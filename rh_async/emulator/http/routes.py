@@ -103,8 +103,9 @@ class Route:
 
     async def _respond_with_fault(self, request: web.Request, fault: Fault) -> web.StreamResponse:
         components = self.components
-        request[FAULT_KIND] = fault.kind
+        request[FAULT_KIND] = fault.kind  # for the ledger's record of the submit
         normal = await self._execute_if_accepted(request, fault)
+        # Recorded after the execution, because only then is the id of the created task known.
         components.injector.record(fault, self.name, request.get(TASK_ID, ""))
         context = FaultContext(
             request, fault, self.error_payload, components.url_signer, components.injector, components.stopping

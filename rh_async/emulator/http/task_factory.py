@@ -49,6 +49,8 @@ class TaskFactory:
         """
         model, inputs, price = self.price(key_type, endpoint, body)
         charged = Decimal(0) if price is None else price.total
+        # Checked first: a rejected submit must not draw random numbers, or ids and run times would depend on when a
+        # client submits again.
         self._task_store.check_capacity(charged)
         self._last_id += self._rng.randrange(1, 1 << 22)
         task_id = str(self._last_id)

@@ -56,6 +56,7 @@ class TaskHandlers:
             body = parse_json_object(request, raw)
             task = self._task_factory.create(self._api_keys.authenticate(request), endpoint, body)
         except RequestRejected as rejected:
+            # Recorded too, because tests count every submit that a client sent, not only those that created a task.
             self._record_submit(request, body, code=rejected.code)
             raise
         request[TASK_ID] = task.task_id

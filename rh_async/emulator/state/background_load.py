@@ -65,7 +65,7 @@ class BackgroundTasks:
             self.running -= 1
         if starts and has_slot():
             self._start_task(at)
-        else:
+        else:  # after a settled task comes a pause, after a rejected one another attempt
             self._schedule(at + self._rng.uniform(0, self._load.max_pause), starts=True)
 
     def _start_task(self, at: float, *, remaining_share: float = 1.0) -> None:

@@ -80,7 +80,7 @@ class FileStore:
 
         :raises RequestRejected: the file is empty or too large, or its content does not match its extension.
         """
-        part = self._folder / f"incoming-{next(self._numbers)}"
+        part = self._folder / f"incoming-{next(self._numbers)}"  # the final name needs the hash of the whole content
         digest, size = hashlib.sha256(), 0
         try:
             async with aiofiles.open(part, "wb") as file:
@@ -90,6 +90,7 @@ class FileStore:
                     size += len(block)
                     if self._is_too_large(size):
                         continue  # read to the end, because a client that is still sending may miss the response
+                    # Both run in threads: neither the disk nor the hash holds up the other requests.
                     await asyncio.gather(file.write(block), asyncio.to_thread(digest.update, block))
             if self._is_too_large(size):
                 raise RequestRejected("809")

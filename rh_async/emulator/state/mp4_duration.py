@@ -23,7 +23,7 @@ def _enter_box(file: BinaryIO, wanted: bytes, end: int) -> int | None:
         if size == 1:  # a 64-bit size follows
             size = int.from_bytes(file.read(8), "big")
         stop = end if size == 0 else start + size
-        if stop <= start + 7 or stop > end:
+        if stop <= start + 7 or stop > end:  # smaller than its header, or cut off: no MP4
             return None
         if kind == wanted:
             return stop

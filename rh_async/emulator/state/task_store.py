@@ -144,7 +144,7 @@ class TaskStore:
         at, number, task = heappop(self._slot_holders)
         if not task.settled:
             self._settle(task)
-            if task.effect.slot_release_delay:
+            if task.effect.slot_release_delay:  # contract 9: a submit right after SUCCESS may still get 421
                 heappush(self._slot_holders, (at + task.effect.slot_release_delay, number, task))
 
     def _settle(self, task: Task) -> None:
