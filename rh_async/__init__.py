@@ -23,6 +23,8 @@ This module holds names only. The layers below it; each imports only from the la
     events           What happens in a session, as frozen values for its ``on_event`` callback
     issues           One problem of an input: the subject, the message, the hint
     errors           Every error class, as one tree
+    _job_errors      The errors of a job that was accepted
+    _error_base      The root of the error classes: what each error carries
     _printable       Cleans text from servers and file names, so that logs and terminals get one harmless line
     types            Frozen values that every layer uses
     emulator         A local RunningHub for tests; imports nothing of the client

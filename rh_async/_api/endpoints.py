@@ -15,7 +15,7 @@ from attrs import frozen
 from rh_async import errors
 from rh_async.types import IN_FLIGHT, Account, Snapshot, TaskId
 
-from .error_codes import CHINA_SITE, ERROR_CLASSES, GLOBAL_SITE, api_error, http_error, is_final, may_have_created_task
+from .error_codes import CHINA_SITE, ERROR_CODES, GLOBAL_SITE, api_error, http_error, is_final, may_have_created_task
 from .wire import ApiCall, ApiResponse, ResponseBody, Route, amount, json_object, number, parse_body, text
 
 CURRENCIES = {GLOBAL_SITE: "USD", CHINA_SITE: "CNY"}
@@ -107,7 +107,7 @@ def _accepted(answer: ApiResponse, currency: str | None) -> Snapshot:
         words = "the answer names a task by what is no id, which nobody can ask about"
         raise errors.InvalidResponse(words, body=answer.body, phase=Route.SUBMIT.value)
     if wire.refusal:
-        raise api_error(wire.refusal, wire.words, Route.SUBMIT, answer=answer, task_id=TaskId(wire.task_id))
+        raise api_error(wire.refusal, wire.words, Route.SUBMIT, response=answer, task_id=TaskId(wire.task_id))
     if not wire.task_id:
         raise errors.InvalidResponse("the answer names no task", body=answer.body, phase=Route.SUBMIT.value)
     return wire.snapshot(TaskId(wire.task_id), answer.body, currency)
@@ -134,7 +134,7 @@ def decode_query(answer: ApiResponse, task_id: TaskId, *, currency: str | None =
     wire = _read(answer, Route.QUERY)
     snapshot = wire.snapshot(task_id, answer.body, currency)
     if wire.refusal and not snapshot.settled:
-        raise api_error(wire.refusal, wire.words, Route.QUERY, answer=answer, task_id=task_id)
+        raise api_error(wire.refusal, wire.words, Route.QUERY, response=answer, task_id=task_id)
     if not wire.status or wire.task_id not in {"", task_id}:
         raise errors.InvalidResponse("the answer is not about this task", body=answer.body, phase=Route.QUERY.value)
     return snapshot
@@ -200,7 +200,7 @@ def decode_price(answer: ApiResponse) -> PriceQuote:
     """
     wire = _read(answer, Route.PRICE)
     if wire.refusal:
-        raise api_error(wire.refusal, wire.words, Route.PRICE, answer=answer)
+        raise api_error(wire.refusal, wire.words, Route.PRICE, response=answer)
     body = json_object(answer.body) or {}
     price, currency = amount(body.get("estimatedPrice")), text(body.get("currency"))
     if price is None or not currency:
@@ -239,7 +239,7 @@ def _count(value: object) -> int | None:
 def _read_envelope(answer: ApiResponse, route: Route) -> ResponseBody:
     wire = _read(answer, route)
     if wire.refusal:
-        raise api_error(wire.refusal, wire.words, route, answer=answer)
+        raise api_error(wire.refusal, wire.words, route, response=answer)
     if not wire.code:
         raise errors.InvalidResponse("the answer names no code", body=answer.body, phase=route.value)
     return wire
@@ -284,12 +284,12 @@ def _read(answer: ApiResponse, route: Route) -> ResponseBody:
             raise errors.InvalidResponse("the answer is not a JSON object", body=answer.body, phase=route.value)
         return wire
     if wire.refusal and _is_api_error(wire.refusal, answer.status):
-        raise api_error(wire.refusal, wire.words, route, answer=answer, task_id=TaskId(wire.task_id))
+        raise api_error(wire.refusal, wire.words, route, response=answer, task_id=TaskId(wire.task_id))
     raise http_error(answer, route, TaskId(wire.task_id))
 
 
 def _is_api_error(code: str, status: int) -> bool:
     """Whether a code beside an HTTP error says more than that error: other servers write codes into a 404, too."""
     if status == 404:
-        return code in ERROR_CLASSES and code not in {"401", "403", "500"}
+        return code in ERROR_CODES and code not in {"401", "403", "500"}
     return status != 429 or is_final(code)

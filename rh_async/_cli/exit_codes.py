@@ -7,8 +7,7 @@ from enum import IntEnum
 from cyclopts import CycloptsError
 from cyclopts.exceptions import UnusedCliTokensError
 
-from rh_async import AuthenticationFailed, BalanceExhausted, JournalError, RHError, ValidationError
-from rh_async.errors import BudgetReached
+from rh_async import RHError
 
 from .output.fields import printable
 
@@ -51,13 +50,11 @@ def exit_code(ending: BaseException) -> ExitCode:
     match ending:
         case KeyboardInterrupt() | Interrupted():
             return ExitCode.INTERRUPTED
-        case AuthenticationFailed() | BalanceExhausted():
-            return ExitCode.ACCOUNT_REJECTED
-        case BudgetReached():
-            return ExitCode.BUDGET_REACHED
-        case CycloptsError() | UsageError() | ValidationError() | JournalError(maybe_billed=False):
+        case RHError():
+            return ExitCode(ending.exit_code)
+        case CycloptsError() | UsageError():
             return ExitCode.USAGE_ERROR
-        case RHError() | OSError():
+        case OSError():
             return ExitCode.FAILED
         case _:
             return ExitCode.INTERNAL_ERROR

@@ -46,7 +46,7 @@ from rh_async import (
 from rh_async._batch.outputs.output_writer import OutputWriter
 from rh_async._batch.outputs.results_log import ResultsLog
 from rh_async._batch.progress.eta import time_left
-from rh_async._batch.running.failure_sorting import ending_of, passes, reason_of
+from rh_async._batch.running.failure_sorting import ending_of, passes
 from rh_async._batch.running.session_port import SessionPort
 from rh_async._media.file_extension import stated
 from rh_async._submission.deduplication import PriorAttempt
@@ -302,7 +302,7 @@ SORTED: list[tuple[RHError, Any, Any, bool]] = [
     ("error", "reason", "ending", "again"), SORTED, ids=lambda value: type(value).__name__ if value else None
 )
 def test_a_failure_is_sorted_by_who_must_act(error: RHError, reason: str, ending: str, again: bool) -> None:
-    assert (reason_of(error), ending_of(error), passes(error)) == (reason, ending, again)
+    assert (error.blame, ending_of(error), passes(error)) == (reason, ending, again)
 
 
 # --- time left -------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from rh_async._api.endpoints import (
     encode_query,
     encode_submit,
 )
-from rh_async._api.error_codes import ERROR_CLASSES
+from rh_async._api.error_codes import ERROR_CODES
 from rh_async._api.wire import ApiResponse, text
 
 TASK = TaskId("2013508786110730241")
@@ -57,7 +57,7 @@ anything: st.SearchStrategy[object] = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
     max_leaves=6,
 )
-codes = st.sampled_from([*ERROR_CLASSES, "0", "200", "", "804", "813", "777777", " 421 "])
+codes = st.sampled_from([*ERROR_CODES, "0", "200", "", "804", "813", "777777", " 421 "])
 codes_as_sent: st.SearchStrategy[object] = codes | codes.map(lambda code: int(code) if code.strip() else None)
 words = st.sampled_from(["SUCCESS", "FAILED", "RUNNING", "QUEUED", "CANCEL", "CREATE", "PAUSED", "success", ""])
 task_ids: st.SearchStrategy[object] = st.sampled_from([TASK, int(TASK), TWIN, "", None])

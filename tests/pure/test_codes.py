@@ -23,7 +23,7 @@ from rh_async import (
     TaskId,
 )
 from rh_async._api.error_codes import (
-    ERROR_CLASSES,
+    ERROR_CODES,
     advice_for,
     api_error,
     http_error,
@@ -54,11 +54,11 @@ OTHER_ROUTES = [route for route in Route if route is not Route.SUBMIT]
 
 @pytest.mark.parametrize(("code", "kind"), PAIRS)
 def test_every_documented_code_has_its_class(code: str, kind: type[ApiError]) -> None:
-    assert ERROR_CLASSES[code] is kind
+    assert ERROR_CODES[code].kind is kind
 
 
 def test_what_is_fine_and_what_is_a_state_is_no_error() -> None:
-    assert not ERROR_CLASSES.keys() & {"", "0", "200", "804", "813"}
+    assert not ERROR_CODES.keys() & {"", "0", "200", "804", "813"}
 
 
 @pytest.mark.parametrize("code", [code for code, _ in PAIRS])
@@ -70,12 +70,12 @@ def test_a_submit_is_repeatable_only_if_it_was_refused_for_now(code: str) -> Non
 
 @pytest.mark.parametrize("route", OTHER_ROUTES)
 def test_nothing_else_is_ever_billed(route: Route) -> None:
-    assert not any(api_error(code, "m", route).maybe_billed for code in [*ERROR_CLASSES, "777777"])
+    assert not any(api_error(code, "m", route).maybe_billed for code in [*ERROR_CODES, "777777"])
 
 
 @pytest.mark.parametrize("route", OTHER_ROUTES)
 def test_elsewhere_a_code_is_retryable_if_the_same_again_may_work(route: Route) -> None:
-    retryable = {code for code in ERROR_CLASSES if api_error(code, "m", route).retryable}
+    retryable = {code for code in ERROR_CODES if api_error(code, "m", route).retryable}
     assert retryable == FOR_NOW | MAYBE_BOUGHT | {"805", "-1", "808", "1013"}
 
 
@@ -168,8 +168,8 @@ def test_no_other_code_says_what_to_change_in_a_job_that_failed(code: str) -> No
 
 
 def test_only_a_rate_limit_takes_the_wait_the_server_asked_for() -> None:
-    limited = api_error("1003", "m", Route.QUERY, answer=answer(b"", retry_after=4.0))
-    full = api_error("421", "m", Route.QUERY, answer=answer(b"", retry_after=4.0))
+    limited = api_error("1003", "m", Route.QUERY, response=answer(b"", retry_after=4.0))
+    full = api_error("421", "m", Route.QUERY, response=answer(b"", retry_after=4.0))
     assert isinstance(limited, RateLimited)
     assert limited.retry_after == 4.0
     assert not hasattr(full, "retry_after")

@@ -32,6 +32,7 @@ from rh_async import (
     ValidationError,
     errors,
 )
+from rh_async.errors import AuthenticationFailed, BalanceExhausted, Blame, BudgetReached, JournalError
 
 TASK = TaskId("2013508786110730241")
 EVERY: list[type[RHError]] = [
@@ -233,3 +234,33 @@ def test_a_rate_limit_knows_no_wait_until_the_server_names_one() -> None:
 
 def test_a_submit_of_unknown_fate_warns_of_buying_twice() -> None:
     assert "second video" in str(SubmitUnknown("no"))
+
+
+BLAMED: dict[Blame, str] = {
+    "account": "AuthenticationFailed BalanceExhausted",
+    "transient": "SessionError TransportError NotSent ResponseLost OutOfResources InvalidResponse SubmitUnknown"
+    " AtCapacity RateLimited ServerFault",
+    "local_io": "JournalError SaveError",
+}
+EXIT_CODES = {2: (ValidationError, JournalError), 3: (AuthenticationFailed, BalanceExhausted), 4: (BudgetReached,)}
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_each_class_says_who_must_act(kind: type[RHError]) -> None:
+    assert kind("no").blame == next((blame for blame, names in BLAMED.items() if kind.__name__ in names.split()), "job")
+
+
+def test_an_error_that_may_be_repeated_only_needs_time_unless_its_class_says_otherwise() -> None:
+    assert ApiError("no", retryable=True).blame == "transient"
+    assert JournalError("no", retryable=True).blame == "local_io"
+    assert JobFailed("no", may_resubmit=True).blame == "transient"
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_each_class_says_what_a_command_that_ends_with_it_returns(kind: type[RHError]) -> None:
+    exit_code = next((code for code in (4, 3, 2) if issubclass(kind, EXIT_CODES[code])), 1)
+    assert kind("no").exit_code == exit_code
+
+
+def test_a_journal_that_fails_after_a_submit_is_no_usage_error() -> None:
+    assert JournalError("no", maybe_billed=True).exit_code == 1

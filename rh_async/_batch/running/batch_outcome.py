@@ -9,12 +9,10 @@ from attrs import frozen
 
 from rh_async._batch.costs.budget import NO_COST, Cost
 from rh_async._batch.planning.plan import Entry
-from rh_async.errors import RHError
+from rh_async.errors import Blame, RHError
 from rh_async.types import Result, TaskId
 
 OutcomeState = Literal["saved", "already_done", "failed", "rejected", "unconfirmed", "save_failed", "skipped"]
-Blame = Literal["job", "account", "transient", "local_io"]
-"""Who must act: whoever made the inputs, whoever pays, nobody but time, whoever owns the disk."""
 
 
 @frozen(kw_only=True)

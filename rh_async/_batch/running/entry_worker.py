@@ -33,7 +33,7 @@ from rh_async.job import Job
 from rh_async.types import Result
 
 from .batch_outcome import BatchOutcome
-from .failure_sorting import ending_of, passes, reason_of
+from .failure_sorting import ending_of, passes
 from .session_port import SessionPort
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class BatchItem:
     def failed(self, error: RHError, **facts: object) -> BatchOutcome:
         """That it did not end well, and as what that counts."""
         task_id = error.task_id or (self.job.task_id if self.job else None)
-        cause = None if isinstance(error, BudgetReached) else reason_of(error)
+        cause = None if isinstance(error, BudgetReached) else error.blame
         told = {"state": ending_of(error), "task_id": task_id, "error": error, "cause": cause}
         return self.ended(**{**told, **facts})
 
@@ -94,7 +94,7 @@ class EntryWorker:
 
     def stop(self, error: RHError) -> None:
         """Start nothing more; what has not been sent stays here, unless it is only the budget that is reached."""
-        if reason_of(error) == "local_io":
+        if error.blame == "local_io":
             self._disk = self._disk or error
         if self.stopped is None:
             log.warning("rh_async.batch_stopped %s", error, extra={"error": error})
@@ -171,7 +171,7 @@ class EntryWorker:
 
         A server that was busy may take the same another time; but each submit is paid, so that is asked for, too.
         """
-        over = isinstance(end, JobError) or reason_of(end) == "job"
+        over = isinstance(end, JobError) or end.blame == "job"
         return isinstance(end, SubmitUnknown) or (over and not self.retry_failed)
 
     async def _gate(self, item: BatchItem) -> BatchOutcome | None:
@@ -320,7 +320,7 @@ class EntryWorker:
 
     async def _own(self, error: RHError | None, entry: Entry, past: PriorAttempt, result: Result) -> RHError | None:
         """What kept another output from the disk, as it is told of this entry's own file."""
-        if error is None or reason_of(error) != "local_io":
+        if error is None or error.blame != "local_io":
             return error
         try:
             path = await off_loop(self.folder, partial(self.shelf.wanted, entry, past, result))

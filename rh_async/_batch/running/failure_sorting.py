@@ -4,48 +4,17 @@ from __future__ import annotations
 
 import re
 
-from rh_async.errors import (
-    AtCapacity,
-    AuthenticationFailed,
-    BalanceExhausted,
-    InvalidResponse,
-    JobCancelled,
-    JobError,
-    JournalError,
-    OutputRefused,
-    RateLimited,
-    RHError,
-    SaveError,
-    ServerFault,
-    SessionError,
-    SubmitUnknown,
-    TransportError,
-)
+from rh_async.errors import JobCancelled, JobError, JournalError, RHError, SessionError, SubmitUnknown
 
-from .batch_outcome import Blame, OutcomeState
+from .batch_outcome import OutcomeState
 
-_ACCOUNT = (AuthenticationFailed, BalanceExhausted)
-_WORLD = (TransportError, RateLimited, AtCapacity, ServerFault, InvalidResponse, SubmitUnknown, SessionError)
-_DISK = (SaveError, JournalError)
 _WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
-
-
-def reason_of(error: RHError) -> Blame:
-    """Whose an error is."""
-    if isinstance(error, _ACCOUNT):
-        return "account"
-    if isinstance(error, _DISK) and not isinstance(error, OutputRefused):
-        return "local_io"
-    if isinstance(error, JobError):  # a job that ended badly is the job's, unless the server was only busy
-        return "transient" if error.may_resubmit else "job"
-    # An answer that says "later" is the world's, whatever its class.
-    return "transient" if isinstance(error, _WORLD) or error.retryable else "job"
 
 
 def passes(error: RHError) -> bool:
     """Whether it provably bought nothing, and is over with time: then the same may be started again."""
     free = not error.maybe_billed and not isinstance(error, SubmitUnknown | SessionError | JobError)
-    return free and reason_of(error) == "transient"
+    return free and error.blame == "transient"
 
 
 def ending_of(error: RHError) -> OutcomeState:
@@ -54,7 +23,7 @@ def ending_of(error: RHError) -> OutcomeState:
         return "skipped"
     if isinstance(error, JobError):
         return "failed"
-    if isinstance(error, _ACCOUNT) and error.phase == "query" and not error.maybe_billed:
+    if error.blame == "account" and error.phase == "query" and not error.maybe_billed:
         return "skipped"  # the key was refused over another job
     if error.maybe_billed or isinstance(error, SubmitUnknown):
         return "unconfirmed"

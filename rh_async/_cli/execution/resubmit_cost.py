@@ -7,7 +7,6 @@ from decimal import Decimal
 from pathlib import Path
 
 from rh_async import SubmissionState
-from rh_async._batch.running.failure_sorting import reason_of
 from rh_async._cli.options.prerequisites import sha256_of
 from rh_async._cli.output.plan_report import amounts
 from rh_async._journal.reader import Row, read
@@ -45,7 +44,7 @@ def _failed(plan: Plan, rows: Mapping[str, Row]) -> Iterator[tuple[Entry, Row]]:
 
 def _is_bad(row: Row) -> bool:
     if row.record.state is SubmissionState.REFUSED:  # what the account or the world refused is sent again anyway
-        return reason_of(_refusal(row.record)) == "job"
+        return _refusal(row.record).blame == "job"
     return row.record.state is SubmissionState.LOST or (
         row.record.state is SubmissionState.SETTLED and row.result() is None
     )

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 from rich.text import Text
 
-from rh_async import AuthenticationFailed, BalanceExhausted, KeyConflict, RHError
-from rh_async._cli.exit_codes import ExitCode, describe_error
+from rh_async import KeyConflict, RHError
+from rh_async._cli.exit_codes import ExitCode, describe_error, exit_code
 from rh_async._cli.options.connection import Connection
 from rh_async.errors import BudgetReached, JobError
 
@@ -71,10 +71,9 @@ class BatchSummary:
 
     def exit_code(self, stopped: RHError | None) -> ExitCode:
         """The exit code: by who must act."""
-        if isinstance(stopped, AuthenticationFailed | BalanceExhausted):
-            return ExitCode.ACCOUNT_REJECTED
-        if isinstance(stopped, BudgetReached):
-            return ExitCode.BUDGET_REACHED
+        code = ExitCode.SUCCESS if stopped is None else exit_code(stopped)
+        if code in {ExitCode.ACCOUNT_REJECTED, ExitCode.BUDGET_REACHED}:
+            return code
         return ExitCode.FAILED if stopped or any(self.counts[state] for state in _BAD) else ExitCode.SUCCESS
 
     def outcome_lines(self, progress: BatchProgress, running: BatchRunOptions, seconds: float) -> Iterator[Text]:
@@ -137,7 +136,7 @@ class BatchSummary:
 def _how_to_go_on(stopped: RHError | None) -> str:
     if isinstance(stopped, BudgetReached):
         return "give a greater --budget"
-    if isinstance(stopped, AuthenticationFailed | BalanceExhausted):
+    if stopped is not None and stopped.blame == "account":
         return "mend the account"
     return "see above what holds them back"
 
