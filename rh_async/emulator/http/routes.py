@@ -69,9 +69,10 @@ class Route:
             response = await self._respond(request)
         except ConnectionError:  # the client has disconnected: there is no connection to respond on
             response = web.Response(status=444)
+        # Decided before the response is sent: a client that has read it may send its next request at once.
         injector.after_response(self.name)
         if not listener.is_listening:
-            response.force_close()
+            response.force_close()  # the next request must need a new connection, to be refused
         elif isinstance(response, web.Response):  # it is sent at once; a stream may keep the connection busy
             listener.request_finished(request)
         return response
