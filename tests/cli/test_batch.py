@@ -63,7 +63,7 @@ async def test_a_folder_of_clips_becomes_a_folder_of_videos(there: Path, site: E
     assert len((there / "out" / "batch.jsonl").read_text().splitlines()) == 5
     assert "plan      5 jobs, 5 ready\n" in ended.out
     assert re.search(r"price +CNY [\d.]+, by the price list of \S+ \(the China site's\)\n", ended.out)
-    assert f"to buy    5 jobs for CNY {site.ledger.total_charged:.2f} by the server\n" in ended.out
+    assert f"to submit 5 jobs for CNY {site.ledger.total_charged:.2f} by the server\n" in ended.out
     assert "balance   CNY 100\n" in ended.out
     assert ended.out.index("price  ") < ended.out.index("saved        5")
     assert len(re.findall(r"^\d\d:\d\d:\d\d  saved clip\d × fox \(task \d+\): ", ended.err, re.MULTILINE)) == 5
@@ -309,14 +309,14 @@ async def test_at_a_terminal_nothing_is_bought_before_somebody_agrees(
     answer: str, there: Path, site: Emulator, at_desk: Callable[[str], Desk]
 ) -> None:
     desk, words, view = at_desk(answer), plain(), terminal(80)
-    with pytest.raises(Interrupted, match="not run, as answered; nothing was bought"):
+    with pytest.raises(Interrupted, match="not run, as answered; nothing was submitted"):
         await perform(command(), Reporter(words, view))
     assert desk.asked == 1
     assert site.ledger.submissions == []
     assert told(view).rstrip().endswith("Run? [y/N]")
     facts = told(words)
     assert (
-        facts.index("plan  ") < facts.index("to buy    5 jobs for CNY 12.96 by the server") < facts.index("balance  ")
+        facts.index("plan  ") < facts.index("to submit 5 jobs for CNY 12.96 by the server") < facts.index("balance  ")
     )
 
 
@@ -328,7 +328,7 @@ async def test_at_a_terminal_a_journal_that_knows_none_of_the_folders_jobs_is_as
     desk, view = at_desk(answer), terminal(80)
     other = command(journal=there / "other.db", out=there / "out")
     if bought == 5:
-        with pytest.raises(Interrupted, match="not run, as answered; nothing was bought"):
+        with pytest.raises(Interrupted, match="not run, as answered; nothing was submitted"):
             await perform(other, Reporter(plain(), view))
     else:
         assert await perform(other, Reporter(plain(), view)) is ExitCode.SUCCESS
@@ -346,7 +346,7 @@ async def test_who_agrees_gets_the_run_and_is_not_asked_when_nothing_is_left_to_
     assert (desk.asked, len(site.ledger.tasks)) == (1, 5)
     assert await perform(command(), Reporter(words, terminal(80))) is ExitCode.SUCCESS
     assert (desk.asked, len(site.ledger.tasks)) == (1, 5)
-    assert "to buy    nothing: every job was bought before" in told(words)
+    assert "to submit nothing: every job was submitted before" in told(words)
 
 
 async def test_yes_is_an_answer_that_can_be_given_beforehand(
@@ -387,7 +387,7 @@ async def test_prices_and_budget_are_in_what_the_account_is_billed_in(
         assert ended.code == 4
         assert 0 < overseas.ledger.total_charged <= 1
         assert "price     CNY 12.96, by the price list" in ended.out
-        assert "to buy    5 jobs for USD 1.81 by the server\nbudget    USD 1.00\nbalance   USD 50\n" in ended.out
+        assert "to submit 5 jobs for USD 1.81 by the server\nbudget    USD 1.00\nbalance   USD 50\n" in ended.out
         assert re.search(r"money        USD 0\.\d\d spent by this run · budget 1\.00\n", ended.out)
         assert [question.kind for question in overseas.ledger.calls].count("price") == 1
         assert (await shell("batch clips --image heroes/fox.png --budget 2")).code == 0
@@ -406,7 +406,7 @@ async def test_where_the_server_tells_no_price_the_list_is_named_and_never_held_
         monkeypatch.setenv("RUNNINGHUB_API_KEY", overseas.api_key)
         ended = await shell("batch clips --image heroes/fox.png --budget 200")
         assert overseas.ledger.submissions == []
-        assert "to buy    5 jobs for CNY 12.96, 5 jobs by the list alone\n" in ended.out
+        assert "to submit 5 jobs for CNY 12.96, 5 jobs by the list alone\n" in ended.out
         assert "the server does not tell every price: price refused with code 1501" in ended.out
         assert (
             "known in CNY alone, and the budget is in USD: they cannot be compared"
@@ -427,7 +427,9 @@ async def test_interrupted_it_says_what_goes_on_and_the_same_command_continues(t
     while len(site.ledger.tasks) < 2 and not performance.done():  # noqa: ASYNC110 - a ledger tells nobody
         await asyncio.sleep(1)
     os.kill(os.getpid(), signal.SIGINT)
-    with pytest.raises(Interrupted, match="2 jobs go on remotely and paid for, 3 not started; the same command again"):
+    with pytest.raises(
+        Interrupted, match="2 jobs go on remotely and are billed, 3 not started; the same command again"
+    ):
         await performance
     assert "Stopping: nothing more is started" in told(view)
     assert [event["exit"] for event in events(told(machine), "end")] == [130]
@@ -441,7 +443,7 @@ async def test_interrupted_it_says_what_goes_on_and_the_same_command_continues(t
 async def test_the_live_view_says_how_it_stands_and_fits(
     width: int, there: Path, site: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rh_async._cli.output.reporter._REDRAWN_EVERY", 5.0)
+    monkeypatch.setattr("rh_async._cli.output.reporter._REDRAW_INTERVAL", 5.0)
     site.faults.add(Fault("failed"))
     view = terminal(width)
     assert await perform(command(in_flight=3, budget=Decimal(500)), Reporter(plain(), view)) is ExitCode.FAILED
@@ -487,7 +489,7 @@ async def until(words: str, view: Any, running: asyncio.Task[ExitCode]) -> float
 async def test_a_network_that_is_gone_at_the_start_is_told_of_soon_and_so_is_its_return(
     make_view: Any, there: Path, site: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rh_async._cli.output.reporter._REDRAWN_EVERY", 5.0)
+    monkeypatch.setattr("rh_async._cli.output.reporter._REDRAW_INTERVAL", 5.0)
     site.faults.add(Fault("refuse_connections", route="upload", seconds=25))
     view = make_view()
     began = asyncio.get_running_loop().time()

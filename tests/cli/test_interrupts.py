@@ -55,7 +55,7 @@ async def test_a_job_that_runs_is_named_with_the_command_that_picks_it_up(
     assert ended.code == 130
     pick_up = f"pick it up: rh-async resume -o out --base-url {site.url}"
     assert ended.err == (
-        f"rh-async: interrupted: key k, task {task.task_id} goes on remotely and is paid for; {pick_up}\n"
+        f"rh-async: interrupted: key k, task {task.task_id} goes on remotely and is billed; {pick_up}\n"
     )
     assert task.status == "RUNNING"
 
@@ -81,7 +81,7 @@ async def test_an_open_post_whose_fate_stays_unknown_is_told_so(site: Emulator, 
 async def test_before_anything_was_sent_nothing_is_and_that_is_said(site: Emulator, desk: Path, shell: Shell) -> None:
     site.faults.add(Fault("hang", route="upload"))
     ended = await stopped(shell, "run hero.png dance.mp4", when=lambda: site.ledger.faults)
-    assert (ended.code, ended.err) == (130, "rh-async: interrupted: the job was not sent, nothing is paid\n")
+    assert (ended.code, ended.err) == (130, "rh-async: interrupted: the job was not sent, nothing is billed\n")
     assert site.ledger.submissions == []
 
 
@@ -95,7 +95,7 @@ async def test_a_question_that_is_stopped_says_what_may_have_been_done(site: Emu
     site.faults.add(Fault("hang", route="cancel"))
     ended = await stopped(shell, "cancel 1999", when=lambda: site.ledger.faults)
     assert ended.code == 130
-    assert ended.err.endswith("interrupted: it may have been asked already; look: rh-async status 1999\n")
+    assert ended.err.endswith("interrupted: the request may have arrived; check: rh-async status 1999\n")
     site.faults.add(Fault("hang", route="query", times=None))
     assert (await stopped(shell, "status 1999", when=lambda: site.ledger.faults)).err.endswith(
         "interrupted: nothing was changed\n"
@@ -128,7 +128,7 @@ async def test_a_ctrl_c_that_is_passed_on_twice_counts_once(
 
 async def test_a_cancellation_that_nobody_typed_stays_one() -> None:
     async def body() -> None:
-        with stop_on_signals(plain(), stopping="", words=str):
+        with stop_on_signals(plain(), stopping="", hint=str):
             await anyio.sleep_forever()
 
     task = asyncio.create_task(body())
@@ -141,7 +141,7 @@ async def test_a_cancellation_that_nobody_typed_stays_one() -> None:
 async def test_a_signal_that_nohup_switched_off_stays_off() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with stop_on_signals(plain(), stopping="", words=str):
+        with stop_on_signals(plain(), stopping="", hint=str):
             os.kill(os.getpid(), signal.SIGHUP)
             await anyio.sleep(1.0)
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
@@ -151,12 +151,12 @@ async def test_a_signal_that_nohup_switched_off_stays_off() -> None:
 
 async def test_a_job_that_ended_while_stopping_says_how(site: Emulator) -> None:
     console = plain()
-    stall_monitor = StallMonitor(console=console, words="", after=1.0)
+    stall_monitor = StallMonitor(console=console, message="", after=1.0)
     reporter = JobReporter(
         console=console, connection=Connection(None), tally=Tally(clock=anyio.current_time), stall_monitor=stall_monitor
     )
-    reporter.tell(Submitted(task_id=TaskId("1"), endpoint="x"))
-    reporter.tell(Settled(task_id=TaskId("1"), error=JobFailed("it failed", task_id=TaskId("1"))))
+    reporter.on_event(Submitted(task_id=TaskId("1"), endpoint="x"))
+    reporter.on_event(Settled(task_id=TaskId("1"), error=JobFailed("it failed", task_id=TaskId("1"))))
     assert re.match(r"it failed \(task 1\)\. ", reporter.resume_hint())
 
 

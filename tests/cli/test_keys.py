@@ -29,7 +29,7 @@ async def test_the_same_command_buys_once_and_says_so(site: Emulator, desk: Path
     assert (first.code, second.code, second.err) == (0, 0, "")
     assert len(site.ledger.submissions) == 1
     assert len(site.ledger.uploads) == 2
-    assert "already bought on 20" in second.out
+    assert "already submitted on 20" in second.out
     assert f" as task {task.task_id}; nothing was sent\n" in second.out
     assert f"saved     out/{task.task_id}_0.mp4\n" in second.out
     assert "upload 0/0 · submit 1/1 · running 1/1 · download 1/1" in second.out
@@ -53,14 +53,14 @@ async def test_again_buys_once_more(site: Emulator, desk: Path, shell: Shell) ->
     ended = await shell(f"{RUN} --resubmit")
     assert ended.code == 0
     assert len(site.ledger.tasks) == 2
-    assert "already bought" not in ended.out
+    assert "already submitted" not in ended.out
 
 
 async def test_another_key_is_another_job_and_the_same_key_is_the_same_job(
     site: Emulator, desk: Path, shell: Shell
 ) -> None:
     told = [(await shell(f"{RUN} --key {key}")).out for key in ("one", "two", "one")]
-    assert ["already bought" in out for out in told] == [False, False, True]
+    assert ["already submitted" in out for out in told] == [False, False, True]
     assert "upload 0/0 · submit 1/1" in told[1]  # the files had gone up before
     assert len(site.ledger.tasks) == 2
 
@@ -85,7 +85,7 @@ async def test_without_a_journal_each_command_buys(
 ) -> None:
     first, _ = await shell(f"{RUN} --no-journal"), await shell(f"{RUN} --no-journal")
     assert len(site.ledger.tasks) == 2
-    assert f"looks at it:\nrh-async status {site.ledger.tasks[0].task_id}\n" in first.out
+    assert f"gets its status:\nrh-async status {site.ledger.tasks[0].task_id}\n" in first.out
     assert not journal_file.exists()
 
 
@@ -93,7 +93,7 @@ async def test_without_a_journal_an_interrupted_job_and_a_lost_link_are_looked_a
     site: Emulator, desk: Path, shell: Shell
 ) -> None:
     ended = await stopped(shell, f"{RUN} --no-journal", when=lambda: site.ledger.tasks)
-    look = f"look at it: rh-async status {site.ledger.tasks[0].task_id}\n"
+    look = f"check it: rh-async status {site.ledger.tasks[0].task_id}\n"
     assert ended.err.endswith(look)
     site.faults.add(Fault("expired_link", times=None))
     ended = await shell(f"{RUN} --no-journal")
@@ -126,8 +126,8 @@ async def test_a_job_that_failed_is_not_bought_again_by_itself(site: Emulator, d
     await shell(RUN)
     ended = await shell(RUN)
     assert ended.code == 1
-    assert "already bought on" in ended.out
-    assert "Nothing was sent; to buy it once more, knowingly, add --resubmit.\n" in ended.err
+    assert "already submitted on" in ended.out
+    assert "Nothing was sent; to submit it once more, and be billed once more, add --resubmit.\n" in ended.err
     assert len(site.ledger.submissions) == 1
 
 
@@ -148,7 +148,7 @@ async def test_a_running_job_of_an_earlier_command_is_watched_and_not_bought(
     await stopped(shell, RUN, when=lambda: site.ledger.tasks)
     ended = await shell(RUN)
     assert ended.code == 0
-    assert "already bought on" in ended.out
+    assert "already submitted on" in ended.out
     assert len(site.ledger.submissions) == 1
     assert len(list((desk / "out").glob("*.mp4"))) == 1
 
@@ -161,8 +161,8 @@ async def test_two_commands_at_once_buy_one_job_and_both_have_it(site: Emulator,
     second = await shell("run hero.png dance.mp4 -o other")
     assert (second.code, (await first).code) == (0, 0)
     assert len(site.ledger.submissions) == 1
-    assert "another command has this very job in hand" in second.out + (await first).out
-    assert "already bought on" in second.out + (await first).out
+    assert "another command is running this very job" in second.out + (await first).out
+    assert "already submitted on" in second.out + (await first).out
     assert len(list((desk / "other").glob("*.mp4"))) == len(list((desk / "out").glob("*.mp4"))) == 1
 
 
@@ -226,7 +226,7 @@ def test_a_folder_that_cannot_be_made_names_the_option(tmp_path: Path, monkeypat
     monkeypatch.delenv("RH_ASYNC_JOURNAL")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "file"))
     with pytest.raises(UsageError, match="cannot be made: Not a directory; name another file with --journal"):
-        JournalFile().made()
+        JournalFile().prepare()
 
 
 async def test_an_uncertain_submit_names_the_commands_that_decide_and_is_not_repeated(
@@ -237,7 +237,7 @@ async def test_an_uncertain_submit_names_the_commands_that_decide_and_is_not_rep
         ended = await shell(f"{RUN} --key k")
         assert ended.code == 1
         commands = "rh-async confirm k TASK_ID, or rh-async discard k"
-        assert ended.err.endswith(f"Say what became of it: {commands}\n")
+        assert ended.err.endswith(f"Then decide: {commands}\n")
         assert "resubmit=True" not in ended.err
     assert len(site.ledger.submissions) == 1
 
@@ -249,7 +249,7 @@ async def test_what_happens_between_the_look_and_the_claim_is_said_afterwards(
     monkeypatch.setattr("rh_async._cli.commands.run_command.read", lambda *_, **__: [])
     ended = await shell(RUN)
     assert ended.code == 0
-    assert "already bought on" in ended.out
+    assert "already submitted on" in ended.out
     assert len(site.ledger.submissions) == 1
 
 
@@ -276,4 +276,4 @@ async def test_a_library_session_and_the_command_share_the_journal(
 
 
 def test_what_is_typed_again_is_quoted() -> None:
-    assert shlex.join(JournalFile(Path("my journal.db")).words) == "--journal 'my journal.db'"
+    assert shlex.join(JournalFile(Path("my journal.db")).arguments) == "--journal 'my journal.db'"

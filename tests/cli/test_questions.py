@@ -10,9 +10,9 @@ import anyio
 import pytest
 
 from rh_async import DreamActor, Output, Session, Snapshot, TaskId, Usage
-from rh_async._cli.commands.task_commands import _facts, _verdict
+from rh_async._cli.commands.task_commands import account_fields, cancel_result
 from rh_async._cli.options.connection import Connection
-from rh_async._cli.output.fields import about, amounts, cost, printable
+from rh_async._cli.output.fields import format_cost, format_wallet, printable, snapshot_fields
 from rh_async.emulator import Emulator, Fault
 from rh_async.types import Account
 from tests.cli.conftest import Shell
@@ -39,7 +39,7 @@ async def test_the_account_tells_key_type_limit_tasks_and_balance(task_id: str, 
 
 
 def test_what_the_account_does_not_tell_is_said_to_be_untold() -> None:
-    assert {fact for _, fact in _facts(Account())} == {"not told"}
+    assert {fact for _, fact in account_fields(Account())} == {"unknown"}
 
 
 async def test_a_running_task_is_looked_at_once(task_id: str, site: Emulator, shell: Shell) -> None:
@@ -54,7 +54,7 @@ async def test_a_task_that_succeeded_shows_type_link_and_cost(task_id: str, site
     assert ended.code == 0
     assert "status    SUCCESS\n" in ended.out
     assert f"output 0  mp4 {site.url}/" in ended.out
-    assert f"cost      {site.ledger.total_charged} in a currency not told" in ended.out
+    assert f"cost      {site.ledger.total_charged} (currency unknown)" in ended.out
 
 
 async def test_a_task_that_failed_shows_code_and_message_and_ends_with_1(
@@ -98,8 +98,8 @@ async def test_what_is_over_cannot_be_stopped_and_that_is_said(task_id: str, sit
 
 
 async def test_what_does_not_stop_is_told_with_the_command_that_looks_again(site: Emulator) -> None:
-    verdict = _verdict(Snapshot(task_id=TaskId("12"), status="RUNNING"), Connection(None))
-    assert verdict == "it was asked to stop and still goes on; look again: rh-async status 12"
+    verdict = cancel_result(Snapshot(task_id=TaskId("12"), status="RUNNING"), Connection(None))
+    assert verdict == "it was asked to stop and still goes on; check again: rh-async status 12"
 
 
 async def test_a_refused_key_names_the_option_that_chooses_the_site(
@@ -142,9 +142,9 @@ def test_nothing_of_a_servers_reaches_the_terminal_as_a_command() -> None:
 
 
 def test_sums_are_told_as_far_as_they_are_known() -> None:
-    assert amounts(Decimal("1E+2"), "USD", Decimal(3)) == "USD 100, 3 RH coins"
-    assert cost(Usage()) == "not told"
-    assert cost(Usage(coins=Decimal(0), money=Decimal("0.5"))) == "0.5 in a currency not told"
+    assert format_wallet(Decimal("1E+2"), "USD", Decimal(3)) == "USD 100, 3 RH coins"
+    assert format_cost(Usage()) == "unknown"
+    assert format_cost(Usage(coins=Decimal(0), money=Decimal("0.5"))) == "0.5 (currency unknown)"
 
 
 def test_a_text_output_and_the_servers_run_time_are_told() -> None:
@@ -154,6 +154,6 @@ def test_a_text_output_and_the_servers_run_time_are_told() -> None:
         outputs=(Output(text="once\nupon"),),
         usage=Usage(seconds=Decimal("12.0")),
     )
-    facts = dict(about(snapshot))
+    facts = dict(snapshot_fields(snapshot))
     assert facts["output 0"] == "once\nupon"
     assert facts["run time"] == "12.0 s"

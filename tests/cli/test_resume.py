@@ -85,7 +85,7 @@ async def test_stopped_again_it_names_what_runs_and_itself(
     ended = await stopped(shell, "resume -o out", when=lambda: len(site.ledger.calls) > asked)
     assert ended.code == 130
     each = {f"{one} (key one)", f"{two} (key two)"}
-    assert "interrupted: 2 tasks go on remotely, paid for: " in ended.err
+    assert "interrupted: 2 tasks go on remotely and are billed: " in ended.err
     assert all(words in ended.err for words in each)
     assert ended.err.endswith("; pick up: rh-async resume -o out\n")
     assert (await shell("resume -o out")).code == 0
@@ -105,7 +105,7 @@ async def test_what_another_command_has_in_hand_is_left_to_it(site: Emulator, de
         await anyio.sleep(0.5)
     ended = await shell("resume")
     assert ended.code == 0
-    assert "in another command's hand" in ended.out
+    assert "run by another command" in ended.out
     assert f"1 job belongs to process {os.getpid()}, which is still running\n" in ended.out
     assert (await running).code == 0
     assert len(site.ledger.submissions) == 1
@@ -119,7 +119,7 @@ async def test_an_uncertain_submission_is_shown_with_the_commands_that_decide(
     (task,) = site.ledger.tasks
     ended = await shell("resume")
     assert ended.code == 1
-    assert re.search(r"^uncertain: key k, sent 20\S+ \S+ to kling-v3.0-std: .*hero.png", ended.out, re.MULTILINE)
+    assert re.search(r"^unconfirmed: key k, sent 20\S+ \S+ to kling-v3.0-std: .*hero.png", ended.out, re.MULTILINE)
     assert ended.out.endswith("rh-async confirm k TASK_ID\nrh-async discard k\n")
     adopted = await shell(f"confirm k {task.task_id}")
     assert (adopted.code, adopted.out) == (
@@ -223,13 +223,13 @@ async def test_the_same_command_asks_again_about_a_lost_task_and_again_buys_what
     for _ in range(2):
         ended = await shell("run hero.png dance.mp4 --key k -o out")
         assert ended.code == 1
-        assert "The same command asks the server again; with --resubmit it buys anew" in ended.err
+        assert "The same command asks the server again; with --resubmit it submits anew" in ended.err
     assert len(site.ledger.submissions) == 1
     await shell("run hero.png dance.mp4 --key k -o out --resubmit")
     assert len(site.ledger.submissions) == 2
     site.faults.clear()
     ended = await shell("run hero.png dance.mp4 --key k -o out --resubmit")
-    assert (ended.code, "already bought on" in ended.out) == (0, True)
+    assert (ended.code, "already submitted on" in ended.out) == (0, True)
     assert len(site.ledger.submissions) == 2
 
 
@@ -292,7 +292,7 @@ async def test_what_is_being_sent_or_was_left_so_is_not_decided_about(
     assert "left while it was sent: rh-async resume\n" in (await shell("jobs --journal left.db")).out
     ended = await shell("discard k --journal left.db")
     assert ended.err.endswith("it was left while it was sent; first: rh-async resume --journal left.db\n")
-    assert "uncertain: key k" in (await shell("resume --journal left.db")).out
+    assert "unconfirmed: key k" in (await shell("resume --journal left.db")).out
     assert (await shell("discard k --journal left.db")).code == 0
 
 
@@ -379,7 +379,7 @@ async def test_what_another_api_key_bought_is_named_and_left_alone(
     monkeypatch.setenv("RUNNINGHUB_API_KEY", next(key for key in site.keys.values() if key != mine))
     ended = await shell("resume")
     assert ended.code == 1
-    assert f"key mine, task {task_id}: left alone, it was bought under another API key" in ended.out
+    assert f"key mine, task {task_id}: left alone: it belongs to another API key" in ended.out
     assert "key done, task " in ended.out
     assert "submit 0/0 · running 0/0 · download 0/0" in ended.out
     monkeypatch.setenv("RUNNINGHUB_API_KEY", mine)

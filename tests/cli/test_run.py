@@ -25,7 +25,7 @@ async def test_each_model_is_bought_once_and_saved(model: str, site: Emulator, d
     assert len(site.ledger.submissions) == 1
     assert (desk / "out" / f"{task.task_id}_0.mp4").stat().st_size
     assert f"saved     out/{task.task_id}_0.mp4\n" in ended.out
-    assert re.search(r"cost      [\d.]+ in a currency not told\n", ended.out)
+    assert re.search(r"cost      [\d.]+ \(currency unknown\)\n", ended.out)
     assert re.search(r"time      [\d.]+ s in all, [\d.]+ s from accepted to done", ended.out)
 
 
@@ -57,7 +57,7 @@ async def test_every_option_reaches_the_server(site: Emulator, desk: Path, shell
 async def test_a_terminal_shows_four_phases_and_no_guess_of_the_time_left(
     width: int, site: Emulator, desk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rh_async._cli.output.job_view._REDRAWN_EVERY", 5.0)
+    monkeypatch.setattr("rh_async._cli.output.job_view._REDRAW_INTERVAL", 5.0)
     console = terminal(width)
     assert (
         await perform(RunCommand(ModelOptions(image="hero.png", video="dance.mp4"), desk / "out", None, console)) == 0
@@ -166,7 +166,7 @@ async def test_a_video_that_cannot_be_fetched_leaves_the_command_that_saves_it(
     ended = await shell("run hero.png dance.mp4")
     save = f"rh-async save {site.ledger.tasks[0].task_id} -o ."
     assert ended.code == 1
-    assert f"The job is done and paid; its link lives for about 24 h; this saves it: {save}\n" in ended.err
+    assert f"The job is done and billed; its link lives for about 24 h; this saves it: {save}\n" in ended.err
 
 
 async def test_a_full_account_is_waited_for_and_said(site: Emulator, desk: Path, shell: Shell) -> None:

@@ -10,7 +10,7 @@ import pytest
 from attrs import define
 
 from rh_async import JobFailed, Result, Snapshot, TaskId, Upload, Usage
-from rh_async._cli.output.job_view import shown, table
+from rh_async._cli.output.job_view import phase_table, show_phases
 from rh_async._cli.output.phase_counter import Tally
 from rh_async.events import Changed, Downloading, Saved, Settled, Submitted, Uploaded, Uploading, Waiting
 from tests.cli.conftest import plain, terminal, told
@@ -39,7 +39,7 @@ def result(task_id: TaskId) -> Result:
 
 def drawn(tally: Tally, width: int = 80) -> str:
     console = terminal(width)
-    console.print(table(tally, width))
+    console.print(phase_table(tally, width))
     return told(console)
 
 
@@ -121,7 +121,7 @@ def test_what_holds_everything_back_is_said_until_it_goes_on(clock: Clock) -> No
 
 async def test_elsewhere_a_line_is_written_every_few_seconds_and_none_twice() -> None:
     console, tally = plain(), Tally(clock=anyio.current_time, jobs=2)
-    async with shown(console, tally):
+    async with show_phases(console, tally):
         await anyio.sleep(10.0)
         tally.tell(Submitted(task_id=ONE, endpoint=ENDPOINT))
         await anyio.sleep(10.0)
@@ -134,6 +134,6 @@ async def test_elsewhere_a_line_is_written_every_few_seconds_and_none_twice() ->
 async def test_a_failing_body_is_shown_to_the_end_and_fails_as_it_did() -> None:
     console, tally = terminal(80), Tally(clock=anyio.current_time, jobs=2)
     with pytest.raises(JobFailed):
-        async with shown(console, tally):
+        async with show_phases(console, tally):
             raise JobFailed("as it did")
     assert "submit" in told(console)

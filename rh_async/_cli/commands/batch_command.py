@@ -8,9 +8,9 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.text import Text
 
-from rh_async._cli.execution.batch_session import run_through
+from rh_async._cli.execution.batch_session import run_plan
 from rh_async._cli.execution.journal_check import new_journal_words, with_used_keys
-from rh_async._cli.execution.plan_request import planned
+from rh_async._cli.execution.plan_request import make_plan
 from rh_async._cli.exit_codes import ExitCode, Interrupted, UsageError
 from rh_async._cli.options.batch_options import BatchCommand, BatchRunOptions, Options, SourceOptions
 from rh_async._cli.options.connection import Connection, site_of
@@ -35,10 +35,10 @@ async def batch(
     :param clips: driving videos: files, folders, patterns.
     """
     if sources is not None and sources.manifest_columns:
-        Reporter.of(json=False).say(*await asyncio.to_thread(column_words, (options or Options()).model))
+        Reporter.for_process(json=False).print(*await asyncio.to_thread(column_words, (options or Options()).model))
         return ExitCode.SUCCESS
     command = BatchCommand(clips, sources or SourceOptions(), options or Options(), running or BatchRunOptions())
-    return await perform(command, Reporter.of(json=command.running.json))
+    return await perform(command, Reporter.for_process(json=command.running.json))
 
 
 async def perform(command: BatchCommand, reporter: Reporter) -> ExitCode:
@@ -49,18 +49,18 @@ async def perform(command: BatchCommand, reporter: Reporter) -> ExitCode:
     :raises RHError: it could not be begun.
     """
     connection = None if command.running.check else Connection(command.running.base_url)
-    plan = await _checked(await planned(command, reporter.view), command.running)
-    reporter.say(*report(plan))
-    reporter.event("plan", **as_event(plan))
+    plan = await _checked(await make_plan(command, reporter.live_view), command.running)
+    reporter.print(*report(plan))
+    reporter.emit("plan", **as_event(plan))
     if command.running.report is not None:
         told = await asyncio.to_thread(write_report, plan, command.running.report)
-        reporter.say(Text.assemble(("report    ", "bold"), printable(told)))
+        reporter.print(Text.assemble(("report    ", "bold"), printable(told)))
     if connection is None:
         return ExitCode.SUCCESS if plan.is_whole else ExitCode.USAGE_ERROR
     _admit(plan, skip_refused=command.running.skip_refused)
     await asyncio.to_thread(need_folder, command.running.out)
     await _need_its_journal(command.running, connection.site, reporter)
-    return await run_through(plan, command.running, connection, reporter)
+    return await run_plan(plan, command.running, connection, reporter)
 
 
 async def _checked(plan: Plan, running: BatchRunOptions) -> Plan:
@@ -77,12 +77,12 @@ async def _need_its_journal(running: BatchRunOptions, site: str, reporter: Repor
     words = await asyncio.to_thread(new_journal_words, running.out, running.journal_file.path, site)
     if words is None:
         return
-    if running.yes or not reporter.can_ask:
+    if running.yes or not reporter.can_prompt:
         advice = "name the journal that has them with --journal, or say --new-journal"
         raise UsageError(f"{words}: {advice}; nothing was sent")
-    reporter.view.print(Text(printable(words)), soft_wrap=True)
-    if not await reporter.agreed("Buy them again? [y/N] "):
-        raise Interrupted("not run, as answered; nothing was bought")
+    reporter.live_view.print(Text(printable(words)), soft_wrap=True)
+    if not await reporter.confirm("Buy them again? [y/N] "):
+        raise Interrupted("not run, as answered; nothing was submitted")
 
 
 def _admit(plan: Plan, *, skip_refused: bool) -> None:

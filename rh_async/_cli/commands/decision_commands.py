@@ -15,7 +15,7 @@ from cyclopts import Parameter
 from rich.text import Text
 
 from rh_async import Session, SubmissionState
-from rh_async._cli.execution.job_lookup import last_of_key
+from rh_async._cli.execution.job_lookup import last_attempt
 from rh_async._cli.exit_codes import ExitCode, UsageError
 from rh_async._cli.options.connection import BaseUrl, Connection
 from rh_async._cli.options.journal_options import JournalFile, JournalPath
@@ -23,7 +23,7 @@ from rh_async._cli.output.fields import make_console, printable
 from rh_async._cli.output.resubmit_command import resubmit_command
 from rh_async._journal.reader import Row
 
-from .task_commands import Task, asked
+from .task_commands import Task, call
 
 Key = Annotated[str, Parameter(name="KEY", help="the job's key, as rh-async jobs shows it; its beginning will do.")]
 
@@ -32,7 +32,7 @@ async def confirm(key: Key, task_id: Task, /, *, journal: JournalPath = None, ba
     """Record the task that an unconfirmed submission became; ``rh-async resume`` then fetches it."""
     connection, journal_file = Connection(base_url), JournalFile(journal)
     path, row = await _unconfirmed(key, connection, journal_file)
-    resume = connection.command("resume", *journal_file.words)
+    resume = connection.command("resume", *journal_file.arguments)
     await _decide(connection, path, lambda session: session.recovery.confirm(row.record.key, task_id=task_id))
     _print_lines(f"{row.record.key} is task {task_id}; this watches and saves it:", resume)
     return ExitCode.SUCCESS
@@ -58,22 +58,24 @@ async def _unconfirmed(key: str, connection: Connection, journal_file: JournalFi
 
     :raises UsageError: there is no such job, or it is being sent.
     """
-    path = await asyncio.to_thread(journal_file.made)
-    row = await asyncio.to_thread(last_of_key, key, path, connection.site)
+    path = await asyncio.to_thread(journal_file.prepare)
+    row = await asyncio.to_thread(last_attempt, key, path, connection.site)
     if row is None:
         raise UsageError(
             f"no job has the key {key!r:.80} in the journal {path} for {connection.site}: see rh-async jobs"
         )
     if row.record.state is SubmissionState.SUBMITTING:
-        first = connection.command("resume", *journal_file.words)
-        words = "another command is sending it now" if row.carried else f"it was left while it was sent; first: {first}"
-        raise UsageError(f"{row.record.key} cannot be decided about yet: {words}")
+        first = connection.command("resume", *journal_file.arguments)
+        reason = (
+            "another command is sending it now" if row.carried else f"it was left while it was sent; first: {first}"
+        )
+        raise UsageError(f"{row.record.key} cannot be decided about yet: {reason}")
     return path, row
 
 
 async def _decide(connection: Connection, journal: Path, decision: Callable[[Session], Awaitable[object]]) -> None:
     # Confirming attaches a job to the task; it is not awaited here, `rh-async resume` is for that.
-    await asked(connection, decision, lambda: "it may have been decided already: see rh-async jobs", journal=journal)
+    await call(connection, decision, lambda: "it may have been decided already: see rh-async jobs", journal=journal)
 
 
 def _print_lines(*lines: str) -> None:

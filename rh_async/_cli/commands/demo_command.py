@@ -20,12 +20,12 @@ from rich.markup import escape
 from rich.text import Text
 
 from rh_async import PollingPolicy, Session
-from rh_async._cli.execution.clock import now
+from rh_async._cli.execution.timing import now
 from rh_async._cli.exit_codes import ExitCode
 from rh_async._cli.options.model_options import Model
 from rh_async._cli.options.prerequisites import need_folder, need_media
 from rh_async._cli.output.plan_report import report
-from rh_async._cli.output.reporter import Reporter, outcome_words, who
+from rh_async._cli.output.reporter import Reporter, clip_and_character, outcome_line
 from rh_async.batch import BatchOutcome, Plan, plan_manifest
 from rh_async.emulator import Emulator, Ledger
 
@@ -78,11 +78,11 @@ async def perform(show: DemoCommand) -> ExitCode:
         manifest = await asyncio.to_thread(_prepared, show, stop)
     finally:
         stop.set()  # a thread cannot be cancelled, and nobody who pressed Ctrl-C waits for drawings
-    reporter = Reporter(words=show.console, view=show.console)
+    reporter = Reporter(text=show.console, live_view=show.console)
     plan = await plan_manifest(manifest)
-    reporter.say(*report(plan))
+    reporter.print(*report(plan))
     async with Emulator(seed=_SEED, limit=show.in_flight, render=show.render, run_time=_run_time) as server:
-        reporter.say("", f"Jobs to run: {len(plan.ready)}, {show.in_flight} at a time, on {server.url}", "")
+        reporter.print("", f"Jobs to run: {len(plan.ready)}, {show.in_flight} at a time, on {server.url}", "")
         outcomes = await _run(show, plan, server, reporter)
         _sum_up(show, outcomes, server.ledger, now() - began)
     return (
@@ -143,13 +143,13 @@ async def _run(show: DemoCommand, plan: Plan, server: Emulator, reporter: Report
     out = await asyncio.to_thread(show.out.absolute)
     session = Session(server.api_key, base_url=server.url, in_flight=show.in_flight, polling=_BRISK)
     try:
-        async with session, aclosing(session.batch(plan, out)) as batch, reporter.showing(batch):
+        async with session, aclosing(session.batch(plan, out)) as batch, reporter.show_progress(batch):
             async for outcome in batch:
                 outcomes.append(outcome)
-                reporter.ended(outcome)
+                reporter.report_outcome(outcome)
     except asyncio.CancelledError:
         saved = sum(outcome.state == "saved" for outcome in outcomes)
-        reporter.say("", f"{saved} of {show.jobs} videos were saved in {show.out}")
+        reporter.print("", f"{saved} of {show.jobs} videos were saved in {show.out}")
         raise
     return outcomes
 
@@ -175,11 +175,11 @@ def _sum_up(show: DemoCommand, outcomes: list[BatchOutcome], ledger: Ledger, sec
 def _failures(outcomes: list[BatchOutcome]) -> Iterator[Text]:
     for outcome in outcomes:
         if outcome.error is not None:
-            yield Text(f"  {outcome_words(outcome)}", style="red")
+            yield Text(f"  {outcome_line(outcome)}", style="red")
 
 
 def _samples(outcomes: list[BatchOutcome]) -> Iterator[Text]:
-    saved = {who(outcome.entry): outcome.paths[0] for outcome in outcomes if outcome.paths}
+    saved = {clip_and_character(outcome.entry): outcome.paths[0] for outcome in outcomes if outcome.paths}
     if saved:
         yield Text("\nLook at some, each shows which character met which dance:")
     for name, path in islice(saved.items(), _SHOWN):

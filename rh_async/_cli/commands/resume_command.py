@@ -1,4 +1,4 @@
-"""``rh-async resume``: what commands that ended early have left is watched, saved, or shown to be decided about."""
+"""``rh-async resume``: watch and save the jobs of commands that ended early; list the submissions to decide about."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from rich.console import Console
 from rich.text import Text
 
 from rh_async import Job, ResumeReport, RHError, Session, SubmissionRecord, SubmissionState, SubmitUnknown
-from rh_async._cli.execution.clock import now
 from rh_async._cli.execution.first_contact import connected
 from rh_async._cli.execution.signals import stop_on_signals
-from rh_async._cli.execution.stall_monitor import StallMonitor, listening
+from rh_async._cli.execution.stall_monitor import StallMonitor, watch_for_stalls
+from rh_async._cli.execution.timing import now
 from rh_async._cli.exit_codes import ExitCode, describe_error
 from rh_async._cli.options.connection import BaseUrl, Connection
 from rh_async._cli.options.journal_options import JournalFile, JournalPath
 from rh_async._cli.output.fields import make_console, printable
 from rh_async._cli.output.job_reporter import decision_commands
-from rh_async._cli.output.job_view import shown
+from rh_async._cli.output.job_view import show_phases
 from rh_async._cli.output.phase_counter import Tally
 from rh_async._journal.reader import UNFINISHED, Row, at, read
 from rh_async.events import Changed, Event, Settled
 
 from .jobs_command import model
 
-_SILENCE = 5.0
+_STALL_AFTER = 5.0
 _STOPPING = "what runs goes on remotely"
-_RUNNING = frozenset({SubmissionState.SUBMITTED, SubmissionState.LOST})  #: a lost one may do so all the same
-_LEFT_ALONE = "left alone, it was bought under another API key or has just been taken up"
-_LOST = "the server still does not know it; each resume asks again, and its command with --resubmit buys it anew"
+_RUNNING = frozenset({SubmissionState.SUBMITTED, SubmissionState.LOST})  #: a lost task may run all the same
+_SKIPPED = "left alone: it belongs to another API key, or another command has just taken it over"
+_LOST = "the server still does not know it; each resume asks again, and its command with --resubmit submits it anew"
 
 
 async def resume(
@@ -43,46 +43,43 @@ async def resume(
     journal: JournalPath = None,
     base_url: BaseUrl = None,
 ) -> int:
-    """Pick up what commands that ended early have left: watch what runs, save what is done. Nothing is bought.
+    """Watch and save the jobs of commands that ended early. Nothing is submitted.
 
     :param out: a folder for videos whose command named none.
     """
     connection, journal_file, console = Connection(base_url), JournalFile(journal), make_console()
-    path, folder = await asyncio.to_thread(lambda: (journal_file.made(), out.absolute()))
-    rows = [row for row in await asyncio.to_thread(_unfinished, path, connection.site) if row.left]
-    words = f"waiting for the network: nothing heard from {connection.address} for {_SILENCE:.0f} s; Ctrl-C gives up"
+    path, folder = await asyncio.to_thread(lambda: (journal_file.prepare(), out.absolute()))
+    rows = await asyncio.to_thread(read, path, connection.site, states=UNFINISHED)
+    address, seconds = connection.address, f"{_STALL_AFTER:.0f} s"
+    message = f"waiting for the network: nothing heard from {address} for {seconds}; Ctrl-C gives up"
     runner = ResumeRunner(
         console=console,
         folder=folder,
-        again=connection.command("resume", "-o", str(out), *journal_file.words),
-        rows=rows,
-        stall_monitor=StallMonitor(console=console, words=words, after=_SILENCE),
+        command=connection.command("resume", "-o", str(out), *journal_file.arguments),
+        rows=[row for row in rows if row.left],
+        stall_monitor=StallMonitor(console=console, message=message, after=_STALL_AFTER),
     )
-    with stop_on_signals(console, stopping=_STOPPING, words=runner.resume_hint):
-        async with connected(connection.session(runner.tell, journal=path), connection.address) as session:
-            uncertain = await runner.run(session)
-    for record in uncertain:
-        for line in _uncertain(record, decision_commands(connection, journal_file, record.key)):
+    with stop_on_signals(console, stopping=_STOPPING, hint=runner.resume_hint):
+        async with connected(connection.session(runner.on_event, journal=path), address) as session:
+            unconfirmed = await runner.run(session)
+    for record in unconfirmed:
+        for line in _unconfirmed(record, decision_commands(connection, journal_file, record.key)):
             console.print(Text(printable(line)), soft_wrap=True)
-    return ExitCode.FAILED if runner.failed or uncertain else ExitCode.SUCCESS
-
-
-def _unfinished(journal: Path, site: str) -> list[Row]:
-    return read(journal, site, states=UNFINISHED)
+    return ExitCode.FAILED if runner.failed or unconfirmed else ExitCode.SUCCESS
 
 
 @define(kw_only=True, eq=False)
 class ResumeRunner:
-    """One picking up.
+    """Watches and saves what the journal has as unfinished.
 
-    :param folder: for what has none of its own.
-    :param again: the command that does it once more.
-    :param rows: what the journal had before it began.
+    :param folder: for outputs whose command named none.
+    :param command: the command that resumes once more.
+    :param rows: the journal's unfinished jobs that no live process holds, as they were before the session opened.
     """
 
     console: Console
     folder: Path
-    again: str
+    command: str
     rows: list[Row]
     stall_monitor: StallMonitor
     failed: int = field(default=0, init=False)
@@ -97,95 +94,94 @@ class ResumeRunner:
         self.tally.submit.done = len(running) + len(done)
         self.tally.running.done = len(done)
 
-    def tell(self, event: Event) -> None:
-        """Take an event in."""
+    def on_event(self, event: Event) -> None:
+        """Take in an event of the session."""
         self.tally.tell(event)
-        self.stall_monitor.hear()
+        self.stall_monitor.record_activity()
         if isinstance(event, Changed | Settled):
-            self.stall_monitor.rest()
+            self.stall_monitor.pause()
 
     async def run(self, session: Session) -> tuple[SubmissionRecord, ...]:
-        """Watch and save all of it, and return what nobody knows the fate of.
+        """Watch and save all of it, and return the unconfirmed submissions, which a person must decide about.
 
         :raises RHError: the journal cannot be used.
         """
         if self.tally.submit.done:
-            async with shown(self.console, self.tally), listening(self.stall_monitor):
-                resumed = await session.recovery.resume(output_dir=self.folder)
-                self._tell_held(resumed)
-                await self._follow_all(resumed)
+            async with show_phases(self.console, self.tally), watch_for_stalls(self.stall_monitor):
+                report = await session.recovery.resume(output_dir=self.folder)
+                self._print_held(report)
+                await self._await_all(report)
         else:
-            resumed = await session.recovery.resume(output_dir=self.folder)
-            if not resumed.unconfirmed and not await session.recovery.unconfirmed():
-                self._say("nothing to pick up: whatever was bought is saved, over, or in another command's hand")
-            self._tell_held(resumed)
+            report = await session.recovery.resume(output_dir=self.folder)
+            if not report.unconfirmed and not await session.recovery.unconfirmed():
+                self._print("nothing to pick up: all submitted jobs are saved, over, or run by another command")
+            self._print_held(report)
         return await session.recovery.unconfirmed()
 
-    def _tell_held(self, resumed: ResumeReport) -> None:
-        """Name the processes whose jobs are left to them."""
-        for pid, count in Counter(pid for _, pid in resumed.held).items():
-            jobs = "1 job belongs" if count == 1 else f"{count:,} jobs belong"
-            self._say(f"{jobs} to {f'process {pid}' if pid else 'another process'}, which is still running")
-
     def resume_hint(self) -> str:
-        """What goes on remotely, for whoever stops waiting."""
+        """Say what goes on remotely, and name the command that picks it up."""
         if not self._running:
-            return f"nothing runs remotely; what is not saved yet: {self.again}"
+            return f"nothing runs remotely; what is not saved yet: {self.command}"
         each = ", ".join(f"{task_id} (key {record.key})" for task_id, record in self._running.items())
-        return f"{_tasks(len(self._running))} on remotely, paid for: {each}; pick up: {self.again}"
+        count = len(self._running)
+        tasks = "1 task goes on remotely and is" if count == 1 else f"{count} tasks go on remotely and are"
+        return f"{tasks} billed: {each}; pick up: {self.command}"
 
-    def _leave_alone(self, resumed: ResumeReport) -> None:
-        """What the session would not take up is named, and not waited for."""
-        taken = {job.task_id for job in resumed.jobs} | {result.task_id for result in resumed.saved}
-        taken |= {record.task_id for record, _ in resumed.failed}
-        lost = {record.task_id for record in resumed.lost}
+    def _print_held(self, report: ResumeReport) -> None:
+        """Name the processes that hold jobs, which are left to them."""
+        for pid, count in Counter(pid for _, pid in report.held).items():
+            jobs = "1 job belongs" if count == 1 else f"{count:,} jobs belong"
+            self._print(f"{jobs} to {f'process {pid}' if pid else 'another process'}, which is still running")
+
+    def _skip(self, report: ResumeReport) -> None:
+        """Name the jobs that the session did not take over, and take them out of the counts."""
+        taken = {job.task_id for job in report.jobs} | {result.task_id for result in report.saved}
+        taken |= {record.task_id for record, _ in report.failed}
+        lost = {record.task_id for record in report.lost}
         wanted = [row.record for row in self.rows if row.record.state in _RUNNING or row.result() is not None]
         for record in [record for record in wanted if record.task_id not in taken]:
             self.failed += record.task_id not in lost
-            why = _LOST if record.task_id in lost else _LEFT_ALONE
-            self._say(f"key {record.key}, task {record.task_id}: {why}", "yellow")
+            why = _LOST if record.task_id in lost else _SKIPPED
+            self._print(f"key {record.key}, task {record.task_id}: {why}", "yellow")
             self.tally.submit.done -= 1
             self.tally.running.done -= self._running.pop(record.task_id or "", None) is None
             for phase in (self.tally.submit, self.tally.running, self.tally.download):
                 phase.wanted = (phase.wanted or 1) - 1
 
-    async def _follow_all(self, resumed: ResumeReport) -> None:
-        self._leave_alone(resumed)
-        for result in resumed.saved:
-            self._saved(result.task_id, result.paths)
-        for record, error in resumed.failed:
-            self._failed(record, error)
+    async def _await_all(self, report: ResumeReport) -> None:
+        self._skip(report)
+        for result in report.saved:
+            self._print_saved(result.task_id, result.paths)
+        for record, error in report.failed:
+            self._print_failed(record, error)
         async with asyncio.TaskGroup() as tasks:
-            for job in resumed.jobs:
-                tasks.create_task(self._follow(job))
+            for job in report.jobs:
+                tasks.create_task(self._await_one(job))
 
-    async def _follow(self, job: Job) -> None:
+    async def _await_one(self, job: Job) -> None:
         record = self._running.get(job.task_id or "")
         try:
             result = await job
         except RHError as error:
-            self._failed(record, error)
+            self._print_failed(record, error)
         else:
-            self._saved(result.task_id, result.paths)
+            self._print_saved(result.task_id, result.paths)
         self._running.pop(job.task_id or "", None)
 
-    def _saved(self, task_id: str, paths: Iterable[Path]) -> None:
-        self._say(f"task {task_id} is saved: {', '.join(map(str, paths))}")
+    def _print_saved(self, task_id: str, paths: Iterable[Path]) -> None:
+        self._print(f"task {task_id} is saved: {', '.join(map(str, paths))}")
 
-    def _failed(self, record: SubmissionRecord | None, error: RHError) -> None:
+    def _print_failed(self, record: SubmissionRecord | None, error: RHError) -> None:
         self.failed += 1
-        named = "" if record is None else f"key {record.key}: "
-        self._say(f"{named}{describe_error(error)}", style="red")
+        name = "" if record is None else f"key {record.key}: "
+        self._print(f"{name}{describe_error(error)}", style="red")
 
-    def _say(self, words: str, style: str = "") -> None:
-        self.console.print(Text(printable(words), style=style), soft_wrap=True)
-
-
-def _tasks(count: int) -> str:
-    return "1 task goes" if count == 1 else f"{count} tasks go"
+    def _print(self, line: str, style: str = "") -> None:
+        self.console.print(Text(printable(line), style=style), soft_wrap=True)
 
 
-def _uncertain(record: SubmissionRecord, commands: str) -> Iterator[str]:
-    yield f"uncertain: key {record.key}, sent {at(record.claimed_utc)} to {model(record.endpoint)}: {record.inputs}"
-    yield f"{SubmitUnknown.advice} Say what became of it:"
+def _unconfirmed(record: SubmissionRecord, commands: str) -> Iterator[str]:
+    sent = f"sent {at(record.claimed_utc)} to {model(record.endpoint)}"
+    yield f"unconfirmed: key {record.key}, {sent}: {record.inputs}"
+    yield f"{SubmitUnknown.advice} Then decide:"
     yield from commands.split(", or ")

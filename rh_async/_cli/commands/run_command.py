@@ -1,4 +1,7 @@
-"""``rh-async run``: one paid job, from two files to a video on disk; whatever ends it early, the task id is told."""
+"""``rh-async run``: one job, which is billed, from two files to a video on disk.
+
+Whatever ends the command early, it prints the task id and the command that picks the job up.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +16,18 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from rh_async import Request, Result, RHError, SubmissionState
-from rh_async._cli.execution.clock import now
 from rh_async._cli.execution.first_contact import connected
 from rh_async._cli.execution.signals import stop_on_signals
-from rh_async._cli.execution.stall_monitor import StallMonitor, listening
+from rh_async._cli.execution.stall_monitor import StallMonitor, watch_for_stalls
+from rh_async._cli.execution.timing import now
 from rh_async._cli.exit_codes import ExitCode
 from rh_async._cli.options.connection import BaseUrl, Connection
 from rh_async._cli.options.journal_options import RunOptions
 from rh_async._cli.options.model_options import Model, ModelOptions, check_files
 from rh_async._cli.options.prerequisites import need_folder, sha256_of
-from rh_async._cli.output.fields import cost, make_console, tell
+from rh_async._cli.output.fields import format_cost, make_console, print_fields
 from rh_async._cli.output.job_reporter import JobReporter
-from rh_async._cli.output.job_view import shown
+from rh_async._cli.output.job_view import show_phases
 from rh_async._cli.output.phase_counter import Tally
 from rh_async._journal.reader import BOUGHT, Row, read
 from rh_async._journal.records import REUSABLE_STATES, derived_key
@@ -32,8 +35,8 @@ from rh_async._submission.input_comparison import asked_for, refuse_another
 from rh_async.models.motion import Orientation
 from rh_async.types import OnExit
 
-_SILENCE = 5.0
-_FINISHED = "what is being sent is finished first, in a minute or so at most, so that nothing paid is lost"
+_STALL_AFTER = 5.0
+_FINISHED = "what is being sent is finished first, in a minute or so at most, so that nothing billed is lost"
 _STOPPING: Mapping[OnExit, str] = MappingProxyType(
     {"detach": _FINISHED, "cancel": f"{_FINISHED}; then it is cancelled"}
 )
@@ -54,7 +57,7 @@ async def run(
     run_options: RunOptions | None = None,
     base_url: BaseUrl = None,
 ) -> int:
-    """Run one job, which is paid, and save what it makes.
+    """Run one job, which is billed, and save its video.
 
     :param image: the character image: a file, or a link (not for wan2.2).
     :param video: the driving video, likewise.
@@ -81,7 +84,7 @@ async def run(
 
 @frozen
 class RunCommand:
-    """One job as it was asked for, and where to tell of it."""
+    """One command line, and the console it writes to."""
 
     model_options: ModelOptions
     out: Path
@@ -91,30 +94,31 @@ class RunCommand:
 
 
 async def perform(command: RunCommand) -> ExitCode:
-    """Run the errand, and return what its end is worth to a shell.
+    """Run the job, and return the exit code.
 
-    :raises UsageError: it cannot be done as it was given; nothing was sent.
-    :raises Interrupted: it was stopped.
-    :raises RHError: it did not end well.
+    :raises UsageError: it cannot be run as it was given; nothing was sent.
+    :raises Interrupted: a signal stopped it.
+    :raises RHError: it failed.
     """
     request = command.model_options.request()
     connection = Connection(command.base_url)
-    known = await asyncio.to_thread(_prepare, command, request, connection)
+    prepared = await asyncio.to_thread(_prepare, command, request, connection)
     began = now()
-    reporter = _diary(command, request, connection, known)
-    with stop_on_signals(command.console, stopping=_STOPPING[command.run_options.on_exit], words=reporter.resume_hint):
-        result = await _done(command, request, known, reporter)
-    tell(command.console, _summary(command, result, now() - began))
+    reporter = _make_reporter(command, request, connection, prepared)
+    stopping = _STOPPING[command.run_options.on_exit]
+    with stop_on_signals(command.console, stopping=stopping, hint=reporter.resume_hint):
+        result = await _run(command, request, prepared, reporter)
+    print_fields(command.console, _summary(command, result, now() - began))
     return ExitCode.SUCCESS
 
 
 @frozen
-class _Known:
+class _Prepared:
     """What is known before anything is sent.
 
-    :param folder: where the video goes, whoever picks it up from wherever.
-    :param key: what the journal calls the job.
-    :param earlier: what it has of it.
+    :param folder: for the video; absolute, since the journal keeps it for commands run elsewhere.
+    :param key: the job's key in the journal.
+    :param earlier: the key's last attempt.
     """
 
     folder: Path
@@ -122,79 +126,79 @@ class _Known:
     earlier: Row | None = None
 
 
-def _prepare(command: RunCommand, request: Request, connection: Connection) -> _Known:
+def _prepare(command: RunCommand, request: Request, connection: Connection) -> _Prepared:
     check_files(command.model_options, request)
     need_folder(command.out)
     if command.run_options.journal_file is None:
-        return _Known(command.out.absolute())
-    return _looked_up(command, request, connection.site, command.run_options.journal_file.made())
+        return _Prepared(command.out.absolute())
+    return _look_up(command, request, connection.site, command.run_options.journal_file.prepare())
 
 
-def _looked_up(command: RunCommand, request: Request, site: str, journal: Path) -> _Known:
-    """Look before the session does, which decides: what is found here is told before anything is opened.
+def _look_up(command: RunCommand, request: Request, site: str, journal: Path) -> _Prepared:
+    """Find the job in the journal before the session is opened, so that what is known is printed first.
+
+    The session claims the key and decides for itself: this only informs.
 
     :raises KeyConflict: the key was given to a job with other inputs.
     """
     sha256s = {media.path: sha256_of(media.path) for media in request.media()}
     key = command.run_options.key or derived_key(request.endpoint, request.fingerprint(sha256s))
-    keyed = read(journal, site, key=key)
-    earlier = None if command.run_options.resubmit or not keyed else keyed[-1]
+    attempts = read(journal, site, key=key)
+    earlier = None if command.run_options.resubmit or not attempts else attempts[-1]
     if earlier is not None and earlier.record.state not in REUSABLE_STATES:
         refuse_another(earlier.record, asked_for(key, request, sha256s))
-    return _Known(command.out.absolute(), key, earlier)
+    return _Prepared(command.out.absolute(), key, earlier)
 
 
-async def _done(command: RunCommand, request: Request, known: _Known, reporter: JobReporter) -> Result:
-    journal = None if command.run_options.journal_file is None else command.run_options.journal_file.path
-    reporter.begin()
-    made = reporter.connection.session(reporter.tell, journal=journal, on_exit=command.run_options.on_exit)
+async def _run(command: RunCommand, request: Request, prepared: _Prepared, reporter: JobReporter) -> Result:
+    options = command.run_options
+    journal = None if options.journal_file is None else options.journal_file.path
+    reporter.start()
+    session = reporter.connection.session(reporter.on_event, journal=journal, on_exit=options.on_exit)
     try:
         async with (
-            connected(made, reporter.connection.address) as session,
-            shown(command.console, reporter.tally),
-            listening(reporter.stall_monitor),
+            connected(session, reporter.connection.address),
+            show_phases(command.console, reporter.tally),
+            watch_for_stalls(reporter.stall_monitor),
         ):
             result = await session.run(
-                request,
-                idempotency_key=command.run_options.key,
-                resubmit=command.run_options.resubmit,
-                output_dir=known.folder,
+                request, idempotency_key=options.key, resubmit=options.resubmit, output_dir=prepared.folder
             )
     except RHError as error:
-        raise reporter.advised(error) from error.__cause__
-    reporter.end(result)
+        raise reporter.with_advice(error) from error.__cause__
+    reporter.finish(result)
     return result
 
 
-def _diary(command: RunCommand, request: Request, connection: Connection, known: _Known) -> JobReporter:
-    words = f"waiting for the network: nothing heard from {connection.address} for {_SILENCE:.0f} s; Ctrl-C gives up"
+def _make_reporter(command: RunCommand, request: Request, connection: Connection, prepared: _Prepared) -> JobReporter:
+    address, seconds = connection.address, f"{_STALL_AFTER:.0f} s"
+    message = f"waiting for the network: nothing heard from {address} for {seconds}; Ctrl-C gives up"
     return JobReporter(
         console=command.console,
         connection=connection,
-        tally=_tally(request, known.earlier),
-        stall_monitor=StallMonitor(console=command.console, words=words, after=_SILENCE),
+        tally=_tally(request, prepared.earlier),
+        stall_monitor=StallMonitor(console=command.console, message=message, after=_STALL_AFTER),
         out=command.out,
         journal_file=command.run_options.journal_file,
-        key=known.key,
-        earlier=known.earlier,
+        key=prepared.key,
+        earlier=prepared.earlier,
     )
 
 
 def _tally(request: Request, earlier: Row | None) -> Tally:
-    """What an earlier command has done already is not done again."""
-    bought = earlier is not None and earlier.record.state in BOUGHT
-    tally = Tally(clock=now, jobs=1, files=0 if bought else len({one.path for one in request.media()}))
-    tally.submit.done = int(bought)
-    tally.running.done = int(
-        earlier is not None and earlier.record.state in {SubmissionState.SETTLED, SubmissionState.SAVED}
-    )
+    """Count what an earlier command has done already as done."""
+    submitted = earlier is not None and earlier.record.state in BOUGHT
+    tally = Tally(clock=now, jobs=1, files=0 if submitted else len({media.path for media in request.media()}))
+    tally.submit.done = int(submitted)
+    over = {SubmissionState.SETTLED, SubmissionState.SAVED}
+    tally.running.done = int(earlier is not None and earlier.record.state in over)
     return tally
 
 
 def _summary(command: RunCommand, result: Result, seconds: float) -> Iterator[tuple[str, str]]:
     for path in result.paths:
         yield "saved", str(command.out / path.name)
-    yield "cost", cost(result.usage)
+    yield "cost", format_cost(result.usage)
     times = [f"{seconds:.1f} s in all"]
     if result.submitted_utc is not None:
         times.append(f"{(result.noticed_utc - result.submitted_utc).total_seconds():.1f} s from accepted to done")

@@ -1,4 +1,4 @@
-"""``rh-async save``: bring what one job has made to disk, by its key or its task id."""
+"""``rh-async save``: save the outputs of one job, by its key or its task id."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from rh_async._cli.execution.job_lookup import JournaledTask, find
 from rh_async._cli.exit_codes import ExitCode
 from rh_async._cli.options.connection import BaseUrl, Connection
 from rh_async._cli.options.journal_options import JournalFile, JournalPath
-from rh_async._cli.output.fields import about, cost, make_console, tell
+from rh_async._cli.output.fields import format_cost, make_console, print_fields, snapshot_fields
 from rh_async._journal.reader import made
 
-from .task_commands import Name, asked
+from .task_commands import Name, call
 
 
 async def save(
@@ -29,34 +29,35 @@ async def save(
     journal: JournalPath = None,
     base_url: BaseUrl = None,
 ) -> int:
-    """Save what a job has made, by its key or its task id; nothing is bought.
+    """Save the outputs of a job, by its key or its task id; nothing is submitted.
 
     :param out: a folder for the video, which is named after the task.
     """
     connection, journal_file = Connection(base_url), JournalFile(journal)
-    path, folder = await asyncio.to_thread(lambda: (journal_file.made(), out.absolute()))
-    found = await asyncio.to_thread(find, name, path, connection.site)
-    command = connection.command("save", name, "-o", str(out), *journal_file.words)
-    words = f"a file only appears whole; once more: {command}"
-    saved = await asked(
-        connection, lambda session: _fetched(session, found, folder), lambda: words, journal=path, patient=True
+    path, folder = await asyncio.to_thread(lambda: (journal_file.prepare(), out.absolute()))
+    task = await asyncio.to_thread(find, name, path, connection.site)
+    command = connection.command("save", name, "-o", str(out), *journal_file.arguments)
+    hint = f"a file only appears whole; once more: {command}"
+    saved = await call(
+        connection, lambda session: _save_outputs(session, task, folder), lambda: hint, journal=path, patient=True
     )
     if saved is None:
-        pick_up = connection.command("resume", "-o", str(out), *journal_file.words)
-        later = f" yet; this waits for it: {pick_up}" if found.row is not None and found.row.left else ""
-        tell(make_console(), [("so", f"there is nothing to save{later}")])
+        resume = connection.command("resume", "-o", str(out), *journal_file.arguments)
+        later = f" yet; this waits for it: {resume}" if task.row is not None and task.row.left else ""
+        print_fields(make_console(), [("so", f"there is nothing to save{later}")])
         return ExitCode.FAILED
-    tell(make_console(), [*(("saved", str(out / path.name)) for path in saved.paths), ("cost", cost(saved.usage))])
+    fields = [("saved", str(out / path.name)) for path in saved.paths]
+    print_fields(make_console(), [*fields, ("cost", format_cost(saved.usage))])
     return ExitCode.SUCCESS
 
 
-async def _fetched(session: Session, found: JournaledTask, folder: Path) -> Result | None:
-    """Save what the journal or else the server says a task has made; None if it has made nothing."""
-    result = None if found.row is None else found.row.result()
+async def _save_outputs(session: Session, task: JournaledTask, folder: Path) -> Result | None:
+    """Save a task's outputs, by the journal's copy of its result or else the server's; None if it has none."""
+    result = None if task.row is None else task.row.result()
     if result is None:
-        snapshot = await session.get_status(found.task_id)
+        snapshot = await session.get_status(task.task_id)
         result = made(snapshot, noticed_utc=datetime.now(UTC))
         if result is None:
-            tell(make_console(), about(snapshot))
+            print_fields(make_console(), snapshot_fields(snapshot))
             return None
     return evolve(result, paths=await session.save(result, folder))

@@ -1,4 +1,4 @@
-"""Finds one job of the journal by what a person calls it: a key, how one begins, or a task id. Blocks throughout."""
+"""Finds one job in the journal by what a user types: a key, the beginning of one, or a task id. Blocks throughout."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from rh_async import JournalError
 from rh_async._cli.exit_codes import UsageError
 from rh_async._journal.reader import BOUGHT, Row, keys_beginning, read
 
-_SHOWN = 4
+_MAX_SHOWN = 4
 
 
 class JournaledTask(NamedTuple):
-    """A task, and what the journal has of it, if anything."""
+    """A task, and its row in the journal, if it has one."""
 
     task_id: str
     row: Row | None
@@ -25,13 +25,13 @@ def find(name: str, journal: Path, site: str) -> JournaledTask:
 
     :raises UsageError: there is none, or more than one.
     """
-    bare = re.fullmatch(r"[0-9]{15,19}", name) is not None
+    is_task_id = re.fullmatch(r"[0-9]{15,19}", name) is not None
     try:
-        row = _named(name, journal, site)
+        row = _find_row(name, journal, site)
     except JournalError:
-        if not bare:
+        if not is_task_id:
             raise
-        return JournaledTask(name, None)  # a task can be stopped even if the journal is broken
+        return JournaledTask(name, None)  # a task can be stopped even if the journal cannot be read
     if row is None:
         if name.isdecimal():
             return JournaledTask(name, None)
@@ -41,28 +41,28 @@ def find(name: str, journal: Path, site: str) -> JournaledTask:
     return JournaledTask(row.record.task_id, row)
 
 
-def last_of_key(name: str, journal: Path, site: str) -> Row | None:
+def last_attempt(name: str, journal: Path, site: str) -> Row | None:
     """Find the last attempt of a key, or of the only key that begins so; None if there is none.
 
     :raises UsageError: several keys begin so.
     """
-    keyed = read(journal, site, key=name)
-    return keyed[-1] if keyed else _only_one_beginning(name, journal, site)
+    attempts = read(journal, site, key=name)
+    return attempts[-1] if attempts else _find_by_beginning(name, journal, site)
 
 
-def _named(name: str, journal: Path, site: str) -> Row | None:
-    keyed = read(journal, site, key=name)[-1:]
-    bought = read(journal, site, task_id=name)
-    if keyed and bought and keyed != bought:
+def _find_row(name: str, journal: Path, site: str) -> Row | None:
+    by_key = read(journal, site, key=name)[-1:]
+    by_task_id = read(journal, site, task_id=name)
+    if by_key and by_task_id and by_key != by_task_id:
         raise UsageError(f"{name} is the key of one job and another's task id: give the other name of the one you mean")
-    if keyed or bought:
-        return (keyed or bought)[0]
-    return None if name.isdecimal() else _only_one_beginning(name, journal, site)  # digits are a task id, if anything
+    if by_key or by_task_id:
+        return (by_key or by_task_id)[0]
+    return None if name.isdecimal() else _find_by_beginning(name, journal, site)  # digits are a task id, if anything
 
 
-def _only_one_beginning(name: str, journal: Path, site: str) -> Row | None:
-    keys = keys_beginning(journal, site, name, most=_SHOWN)
+def _find_by_beginning(name: str, journal: Path, site: str) -> Row | None:
+    keys = keys_beginning(journal, site, name, most=_MAX_SHOWN)
     if len(keys) > 1:
-        some = ", ".join(keys[: _SHOWN - 1]) + (", …" if len(keys) == _SHOWN else "")
+        some = ", ".join(keys[: _MAX_SHOWN - 1]) + (", …" if len(keys) == _MAX_SHOWN else "")
         raise UsageError(f"several keys begin with {name}: {some}; give more of the one you mean")
     return read(journal, site, key=keys[0])[-1] if keys else None

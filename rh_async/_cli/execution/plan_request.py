@@ -34,7 +34,7 @@ _TASK_ID = re.compile(r"[0-9]{15,19}")
 _HOLES = {"{image}": "IMAGE", "{clip}": "VIDEO"}
 
 
-async def planned(command: BatchCommand, console: Console) -> Plan:
+async def make_plan(command: BatchCommand, console: Console) -> Plan:
     """Look at everything, and say what would be sent.
 
     :param console: where to say how far that is.

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from rh_async import SubmissionState
 from rh_async._cli.options.prerequisites import sha256_of
-from rh_async._cli.output.plan_report import amounts
+from rh_async._cli.output.plan_report import format_amounts
 from rh_async._journal.reader import Row, read
 from rh_async._journal.records import derived_key
 from rh_async._submission.deduplication import _refusal
 from rh_async.batch import Entry, Plan
 
 
-def retry_words(plan: Plan, journal: Path, site: str) -> str:
+def resubmit_cost(plan: Plan, journal: Path, site: str) -> str:
     """How many jobs failed, and what they cost by the list. Blocks: it hashes every file.
 
     :raises UsageError: a file cannot be read.
@@ -31,7 +31,9 @@ def retry_words(plan: Plan, journal: Path, site: str) -> str:
         sums[price.currency] = sums.get(price.currency, Decimal()) + price.amount
     unpriced = f", {len(again) - len(prices):,} of them without a price" if len(prices) < len(again) else ""
     unless = f"; {lost:,} of them only if the server, asked first, still does not know them" if lost else ""
-    return f"{len(again):,} failed before and will be bought again: {amounts(sums) or 'nothing'}{unpriced}{unless}"
+    return (
+        f"{len(again):,} failed before and will be bought again: {format_amounts(sums) or 'nothing'}{unpriced}{unless}"
+    )
 
 
 def _failed(plan: Plan, rows: Mapping[str, Row]) -> Iterator[tuple[Entry, Row]]:

@@ -1,4 +1,4 @@
-"""Silence, told apart from work: whoever waits for the network is told so, once per silence."""
+"""Warns once when the network is idle while a response is due: a stall looks like work otherwise."""
 
 from __future__ import annotations
 
@@ -9,68 +9,88 @@ from attrs import define, field
 from rich.console import Console
 from rich.text import Text
 
-from rh_async._cli.output.job_view import run_periodically
+from rh_async._http.transport import TraceConfig
 
-from .clock import now
+from .timing import now, run_periodically
+
+_CHECK_INTERVAL = 0.5
 
 
 @define(kw_only=True, eq=False)
 class StallMonitor:
-    """Says once that nothing is heard, and again only after something was.
+    """Prints one warning per stall: when a response is due and nothing has come for some time.
 
-    :param words: what to say.
-    :param after: seconds of silence that are worth a word.
-    :param back: what to say, with how long it was, once a silence that was told of has ended; nothing by default.
-    :param say: where to say it; by default on the console.
+    :param message: the warning.
+    :param after: seconds of idle time that make a stall.
+    :param recovered: printed, with the length of the stall, once a stall that was warned of has ended; "" for nothing.
+    :param report: takes the lines; by default they are printed on the console.
     """
 
     console: Console
-    words: str
+    message: str
     after: float
-    back: str = ""
-    say: Callable[[str], object] = field()
+    recovered: str = ""
+    report: Callable[[str], object] = field()
     clock: Callable[[], float] = field(default=now)
-    _since: float | None = field(default=None, init=False)
-    _told: bool = field(default=False, init=False)
+    _idle_since: float | None = field(default=None, init=False)
+    _warned: bool = field(default=False, init=False)
 
-    @say.default
-    def _on_console(self) -> Callable[[str], object]:
-        return lambda words: self.console.print(Text(words, style="yellow"), soft_wrap=True)
+    @report.default
+    def _print(self) -> Callable[[str], object]:
+        return lambda line: self.console.print(Text(line, style="yellow"), soft_wrap=True)
 
     @property
-    def silence(self) -> float:
-        """For how many seconds nothing was heard, if that was told; else 0."""
-        return self._lasted() if self._told else 0.0
+    def idle_time(self) -> float:
+        """Return the seconds of the present stall, if it was warned of; else 0."""
+        return self._idle() if self._warned else 0.0
 
-    def expect(self) -> None:
-        """Something was asked: an answer is expected, if none was before."""
-        if self._since is None:
-            self._since = self.clock()
+    def arm(self) -> None:
+        """Note that a request was sent: a response is due from now on, if none was due before."""
+        if self._idle_since is None:
+            self._idle_since = self.clock()
 
-    def hear(self) -> None:
-        """Something happened, and more is expected."""
-        self.rest()
-        self._since = self.clock()
+    def record_activity(self) -> None:
+        """Note that data moved, and that more is due."""
+        self.pause()
+        self._idle_since = self.clock()
 
-    def rest(self) -> None:
-        """Nothing is expected for now."""
-        lasted, self._since, self._told = self.silence, None, False
-        if lasted and self.back:
-            self.say(f"{self.back} after {lasted:.0f} s")
+    def pause(self) -> None:
+        """Note that nothing is due for now, and report the end of a stall that was warned of."""
+        lasted, self._idle_since, self._warned = self.idle_time, None, False
+        if lasted and self.recovered:
+            self.report(f"{self.recovered} after {lasted:.0f} s")
 
-    def look(self) -> None:
-        """Say it, if it is time."""
-        if not self._told and self._lasted() >= self.after:
-            self._told = True
-            self.say(self.words)
+    def check(self) -> None:
+        """Warn of a stall, once."""
+        if not self._warned and self._idle() >= self.after:
+            self._warned = True
+            self.report(self.message)
 
-    def _lasted(self) -> float:
-        return 0.0 if self._since is None else self.clock() - self._since
+    def _idle(self) -> float:
+        return 0.0 if self._idle_since is None else self.clock() - self._idle_since
 
 
 @asynccontextmanager
-async def listening(stall_monitor: StallMonitor) -> AsyncIterator[None]:
-    """Mind the silence while the body runs."""
-    stall_monitor.hear()
-    async with run_periodically(0.5, stall_monitor.look):
+async def watch_for_stalls(monitor: StallMonitor) -> AsyncIterator[None]:
+    """Check for stalls while the body runs; a response is due from the start."""
+    monitor.record_activity()
+    async with run_periodically(_CHECK_INTERVAL, monitor.check):
         yield
+
+
+def request_tracing(monitor: StallMonitor) -> TraceConfig:
+    """Make client trace hooks that report the start and the end of every request to a stall monitor.
+
+    A session's events do not do for a batch: jobs that only run emit none, and their idle time is no stall.
+    """
+
+    async def request_started(*_: object) -> None:
+        monitor.arm()
+
+    async def request_ended(*_: object) -> None:
+        monitor.pause()
+
+    trace = TraceConfig()
+    trace.on_request_start.append(request_started)
+    trace.on_request_end.append(request_ended)
+    return trace

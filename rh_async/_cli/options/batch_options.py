@@ -239,7 +239,7 @@ class BatchRunOptions:
     ] = False
     json: Annotated[
         _Flag,
-        Parameter(help="one JSON object per line on stdout: plan (with every issue), outcome, standing, end; with"
+        Parameter(help="one JSON object per line on stdout: plan (with every issue), outcome, progress, end; with"
                   " --check the plan alone."),
     ] = False  # fmt: skip
     journal: JournalPath = None

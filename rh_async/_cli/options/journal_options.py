@@ -1,4 +1,4 @@
-"""Where the command line keeps its journal: on the command line, in the environment, or where programs keep theirs."""
+"""Options about the journal: where it is, and how a single job is kept in it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ JournalPath = Annotated[
     Path | None,
     Parameter(
         name="--journal",
-        help=f"the file that remembers every job, so that none is bought twice; by default {_VARIABLE} from the"
+        help=f"the file that records every job, so that none is billed twice; by default {_VARIABLE} from the"
         " environment, else one in your data folder.",
     ),
 ]
@@ -27,32 +27,35 @@ JournalPath = Annotated[
 
 @frozen
 class JournalFile:
-    """The journal as it was named on the command line; None where it was not."""
+    """The journal's file.
+
+    :param given: as named on the command line; None for the default.
+    """
 
     given: Path | None = None
 
     @property
-    def words(self) -> list[str]:
-        """What names it again in a command to be copied."""
+    def arguments(self) -> list[str]:
+        """Return the options that name it again in a command to be copied."""
         return [] if self.given is None else ["--journal", str(self.given)]
 
     @property
     def path(self) -> Path:
-        """Where it is, whether or not there is one yet."""
+        """Return its path; the file may not exist yet."""
         named = self.given or os.environ.get(_VARIABLE, "").strip()
         return Path(named).expanduser() if named else user_data_path("rh-async", appauthor=False) / "journal.db"
 
-    def made(self) -> Path:
-        """Where it is; its own folder is made, for its owner alone. Blocks: call it off the loop.
+    def prepare(self) -> Path:
+        """Return its path; make the default folder if it is missing, private to the user. Blocks.
 
-        :raises UsageError: that cannot be.
+        :raises UsageError: the folder cannot be made.
         """
         if self.given is None and not os.environ.get(_VARIABLE, "").strip():
             try:
                 self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             except OSError as error:
-                words = f"the journal's folder {self.path.parent} cannot be made: {error.strerror or error}"
-                raise UsageError(f"{words}; name another file with --journal; nothing was sent") from error
+                message = f"the journal's folder {self.path.parent} cannot be made: {error.strerror or error}"
+                raise UsageError(f"{message}; name another file with --journal; nothing was sent") from error
         return self.path
 
 
@@ -62,24 +65,26 @@ _Flag = Annotated[bool, Parameter(show_default=False)]
 @Parameter(name="*")
 @frozen(kw_only=True)
 class RunOptions:
-    """How a job is remembered, and what becomes of it on Ctrl-C.
+    """How ``rh-async run`` records its job, and what Ctrl-C does to it.
 
-    :raises UsageError: there shall be no journal, and something that needs one.
+    :raises UsageError: there shall be no journal, and an option needs one.
     """
 
     key: Annotated[
         str | None,
         Parameter(
-            help="your name for the job, which is bought once under it; by default made from model, options and files."
-            " Links that are signed anew each time need one."
+            help="your name for the job, which is submitted once under it; by default made from model, options and"
+            " files. Links that are signed anew each time need one."
         ),
     ] = None
     resubmit: Annotated[_Flag, Parameter(help="submit the job once more, knowing that it is billed once more.")] = False
     cancel_on_interrupt: Annotated[
-        _Flag, Parameter(help="Ctrl-C asks the server to stop the job, in place of letting it go on.")
+        _Flag, Parameter(help="on Ctrl-C, ask the server to cancel the job, in place of letting it go on.")
     ] = False
     journal: JournalPath = None
-    no_journal: Annotated[_Flag, Parameter(help="remember nothing: the same command buys again.")] = False
+    no_journal: Annotated[
+        _Flag, Parameter(help="keep no record: the same command submits the job again, and is billed again.")
+    ] = False
 
     def __attrs_post_init__(self) -> None:
         for option, given in (("--journal", self.journal), ("--key", self.key), ("--resubmit", self.resubmit)):
@@ -88,10 +93,10 @@ class RunOptions:
 
     @property
     def journal_file(self) -> JournalFile | None:
-        """The journal; None for none."""
+        """Return the journal; None for none."""
         return None if self.no_journal else JournalFile(self.journal)
 
     @property
     def on_exit(self) -> OnExit:
-        """What becomes of the job when the command ends before it."""
+        """Return what becomes of the job when the command ends first."""
         return "cancel" if self.cancel_on_interrupt else "detach"

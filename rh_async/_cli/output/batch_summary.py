@@ -18,8 +18,8 @@ from rh_async.errors import BudgetReached, JobError
 from .batch_view import clock, money_words
 from .fields import printable
 from .job_reporter import decision_commands
-from .plan_report import amounts, counted
-from .reporter import entry_name, outcome_words
+from .plan_report import counted, format_amounts
+from .reporter import entry_name, outcome_line
 
 if TYPE_CHECKING:
     from rh_async._cli.options.batch_options import BatchRunOptions
@@ -94,7 +94,7 @@ class BatchSummary:
         for state, first in ((state, self._first[state]) for state in _MEANING if state in self._first):
             yield Text(f"{state}:", style="bold")
             if state != "skipped" or stopped is None:
-                yield from (Text(f"  {printable(outcome_words(one))}") for one in first)
+                yield from (Text(f"  {printable(outcome_line(one))}") for one in first)
                 if self.counts[state] > len(first):
                     yield Text(f"  and {self.counts[state] - len(first):,} more; see batch.jsonl")
             yield from (Text(f"  → {printable(line)}") for line in self._remedy(state, running, connection, stopped))
@@ -110,7 +110,7 @@ class BatchSummary:
             case "failed" if self._own["rejected"]:
                 return  # said once, below the last of them
             case "failed" | "rejected" if self._own[state]:
-                price = f" ({amounts(self._retried)} by the list)" if self._retried else ""
+                price = f" ({format_amounts(self._retried)} by the list)" if self._retried else ""
                 yield f"the same command with --retry-failed buys them again{price}, as they are or mended"
             case "rejected" if self._keys or "skipped" in self._first:
                 pass  # said above, or once below the last of them
@@ -130,7 +130,7 @@ class BatchSummary:
         for one in self._first["unconfirmed"]:
             if one.key is not None:
                 yield f"{entry_name(one.entry)}: {decision_commands(connection, running.journal_file, one.key)}"
-        yield connection.command("jobs", "--state", "uncertain", *running.journal_file.words)
+        yield connection.command("jobs", "--state", "uncertain", *running.journal_file.arguments)
 
 
 def _how_to_go_on(stopped: RHError | None) -> str:

@@ -45,27 +45,27 @@ class Meter:
         return tuple((new - old) / span if span else 0.0 for new, old in zip(totals, before, strict=True))
 
 
-def picture(batch: Batch, meter: Meter, console: Console, *, silence: float = 0.0) -> RenderableType:
+def picture(batch: Batch, meter: Meter, console: Console, *, idle_time: float = 0.0) -> RenderableType:
     """Draw how a batch stands.
 
-    :param silence: for how many seconds the server has owed an answer; 0 if that is not worth a word.
+    :param idle_time: for how many seconds the server has owed an answer; 0 if that is not worth a word.
     """
     progress = batch.progress()
     rows = min(8, max(2, (console.height - _ALWAYS) // (1 if console.width >= _WIDE else 2) - 2))
     lists = [*_oldest(progress.longest_running[:rows]), *_errors(progress.errors[:rows])]
-    facts = [*_lines(progress, meter), *_silent(silence), *_stopped(progress, batch.stopped)]
+    facts = [*_lines(progress, meter), *_stall_line(idle_time), *_stopped(progress, batch.stopped)]
     drawn = Group(_head(progress), *facts, *_beside(lists, wide=console.width >= _WIDE))
     return Constrain(drawn, console.width - len("^C"))  # which a terminal writes behind the last line
 
 
-def brief(progress: BatchProgress, *, silence: float = 0.0) -> str:
+def brief(progress: BatchProgress, *, idle_time: float = 0.0) -> str:
     """How a batch stands, in one line for a log.
 
-    :param silence: as `picture` has it.
+    :param idle_time: as `picture` has it.
     """
     skipped = f"skipped {progress.skipped:,}" if progress.skipped else ""
     parts = [_under_way(progress), _ended(progress), skipped, money_words(progress), _time_left(progress)]
-    parts += [_unheard(silence), *map(_trouble, progress.errors[:1])]
+    parts += [_stall_text(idle_time), *map(_trouble, progress.errors[:1])]
     return _BETWEEN.join(filter(None, parts))
 
 
@@ -114,14 +114,14 @@ def _stopped(progress: BatchProgress, why: RHError | None) -> Iterator[Text]:
         yield Text.assemble((f"{'stopped':<9}", "bold red"), printable(words), no_wrap=True, overflow="ellipsis")
 
 
-def _silent(silence: float) -> Iterator[Text]:
-    if silence:
-        words = f"{_unheard(silence)}; it goes on by itself"
+def _stall_line(idle_time: float) -> Iterator[Text]:
+    if idle_time:
+        words = f"{_stall_text(idle_time)}; it goes on by itself"
         yield Text.assemble((f"{'network':<9}", "bold yellow"), words, no_wrap=True, overflow="ellipsis")
 
 
-def _unheard(silence: float) -> str:
-    return f"nothing heard from the server for {silence:.0f} s" if silence else ""
+def _stall_text(idle_time: float) -> str:
+    return f"nothing heard from the server for {idle_time:.0f} s" if idle_time else ""
 
 
 def _trouble(cause: ErrorGroup) -> str:

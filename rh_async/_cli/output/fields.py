@@ -1,4 +1,4 @@
-"""What is printed: facts with their names, whole at any width, and nothing of a server's that a terminal would obey."""
+"""Prints named fields, one line each: whole at any width, and without control characters of a server's."""
 
 from __future__ import annotations
 
@@ -16,34 +16,37 @@ from rich.text import Text
 from rh_async import Snapshot, Usage
 from rh_async._printable import one_line
 
-_UNKNOWN = "not told"
-_LONGEST = 20_000  # characters: a link is shown whole
+NAME_WIDTH = 10  #: columns of a field's name
+_UNKNOWN = "unknown"
+_MAX_LENGTH = 20_000  # characters: a link is shown whole
 
 
 def make_console(*, stderr: bool = False) -> Console:
-    """Where commands print: a job is paid and goes on to its end, even if nobody can read about it any longer."""
-    return Console(
-        file=cast("IO[str]", _Unbreakable(sys.stderr if stderr else sys.stdout)), highlight=False, emoji=False
-    )
+    """Make a console on one of the process's streams, whose loss ends no command.
+
+    A job is billed and goes on to its end, even if its output cannot be read any longer.
+    """
+    stream = _LossTolerantStream(sys.stderr if stderr else sys.stdout)
+    return Console(file=cast("IO[str]", stream), highlight=False, emoji=False)
 
 
 @define(eq=False)
-class _Unbreakable:
-    """A stream whose loss disturbs nobody: a closed pipe, a full disk, a terminal that is gone."""
+class _LossTolerantStream:
+    """A stream that goes on as the null device once it fails: a closed pipe, a full disk, a closed terminal."""
 
     _stream: TextIO
 
-    def write(self, words: str) -> int:
-        with self._given_up():
-            self._stream.write(words)
-        return len(words)
+    def write(self, text: str) -> int:
+        with self._null_device_after_failure():
+            self._stream.write(text)
+        return len(text)
 
     def flush(self) -> None:
-        with self._given_up():
+        with self._null_device_after_failure():
             self._stream.flush()
 
     @contextmanager
-    def _given_up(self) -> Iterator[None]:
+    def _null_device_after_failure(self) -> Iterator[None]:
         try:
             yield
         except OSError:
@@ -54,38 +57,43 @@ class _Unbreakable:
         return getattr(self._stream, name)
 
 
-def printable(words: str) -> str:
-    """Words in one line, without what moves a cursor, turns the writing round or cannot be written at all."""
-    return one_line(words, longest=_LONGEST)
+def printable(text: str) -> str:
+    """Put a text on one line, without control characters, changes of writing direction and unencodable characters."""
+    return one_line(text, longest=_MAX_LENGTH)
 
 
-def tell(console: Console, facts: Iterable[tuple[str, str]]) -> None:
-    """Print facts, a line each; a link stays whole, however long."""
-    for name, fact in facts:
-        console.print(Text.assemble((f"{name:<10}", "bold"), printable(fact)), soft_wrap=True)
+def field_line(name: str, value: str) -> Text:
+    """Lay out one field: its name in bold, then its value."""
+    return Text.assemble((f"{name:<{NAME_WIDTH}}", "bold"), printable(value))
 
 
-def cost(usage: Usage) -> str:
-    """What a job cost, as far as the server said."""
-    return amounts(usage.money, usage.currency, usage.coins or None)
+def print_fields(console: Console, fields: Iterable[tuple[str, str]]) -> None:
+    """Print fields, a line each; a link stays whole, however long."""
+    for name, value in fields:
+        console.print(field_line(name, value), soft_wrap=True)
 
 
-def amounts(money: Decimal | None, currency: str | None, coins: Decimal | None) -> str:
-    """Wallet money and coins, in words."""
-    sums = [
-        "" if money is None else f"{currency} {money:f}" if currency else f"{money:f} in a currency not told",
+def format_cost(usage: Usage) -> str:
+    """Format what a job cost, as far as the server said."""
+    return format_wallet(usage.money, usage.currency, usage.coins or None)
+
+
+def format_wallet(money: Decimal | None, currency: str | None, coins: Decimal | None) -> str:
+    """Format an amount of wallet money and of coins."""
+    amounts = [
+        "" if money is None else f"{currency} {money:f}" if currency else f"{money:f} (currency unknown)",
         "" if coins is None else f"{coins:f} RH coins",
     ]
-    return ", ".join(filter(None, sums)) or _UNKNOWN
+    return ", ".join(filter(None, amounts)) or _UNKNOWN
 
 
-def known(value: object) -> str:
-    """A value, or that nobody told it."""
+def or_unknown(value: object) -> str:
+    """Format a value; "unknown" for none."""
     return _UNKNOWN if value is None else str(value)
 
 
-def about(snapshot: Snapshot) -> Iterable[tuple[str, str]]:
-    """What one answer says about a task."""
+def snapshot_fields(snapshot: Snapshot) -> Iterable[tuple[str, str]]:
+    """List what one status response says about a task."""
     yield "task", snapshot.task_id
     yield "status", snapshot.status
     if snapshot.code or snapshot.message:
@@ -95,6 +103,6 @@ def about(snapshot: Snapshot) -> Iterable[tuple[str, str]]:
     if snapshot.outputs:
         yield "", "links live for about 24 h"
     if snapshot.settled:
-        yield "cost", cost(snapshot.usage)
+        yield "cost", format_cost(snapshot.usage)
     if snapshot.usage.seconds:
         yield "run time", f"{snapshot.usage.seconds:f} s"

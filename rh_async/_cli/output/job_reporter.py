@@ -1,4 +1,4 @@
-"""One job, written down as it happens and told at once, with the command that picks it up whatever happens here."""
+"""Reports one job as it goes, at once and with the command that picks it up, in case this process dies."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from rh_async.events import Changed, Event, Flawed, Saved, Settled, Submitted
 from .fields import printable
 from .phase_counter import Tally
 
-_LOST = "The same command asks the server again; with --resubmit it buys anew what the server still does not know."
+_LOST = "The same command asks the server again; with --resubmit it submits anew what the server still does not know."
 
 
 @define(kw_only=True, eq=False)
 class JobReporter:
-    """What is known of one job.
+    """Keeps what is known of one job, and prints it.
 
-    :param book: the journal; None without one.
-    :param key: what the journal calls the job.
-    :param earlier: what it has of the job already, unless it is to be bought again.
+    :param journal_file: the journal; None without one.
+    :param key: the job's key in the journal.
+    :param earlier: the journal's last attempt of the key, unless the job is to be submitted again.
     """
 
     console: Console
@@ -41,70 +41,72 @@ class JobReporter:
     earlier: Row | None = None
     _submitted: Submitted | None = field(default=None, init=False)
     _settled: Settled | None = field(default=None, init=False)
-    _told: bool = field(default=False, init=False)
+    _reported_earlier: bool = field(default=False, init=False)
 
-    def begin(self) -> None:
-        """Say what the journal says of the job, before anything is sent."""
+    def start(self) -> None:
+        """Print what the journal has of the job, before anything is sent."""
         row = self.earlier
         if row is not None and row.record.state in BOUGHT:
-            self._say_bought(f"on {row.submitted} as task {row.record.task_id}")
-            self.stall_monitor.rest()
+            self._print_submitted_earlier(f"on {row.submitted} as task {row.record.task_id}")
+            self.stall_monitor.pause()
         elif row is not None and row.carried:
-            self._say("another command has this very job in hand: waiting for what becomes of it; nothing is sent")
-            self.stall_monitor.rest()
+            self._print("another command is running this very job: waiting for its end; nothing is sent")
+            self.stall_monitor.pause()
 
-    def end(self, result: Result) -> None:
-        """Say that nothing was sent, where that was not known before."""
-        if self._submitted is None and not self._told and result.submitted_utc is not None:
-            self._say_bought(f"on {at(result.submitted_utc.isoformat())} as task {result.task_id}")
+    def finish(self, result: Result) -> None:
+        """Print that nothing was sent, where that was not known before."""
+        if self._submitted is None and not self._reported_earlier and result.submitted_utc is not None:
+            self._print_submitted_earlier(f"on {at(result.submitted_utc.isoformat())} as task {result.task_id}")
 
-    def tell(self, event: Event) -> None:
-        """Take an event in."""
+    def on_event(self, event: Event) -> None:
+        """Take in an event of the session, and print what it says of the job."""
         self.tally.tell(event)
-        self.stall_monitor.hear()
+        self.stall_monitor.record_activity()
         match event:
             case Submitted():
-                self.stall_monitor.rest()
+                self.stall_monitor.pause()
                 self._submitted = event
-                self.tally.upload.wanted = self.tally.upload.done  # the rest had gone up before
-                self._say_accepted(event)
+                self.tally.upload.wanted = self.tally.upload.done  # the other files had been uploaded before
+                self._print_accepted(event)
             case Flawed():
-                self._say(f"task {event.task_id} will probably fail; the server says of its workflow: {event.flaw}")
+                self._print(f"task {event.task_id} will probably fail; the server says of its workflow: {event.flaw}")
             case Changed():
-                self.stall_monitor.rest()
-                self._say(f"task {event.snapshot.task_id} is {event.snapshot.status}")
+                self.stall_monitor.pause()
+                self._print(f"task {event.snapshot.task_id} is {event.snapshot.status}")
             case Settled(error=SessionError()):
-                pass  # only the watching has ended
+                pass  # the session ended, not the job
             case Settled():
                 self._settled = event
             case Saved():
-                self.stall_monitor.rest()
+                self.stall_monitor.pause()
             case _:
                 pass
 
     def resume_hint(self) -> str:
-        """Where the job is, for whoever stops waiting."""
+        """Say where the job is, and name the command that picks it up, for a command that stops waiting."""
         task_id = self._task_id
         if task_id is None:
-            return self._unsent()
-        named = f"key {self.key}, " if self.journal_file else ""
-        if self._done:
-            return f"{named}task {task_id} has succeeded, its video is not saved; {self._pick_up_words(task_id)}"
+            return self._hint_without_task()
+        name = f"key {self.key}, " if self.journal_file else ""
+        if self._succeeded:
+            return f"{name}task {task_id} has succeeded, its video is not saved; {self._pick_up_hint(task_id)}"
         if self._settled is not None and self._settled.error is not None:
-            return describe_error(self.advised(self._settled.error.fresh()))
-        return f"{named}task {task_id} goes on remotely and is paid for; {self._pick_up_words(task_id)}"
+            return describe_error(self.with_advice(self._settled.error.fresh()))
+        return f"{name}task {task_id} goes on remotely and is billed; {self._pick_up_hint(task_id)}"
 
-    def advised(self, error: RHError) -> RHError:
-        """An error, saying in commands what to do about it."""
+    def with_advice(self, error: RHError) -> RHError:
+        """Add the commands that help to an error's advice."""
         if self.journal_file is not None and isinstance(error, SubmitUnknown):
             error.key = self.key
-            error.advice = f"{SubmitUnknown.advice} Say what became of it: {self._decision_commands()}"
-        elif self._done and self._task_id is not None and not isinstance(error, JobError):
+            commands = decision_commands(self.connection, self.journal_file, self.key or "")
+            error.advice = f"{SubmitUnknown.advice} Then decide: {commands}"
+        elif self._succeeded and self._task_id is not None and not isinstance(error, JobError):
             error.task_id = self._task_id
-            error.advice = f"The job is done and paid; {self._link_words(self._task_id)}"
+            error.advice = f"The job is done and billed; {self._link_hint(self._task_id)}"
         elif self.journal_file is not None and isinstance(error, JobError):
-            sent = "Nothing was sent; to" if self._told else "To"
-            error.advice = f"{error.advice} {sent} buy it once more, knowingly, add --resubmit.".strip()
+            prefix = "Nothing was sent; to" if self._reported_earlier else "To"
+            error.advice = f"{error.advice} {prefix} submit it once more, and be billed once more, add --resubmit."
+            error.advice = error.advice.strip()
         if self.journal_file is not None and isinstance(error, JobLost):
             error.advice = f"{JobLost.advice} {_LOST}"
         return error
@@ -116,62 +118,55 @@ class JobReporter:
         return None if self.earlier is None else self.earlier.record.task_id
 
     @property
-    def _done(self) -> bool:
+    def _succeeded(self) -> bool:
         if self._settled is not None:
             return self._settled.error is None
-        known = self._submitted is None and self.earlier is not None
-        return (
-            known
-            and self.earlier is not None
-            and self.earlier.record.state in {SubmissionState.SETTLED, SubmissionState.SAVED}
-        )
+        if self._submitted is not None or self.earlier is None:
+            return False
+        return self.earlier.record.state in {SubmissionState.SETTLED, SubmissionState.SAVED}
 
-    def _unsent(self) -> str:
+    def _hint_without_task(self) -> str:
         if self._settled is None:
             if self.journal_file is not None:
-                return f"the job may have been sent; this tells: {self._pick_up('')}"
+                return f"the job may have been sent; this tells: {self._pick_up_command('')}"
             return "the job may have been sent; look into the console's call record before sending it again"
         if self._settled.error is not None and self._settled.error.maybe_billed:
-            return describe_error(self.advised(self._settled.error.fresh()))
-        return "the job was not sent, nothing is paid"
+            return describe_error(self.with_advice(self._settled.error.fresh()))
+        return "the job was not sent, nothing is billed"
 
-    def _pick_up(self, task_id: str) -> str:
-        """The command that picks the job up; without a journal, the one that looks at it."""
+    def _pick_up_command(self, task_id: str) -> str:
+        """Name the command that picks the job up; without a journal, the one that gets its status."""
         if self.journal_file is None:
             return self.connection.status_command(task_id)
-        return self.connection.command("resume", "-o", str(self.out), *self.journal_file.words)
+        return self.connection.command("resume", "-o", str(self.out), *self.journal_file.arguments)
 
-    def _pick_up_words(self, task_id: str) -> str:
-        return f"{'look at it' if self.journal_file is None else 'pick it up'}: {self._pick_up(task_id)}"
+    def _pick_up_hint(self, task_id: str) -> str:
+        return f"{'check it' if self.journal_file is None else 'pick it up'}: {self._pick_up_command(task_id)}"
 
-    def _link_words(self, task_id: str) -> str:
+    def _link_hint(self, task_id: str) -> str:
         if self.journal_file is None:
-            return f"its link lives for about 24 h: {self._pick_up(task_id)}"
-        save = self.connection.command("save", task_id, "-o", str(self.out), *self.journal_file.words)
+            return f"its link lives for about 24 h: {self._pick_up_command(task_id)}"
+        save = self.connection.command("save", task_id, "-o", str(self.out), *self.journal_file.arguments)
         return f"its link lives for about 24 h; this saves it: {save}"
 
-    def _decision_commands(self) -> str:
-        assert self.journal_file is not None  # noqa: S101 - for the type checker: only what a journal has is resolved
-        return decision_commands(self.connection, self.journal_file, self.key or "")
-
-    def _say_accepted(self, event: Submitted) -> None:
+    def _print_accepted(self, event: Submitted) -> None:
         if self.journal_file is None:
-            self._say(f"task {event.task_id} is accepted; whatever happens here, this looks at it:")
+            self._print(f"task {event.task_id} is accepted; whatever happens here, this gets its status:")
         else:
-            self._say(f"key {self.key}")
-            self._say(f"task {event.task_id} is accepted; whatever happens here, this picks it up:")
-        self._say(self._pick_up(event.task_id))
+            self._print(f"key {self.key}")
+            self._print(f"task {event.task_id} is accepted; whatever happens here, this picks it up:")
+        self._print(self._pick_up_command(event.task_id))
 
-    def _say_bought(self, when: str) -> None:
-        self._told = True
-        self._say(f"already bought {when}; nothing was sent")
+    def _print_submitted_earlier(self, when: str) -> None:
+        self._reported_earlier = True
+        self._print(f"already submitted {when}; nothing was sent")
 
-    def _say(self, words: str) -> None:
-        self.console.print(Text(printable(words)), soft_wrap=True)
+    def _print(self, line: str) -> None:
+        self.console.print(Text(printable(line)), soft_wrap=True)
 
 
 def decision_commands(connection: Connection, journal_file: JournalFile, key: str) -> str:
     """Name the commands that decide about an unconfirmed submission: it became the task TASK_ID, or none."""
-    words = journal_file.words
-    confirm, discard = connection.command("confirm", key, "TASK_ID", *words), connection.command("discard", key, *words)
-    return f"{confirm}, or {discard}"
+    arguments = journal_file.arguments
+    confirm = connection.command("confirm", key, "TASK_ID", *arguments)
+    return f"{confirm}, or {connection.command('discard', key, *arguments)}"

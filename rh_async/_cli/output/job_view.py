@@ -1,12 +1,10 @@
-"""The live display: a line per phase on a terminal, a plain line every few seconds elsewhere."""
+"""The progress of one job or of a few: a live line per phase on a terminal, a log line every few seconds elsewhere."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
-import anyio
 from attrs import define, field
 from rich.console import Console
 from rich.filesize import decimal
@@ -14,79 +12,66 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from rh_async._cli.execution.timing import run_periodically
+
 from .phase_counter import Phase, Tally
 
-_REDRAWN_EVERY = 0.1
-_LOGGED_EVERY = 3.0
-_WIDEST = 110
+_REDRAW_INTERVAL = 0.1
+_LOG_INTERVAL = 3.0
+_MAX_WIDTH = 110
 
 
 @asynccontextmanager
-async def shown(console: Console, tally: Tally) -> AsyncIterator[None]:
-    """Show a tally while the body runs, and how it stands at the end."""
+async def show_phases(console: Console, tally: Tally) -> AsyncIterator[None]:
+    """Show the phases while the body runs, and once more at its end."""
     if console.is_terminal:
-        live = Live(console=console, auto_refresh=False, get_renderable=lambda: table(tally, console.width))
+        live = Live(console=console, auto_refresh=False, get_renderable=lambda: phase_table(tally, console.width))
         with live:
-            async with run_periodically(_REDRAWN_EVERY, live.refresh):
+            async with run_periodically(_REDRAW_INTERVAL, live.refresh):
                 yield
             live.refresh()
     else:
         log = _Log(console, tally, tally.clock())
-        async with run_periodically(_LOGGED_EVERY, log.write):
+        async with run_periodically(_LOG_INTERVAL, log.write):
             yield
         log.write()
 
 
-@asynccontextmanager
-async def run_periodically(seconds: float, act: Callable[[], object]) -> AsyncIterator[None]:
-    """Act again and again while the body runs. A task of its own: no cancel scope wraps the body."""
-
-    async def beat() -> None:
-        while True:
-            await anyio.sleep(seconds)
-            act()
-
-    heart = asyncio.create_task(beat())
-    try:
-        yield
-    finally:
-        heart.cancel()
-        await asyncio.wait({heart})
-
-
 @define
 class _Log:
+    """Prints the phases in a line, where they have changed."""
+
     _console: Console
     _tally: Tally
-    _since: float
-    _written: str = field(default="", init=False)
+    _started: float
+    _last_line: str = field(default="", init=False)
 
     def write(self) -> None:
         now = self._tally.clock()
-        told = " · ".join([*(_brief(self._tally, phase) for phase in self._tally.phases), *_held_back(self._tally)])
-        if told != self._written:
-            self._written = told
-            self._console.print(f"{now - self._since:5.1f} s  {told}", soft_wrap=True)
+        line = " · ".join([*(_brief(self._tally, phase) for phase in self._tally.phases), *_wait_reason(self._tally)])
+        if line != self._last_line:
+            self._last_line = line
+            self._console.print(f"{now - self._started:5.1f} s  {line}", soft_wrap=True)
 
 
-def table(tally: Tally, width: int) -> Table:
+def phase_table(tally: Tally, width: int) -> Table:
     """Draw the phases, each with its counts, bytes, rate and remaining time."""
     now = tally.clock()
     grid = Table.grid(padding=(0, 1), expand=True)
-    grid.width = min(width, _WIDEST)
+    grid.width = min(width, _MAX_WIDTH)
     grid.add_column(width=8, style="bold")
     grid.add_column(ratio=1)
-    for least in (7, 10, 10, 10):
-        grid.add_column(justify="right", min_width=least, no_wrap=True)
+    for min_width in (7, 10, 10, 10):
+        grid.add_column(justify="right", min_width=min_width, no_wrap=True)
     for phase in tally.phases:
-        facts = _counts(phase), _amount(tally, phase), _rate(phase, now), _eta(tally, phase, now)
-        grid.add_row(phase.name, _bar(phase), *facts)
+        cells = _counts(phase), _amount(tally, phase), _rate(phase, now), _eta(tally, phase, now)
+        grid.add_row(phase.name, ProgressBar(total=phase.wanted, completed=phase.done), *cells)
     if tally.waiting is not None:
         grid.caption = f"waiting up to {tally.waiting.seconds:.0f} s: {_REASONS.get(tally.waiting.reason, '')}"
     return grid
 
 
-def _held_back(tally: Tally) -> Iterator[str]:
+def _wait_reason(tally: Tally) -> Iterator[str]:
     if tally.waiting is not None:
         yield f"waiting: {_REASONS.get(tally.waiting.reason, '')}"
 
@@ -96,10 +81,6 @@ _REASONS = {
     "rate": "the server asks for fewer requests",
     "journal": "another process holds the journal, perhaps a backup; nothing new is submitted until it can be written",
 }
-
-
-def _bar(phase: Phase) -> ProgressBar:
-    return ProgressBar(total=phase.wanted, completed=phase.done)
 
 
 def _counts(phase: Phase) -> str:
@@ -117,7 +98,7 @@ def _rate(phase: Phase, now: float) -> str:
         speed = phase.rate(phase.bytes, now)
         return "" if speed is None else f"{decimal(round(speed))}/s"
     speed = phase.rate(phase.done, now)
-    return "" if speed is None or speed >= 1000 else f"{speed:.1f}/s"  # at once is no rate
+    return "" if speed is None or speed >= 1000 else f"{speed:.1f}/s"  # all at once is no rate
 
 
 def _eta(tally: Tally, phase: Phase, now: float) -> str:
@@ -128,8 +109,8 @@ def _eta(tally: Tally, phase: Phase, now: float) -> str:
 
 
 def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02}"
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes}:{seconds:02}"
 
 
 def _brief(tally: Tally, phase: Phase) -> str:

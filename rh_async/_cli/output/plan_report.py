@@ -33,13 +33,13 @@ def report(plan: Plan) -> Iterator[Text]:
 
 def price(plan: Plan) -> str:
     """What the ready jobs cost by the list."""
-    said = [amounts(plan.total)] if plan.total else []
+    said = [format_amounts(plan.total)] if plan.total else []
     if plan.unpriced:
         said.append(f"{counted(plan.unpriced, 'job')} the list has no price for")
     return f"{' + '.join(said) or 'nothing'}, by the price list of {plan.prices} (the China site's)"
 
 
-def amounts(sums: Mapping[str, Decimal]) -> str:
+def format_amounts(sums: Mapping[str, Decimal]) -> str:
     """Money, currency by currency."""
     return " + ".join(f"{currency} {amount:,.2f}" for currency, amount in sorted(sums.items()))
 

@@ -1,4 +1,4 @@
-"""Where a batch is told: words for people, a view or a log of how it stands, one JSON object per line for machines."""
+"""Reports a batch: text for people, a live view or a log of its progress, one JSON object per line for programs."""
 
 from __future__ import annotations
 
@@ -16,147 +16,145 @@ from rich.text import Text
 
 from rh_async import JobError
 from rh_async._batch.outputs.output_naming import stem_of
-from rh_async._cli.execution.clock import now
 from rh_async._cli.execution.stall_monitor import StallMonitor
 from rh_async._cli.execution.terminal_prompt import can_be_asked, line_typed
+from rh_async._cli.execution.timing import now, run_periodically
 from rh_async._cli.exit_codes import describe_error
 
 from .batch_view import Meter, brief, picture
 from .fields import make_console, printable
-from .job_view import run_periodically
 
 if TYPE_CHECKING:
     from rh_async.batch import Batch, BatchOutcome, Entry
 
-_REDRAWN_EVERY = 0.25
-_LOGGED_EVERY = 30.0
-_REPORTED_EVERY = 5.0
+_REDRAW_INTERVAL = 0.25
+_LOG_INTERVAL = 30.0
+_PROGRESS_EVENT_INTERVAL = 5.0
 
 
 @frozen
 class Reporter:
-    """The ways out.
+    """Where a batch command writes.
 
-    :param words: for people.
-    :param view: for the live view; a log where it is no terminal.
-    :param machine: for events; None if nobody asked for them.
+    :param text: for people: the plan, the summary.
+    :param live_view: for the live view; for a log where it is no terminal.
+    :param json_lines: for events; None if they were not asked for.
     """
 
-    words: Console
-    view: Console = field(factory=lambda: make_console(stderr=True))
-    machine: Console | None = None
+    text: Console
+    live_view: Console = field(factory=lambda: make_console(stderr=True))
+    json_lines: Console | None = None
 
     @classmethod
-    def of(cls, *, json: bool) -> Reporter:
-        """The process's own: with events, stdout is theirs alone."""
+    def for_process(cls, *, json: bool) -> Reporter:
+        """Make the reporter of this process; with events, stdout carries nothing else."""
         if not json:
-            return cls(words=make_console())
-        return cls(words=make_console(stderr=True), machine=make_console())
+            return cls(text=make_console())
+        return cls(text=make_console(stderr=True), json_lines=make_console())
 
-    def say(self, *lines: str | Text) -> None:
-        """Tell people, a line each."""
+    def print(self, *lines: str | Text) -> None:
+        """Print text for people, a line each."""
         for line in lines:
-            self.words.print(line if isinstance(line, Text) else Text(printable(line)), soft_wrap=True)
+            self.text.print(line if isinstance(line, Text) else Text(printable(line)), soft_wrap=True)
 
-    def event(self, kind: str, **facts: Any) -> None:
-        """Tell a machine."""
-        if self.machine is not None:
-            line = json.dumps({"event": kind, **facts}, default=_plain, ensure_ascii=True)
-            self.machine.print(line, soft_wrap=True, markup=False)
+    def log(self, line: str) -> None:
+        """Print a line with the time of day; above the live view, if there is one."""
+        now = datetime.now().astimezone().strftime("%H:%M:%S")
+        self.live_view.print(Text(f"{now}  {printable(line)}"), soft_wrap=True)
+
+    def emit(self, kind: str, **values: Any) -> None:
+        """Write an event for programs."""
+        if self.json_lines is not None:
+            line = json.dumps({"event": kind, **values}, default=_to_json, ensure_ascii=True)
+            self.json_lines.print(line, soft_wrap=True, markup=False)
+
+    def report_outcome(self, outcome: BatchOutcome) -> None:
+        """Report how one job ended."""
+        self.emit("outcome", **outcome_event(outcome))
+        if not self.live_view.is_terminal:
+            self.log(f"{outcome.state} {outcome_line(outcome)}")
 
     @contextmanager
-    def busy(self, words: str) -> Iterator[None]:
-        """Say what takes a moment while the body runs, where there is a terminal."""
-        if not self.view.is_terminal:
+    def show_status(self, message: str) -> Iterator[None]:
+        """Show what takes a moment while the body runs, where there is a terminal."""
+        if not self.live_view.is_terminal:
             yield
             return
-        with Status(words, console=self.view):
+        with Status(message, console=self.live_view):
             yield
 
     @property
-    def can_ask(self) -> bool:
-        """Whether a person is there to answer."""
-        return self.machine is None and self.view.is_terminal and can_be_asked()
+    def can_prompt(self) -> bool:
+        """Return whether a person is there to answer a question."""
+        return self.json_lines is None and self.live_view.is_terminal and can_be_asked()
 
-    async def agreed(self, question: str) -> bool:
-        """Ask, where a person can answer; where none can, nobody is asked and it is agreed."""
-        if not self.can_ask:
+    async def confirm(self, question: str) -> bool:
+        """Ask a yes-or-no question at a terminal; return True where there is none to ask at."""
+        if not self.can_prompt:
             return True
-        self.view.print(Text(question, style="bold"), end="")
+        self.live_view.print(Text(question, style="bold"), end="")
         return (await line_typed()).strip().lower() in {"y", "yes"}
 
-    def ended(self, outcome: BatchOutcome) -> None:
-        """Tell how one job ended."""
-        self.event("outcome", **outcome_event(outcome))
-        if not self.view.is_terminal:
-            self.log(f"{outcome.state} {outcome_words(outcome)}")
+    @asynccontextmanager
+    async def show_progress(self, batch: Batch, stall_monitor: StallMonitor | None = None) -> AsyncIterator[None]:
+        """Show the progress of a batch while the body runs, and whether the network stalls."""
+        show = self._show_live if self.live_view.is_terminal else self._show_log
+        emitted = run_periodically(_PROGRESS_EVENT_INTERVAL, lambda: self._emit_progress(batch))
+        async with emitted, show(batch, stall_monitor):
+            yield
+        self._emit_progress(batch)
 
     @asynccontextmanager
-    async def showing(self, batch: Batch, stall_monitor: StallMonitor | None = None) -> AsyncIterator[None]:
-        """Show how a batch stands while the body runs, and whether the server is silent."""
-        async with run_periodically(_REPORTED_EVERY, lambda: self._report(batch)):
-            if self.view.is_terminal:
-                async with self._drawn(batch, stall_monitor):
-                    yield
-            else:
-                async with run_periodically(
-                    _LOGGED_EVERY, lambda: self.log(brief(batch.progress(), silence=_silence(stall_monitor)))
-                ):
-                    yield
-        self._report(batch)
-
-    @asynccontextmanager
-    async def _drawn(self, batch: Batch, stall_monitor: StallMonitor | None) -> AsyncIterator[None]:
+    async def _show_live(self, batch: Batch, stall_monitor: StallMonitor | None) -> AsyncIterator[None]:
         meter = Meter(now)
         live = Live(
-            console=self.view,
+            console=self.live_view,
             auto_refresh=False,
-            get_renderable=lambda: picture(batch, meter, self.view, silence=_silence(stall_monitor)),
+            get_renderable=lambda: picture(batch, meter, self.live_view, idle_time=_idle_time(stall_monitor)),
         )
         with live:
-            async with run_periodically(_REDRAWN_EVERY, live.refresh):
+            async with run_periodically(_REDRAW_INTERVAL, live.refresh):
                 yield
             live.refresh()
 
-    def _report(self, batch: Batch) -> None:
-        if self.machine is not None:
-            self.event("standing", **asdict(batch.progress()))
+    @asynccontextmanager
+    async def _show_log(self, batch: Batch, stall_monitor: StallMonitor | None) -> AsyncIterator[None]:
+        def write() -> None:
+            self.log(brief(batch.progress(), idle_time=_idle_time(stall_monitor)))
 
-    def log(self, words: str) -> None:
-        """Tell people at what time something was; above the live view, if there is one."""
-        now = datetime.now().astimezone().strftime("%H:%M:%S")
-        self.view.print(Text(f"{now}  {printable(words)}"), soft_wrap=True)
+        async with run_periodically(_LOG_INTERVAL, write):
+            yield
+
+    def _emit_progress(self, batch: Batch) -> None:
+        if self.json_lines is not None:
+            self.emit("standing", **asdict(batch.progress()))
 
 
-def _silence(stall_monitor: StallMonitor | None) -> float:
-    return 0.0 if stall_monitor is None else stall_monitor.silence
+def _idle_time(stall_monitor: StallMonitor | None) -> float:
+    return 0.0 if stall_monitor is None else stall_monitor.idle_time
 
 
-def outcome_words(outcome: BatchOutcome) -> str:
-    """One outcome in a line: which job, and what there is of it."""
+def outcome_line(outcome: BatchOutcome) -> str:
+    """Describe one outcome on a line: the job, and its files or its error."""
     task = f" (task {outcome.task_id})" if outcome.task_id else ""
-    return f"{entry_name(outcome.entry)}{task}: {_what(outcome)}"
-
-
-def _what(outcome: BatchOutcome) -> str:
     if outcome.error is not None:
-        return describe_error(outcome.error)
-    return ", ".join(map(str, outcome.paths)) or "nothing to save"
+        return f"{entry_name(outcome.entry)}{task}: {describe_error(outcome.error)}"
+    return f"{entry_name(outcome.entry)}{task}: {', '.join(map(str, outcome.paths)) or 'nothing to save'}"
 
 
 def entry_name(entry: Entry) -> str:
-    """One job, for people: who dances what, and in which row that was asked for."""
-    return who(entry) if entry.line is None else f"{who(entry)} (row {entry.number})"
+    """Name one job: its clip, its character, and its row in the manifest."""
+    return clip_and_character(entry) if entry.line is None else f"{clip_and_character(entry)} (row {entry.number})"
 
 
-def who(entry: Entry) -> str:
-    """Which dance meets which character."""
+def clip_and_character(entry: Entry) -> str:
+    """Name a job's clip and its character; its number where it has neither."""
     files = [*([] if entry.clip is None else [entry.clip]), *entry.characters]
     return " × ".join(map(stem_of, files)) or f"job {entry.number}"
 
 
 def outcome_event(outcome: BatchOutcome) -> dict[str, Any]:
-    """One outcome for a machine."""
+    """Convert one outcome to the fields of its event."""
     error = outcome.error
     return {
         "number": outcome.entry.number,
@@ -173,5 +171,5 @@ def outcome_event(outcome: BatchOutcome) -> dict[str, Any]:
     }
 
 
-def _plain(value: object) -> Any:
+def _to_json(value: object) -> Any:
     return list(value) if isinstance(value, tuple | set | frozenset) else str(value)

@@ -36,7 +36,7 @@ def resubmit_command(record: SubmissionRecord, connection: Connection, journal_f
         words += ["-o", record.folder]
     if not is_derived(record.key):
         words += ["--key", record.key]
-    return connection.command("run", *words, "--resubmit", *journal_file.words)
+    return connection.command("run", *words, "--resubmit", *journal_file.arguments)
 
 
 def _options(inputs: Mapping[str, str]) -> Iterator[str]:
