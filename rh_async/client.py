@@ -260,7 +260,9 @@ class Session:
 
         limit = None if budget is None else _money(budget)
         folder = (output_dir_from(output_dir) or Path()).absolute()
-        return Batch(plan, folder, port=self._open(), naming=naming, budget=limit, retry_failed=retry_failed)
+        runtime = self._open()
+        runtime.uploads.files.include(plan.files)
+        return Batch(plan, folder, port=runtime, naming=naming, budget=limit, retry_failed=retry_failed)
 
     async def price(self, request: Request) -> Price:
         """What the server says that a request would cost; nothing is bought. What it needs uploaded goes up.

@@ -1,4 +1,4 @@
-"""Looks into images down to the last pixel, since a cut file shows only there. Needs the ``media`` extra."""
+"""Probes images down to the last pixel, since a cut file shows only there. Needs the ``media`` extra."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _READERS = {
     "jpg": "JPEG", "png": "PNG", "gif": "GIF", "bmp": "BMP", "webp": "WEBP", "avif": "AVIF", "tiff": "TIFF",
 }  # fmt: skip
 _MOST_DECODED = 64_000_000
-"""Pixels of the largest image that is decoded: several are at once, and each takes up to four bytes a pixel."""
+"""Pixels of the largest image that is decoded: several are decoded at once, each with up to four bytes a pixel."""
 _OTHERS = {
     b"II*\0": "tiff", b"MM\0*": "tiff", b"8BPS": "psd", b"\0\0\0\x0cjP": "jp2", b"\xffO\xffQ": "jp2",
     b"\xff\n": "jxl", b"\0\0\0\x0cJXL": "jxl", b"\0\0\1\0": "ico",
@@ -33,34 +33,35 @@ _OTHERS = {
 KINDS = frozenset({"heic", *_READERS, *_OTHERS.values()})
 
 
-def other_kind(head: bytes) -> str | None:
-    """Tell the kinds of image that `guess_kind` does not know: some models take them, and the others can name them."""
+def guess_image_kind(head: bytes) -> str | None:
+    """Guess the kinds of image that `guess_kind` does not know: some models take them, and issues can name the rest."""
     return next((kind for start, kind in _OTHERS.items() if head.startswith(start)), None)
 
 
-def look(path: Path, kind: str) -> MediaInfo:
-    """Find out what an image is. Blocks: call it off the loop.
+def probe_image(path: Path, source: IO[bytes], kind: str, size: int) -> MediaInfo:
+    """Find out what an image is. Blocks: call it off the event loop.
 
-    :raises Unfit: it cannot be decoded to its end.
+    :param source: the open file, at its start.
+    :raises InvalidMediaFile: it cannot be decoded to its end.
     """
     if kind in _OTHERS.values() and kind not in _READERS:
-        return _unread(path, kind)
+        return _undecoded(kind, size)
     try:
-        with path.open("rb") as source, _opened(source, kind) as image:
-            return _facts(path, kind, image)
+        with _open_image(source, kind) as image:
+            return _media_info(kind, image, size)
     except _BROKEN as error:
         if kind in _NOT_BUILT_IN and isinstance(error, UnidentifiedImageError):
-            return _unread(path, kind)
+            return _undecoded(kind, size)
         cut = "image file is truncated" in str(error)
         what = "is cut short: its last rows are missing" if cut else f"begins like {kind} but cannot be decoded"
         raise InvalidMediaFile(path, "cut short" if cut else "broken image", what, "Copy or export it again") from error
 
 
-def _unread(path: Path, kind: str) -> MediaInfo:
-    return MediaInfo(kind=kind, family="image", container=kind, codec=kind, size=path.stat().st_size, decoded=False)
+def _undecoded(kind: str, size: int) -> MediaInfo:
+    return MediaInfo(kind=kind, family="image", container=kind, codec=kind, size=size, decoded=False)
 
 
-def _opened(source: IO[bytes], kind: str) -> ImageFile:
+def _open_image(source: IO[bytes], kind: str) -> ImageFile:
     """Read an image's header.
 
     `Image.open` would warn of every large photograph, and refuse the largest: the reader itself does neither.
@@ -78,7 +79,7 @@ def _opened(source: IO[bytes], kind: str) -> ImageFile:
     return factory(source, "")
 
 
-def _facts(path: Path, kind: str, image: ImageFile) -> MediaInfo:
+def _media_info(kind: str, image: ImageFile, size: int) -> MediaInfo:
     decoded = image.width * image.height <= _MOST_DECODED
     shown = _as_shown(image)
     if decoded:
@@ -88,7 +89,7 @@ def _facts(path: Path, kind: str, image: ImageFile) -> MediaInfo:
         family="image",
         container=kind,
         codec=(image.format or kind).lower(),
-        size=path.stat().st_size,
+        size=size,
         width=shown[0],
         height=shown[1],
         stored=None if shown == image.size else image.size,
@@ -100,7 +101,7 @@ def _facts(path: Path, kind: str, image: ImageFile) -> MediaInfo:
 
 
 def _as_shown(image: ImageFile) -> tuple[int, int]:
-    """The sides of the upright picture; notes about the camera that nobody can read turn nothing."""
+    """Return width and height of the upright picture; camera metadata that cannot be parsed turns nothing."""
     try:
         orientation = image.getexif().get(_ORIENTATION)
     except (*_BROKEN, AttributeError):

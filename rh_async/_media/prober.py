@@ -1,12 +1,11 @@
-"""Looks into many files, a few at a time, each once however many jobs use it."""
+"""Probes and hashes many files, a few at a time, each once however many jobs use it."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from hashlib import file_digest
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import anyio
@@ -15,98 +14,116 @@ from attrs import define, evolve, field
 from rh_async.errors import ConfigurationError
 from rh_async.issues import InvalidMediaFile, Issue, display_text
 
+from .local_file import FileIdentity, LocalFile, LocalFiles, read_file
 from .media_info import MediaInfo
-from .probe import Identity, identity_of, need_media, probe
+from .probe import identify, probe_identified, require_media_extra
 
-Seen = MediaInfo | Issue
-"""What a file is, or why it can be nothing."""
+ProbeResult = MediaInfo | Issue
+"""What a file is, or why no model takes it."""
 
 _CORES = os.cpu_count() or 1
 
 
 def _ignore(_done: int, _all: int) -> None:
-    """Progress that nobody asked for."""
+    """Ignore the progress."""
 
 
 @define
 class Prober:
-    """Probes files in threads and remembers what it saw, for as long as they do not change.
+    """Probes files in threads, and remembers the results for as long as the files do not change.
 
-    :param width: how many files at once.
-    :param progress: told after each file how many are done, of how many.
+    :param width: how many files are probed at once.
+    :param progress: called after each file with the number of files done, and of all files.
+    :ivar files: what was hashed: a run need not hash it again.
     """
 
     width: int = field(default=_CORES + 2, kw_only=True)
     progress: Callable[[int, int], None] = field(default=_ignore, kw_only=True)
-    _known: dict[Identity, Seen] = field(factory=dict, init=False)
-    _sha256s: dict[Identity, str] = field(factory=dict, init=False)
+    files: LocalFiles = field(factory=LocalFiles, init=False, repr=False)
+    _results: dict[FileIdentity, ProbeResult] = field(factory=dict, init=False)
+    _identities: dict[Path, FileIdentity | Issue] = field(factory=dict, init=False)
 
-    async def look(self, paths: Iterable[Path]) -> Mapping[Path, Seen]:
+    async def probe(self, paths: Iterable[Path]) -> Mapping[Path, ProbeResult]:
         """Find out what each file is; a file under two names is opened once.
 
         :raises ConfigurationError: the ``media`` extra is not installed.
         """
-        found = await asyncio.to_thread(_identities, dict.fromkeys(paths))
-        wanted = {who: path for path, who in found.items() if not isinstance(who, Issue) and who not in self._known}
-        await self._probe(wanted)
-        return {path: self._seen(path, who) for path, who in found.items()}
+        paths = list(dict.fromkeys(paths))
+        await self._identify(paths)
+        await self._probe(self._distinct(path for path in paths if self._identities[path] not in self._results))
+        return {path: self._result(path) for path in paths}
 
-    async def contents(self, paths: Iterable[Path], *, hash_all: bool = False) -> Mapping[Path, str]:
-        """Name what each file holds: the same name means the same bytes, whatever the files are called.
+    async def content_ids(self, paths: Iterable[Path], *, hash_all: bool = False) -> Mapping[Path, str]:
+        """Name what each file holds: equal names mean equal bytes, whatever the files are called.
 
-        Reading everything once more would take as long as uploading it, so only files of one size are hashed; a file
-        whose size no other has is named for itself.
+        Hashing every file would take about as long as uploading it, so only files of equal size are hashed; a file of
+        a size that no other file has is named by its identity. Files that were probed are not looked up again.
 
-        :param hash_all: whether each is named by its hash.
+        :param hash_all: whether each file is named by its hash.
         """
-        found = await asyncio.to_thread(_identities, dict.fromkeys(paths))
-        files = dict.fromkeys(who for who in found.values() if not isinstance(who, Issue))
-        sizes = Counter(who[2] for who in files)
-        wanted = {who: path for path, who in found.items() if not isinstance(who, Issue)}
-        await self._hash({who: path for who, path in wanted.items() if hash_all or sizes[who[2]] > 1})
-        return {path: self._content(path, who) for path, who in found.items()}
+        paths = list(dict.fromkeys(paths))
+        await self._identify([path for path in paths if path not in self._identities])
+        distinct = self._distinct(paths)
+        sizes = Counter(identity.size for identity in distinct)
+        await self._hash({one: path for one, path in distinct.items() if hash_all or sizes[one.size] > 1})
+        return {path: self._content_id(path) for path in paths}
 
-    def _content(self, path: Path, who: Identity | Issue) -> str:
-        if isinstance(who, Issue):
+    async def _identify(self, paths: Iterable[Path]) -> None:
+        self._identities |= await asyncio.to_thread(_identify_all, paths)
+
+    def _distinct(self, paths: Iterable[Path]) -> dict[FileIdentity, Path]:
+        found = ((self._identities[path], path) for path in paths)
+        return {identity: path for identity, path in found if isinstance(identity, FileIdentity)}
+
+    def _result(self, path: Path) -> ProbeResult:
+        identity = self._identities[path]
+        result = identity if isinstance(identity, Issue) else self._results[identity]
+        return evolve(result, subject=display_text(path)) if isinstance(result, Issue) else result
+
+    def _content_id(self, path: Path) -> str:
+        identity = self._identities[path]
+        if isinstance(identity, Issue):
             return f"nothing at {path}"
-        return self._sha256s.get(who) or f"file {who}"
+        file = self.files.known(path, identity)
+        return f"file {identity}" if file is None else file.sha256
 
-    async def _hash(self, wanted: Mapping[Identity, Path]) -> None:
-        left = iter([(who, path) for who, path in wanted.items() if who not in self._sha256s])
+    async def _probe(self, distinct: Mapping[FileIdentity, Path]) -> None:
+        done = 0
 
-        async def work(left: Iterator[tuple[Identity, Path]]) -> None:
-            for who, path in left:
-                sha256 = await asyncio.to_thread(_sha256, path)
-                self._sha256s[who] = sha256 or f"file {who}"
-
-        async with anyio.create_task_group() as workers:
-            for _ in range(min(self.width, len(wanted))):
-                workers.start_soon(work, left)
-
-    def _seen(self, path: Path, who: Identity | Issue) -> Seen:
-        seen = who if isinstance(who, Issue) else self._known[who]
-        return evolve(seen, subject=display_text(path)) if isinstance(seen, Issue) else seen
-
-    async def _probe(self, wanted: Mapping[Identity, Path]) -> None:
-        left, done = iter(wanted.items()), 0
-
-        async def work(left: Iterator[tuple[Identity, Path]]) -> None:
+        async def probe_one(identity: FileIdentity, path: Path) -> None:
             nonlocal done
-            for who, path in left:
-                self._known[who] = await asyncio.to_thread(_probed, path)
-                done += 1
-                self.progress(done, len(wanted))
+            self._results[identity] = await asyncio.to_thread(_probe_or_issue, path, identity)
+            done += 1
+            self.progress(done, len(distinct))
+
+        await self._for_each(distinct, probe_one)
+
+    async def _hash(self, distinct: Mapping[FileIdentity, Path]) -> None:
+        async def hash_one(identity: FileIdentity, path: Path) -> None:
+            if (file := await asyncio.to_thread(_read, path, identity)) is not None:
+                self.files.add(file)
+
+        await self._for_each({one: path for one, path in distinct.items() if not self.files.known(path, one)}, hash_one)
+
+    async def _for_each(
+        self, distinct: Mapping[FileIdentity, Path], act: Callable[[FileIdentity, Path], Awaitable[None]]
+    ) -> None:
+        left = iter(distinct.items())
+
+        async def work(left: Iterator[tuple[FileIdentity, Path]]) -> None:
+            for identity, path in left:
+                await act(identity, path)
 
         async with anyio.create_task_group() as workers:
-            for _ in range(min(self.width, len(wanted))):
+            for _ in range(min(self.width, len(distinct))):
                 workers.start_soon(work, left)
 
 
-def _probed(path: Path) -> Seen:
+def _probe_or_issue(path: Path, identity: FileIdentity) -> ProbeResult:
     try:
-        return probe(path)
-    except InvalidMediaFile as error:
-        return error.issue
+        return probe_identified(path, identity)
+    except InvalidMediaFile as invalid:
+        return invalid.issue
     except ConfigurationError:
         raise
     except Exception as error:  # noqa: BLE001 - one odd file, whatever two libraries make of it, stops no other
@@ -114,21 +131,20 @@ def _probed(path: Path) -> Seen:
         return Issue(rule="unreadable media", subject=display_text(path), message=what, hint="Copy or export it again")
 
 
-def _sha256(path: Path) -> str | None:
+def _read(path: Path, identity: FileIdentity) -> LocalFile | None:
     try:
-        with path.open("rb") as source:
-            return file_digest(source, "sha256").hexdigest()
+        return read_file(path, identity)
     except OSError:
-        return None  # it was there a moment ago; a run says what became of it
+        return None  # it could be looked up a moment ago; the run reports what is wrong with it
 
 
-def _identities(paths: Iterable[Path]) -> dict[Path, Identity | Issue]:
-    need_media()  # asked here, where nothing wraps it into a group of errors
-    return {path: _identity(path) for path in paths}
+def _identify_all(paths: Iterable[Path]) -> dict[Path, FileIdentity | Issue]:
+    require_media_extra()  # here, where no task group wraps the error
+    return {path: _identify_or_issue(path) for path in paths}
 
 
-def _identity(path: Path) -> Identity | Issue:
+def _identify_or_issue(path: Path) -> FileIdentity | Issue:
     try:
-        return identity_of(path)
-    except InvalidMediaFile as error:
-        return error.issue
+        return identify(path)
+    except InvalidMediaFile as invalid:
+        return invalid.issue

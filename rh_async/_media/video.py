@@ -1,4 +1,4 @@
-"""Looks into videos and sounds: reads every packet, decodes one frame. Needs the ``media`` extra."""
+"""Probes videos and audio: reads every packet, decodes one frame. Needs the ``media`` extra."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 from attrs import frozen
@@ -65,23 +65,20 @@ class _Span:
         return _Span(min(self.begin, begin), max(self.end, end))
 
 
-def look(path: Path, kind: str | None) -> MediaInfo:
-    """Find out what a video or a sound is. Blocks: call it off the loop.
+def probe_video(path: Path, source: BinaryIO, kind: str | None, size: int) -> MediaInfo:
+    """Find out what a video or an audio file is. Blocks: call it off the event loop.
 
-    :raises Unfit: it is neither, or cannot be read to its end, or is a video without a picture.
+    :param source: the open file, at its start.
+    :raises InvalidMediaFile: it is neither, or cannot be read to its end, or is a video without a picture.
     """
     if kind == "zip":
         raise InvalidMediaFile(path, "not media", "is an archive, not a video", "Unpack it and give the files inside")
     reader = _READERS.get(kind or "")
-    # A named reader on an open file: a playlist in disguise reaches nothing else, and any name can be read.
+    # A named reader on an open file: a playlist in disguise can open no other file or URL, and any file name works.
     only = {} if reader else {"format_whitelist": ",".join(_OTHERS)}
     try:
-        with (
-            path.open("rb") as source,
-            av.open(source, "r", format=reader, options=only, **_ANY_TEXT) as film,
-        ):
-            kind = kind or _OTHERS[film.format.name]
-            return _facts(path, kind, film)
+        with av.open(source, "r", format=reader, options=only, **_ANY_TEXT) as film:
+            return _media_info(path, kind or _OTHERS[film.format.name], film, size)
     except InvalidMediaFile:  # which is a ValueError, too
         raise
     except (av.FFmpegError, ValueError) as error:
@@ -96,7 +93,7 @@ def _broken(path: Path, kind: str | None, error: Exception) -> InvalidMediaFile:
     return InvalidMediaFile(path, "cut short", f"begins like a {kind} but cannot be read to its end ({why})", _AGAIN)
 
 
-def _facts(path: Path, kind: str, film: InputContainer) -> MediaInfo:
+def _media_info(path: Path, kind: str, film: InputContainer, size: int) -> MediaInfo:
     picture = next((track for track in film.streams.video if not _is_cover(track)), None)
     if picture is None and not (kind in _SOUNDS and film.streams.audio):
         raise InvalidMediaFile(path, "no picture", "has sound only, no picture", "Export it with its video track")
@@ -105,7 +102,7 @@ def _facts(path: Path, kind: str, film: InputContainer) -> MediaInfo:
         raise InvalidMediaFile(
             path, "unknown codec", "is coded in a way that cannot be read here", "Export it as H.264"
         )
-    size, codec, name = path.stat().st_size, track.codec_context.name, film.format.name
+    codec, name = track.codec_context.name, film.format.name
     read = _read(path, film, picture)
     if picture is None:
         return MediaInfo(kind=kind, family="audio", container=name, codec=codec, size=size, seconds=read.seconds)

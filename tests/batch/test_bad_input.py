@@ -7,7 +7,7 @@ import struct
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 import pytest
 from PIL import Image
@@ -170,14 +170,14 @@ async def test_a_very_large_photograph_is_taken_and_said_not_to_be_decoded(media
 async def test_a_file_that_two_libraries_stumble_over_is_named_and_the_others_go(
     media: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    looking = _video.look
+    probe_video = _video.probe_video
 
-    def stumble(path: Path, kind: str | None) -> MediaInfo:
+    def stumble(path: Path, source: BinaryIO, kind: str | None, size: int) -> MediaInfo:
         if path.name == "clip2.mp4":
             raise error
-        return looking(path, kind)
+        return probe_video(path, source, kind, size)
 
-    monkeypatch.setattr(_video, "look", stumble)
+    monkeypatch.setattr(_video, "probe_video", stumble)
     plan = await plan_folder([media / "clip1.mp4", media / "clip2.mp4"], media / "hero.png", make=kling)
     assert says(lines(plan), "clip2.mp4: cannot be looked into", type(error).__name__, "Copy or export it again")
     assert [entry.refused for entry in plan.entries] == [False, True]

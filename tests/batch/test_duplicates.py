@@ -72,7 +72,7 @@ async def test_files_of_one_size_that_differ_are_different_purchases(media: Path
 async def test_only_files_of_one_size_are_hashed(media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     film(tmp_path / "a.mp4")
     film(tmp_path / "b.mp4", seconds=4)
-    monkeypatch.setattr("rh_async._media.prober._sha256", lambda path: pytest.fail(f"{path} was hashed"))
+    monkeypatch.setattr("rh_async._media.prober._read", lambda path, _: pytest.fail(f"{path} was hashed"))
     plan = await plan_folder(tmp_path, media / "hero.png", make=KlingMotionControl)
     assert len(plan.purchases) == 2
 

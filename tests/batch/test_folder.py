@@ -173,13 +173,13 @@ async def test_a_file_is_looked_at_once_whatever_it_is_called_and_again_once_it_
     os.link(studio / "a.mp4", studio / "linked.mp4")
     (studio / "pointed.mp4").symlink_to(studio / "a.mp4")
     clips = [studio / "a.mp4", studio / "linked.mp4", studio / "pointed.mp4"]
-    seen = await prober.look(clips)
+    seen = await prober.probe(clips)
     assert len(looked) == 1
     assert isinstance(seen[clips[2]], MediaInfo)
-    await prober.look(clips)
+    await prober.probe(clips)
     assert len(looked) == 1
     (studio / "a.mp4").write_bytes(b"no longer a video")
-    assert not isinstance((await prober.look(clips))[clips[1]], MediaInfo)
+    assert not isinstance((await prober.probe(clips))[clips[1]], MediaInfo)
     assert len(looked) == 2
 
 

@@ -1,4 +1,9 @@
-"""How often a clip is looked up and opened on its way from the command line to the server: each time for a reason."""
+"""How often a clip is looked up and opened on its way from the command line to the server: each time for a reason.
+
+Every path has the two opens that cannot be spared: one to hash the clip, since the key and the upload cache need the
+hash before anything is sent, and one to send it. Each ``stat`` stands before a step that costs money, and finds out
+that the clip has not changed since it was hashed.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from rh_async import DreamActor, Session
+from rh_async.batch import plan_folder
 from rh_async.emulator import Emulator
 from tests.cli.conftest import Shell
 from tests.file_access import file_access
@@ -14,26 +20,56 @@ from tests.file_access import file_access
 pytestmark = pytest.mark.quick
 
 
-async def test_a_session_stats_a_file_once_and_opens_it_to_hash_and_to_send(
+async def test_a_session_opens_a_file_to_hash_and_to_send_it(
     site: Emulator, desk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Two lookups: at the start, and once more before the upload, which may have waited for minutes."""
     clip = desk / "dance.mp4"
     async with Session(site.api_key, base_url=site.url) as session:
         with file_access(clip, monkeypatch) as access:
             await session.run(DreamActor(desk / "hero.png", clip))
-    assert (access.stats, access.opens) == (2, 2), access.where
+            assert (access.stats, access.opens) == (2, 2), access.where
+            await session.run(DreamActor(desk / "hero.png", clip), idempotency_key="another")
+            assert (access.stats, access.opens) == (3, 2), access.where
     assert len(site.ledger.uploads) == 2
 
 
-async def test_run(site: Emulator, desk: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_run_command_opens_a_file_as_often_as_a_session_does(
+    site: Emulator, desk: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with file_access(desk / "dance.mp4", monkeypatch) as access:
         ended = await shell("run hero.png dance.mp4 -o out")
     assert ended.code == 0
     assert (access.stats, access.opens) == (3, 4), access.where
 
 
-async def test_batch(site: Emulator, desk: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    with file_access(desk / "dance.mp4", monkeypatch) as access:
-        ended = await shell("batch dance.mp4 --image hero.png -o out")
+async def test_a_batch_opens_a_file_once_more_to_probe_it(
+    site: Emulator, desk: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Probing reads with the media extra's libraries, which seek as they like: hashing cannot share that pass.
+
+    Lookups: the plan, the price quote and its upload, the look at the journal for the estimate and again before the
+    purchase, and the submission.
+    """
+    (desk / "clips").mkdir()
+    clip = (desk / "dance.mp4").rename(desk / "clips" / "dance.mp4")
+    with file_access(clip, monkeypatch) as access:
+        ended = await shell("batch clips --image hero.png -o out")
     assert ended.code == 0
-    assert (access.stats, access.opens) == (10, 4), access.where
+    assert (access.stats, access.opens) == (6, 3), access.where
+
+
+async def test_a_run_does_not_hash_what_its_plan_has_hashed(
+    site: Emulator, desk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two clips of one size are hashed while planning, to find duplicates."""
+    (desk / "clips").mkdir()
+    clip = (desk / "dance.mp4").rename(desk / "clips" / "dance.mp4")
+    (desk / "clips" / "other.mp4").write_bytes(clip.read_bytes()[:-1] + b"\1")
+    with file_access(clip, monkeypatch) as access:
+        plan = await plan_folder(desk / "clips", desk / "hero.png", make=DreamActor)
+        assert (access.stats, access.opens) == (1, 2), access.where
+        async with Session(site.api_key, base_url=site.url) as session:
+            outcomes = [outcome async for outcome in session.batch(plan, desk / "out")]
+        assert access.opens == 3, access.where
+    assert [outcome.state for outcome in outcomes] == ["saved", "saved"]

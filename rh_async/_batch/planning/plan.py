@@ -12,6 +12,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
+from rh_async._media.local_file import LocalFiles
 from rh_async._media.media_info import MediaInfo
 from rh_async.issues import Issue, Severity
 from rh_async.models.base import MediaValue, Request
@@ -84,12 +85,14 @@ class Plan:
     :param findings: what is wrong with the whole: an empty folder, a clip without a partner.
     :param facts: what the files are, of those that are something.
     :param prices: which price list, with its date.
+    :param files: what was hashed while planning, so that the run hashes nothing twice.
     """
 
     entries: tuple[Entry, ...]
     issues: tuple[Issue, ...] = ()
     facts: Mapping[Path, MediaInfo] = field(factory=dict, repr=False)
     prices: str = ""
+    files: LocalFiles = field(factory=LocalFiles, repr=False, eq=False)
 
     @cached_property
     def ready(self) -> tuple[Entry, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from rh_async._journal.records import derived_key
 from rh_async._media.media_info import MediaInfo
@@ -55,9 +55,10 @@ async def judged(drafts: Sequence[Draft], issues: Iterable[Issue], prober: Probe
     """
     prober = prober or Prober()
     files, hash_all = await asyncio.to_thread(lambda: (_files(drafts), _has_uploads(drafts)))
-    seen = await prober.look(files) if files else {}
-    contents = await prober.contents(files, hash_all=hash_all) if files else {}
-    return await asyncio.to_thread(_plan, drafts, tuple(issues), seen, contents)
+    seen = await prober.probe(files) if files else {}
+    contents = await prober.content_ids(files, hash_all=hash_all) if files else {}
+    plan = await asyncio.to_thread(_plan, drafts, tuple(issues), seen, contents)
+    return evolve(plan, files=prober.files)
 
 
 def _files(drafts: Sequence[Draft]) -> dict[Path, None]:

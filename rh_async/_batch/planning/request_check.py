@@ -9,7 +9,7 @@ from pathlib import Path
 from rh_async._media.filetype import HEAD, guess_kind
 from rh_async._media.media_info import Family, MediaInfo
 from rh_async._media.mp4 import duration
-from rh_async._media.probe import identity_of, need_media, unreadable
+from rh_async._media.probe import identify, require_media_extra, unreadable
 from rh_async._media.prober import Prober
 from rh_async.errors import ConfigurationError
 from rh_async.issues import InvalidMediaFile, Issue, display_text
@@ -25,14 +25,14 @@ async def problems_of(request: Request) -> tuple[Issue, ...]:
     """Find everything that is wrong with a request and its files, or doubtful; nothing is sent."""
     paths = list(dict.fromkeys(media.path for media in request.media()))
     whole = await asyncio.to_thread(_has_media)
-    seen = await Prober().look(paths) if whole else await asyncio.to_thread(_sketched, paths)
+    seen = await Prober().probe(paths) if whole else await asyncio.to_thread(_sketched, paths)
     found = await asyncio.to_thread(check, request, seen)
     return found if whole else (*found, *_unseen(seen))
 
 
 def _has_media() -> bool:
     try:
-        need_media()
+        require_media_extra()
     except ConfigurationError:
         return False
     return True
@@ -45,7 +45,7 @@ def _sketched(paths: Iterable[Path]) -> Mapping[Path, MediaInfo | Issue]:
 def _sketch(path: Path) -> MediaInfo | Issue:
     """Kind, size and length, which the first bytes and a video's header tell; no pixels."""
     try:
-        size = identity_of(path)[2]
+        size = identify(path).size
         with path.open("rb") as source:
             kind, seconds = guess_kind(source.read(HEAD)), duration(source)
     except InvalidMediaFile as error:
