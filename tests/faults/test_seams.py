@@ -49,7 +49,7 @@ def fails_once(monkeypatch: pytest.MonkeyPatch, kind: type, name: str, *, before
 
 
 CASES = {
-    "before the POST": (Uploads, "content", True, SubmissionState.CLAIMED),
+    "before the POST": (Uploads, "read", True, SubmissionState.CLAIMED),
     "before the POST, with its place": (Submitter, "_post", True, SubmissionState.CLAIMED),
     "once the POST is answered": (Submitter, "_send", False, SubmissionState.UNCERTAIN),
     "once it is accepted": (Submitter, "_record_task", False, SubmissionState.SUBMITTED),
