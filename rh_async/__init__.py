@@ -79,8 +79,10 @@ from .errors import (
 )
 from .job import Job
 from .models.base import ModelRequest, Request
+from .models.bytedance import DreamActor
+from .models.kling import KlingMotionControl
 from .models.media_input import Media
-from .models.motion import CharacterMotionTransfer, DreamActor, KlingMotionControl
+from .models.wan import CharacterMotionTransfer
 from .types import Account, Output, Result, Snapshot, TaskId, Upload, Usage
 
 __docformat__ = "restructuredtext"  # pdoc renders ``:param`` by it

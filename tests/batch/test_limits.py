@@ -11,7 +11,7 @@ from rh_async import CharacterMotionTransfer, DreamActor, KlingMotionControl, Mo
 from rh_async._batch.planning.validation import check
 from rh_async.batch import plan_manifest
 from rh_async.models.catalog import data, endpoints, find_model
-from rh_async.models.motion import KlingModel, Orientation
+from rh_async.models.kling import KlingModel, Orientation
 
 KLINGS = [
     KlingMotionControl("a.png", "b.mp4", model=model, orientation=orientation)

@@ -9,7 +9,7 @@ import pytest
 
 from rh_async import CharacterMotionTransfer, DreamActor, KlingMotionControl
 from rh_async.batch import Plan, plan_manifest
-from rh_async.models.motion import KlingModel
+from rh_async.models.kling import KlingModel
 
 pytestmark = pytest.mark.quick
 

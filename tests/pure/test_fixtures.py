@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.pure.samples import FOLDER, INDEX
-from tests.pure.test_motion import WRITTEN
+from tests.pure.test_motion_requests import WRITTEN
 from tests.pure.test_protocol import READ, REQUEST_OF_QUERY
 
 # A route that comes to be spoken moves its files from here to the table of what is read or written.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rh_async import CharacterMotionTransfer, DreamActor, KlingMotionControl, PollingPolicy, Request, Session
 from rh_async.emulator import Emulator
-from rh_async.models.motion import KlingModel
+from rh_async.models.kling import KlingModel
 from tests.media import made_of
 from tests.session.conftest import Media
 

@@ -17,8 +17,10 @@ from rh_async._batch.planning.path_lookup import as_on_disk, trimmed
 from rh_async.errors import InvalidRequestError
 from rh_async.issues import Issue, Severity, display_text
 from rh_async.models.base import MediaValue, ModelRequest, Request, media_value, short_repr
+from rh_async.models.bytedance import DreamActor
 from rh_async.models.catalog import endpoints, find_model
-from rh_async.models.motion import CharacterMotionTransfer, DreamActor, KlingModel, KlingMotionControl
+from rh_async.models.kling import KlingModel, KlingMotionControl
+from rh_async.models.wan import CharacterMotionTransfer
 from rh_async.types import Upload
 
 from .cell_parser import MOTION, Cell, Wrong, by_type, guessed

@@ -17,9 +17,11 @@ from rh_async._media.media_info import MediaInfo
 from rh_async._media.prober import Prober
 from rh_async.issues import Issue, display_text
 from rh_async.models.base import MediaValue, Request
+from rh_async.models.bytedance import DreamActor
 from rh_async.models.catalog import find_model
-from rh_async.models.motion import CharacterMotionTransfer, DreamActor, KlingMotionControl
+from rh_async.models.kling import KlingMotionControl
 from rh_async.models.prices import Price, list_price, price_list_version
+from rh_async.models.wan import CharacterMotionTransfer
 
 from .plan import Entry, Plan
 from .validation import check

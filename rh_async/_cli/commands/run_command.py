@@ -32,7 +32,7 @@ from rh_async._cli.output.phase_counter import Tally
 from rh_async._journal.reader import BOUGHT, Row, read
 from rh_async._journal.records import REUSABLE_STATES, derived_key
 from rh_async._submission.input_comparison import asked_for, refuse_another
-from rh_async.models.motion import Orientation
+from rh_async.models.kling import Orientation
 from rh_async.types import OnExit
 
 _STALL_AFTER = 5.0

@@ -19,7 +19,9 @@ from rh_async._batch.manifest.column_help import explained
 from rh_async._cli.exit_codes import UsageError
 from rh_async.batch import OutputNaming, Pair
 from rh_async.models.base import MediaLimits, media_value
-from rh_async.models.motion import CharacterMotionTransfer, DreamActor, KlingMotionControl, Orientation
+from rh_async.models.bytedance import DreamActor
+from rh_async.models.kling import KlingMotionControl, Orientation
+from rh_async.models.wan import CharacterMotionTransfer
 
 from .config_file import USUAL
 from .connection import BaseUrl

@@ -16,7 +16,7 @@ from rh_async import CharacterMotionTransfer, DreamActor, InvalidRequestError, K
 from rh_async._cli.exit_codes import UsageError
 from rh_async._media.filetype import HEAD, guess_kind
 from rh_async.models.base import MediaFile
-from rh_async.models.motion import KlingModel, Orientation
+from rh_async.models.kling import KlingModel, Orientation
 
 Model = Literal["kling-v3.0-std", "kling-v3.0-pro", "kling-v2.6-std", "kling-v2.6-pro", "dreamactor-v2", "wan2.2"]
 

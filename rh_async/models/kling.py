@@ -1,6 +1,6 @@
-"""The motion-transfer requests: a character image, a driving video, and what each model adds (contract 2).
+"""Defines Kling's request: motion control, of 3.0 and 2.6, standard and pro.
 
-Each is checked when it is made: a refusal names the field, its value and the rule, and nothing is sent.
+A request is checked when it is made: the error names the field, its value and the rule, and nothing is sent.
 Documented limits live here; where the contract contradicts itself, they warn and never refuse.
 """
 
@@ -115,70 +115,3 @@ class KlingMotionControl(Request):
             self.refuse(name, value, "must be text")
         if value is not None and len(value) > _PROMPT_LIMIT:
             self.refuse(name, value, f"has {len(value):,} characters, the limit is {_PROMPT_LIMIT:,}")
-
-
-@frozen
-class DreamActor(Request):
-    """ByteDance DreamActor v2 (contract 2.4).
-
-    :param image: the character image: a path, an http(s) link, a data URI, an `Upload`, or media that
-        is no file yet: an open binary file, a Pillow image, an asynchronous iterable of bytes, `Media.from_bytes`.
-    :param video: the driving video, likewise; up to 30 s.
-    :raises InvalidRequestError: a field breaks a rule.
-    """
-
-    image: MediaValue = field(converter=media_value, validator=check_media, repr=short_repr)
-    video: MediaValue = field(converter=media_value, validator=check_media, repr=short_repr)
-
-    @property
-    def endpoint(self) -> str:
-        return "bytedance/dreamactor-v2"
-
-    @property
-    def limits(self) -> Mapping[str, MediaLimits]:
-        return {
-            "imageUrl": MediaLimits(kinds=("jpg", "png"), max_mb=5, box=((480, 480), (1920, 1080))),
-            "videoUrl": MediaLimits(
-                kinds=("mp4", "mov", "webm"), max_mb=100, box=((200, 200), (2048, 1440)), seconds=(0, 30)
-            ),
-        }
-
-    def parameters(self) -> dict[str, Any]:
-        return {"imageUrl": self.image, "videoUrl": self.video}
-
-
-@frozen
-class CharacterMotionTransfer(Request):
-    """Wan2.2 Character Motion Transfer (contract 2.5).
-
-    Its fields are ComfyUI nodes and take the server's file names: give local files, or an `Upload`.
-
-    :param image: the character image: a path, an `Upload` or media that is no file yet.
-    :param video: the driving video, likewise; up to 30 s.
-    :raises InvalidRequestError: a field breaks a rule.
-    """
-
-    image: MediaValue = field(converter=media_value, validator=check_media, repr=short_repr)
-    video: MediaValue = field(converter=media_value, validator=check_media, repr=short_repr)
-
-    @property
-    def endpoint(self) -> str:
-        return "rhart-video/wan2.2/character-motion-transfer"
-
-    @property
-    def limits(self) -> Mapping[str, MediaLimits]:
-        # The console says 10 MB for the video, the page allows 30 s of it (contract 12.2).
-        return {
-            "299##image": MediaLimits(kinds=("jpg", "png"), warn_mb=10),
-            "275##video": MediaLimits(kinds=("mp4", "mov"), warn_mb=10, seconds=(0, 30)),
-        }
-
-    def parameters(self) -> dict[str, Any]:
-        return {"299##image": self.image, "275##video": self.video}
-
-    def __attrs_post_init__(self) -> None:
-        # Whether a link works in these fields is unproved (contract 2.5), and a paid job is no place to find out.
-        for name, value in (("image", self.image), ("video", self.video)):
-            if isinstance(value, str):
-                self.refuse(name, value, "links are not taken here: download the file and give its path, or an Upload")
-        super().__attrs_post_init__()
