@@ -13,7 +13,8 @@ from ._batch.planning.folder_plan import Make, plan_folder
 from ._batch.planning.pairing import Pair
 from ._batch.planning.plan import Entry, Plan, Refusal
 from ._batch.planning.request_check import problems_of
-from ._batch.progress.progress_snapshot import BatchProgress, ErrorGroup, RunningJob
+from ._batch.progress.progress_counter import ProgressCounter
+from ._batch.progress.progress_snapshot import BatchProgress, ErrorGroup, PhaseProgress, RunningJob
 from ._batch.running.batch_outcome import BatchOutcome
 from ._batch.running.batch_runner import Batch
 from ._media.media_info import MediaInfo
@@ -37,9 +38,11 @@ __all__ = [
     "NameFields",
     "OutputNaming",
     "Pair",
+    "PhaseProgress",
     "Plan",
     "Price",
     "Prober",
+    "ProgressCounter",
     "Refusal",
     "RunningJob",
     "plan_folder",

@@ -42,14 +42,14 @@ from rh_async._transfer.downloads import Downloads
 from rh_async._transfer.media_spool import Spool
 from rh_async._transfer.uploads import Uploads
 from rh_async.errors import JournalError, ResponseLost, RHError, SessionError
-from rh_async.events import Changed, Settled, Waiting
+from rh_async.events import Changed, Event, Settled, Waiting
 from rh_async.job import Job
 from rh_async.models.base import MediaFile, Request
 from rh_async.models.media_input import Media
 from rh_async.types import Account, OnExit, Output, Result, Snapshot, TaskId, Upload
 
 from .account import AccountApi
-from .notifier import EventNotifier, TransferMetrics
+from .notifier import EventNotifier
 from .statistics import RunTimeSummary, Statistics, mean_and_p99
 
 log = logging.getLogger(__name__)
@@ -519,9 +519,9 @@ class SessionRuntime:
         return self.submissions.on_capacity
 
     @property
-    def traffic(self) -> TransferMetrics:
-        """How many bytes of media have moved."""
-        return self.tell.traffic
+    def event_listeners(self) -> list[Callable[[Event], object]]:
+        """The functions that are called with every event of the session."""
+        return self.tell.listeners
 
     async def _leave_as_told(self) -> None:
         """Cancel what runs, or wait for it, if that is how the session is to be left."""

@@ -196,7 +196,7 @@ async def test_a_job_that_failed_because_the_server_was_busy_is_not_bought_again
         async with opened(server, tmp_path) as session:
             batch = session.batch(plan, tmp_path / "out")
             first = [outcome async for outcome in batch]
-            assert [cause.sentence for cause in batch.progress().errors] == [f"server busy ({code})"]
+            assert [cause.kind for cause in batch.progress().errors] == [f"server busy ({code})"]
         assert states(first) == {"saved": 8, "failed": 1}
         assert [outcome.cause for outcome in first if outcome.state == "failed"] == ["transient"]
         assert states(await run(server, tmp_path, plan)) == {"already_done": 8, "failed": 1}
@@ -288,7 +288,7 @@ async def test_ten_minutes_without_a_network_are_waited_out_and_told(stock: Path
         assert len(server.ledger.tasks) == len(server.ledger.submissions) == 9
         assert each_file_went_up_once(server)
     if after == 0.0:  # else nothing was to be sent meanwhile
-        assert [cause.sentence for cause in told] == ["not sent"]
+        assert [cause.kind for cause in told] == ["not sent"]
 
 
 # --- the disk's ------------------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from rh_async._batch.outputs.output_writer import OutputWriter
 from rh_async._batch.outputs.part_files import remove_leftovers
 from rh_async._batch.outputs.results_log import ResultsLog
 from rh_async._batch.planning.plan import Entry, Plan
+from rh_async._batch.progress.entry_counter import EntryCounter
 from rh_async._batch.progress.progress_counter import ProgressCounter
 from rh_async._batch.progress.progress_snapshot import BatchProgress
 from rh_async.errors import ConfigurationError, RHError, SessionError
@@ -94,7 +95,7 @@ class Batch:
 
     def progress(self) -> BatchProgress:
         """How it stands now; cheap."""
-        return self._run.tally.progress()
+        return self._run.counter.progress()
 
     def __aiter__(self) -> AsyncIterator[BatchOutcome]:
         return _Cursor(self._run)
@@ -138,6 +139,8 @@ class _Run:
         self._money = BudgetTracker(currency=port.currency or _currency(plan), certain=known, budget=budget)
         self._quotes = PriceQuotes(port)
         self._lines = ResultsLog(out / "batch.jsonl")
+        self._events = ProgressCounter(clock=asyncio.get_running_loop().time)
+        port.event_listeners.append(self._events.on_event)
         self.worker = EntryWorker(
             port=port,
             shelf=OutputWriter(port=port, folder=out, naming=naming, duplicate_paths=self._lines.duplicate_paths),
@@ -145,8 +148,9 @@ class _Run:
             folder=out,
             retry_failed=retry_failed,
             freed=self._look_again,
+            note_error=self._events.note_error,
         )
-        self.tally = ProgressCounter(plan.ready, port, self.worker)
+        self.counter = EntryCounter(entries=plan.ready, port=port, worker=self.worker, events=self._events)
         self._leads: dict[str, _Lead] = {}
         self._unread: deque[BatchOutcome] = deque()
         self._known: set[int] = set()
@@ -235,6 +239,7 @@ class _Run:
             words = "the session ended before the batch was done; the same plan continues it"
             self._failure = failure if done else self._port.cut_short(words)
             self._port.on_capacity.remove(self._look_again)
+            self._port.event_listeners.remove(self._events.on_event)
             self._over = True
             self._gone.set()
             self._news.set()
@@ -254,7 +259,7 @@ class _Run:
                 self._port.check(asking=False)
                 item = BatchItem(entry)
                 self.worker.under_way.add(item)
-                self.tally.begun(entry)
+                self.counter.start(entry)
                 tasks.start_soon(self._carry, item)
         except RHError as error:
             return error
@@ -341,11 +346,11 @@ class _Run:
         try:
             await self._lines.tell(outcome)
         except RHError as error:  # the outcome is true all the same
-            self.worker.troubles.note(error)
+            self._events.note_error(error)
             self.worker.stop(error)
         if item is not None:
             self._leave(item)
-        self.tally.ended(outcome)
+        self.counter.end(outcome)
         self._unread.append(outcome)
         self._news.set()
 

@@ -16,7 +16,6 @@ from attrs import define, evolve, field
 from rh_async._batch.costs.charges import NOT_BOUGHT, Charges, bill_of, without_price
 from rh_async._batch.outputs.output_writer import OutputWriter, off_loop, recorded_paths, say_where_it_was
 from rh_async._batch.planning.plan import Entry
-from rh_async._batch.progress.error_summary import ErrorSummary
 from rh_async._journal.records import SubmitOptions
 from rh_async._submission.deduplication import PriorAttempt
 from rh_async.errors import (
@@ -73,7 +72,8 @@ class EntryWorker:
 
     :param folder: where outputs are wanted.
     :param retry_failed: whether what failed or was refused before is bought again.
-    :param freed: called when a place is free.
+    :param freed: called when a slot is free.
+    :param note_error: called with each error that a retry may overcome.
     :ivar stopped: why nothing more is started.
     :ivar under_way: those that have a place, from the look at what is known to the end of the job.
     :ivar saving: those whose outputs are on the way to disk, or wait for that.
@@ -85,10 +85,10 @@ class EntryWorker:
     folder: Path
     retry_failed: bool
     freed: Callable[[], object]
+    note_error: Callable[[RHError], object]
     stopped: RHError | None = field(default=None, init=False)
     under_way: set[BatchItem] = field(factory=set, init=False)
     saving: set[BatchItem] = field(factory=set, init=False)
-    troubles: ErrorSummary = field(factory=ErrorSummary, init=False)  #: what went wrong, also what was overcome
     _disk: RHError | None = field(default=None, init=False)  #: why nothing more is saved
     _stopping: anyio.Event = field(factory=anyio.Event, init=False)
 
@@ -331,7 +331,7 @@ class EntryWorker:
         return SaveError(f"{path} was not written: {error.message}", phase="download", task_id=result.task_id)
 
     def _wait_told(self, error: RHError, wait: float) -> None:
-        self.troubles.note(error)
+        self.note_error(error)
         log.warning("rh_async.batch_waits %g s: %s", wait, error, extra={"error": error})
 
 

@@ -9,11 +9,11 @@ from typing import Protocol
 from rh_async._api.endpoints import PriceQuote
 from rh_async._concurrency.session_tasks import SessionTasks
 from rh_async._journal.records import SubmitOptions
-from rh_async._runtime.notifier import TransferMetrics
 from rh_async._runtime.statistics import Statistics
 from rh_async._submission.deduplication import PriorAttempt
 from rh_async._transfer.download_stream import Naming
 from rh_async.errors import SessionError
+from rh_async.events import Event
 from rh_async.job import Job
 from rh_async.models.base import Request
 from rh_async.types import Account, Result
@@ -33,8 +33,8 @@ class SessionPort(Protocol):
         """Where to be called when more could be carried."""
 
     @property
-    def traffic(self) -> TransferMetrics:
-        """How many bytes of media have moved."""
+    def event_listeners(self) -> list[Callable[[Event], object]]:
+        """The functions that are called with every event of the session."""
 
     @property
     def currency(self) -> str | None:

@@ -125,7 +125,7 @@ def _stall_text(idle_time: float) -> str:
 
 
 def _trouble(cause: ErrorGroup) -> str:
-    return f"{cause.count:,} × {cause.sentence}: {cause.example}"
+    return f"{cause.count:,} × {cause.kind}: {cause.example}"
 
 
 def _under_way(progress: BatchProgress) -> str:
@@ -175,7 +175,7 @@ def _oldest(rows: Iterable[RunningJob]) -> Iterator[Table]:
 def _errors(causes: Iterable[ErrorGroup]) -> Iterator[Table]:
     table = _table("errors", "jobs")
     for one in causes:
-        table.add_row(printable(f"{one.sentence}: {one.example}"), f"{one.count:,}")
+        table.add_row(printable(f"{one.kind}: {one.example}"), f"{one.count:,}")
     if table.rows:
         yield table
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from attrs import asdict, field, frozen
+from attrs import Attribute, asdict, field, frozen
 from rich.console import Console
 from rich.live import Live
 from rich.status import Status
@@ -127,7 +127,12 @@ class Reporter:
 
     def _emit_progress(self, batch: Batch) -> None:
         if self.json_lines is not None:
-            self.emit("standing", **asdict(batch.progress()))
+            self.emit("standing", **asdict(batch.progress(), filter=_is_for_machines))
+
+
+def _is_for_machines(part: Attribute[object], _: object) -> bool:
+    """Leave out what only the view of a single job draws."""
+    return part.name not in {"phases", "waiting_for"}
 
 
 def _idle_time(stall_monitor: StallMonitor | None) -> float:
