@@ -42,9 +42,9 @@ async def buy(journal: Journal, numbers: Iterator[int]) -> None:
     """Carry one job after another through every move."""
     for number in numbers:
         record = await journal.claim(wish(number))
-        record = await journal.move(record, SubmissionState.SUBMITTING)
-        record = await journal.move(record, SubmissionState.SUBMITTED, task_id=TaskId(str(10**18 + number)))
-        await journal.move(
+        record = await journal.transition(record, SubmissionState.SUBMITTING)
+        record = await journal.transition(record, SubmissionState.SUBMITTED, task_id=TaskId(str(10**18 + number)))
+        await journal.transition(
             record, SubmissionState.SETTLED, raw=b'{"status":"SUCCESS"}', noticed_utc=datetime.now(UTC).isoformat()
         )
 
@@ -56,7 +56,7 @@ async def measure(path: Path, jobs: int, most: int | None) -> dict[str, float]:
     began, numbers = perf_counter(), iter(range(jobs))
     await asyncio.gather(*(buy(journal, numbers) for _ in range(_AT_ONCE)))
     seconds = perf_counter() - began
-    settled = await journal.in_states([SubmissionState.SETTLED])
+    settled = await journal.list_in_states([SubmissionState.SETTLED])
     await journal.close()
     if len(settled) != jobs:
         raise SystemExit(f"{len(settled)} of {jobs} jobs settled")

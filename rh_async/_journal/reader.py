@@ -24,9 +24,11 @@ from rh_async._journal.sqlite_file import VERSION
 from rh_async.errors import JournalError, RHError
 from rh_async.types import Result, Snapshot
 
-BOUGHT = frozenset({SubmissionState.SUBMITTED, SubmissionState.SETTLED, SubmissionState.SAVED, SubmissionState.LOST})
+SUBMITTED_STATES = frozenset(
+    {SubmissionState.SUBMITTED, SubmissionState.SETTLED, SubmissionState.SAVED, SubmissionState.LOST}
+)
 """The server has accepted it, and its task is known."""
-UNFINISHED = frozenset(
+UNFINISHED_STATES = frozenset(
     {SubmissionState.SUBMITTING, SubmissionState.SUBMITTED, SubmissionState.SETTLED, SubmissionState.LOST}
 )
 """What a command that was killed may have left to be picked up."""
@@ -50,7 +52,7 @@ class Row:
     @property
     def left(self) -> bool:
         """Whether it is to be picked up."""
-        return self.record.state in UNFINISHED and not self.carried
+        return self.record.state in UNFINISHED_STATES and not self.carried
 
     @property
     def submitted(self) -> str:

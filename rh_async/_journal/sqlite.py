@@ -24,7 +24,7 @@ from .lease import ProcessLease
 from .records import REUSABLE_STATES, SubmissionRecord, SubmissionState, may_move, read_folder, stored_folder
 from .sqlite_file import JournalFile, backup, named
 
-__all__ = ["Journal", "TaskHeld", "backup"]
+__all__ = ["Journal", "TaskConflict", "backup"]
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ _THIS = "site = ? AND key = ? AND attempt = ? AND state = ? AND owner = ?"
 _MINE = "site = ? AND nonce = ? AND state = ? AND owner = ?"
 
 
-class TaskHeld(JournalError):
+class TaskConflict(JournalError):
     """A task that the server names for one submission is another's already."""
 
 
@@ -157,7 +157,7 @@ class Journal:
         self._db.execute(f"INSERT OR REPLACE INTO jobs (site, fingerprint, {_COLUMNS}) VALUES ({marks})", values)  # noqa: S608
         return mine
 
-    async def move(self, record: SubmissionRecord, to: SubmissionState, **facts: Any) -> SubmissionRecord:
+    async def transition(self, record: SubmissionRecord, to: SubmissionState, **facts: Any) -> SubmissionRecord:
         """Make one move durable before it is acted upon.
 
         :param facts: fields of the record that it changes.
@@ -166,24 +166,24 @@ class Journal:
         """
         return await self._writer.intend(lambda: self._update(record, to, **facts))
 
-    async def submitting(self, record: SubmissionRecord) -> SubmissionRecord:
+    async def mark_submitting(self, record: SubmissionRecord) -> SubmissionRecord:
         """Make durable that a claimed record's POST is about to leave.
 
         :raises JournalError: as for `move`.
         :raises asyncio.CancelledError: it is still claimed, and may not leave.
         """
         try:
-            return await self.move(record, SubmissionState.SUBMITTING)
+            return await self.transition(record, SubmissionState.SUBMITTING)
         except asyncio.CancelledError:
             change = f"UPDATE jobs SET state = '{SubmissionState.CLAIMED}' WHERE {_MINE}"  # noqa: S608
             self._take_back(change, SubmissionState.SUBMITTING, record.webhook_token)
             raise
 
-    async def moved(self, record: SubmissionRecord, to: SubmissionState, **facts: Any) -> None:
+    async def record_transition(self, record: SubmissionRecord, to: SubmissionState, **facts: Any) -> None:
         """Write down a move that has happened; return before it is durable where the file cannot be written for now.
 
         :param facts: as for `move`.
-        :raises TaskHeld: another record has the task that this one is said to have bought.
+        :raises TaskConflict: another record has the task that this one is said to have bought.
         :raises JournalError: the table has no such move, or somebody else moved it.
         """
         task = facts.get("task_id", record.task_id)
@@ -214,14 +214,14 @@ class Journal:
             "SELECT key, attempt FROM jobs WHERE site = ? AND task_id = ?", (self.site, task_id)
         ).fetchone()
         if holder is not None and holder != (record.key, record.attempt):
-            raise TaskHeld(f"the task belongs to the submission {holder[0]}", key=record.key, task_id=task_id)
+            raise TaskConflict(f"the task belongs to the submission {holder[0]}", key=record.key, task_id=task_id)
 
-    async def noted(self, record: SubmissionRecord) -> None:
+    async def record_status(self, record: SubmissionRecord) -> None:
         """Keep the server's last word on a running task, unless it has been moved meanwhile."""
         values = (record.status, self.site, record.key, record.attempt, record.state, record.owner)
         await self._writer.note(lambda: self._db.execute(f"UPDATE jobs SET status = ? WHERE {_THIS}", values))  # noqa: S608
 
-    async def saved(self, task_id: TaskId, paths: tuple[str, ...]) -> None:
+    async def mark_saved(self, task_id: TaskId, paths: tuple[str, ...]) -> None:
         """A settled task's outputs are on disk; whoever brought them there, and however often."""
         where = "site = ? AND task_id = ? AND state = ?"
         values = (SubmissionState.SAVED, json.dumps(paths), self.site, task_id, SubmissionState.SETTLED)
@@ -233,7 +233,7 @@ class Journal:
         values = (self.site, record.key, record.attempt, SubmissionState.CLAIMED, self.owner.name)
         await self._writer.note(lambda: self._db.execute(f"DELETE FROM jobs WHERE {_THIS}", values))  # noqa: S608
 
-    async def inherit(self, record: SubmissionRecord) -> SubmissionRecord:
+    async def take_over(self, record: SubmissionRecord) -> SubmissionRecord:
         """Take over what a dead owner left, or what is nobody's any more.
 
         :raises JournalError: its owner lives, somebody else took it, or it could not be made durable.
@@ -259,17 +259,17 @@ class Journal:
         rows = await self._rows("key = ? ORDER BY attempt DESC LIMIT 1", key)
         return rows[0] if rows else None
 
-    async def of_task(self, task_id: TaskId) -> SubmissionRecord | None:
+    async def find_by_task(self, task_id: TaskId) -> SubmissionRecord | None:
         """The attempt that bought a task."""
         rows = await self._rows("task_id = ?", task_id)
         return rows[0] if rows else None
 
-    async def of_webhook_token(self, webhook_token: str) -> SubmissionRecord | None:
+    async def find_by_webhook_token(self, webhook_token: str) -> SubmissionRecord | None:
         """The attempt in whose webhook address a token travels."""
         rows = await self._rows("nonce = ?", webhook_token) if webhook_token else []
         return rows[0] if rows else None
 
-    async def in_states(self, states: Iterable[SubmissionState]) -> list[SubmissionRecord]:
+    async def list_in_states(self, states: Iterable[SubmissionState]) -> list[SubmissionRecord]:
         """Every attempt in one of these states, oldest first."""
         wanted = list(states)
         return await self._rows(f"state IN ({', '.join('?' * len(wanted))}) ORDER BY claimed_utc", *wanted)
@@ -302,7 +302,7 @@ class Journal:
 
         return await self._read(read)
 
-    async def last_ends(self, endpoint: str, *, most: int) -> list[SubmissionRecord]:
+    async def last_settled(self, endpoint: str, *, most: int) -> list[SubmissionRecord]:
         """The last attempts at a model whose end is known: how long they ran teaches the timetable."""
         where = (
             "endpoint = ? AND state IN ('settled', 'saved') AND error IS NULL AND submitted_utc IS NOT NULL"
@@ -312,7 +312,7 @@ class Journal:
 
     # --- what else it keeps ------------------------------------------------------------------------------------------
 
-    async def upload(self, sha256: str, size: int) -> tuple[Upload, float] | None:
+    async def find_upload(self, sha256: str, size: int) -> tuple[Upload, float] | None:
         """What an upload of this content was answered, and for how many seconds its link still serves."""
         now = self.wall().timestamp()
 
@@ -328,7 +328,7 @@ class Journal:
 
         return await self._read(read)
 
-    async def keep_upload(self, upload: Upload, *, life: float) -> None:
+    async def save_upload(self, upload: Upload, *, life: float) -> None:
         """Keep what an upload was answered.
 
         :param life: for how many seconds its link serves.

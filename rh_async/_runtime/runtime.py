@@ -303,12 +303,12 @@ class SessionRuntime:
         self.tell(Changed(snapshot=snapshot))
         for job in self.poller.jobs.get(snapshot.task_id, ()):
             log_job("status", job, says=snapshot.status)
-            if self.registry.notices(job, snapshot):
+            if self.registry.notice_status(job, snapshot):
                 self.tasks.start_soon(self._noted, job)
 
     async def _noted(self, job: Job) -> None:
         try:
-            await self.registry.noted(job)
+            await self.registry.record_status(job)
         except JournalError as error:
             log.error("rh_async.journal_failed %s", error)  # noqa: TRY400 - one line; the error says it all
 
@@ -318,13 +318,13 @@ class SessionRuntime:
 
     async def _settled(self, job: Job, snapshot: Snapshot) -> None:
         noticed = wall()
-        await self.registry.settled(job, snapshot, noticed)
+        await self.registry.mark_settled(job, snapshot, noticed)
         if apply_snapshot(job, snapshot):
             self.tell(Changed(snapshot=snapshot))
         await self._end(job, outcome_of(job, snapshot, noticed_utc=noticed))
 
     async def _lost(self, job: Job, error: RHError) -> None:
-        await self.registry.lost(job, error)
+        await self.registry.mark_lost(job, error)
         await self._end(job, error)
 
     def _failed(self, job: Job, error: RHError) -> None:
@@ -336,7 +336,7 @@ class SessionRuntime:
 
     async def _end(self, job: Job, outcome: Result | RHError) -> None:
         self.settled += 1
-        await self.registry.forget(job)
+        await self.registry.release(job)
         self.submissions.release_slot(job)
         folder = self._wanted.pop(job, None)
         if folder is None or not isinstance(outcome, Result):
@@ -445,7 +445,7 @@ class SessionRuntime:
         """
         paths = await self.downloads.save(result, folder, overwrite=overwrite, name=name)
         log_change("saved", task_id=result.task_id, says=" ".join(map(str, paths)))
-        await self.registry.saved(result.task_id, paths)
+        await self.registry.mark_saved(result.task_id, paths)
         return paths
 
     @property
@@ -484,7 +484,7 @@ class SessionRuntime:
 
     # --- what a batch asks for ---------------------------------------------------------------------------------------
 
-    async def earlier(self, request: Request, key: str | None) -> PriorAttempt:
+    async def prior_attempt(self, request: Request, key: str | None) -> PriorAttempt:
         """What is known of a submission before it is made.
 
         :raises InvalidMedia: a file cannot be read, or is not what its field takes.
@@ -492,7 +492,7 @@ class SessionRuntime:
         """
         async with self.spool.files(request) as asked:
             files = {media.path: await self.uploads.read(media) for media in asked.media()}
-            return await self.registry.earlier(asked, key, {path: file.sha256 for path, file in files.items()})
+            return await self.registry.prior_attempt(asked, key, {path: file.sha256 for path, file in files.items()})
 
     def begin(self, request: Request, options: SubmitOptions) -> Job:
         """Take a job in and return at once.

@@ -22,13 +22,13 @@ from rh_async._api.endpoints import decode_query
 from rh_async._api.wire import ApiResponse
 from rh_async._job_updates import apply_snapshot, assign_task, mirror, outcome_of, set_outcome
 from rh_async._journal.records import SubmissionRecord, SubmissionState, SubmitOptions, derived_key
-from rh_async._journal.sqlite import Journal, TaskHeld
+from rh_async._journal.sqlite import Journal, TaskConflict
 from rh_async.errors import STORED_NAMES, JobError, JobLost, JournalError, KeyConflict, NotFound, RHError, SubmitUnknown
 from rh_async.job import Job
 from rh_async.models.base import Request
 from rh_async.types import Result, Snapshot, TaskId
 
-from .input_comparison import asked_for, refuse_another
+from .input_comparison import check_same_inputs, new_record
 
 log = logging.getLogger(__name__)
 
@@ -46,14 +46,14 @@ class PriorAttempt:
     :param sha256s: of its local files.
     :param record: its last attempt, None where there is none or no journal.
     :param outcome: how that ended: a result, the job's error, the refusal, or that nobody knows. None while it runs.
-    :param another: that the caller's key names a submission that asked for something else; None if it does not.
+    :param conflict: that the caller's key names a submission that asked for something else; None if it does not.
     """
 
     key: str
     sha256s: Mapping[Path, str]
     record: SubmissionRecord | None = None
     outcome: Result | RHError | None = None
-    another: KeyConflict | None = None
+    conflict: KeyConflict | None = None
 
 
 @define(eq=False, kw_only=True, repr=False)
@@ -95,14 +95,14 @@ class SubmissionRegistry:
         while (carrier := self._carried.get(job.key)) is not None and carrier is not job:
             if not options.resubmit or carrier.task_id is None:
                 if (known := self._records.get(carrier) or self._asked.get(carrier)) is not None:
-                    refuse_another(known, fresh)
+                    check_same_inputs(known, fresh)
                 await mirror(carrier, job)
                 return False
             del self._carried[job.key]
         self._carried[job.key], self._asked[job] = job, fresh
         return self.journal is None or await self._claim(self.journal, job, fresh, options)
 
-    async def earlier(self, request: Request, key: str | None, sha256s: Mapping[Path, str]) -> PriorAttempt:
+    async def prior_attempt(self, request: Request, key: str | None, sha256s: Mapping[Path, str]) -> PriorAttempt:
         """What is known of a submission, without touching it.
 
         :param key: None for the derived one.
@@ -115,7 +115,7 @@ class SubmissionRegistry:
             sha256s=sha256s,
             record=record,
             outcome=None if record is None else self._known_end(record),
-            another=None if record is None else _another(record, _fresh(name, request, SubmitOptions(), sha256s)),
+            conflict=None if record is None else _conflict(record, _fresh(name, request, SubmitOptions(), sha256s)),
         )
 
     def _known_end(self, record: SubmissionRecord) -> Result | RHError | None:
@@ -124,7 +124,7 @@ class SubmissionRegistry:
         if record.state is SubmissionState.REFUSED:
             return _refusal(record)
         return (
-            self.outcome(record)
+            self.outcome_of(record)
             if record.state in {SubmissionState.SETTLED, SubmissionState.SAVED, SubmissionState.LOST}
             else None
         )
@@ -132,7 +132,7 @@ class SubmissionRegistry:
     async def _claim(self, journal: Journal, job: Job, fresh: SubmissionRecord, options: SubmitOptions) -> bool:
         record = await journal.claim(fresh, resubmit=options.resubmit, after=options.after)
         while not self._mine(journal, record, fresh):
-            refuse_another(record, fresh)
+            check_same_inputs(record, fresh)
             gone = None
             if record.state is SubmissionState.LOST and options.resubmit and await self._is_gone(record):
                 gone = record.attempt
@@ -173,7 +173,7 @@ class SubmissionRegistry:
         if record.state is SubmissionState.UNCERTAIN:
             raise uncertain(record)
         if record.state in {SubmissionState.SETTLED, SubmissionState.SAVED}:
-            self.end(job, record)
+            self.settle_from_record(job, record)
             return True
         left = record.state is SubmissionState.SUBMITTED and not journal.owner.alive(record.owner)
         if left or record.state is SubmissionState.LOST:
@@ -186,7 +186,7 @@ class SubmissionRegistry:
         """Take a submitted or a lost job over, and ask the server about it again."""
         assert self.journal is not None  # noqa: S101 - for the type checker: there is a record
         assert record.task_id is not None  # noqa: S101 - a submitted record has one
-        mine = await self.journal.inherit(record)
+        mine = await self.journal.take_over(record)
         self._records[job] = mine if mine.state is SubmissionState.SUBMITTED else await self._reopened(mine)
         self._carried[record.key] = job
         self._asked.pop(job, None)
@@ -198,7 +198,7 @@ class SubmissionRegistry:
 
     async def _reopened(self, record: SubmissionRecord) -> SubmissionRecord:
         assert self.journal is not None  # noqa: S101 - for the type checker: there is a record
-        return await self.journal.move(record, SubmissionState.SUBMITTED, error=None, noticed_utc=None)
+        return await self.journal.transition(record, SubmissionState.SUBMITTED, error=None, noticed_utc=None)
 
     async def _is_gone(self, record: SubmissionRecord) -> bool:
         """Ask the server, before a lost attempt is bought again, whether it still does not know the task.
@@ -214,20 +214,20 @@ class SubmissionRegistry:
             return True
         return False
 
-    def end(self, job: Job, record: SubmissionRecord) -> None:
+    def settle_from_record(self, job: Job, record: SubmissionRecord) -> None:
         """End a job as its settled record says; a result stays readable after its links have expired."""
         job.key = record.key
         if record.task_id is not None:
             assign_task(job, record.task_id, _moment(record.submitted_utc))
         if record.raw:
             apply_snapshot(job, self._snapshot(record))
-        set_outcome(job, self.outcome(record))
+        set_outcome(job, self.outcome_of(record))
 
     def _snapshot(self, record: SubmissionRecord) -> Snapshot:
         assert record.task_id is not None  # noqa: S101 - a settled record has one
         return decode_query(ApiResponse(status=200, body=record.raw), record.task_id, currency=self.currency)
 
-    def outcome(self, record: SubmissionRecord) -> Result | RHError:
+    def outcome_of(self, record: SubmissionRecord) -> Result | RHError:
         """How a settled record ended."""
         if record.error is not None:
             return _error(record)
@@ -243,38 +243,38 @@ class SubmissionRegistry:
         """
         rows: list[SubmissionRecord] = []
         try:
-            rows = [] if self.journal is None else await self.journal.last_ends(endpoint, most=most)
+            rows = [] if self.journal is None else await self.journal.last_settled(endpoint, most=most)
         except JournalError as error:
             log.error("rh_async.journal_failed %s", error)  # noqa: TRY400 - what is watched goes on without
         return [(_run_time(row), row.driving) for row in reversed(rows)]
 
     # --- moving ------------------------------------------------------------------------------------------------------
 
-    async def submitting(self, job: Job) -> None:
+    async def mark_submitting(self, job: Job) -> None:
         """The POST is about to leave."""
         if self.journal is not None and (record := self._records.get(job)) is not None:
-            self._records[job] = await self.journal.submitting(record)
+            self._records[job] = await self.journal.mark_submitting(record)
 
-    async def unsent(self, job: Job) -> None:
+    async def mark_unsent(self, job: Job) -> None:
         """The POST never left, or was refused for now: it may be repeated."""
         if (record := self._records.get(job)) is not None and record.state is SubmissionState.SUBMITTING:
             await self._moved(job, SubmissionState.CLAIMED)
 
-    async def submitted(self, job: Job, snapshot: Snapshot) -> None:
+    async def mark_submitted(self, job: Job, snapshot: Snapshot) -> None:
         """The server has accepted the job.
 
-        :raises TaskHeld: another submission has this very task.
+        :raises TaskConflict: another submission has this very task.
         """
         accepted = (job.submitted_utc or self.wall()).isoformat()
         told = {"task_id": snapshot.task_id, "status": snapshot.status, "submitted_utc": accepted}
         await self._written(job, SubmissionState.SUBMITTED, **told, driving=job.driving)
 
-    async def not_submitted(self, job: Job, error: RHError) -> None:
+    async def mark_not_submitted(self, job: Job, error: RHError) -> None:
         """The server refused the job for good, or nobody knows: then the costlier is taken for true."""
         to = SubmissionState.UNCERTAIN if error.maybe_billed else SubmissionState.REFUSED
         await self._written(job, to, error=_facts(error))
 
-    def notices(self, job: Job, snapshot: Snapshot) -> bool:
+    def notice_status(self, job: Job, snapshot: Snapshot) -> bool:
         """Take the server's word on a running job; whether the journal does not have it yet."""
         record = self._records.get(job)
         if record is None or record.state is not SubmissionState.SUBMITTED or record.status == snapshot.status:
@@ -282,25 +282,25 @@ class SubmissionRegistry:
         self._records[job] = evolve(record, status=snapshot.status)
         return True
 
-    async def noted(self, job: Job) -> None:
+    async def record_status(self, job: Job) -> None:
         """Write the server's word down, for the jobs of other sessions that follow this one."""
         if self.journal is not None and (record := self._records.get(job)) is not None:
-            await self.journal.noted(record)
+            await self.journal.record_status(record)
 
-    async def settled(self, job: Job, snapshot: Snapshot, noticed: datetime) -> None:
+    async def mark_settled(self, job: Job, snapshot: Snapshot, noticed: datetime) -> None:
         """The server has told the job's end."""
         await self._written(job, SubmissionState.SETTLED, raw=snapshot.raw, noticed_utc=noticed.isoformat())
 
-    async def lost(self, job: Job, error: RHError) -> None:
+    async def mark_lost(self, job: Job, error: RHError) -> None:
         """The server does not tell the job's end; it is asked again before the job is bought again."""
         await self._written(job, SubmissionState.LOST, error=_facts(error), noticed_utc=self.wall().isoformat())
 
-    async def saved(self, task_id: TaskId, paths: tuple[Path, ...]) -> None:
+    async def mark_saved(self, task_id: TaskId, paths: tuple[Path, ...]) -> None:
         """A job's outputs are on disk."""
         if self.journal is not None:
-            await self.journal.saved(task_id, tuple(str(path.absolute()) for path in paths))
+            await self.journal.mark_saved(task_id, tuple(str(path.absolute()) for path in paths))
 
-    async def forget(self, job: Job) -> None:
+    async def release(self, job: Job) -> None:
         """The job is over for this session; a claim that was never sent is given back."""
         if job.key is not None and self._carried.get(job.key) is job:
             del self._carried[job.key]
@@ -316,17 +316,17 @@ class SubmissionRegistry:
         record = self._records.get(job)
         return "" if record is None else record.webhook_token
 
-    async def holds(self, task_id: TaskId) -> bool:
+    async def has_task(self, task_id: TaskId) -> bool:
         """Whether some submission is known to have bought the task."""
         with suppress(JournalError):  # then the write that would give one task to two refuses it
-            return self.journal is not None and await self.journal.of_task(task_id) is not None
+            return self.journal is not None and await self.journal.find_by_task(task_id) is not None
         return False
 
     async def _written(self, job: Job, to: SubmissionState, **facts: object) -> None:
         """Write down what has happened; the job goes on though that fails, and the next session asks the server."""
         try:
             await self._moved(job, to, **facts)
-        except TaskHeld:
+        except TaskConflict:
             raise
         except JournalError as error:
             log.error("rh_async.journal_failed %s", error)  # noqa: TRY400 - one line; the error says it all
@@ -335,7 +335,7 @@ class SubmissionRegistry:
         if self.journal is not None and (record := self._records.get(job)) is not None:
             self._records[job] = evolve(record, state=to, **facts)  # at once: what follows is written after it
             try:
-                await self.journal.moved(record, to, **facts)
+                await self.journal.record_transition(record, to, **facts)
             except JournalError:
                 self._records[job] = record
                 raise
@@ -366,12 +366,12 @@ def uncertain(record: SubmissionRecord) -> SubmitUnknown:
 
 def _fresh(key: str, request: Request, options: SubmitOptions, sha256s: Mapping[Path, str]) -> SubmissionRecord:
     folder = None if options.output_dir is None else str(options.output_dir.absolute())
-    return evolve(asked_for(key, request, sha256s), webhook_token=uuid4().hex, folder=folder)
+    return evolve(new_record(key, request, sha256s), webhook_token=uuid4().hex, folder=folder)
 
 
-def _another(known: SubmissionRecord, asked: SubmissionRecord) -> KeyConflict | None:
+def _conflict(known: SubmissionRecord, asked: SubmissionRecord) -> KeyConflict | None:
     try:
-        refuse_another(known, asked)
+        check_same_inputs(known, asked)
     except KeyConflict as error:
         return error
     return None

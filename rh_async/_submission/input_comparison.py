@@ -29,7 +29,7 @@ def contents_of(request: Request, sha256s: Mapping[Path, str]) -> str:
     return json.dumps({name: _digest(value) for name, value in named.items() if value is not None})
 
 
-def asked_for(key: str, request: Request, sha256s: Mapping[Path, str]) -> SubmissionRecord:
+def new_record(key: str, request: Request, sha256s: Mapping[Path, str]) -> SubmissionRecord:
     """What is asked for, as a journal has it before anything is sent.
 
     :param sha256s: of the request's local files.
@@ -45,7 +45,7 @@ def asked_for(key: str, request: Request, sha256s: Mapping[Path, str]) -> Submis
     )
 
 
-def refuse_another(known: SubmissionRecord, asked: SubmissionRecord) -> None:
+def check_same_inputs(known: SubmissionRecord, asked: SubmissionRecord) -> None:
     """Refuse a key that was given to a job with other inputs, whose result would be taken for this job's.
 
     :param known: the attempt that has the key.

@@ -54,7 +54,7 @@ class RecoveryService:
         :param folder: where outputs go whose submission named none; None leaves those where they are.
         :raises JournalError: there is no journal, or it cannot be used.
         """
-        unfinished = await self._open().in_states(_UNFINISHED)
+        unfinished = await self._open().list_in_states(_UNFINISHED)
         found = [record for record in unfinished if self._left(record)]
         uncertain = [
             await self._taken(self._doubt, record) for record in found if record.state is SubmissionState.SUBMITTING
@@ -98,7 +98,7 @@ class RecoveryService:
         :raises JournalError: there is no journal, or it cannot be used.
         """
         return tuple(
-            record for record in await self._open().in_states([SubmissionState.UNCERTAIN]) if not record.foreign
+            record for record in await self._open().list_in_states([SubmissionState.UNCERTAIN]) if not record.foreign
         )
 
     async def confirm(self, key: str, task_id: TaskId) -> Job:
@@ -109,11 +109,11 @@ class RecoveryService:
         :raises RHError: nothing could be learnt.
         """
         record = await self._uncertain(key)
-        if (holder := await self._open().of_task(task_id)) is not None:
+        if (holder := await self._open().find_by_task(task_id)) is not None:
             raise JournalError(f"task {task_id} belongs to {holder.key}", task_id=task_id, advice=_NAME_ANOTHER)
         snapshot = await self.look(task_id)
-        mine = await self._open().inherit(record)
-        moved = await self._open().move(mine, SubmissionState.SUBMITTED, task_id=snapshot.task_id, error=None)
+        mine = await self._open().take_over(record)
+        moved = await self._open().transition(mine, SubmissionState.SUBMITTED, task_id=snapshot.task_id, error=None)
         return await self._attach(moved)
 
     async def discard(self, key: str) -> None:
@@ -121,7 +121,7 @@ class RecoveryService:
 
         :raises JournalError: the key is not uncertain.
         """
-        await self._open().move(await self._uncertain(key), SubmissionState.ABANDONED)
+        await self._open().transition(await self._uncertain(key), SubmissionState.ABANDONED)
 
     async def delivered(self, task_id: TaskId, webhook_token: str) -> Job | None:
         """Adopt a delivery's task for the uncertain submission whose webhook token it brings, once that is confirmed.
@@ -130,7 +130,7 @@ class RecoveryService:
         :return: the job it adopts; None if no submission waits for exactly this.
         :raises RHError: nothing could be learnt.
         """
-        record = await self._open().of_webhook_token(webhook_token)
+        record = await self._open().find_by_webhook_token(webhook_token)
         if (
             record is not None
             and record.state is SubmissionState.LOST
@@ -153,7 +153,7 @@ class RecoveryService:
             return None
 
     async def _doubt(self, record: SubmissionRecord) -> SubmissionRecord:
-        return await self._open().move(record, SubmissionState.UNCERTAIN)
+        return await self._open().transition(record, SubmissionState.UNCERTAIN)
 
     async def _attach(self, record: SubmissionRecord) -> Job:
         job = self.new_job()
@@ -192,7 +192,7 @@ class RecoveryService:
 
     async def _saved(self, record: SubmissionRecord, folder: Path | None) -> Result | RHError | None:
         """Save a settled result where it is wanted; None if there is none, or nobody said where."""
-        result, wanted = self.registry.outcome(record), record.folder or folder
+        result, wanted = self.registry.outcome_of(record), record.folder or folder
         if not isinstance(result, Result) or wanted is None:
             return None
         try:

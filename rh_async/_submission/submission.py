@@ -28,7 +28,7 @@ from rh_async._http.rate_limit import Priority
 from rh_async._http.transport import Transport
 from rh_async._job_updates import apply_snapshot, assign_task
 from rh_async._journal.records import SubmitOptions
-from rh_async._journal.sqlite import TaskHeld
+from rh_async._journal.sqlite import TaskConflict
 from rh_async._polling.poller import Poller
 from rh_async._printable import one_line
 from rh_async._transfer.media_spool import Spool
@@ -164,7 +164,8 @@ class Submitter:
         Cancelled before the request headers are sent, nothing is sent. After that, the POST is finished: its time-out
         bounds the wait, and only its answer says whether there is a task to pay for.
         """
-        await self.registry.submitting(job)  # durable before the POST: after a crash, the record says it may be billed
+        # Durable before the POST: after a crash, the record says that the submit may have been billed.
+        await self.registry.mark_submitting(job)
         try:
             return await self.transport.send(
                 call, self._decode, on_sent=partial(self._mark_sent, job, post_scope), let_through_at=let_through_at
@@ -177,7 +178,7 @@ class Submitter:
             # goes back to "claimed"; shielded, because a record left at "submitting" would block the key.
             if not post_scope.shield:
                 post_scope.shield = True
-                await self.registry.unsent(job)
+                await self.registry.mark_unsent(job)
 
     def _mark_sent(self, job: Job, post_scope: anyio.CancelScope) -> None:
         """Note that the request headers of the POST were sent: from here on, the job may be billed."""
@@ -203,15 +204,15 @@ class Submitter:
         """Record that the POST was not accepted: to be repeated, refused for good, or unknown."""
         self.posts_awaiting_response.discard(job)
         if error.retryable:
-            await self.registry.unsent(job)
+            await self.registry.mark_unsent(job)
         else:
-            await self.registry.not_submitted(job, error)
+            await self.registry.mark_not_submitted(job, error)
 
     # --- the answer --------------------------------------------------------------------------------------------------
 
     async def _is_submitted_task(self, task_id: TaskId) -> bool:
         """Whether the task belongs to another submission, so that a refusal that names it is just a refusal."""
-        return task_id in self._submitted_tasks or await self.registry.holds(task_id)
+        return task_id in self._submitted_tasks or await self.registry.has_task(task_id)
 
     async def _query_refused(self, job: Job, task_id: TaskId, refusal: ApiError | SubmitUnknown) -> Snapshot:
         """Ask about the task that a refusal names; its status, if it exists, is the answer to the submit.
@@ -260,8 +261,8 @@ class Submitter:
         try:
             self._refuse_known_task(snapshot.task_id)
             job.submitted_utc = self.utc_now()
-            await self.registry.submitted(job, snapshot)
-        except TaskHeld as held:
+            await self.registry.mark_submitted(job, snapshot)
+        except TaskConflict as held:
             job.submitted_utc = None
             words = f"the submit was answered with task {snapshot.task_id}, which another submit has made"
             unknown = SubmitUnknown(f"{words}: whether this one made a task, too, is unknown", phase="submit")
@@ -275,4 +276,4 @@ class Submitter:
     def _refuse_known_task(self, task_id: TaskId) -> None:
         """Refuse a task of an earlier job of this session, which only this memory knows if there is no journal."""
         if task_id in self._submitted_tasks:
-            raise TaskHeld("another job of this session holds the task", task_id=task_id)
+            raise TaskConflict("another job of this session holds the task", task_id=task_id)

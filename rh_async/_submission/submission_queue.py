@@ -193,7 +193,7 @@ class SubmissionQueue:
         waits_for_other = self.registry.follows(job)
         if job.task_id is None or job.done or waits_for_other:  # else this session has taken an earlier task over
             with anyio.CancelScope(shield=True):  # a claim that is not released blocks its key until this process ends
-                await self.registry.forget(job)
+                await self.registry.release(job)
         if job.task_id is None:
             self._end_withdrawn(job)
         elif waits_for_other and not job.done:

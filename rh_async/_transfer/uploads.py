@@ -182,11 +182,11 @@ class Uploads:
         async with self._slots:
             sent = await self.transport.with_retries(lambda: self._attempt(file, limits))
         if self.journal is not None:
-            await self.journal.keep_upload(sent.upload, life=_URL_LIFETIME)
+            await self.journal.save_upload(sent.upload, life=_URL_LIFETIME)
         return sent
 
     async def _from_journal(self, file: LocalFile, limits: MediaLimits | None) -> _CachedUpload | None:
-        found = None if self.journal is None else await self.journal.upload(file.sha256, file.size)
+        found = None if self.journal is None else await self.journal.find_upload(file.sha256, file.size)
         if found is None:
             return None
         upload, lifetime = found

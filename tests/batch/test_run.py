@@ -341,7 +341,7 @@ async def _in_journal(server: Emulator, folder: Path) -> dict[TaskId | None, Sub
         services = session._runtime
         assert services is not None
         assert services.journal is not None
-        return {record.task_id: record.state for record in await services.journal.in_states(list(SubmissionState))}
+        return {record.task_id: record.state for record in await services.journal.list_in_states(list(SubmissionState))}
 
 
 async def test_a_folder_that_cannot_be_made_is_said_before_anything_is_bought(stock: Path, tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ async def fails(*_: object, **__: object) -> Any:
 async def test_a_journal_that_cannot_tell_run_times_fails_no_job_and_frees_no_place_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Journal, "last_ends", fails)
+    monkeypatch.setattr(Journal, "last_settled", fails)
     async with (
         Emulator(seed=1) as server,
         Session(server.api_key, base_url=server.url, journal=tmp_path / "jobs.db", in_flight=1) as session,
@@ -116,7 +116,7 @@ async def test_a_journal_that_cannot_tell_run_times_fails_no_job_and_frees_no_pl
 async def test_a_journal_that_cannot_take_an_acceptance_leaves_no_place_and_no_submit_counted_twice(
     server: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(SubmissionRegistry, "submitted", fails)
+    monkeypatch.setattr(SubmissionRegistry, "mark_submitted", fails)
     async with Session(server.api_key, base_url=server.url, journal=tmp_path / "jobs.db") as session:
         for wish in wishes(3):
             assert isinstance(await error_of(session.run(wish)), JournalError)

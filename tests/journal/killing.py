@@ -16,7 +16,7 @@ from rh_async import Session
 from rh_async._journal.records import SubmissionState
 from rh_async._journal.sqlite import Journal
 
-_CHANGES = ("claim", "move", "moved", "noted", "saved", "release", "inherit")
+_CHANGES = ("claim", "transition", "record_transition", "record_status", "mark_saved", "release", "take_over")
 
 
 class Killed(Exception):
@@ -121,9 +121,9 @@ async def bury(session: Session) -> None:
 
 
 def _label(name: str, args: tuple[Any, ...]) -> str:
-    if name in {"move", "moved"}:
+    if name in {"transition", "record_transition"}:
         return f"{args[0].state}→{args[1]}"
-    return {"claim": "→claimed", "saved": "settled→saved", "release": "claimed→"}.get(name, name)
+    return {"claim": "→claimed", "mark_saved": "settled→saved", "release": "claimed→"}.get(name, name)
 
 
 @frozen(kw_only=True)

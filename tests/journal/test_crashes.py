@@ -111,7 +111,7 @@ async def test_a_crash_at_any_move_buys_nothing_twice_and_loses_nothing(
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize(
     ("left", "then"),
-    [("claimed→submitting", UNKNOWN), ("submitting→submitted", "inherit"), ("submitted→settled", "settled→saved")],
+    [("claimed→submitting", UNKNOWN), ("submitting→submitted", "take_over"), ("submitted→settled", "settled→saved")],
 )
 async def test_a_crash_while_coming_back_from_a_crash_buys_nothing_twice_and_loses_nothing(
     left: str, then: str, after: bool, assassin: Assassin, server: Emulator, open_on: Open, tmp_path: Path
@@ -144,7 +144,7 @@ async def test_a_crash_while_an_uncertain_submit_is_resolved_leaves_it_uncertain
         _adds_up(server, book, {key: SubmissionState.SAVED}, {killed})
         if not killed:
             break
-    assert {"uncertain→submitted", "inherit"} <= assassin.met
+    assert {"uncertain→submitted", "take_over"} <= assassin.met
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])

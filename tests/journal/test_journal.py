@@ -18,7 +18,7 @@ from attrs import define
 from rh_async import DreamActor, JournalError, Session
 from rh_async._journal.lease import ProcessLease
 from rh_async._journal.records import TRANSITIONS, SubmissionRecord, SubmissionState
-from rh_async._journal.sqlite import Journal, TaskHeld
+from rh_async._journal.sqlite import Journal, TaskConflict
 from rh_async.emulator import Emulator
 from rh_async.errors import KeyConflict
 from rh_async.types import TaskId, Upload
@@ -94,7 +94,7 @@ async def brought_to(journal: Journal, state: SubmissionState, key: str = "clip"
     record = await journal.claim(fresh(key))
     for to in WAYS[state]:
         facts = {"task_id": TaskId(str(abs(hash(key)) % 10**9 + 1))} if to is SubmissionState.SUBMITTED else {}
-        record = await journal.move(record, to, **facts)
+        record = await journal.transition(record, to, **facts)
     return record
 
 
@@ -116,7 +116,7 @@ async def test_every_move_of_the_table_is_made_and_is_durable(
     now: SubmissionState, to: SubmissionState, opened: Opened, book: Path
 ) -> None:
     journal = await opened()
-    moved = await journal.move(await brought_to(journal, now), to)
+    moved = await journal.transition(await brought_to(journal, now), to)
     assert moved.state is to
     assert [row.state for row in rows_of(book)] == [to]
 
@@ -128,16 +128,16 @@ async def test_every_other_move_is_refused_and_changes_nothing(
     journal = await opened()
     record = await brought_to(journal, now)
     with pytest.raises(JournalError, match=f"nothing moves from {now} to {to}"):
-        await journal.move(record, to)
+        await journal.transition(record, to)
     assert [row.state for row in rows_of(book)] == [now]
 
 
 async def test_a_move_from_what_is_no_longer_so_is_refused(opened: Opened, book: Path) -> None:
     journal = await opened()
     old = await brought_to(journal, SubmissionState.SUBMITTING)
-    await journal.move(old, SubmissionState.UNCERTAIN)
+    await journal.transition(old, SubmissionState.UNCERTAIN)
     with pytest.raises(JournalError, match="somebody else has moved it"):
-        await journal.move(old, SubmissionState.SUBMITTED, task_id=TaskId("7"))
+        await journal.transition(old, SubmissionState.SUBMITTED, task_id=TaskId("7"))
     assert [row.state for row in rows_of(book)] == [SubmissionState.UNCERTAIN]
 
 
@@ -147,9 +147,9 @@ async def test_a_task_belongs_to_one_row_only_and_its_neighbours_in_a_commit_are
     journal = await opened()
     one, two, three = [await brought_to(journal, SubmissionState.SUBMITTING, key) for key in ("one", "two", "three")]
     ends = await asyncio.gather(
-        journal.move(one, SubmissionState.SUBMITTED, task_id=TaskId("7")),
-        journal.move(two, SubmissionState.SUBMITTED, task_id=TaskId("7")),
-        journal.move(three, SubmissionState.SUBMITTED, task_id=TaskId("8")),
+        journal.transition(one, SubmissionState.SUBMITTED, task_id=TaskId("7")),
+        journal.transition(two, SubmissionState.SUBMITTED, task_id=TaskId("7")),
+        journal.transition(three, SubmissionState.SUBMITTED, task_id=TaskId("8")),
         return_exceptions=True,
     )
     assert [isinstance(end, JournalError) for end in ends] == [False, True, False]
@@ -159,9 +159,9 @@ async def test_a_task_belongs_to_one_row_only_and_its_neighbours_in_a_commit_are
 async def test_a_task_that_another_submission_has_is_refused_by_the_name_of_that_one(opened: Opened) -> None:
     journal = await opened()
     one, two = [await brought_to(journal, SubmissionState.SUBMITTING, key) for key in ("one", "two")]
-    await journal.moved(one, SubmissionState.SUBMITTED, task_id=TaskId("7"))
-    with pytest.raises(TaskHeld, match="belongs to the submission one") as caught:
-        await journal.moved(two, SubmissionState.SUBMITTED, task_id=TaskId("7"))
+    await journal.record_transition(one, SubmissionState.SUBMITTED, task_id=TaskId("7"))
+    with pytest.raises(TaskConflict, match="belongs to the submission one") as caught:
+        await journal.record_transition(two, SubmissionState.SUBMITTED, task_id=TaskId("7"))
     assert (caught.value.key, caught.value.task_id) == ("two", "7")
 
 
@@ -169,8 +169,8 @@ async def test_the_same_task_id_at_another_site_is_another_task(opened: Opened) 
     here, there = await opened(), await opened(site="https://other.test")
     for journal in (here, there):
         record = await brought_to(journal, SubmissionState.SUBMITTING)
-        await journal.move(record, SubmissionState.SUBMITTED, task_id=TaskId("7"))
-    assert await here.of_task(TaskId("7")) != await there.of_task(TaskId("7"))
+        await journal.transition(record, SubmissionState.SUBMITTED, task_id=TaskId("7"))
+    assert await here.find_by_task(TaskId("7")) != await there.find_by_task(TaskId("7"))
 
 
 async def test_a_claim_that_is_released_leaves_no_row_and_what_was_sent_is_never_released(
@@ -180,7 +180,7 @@ async def test_a_claim_that_is_released_leaves_no_row_and_what_was_sent_is_never
     await journal.release(await journal.claim(fresh()))
     assert rows_of(book) == []
     record = await journal.claim(fresh())
-    await journal.move(record, SubmissionState.SUBMITTING)
+    await journal.transition(record, SubmissionState.SUBMITTING)
     await journal.release(record)
     assert [row.state for row in rows_of(book)] == [SubmissionState.SUBMITTING]
 
@@ -214,7 +214,7 @@ async def test_a_submit_cancelled_while_it_is_written_down_is_only_claimed(
 ) -> None:
     journal = await opened()
     record = await journal.claim(fresh())
-    submitting = asyncio.ensure_future(journal.submitting(record))
+    submitting = asyncio.ensure_future(journal.mark_submitting(record))
     cancels(submitting, monkeypatch, "_update")
     with pytest.raises(asyncio.CancelledError):
         await submitting
@@ -226,16 +226,16 @@ async def test_a_submit_cancelled_while_it_is_written_down_is_only_claimed(
 async def test_a_delivery_without_a_token_names_no_submission(opened: Opened) -> None:
     journal = await opened()
     await journal.claim(fresh(webhook_token=""))
-    assert await journal.of_webhook_token("") is None
+    assert await journal.find_by_webhook_token("") is None
 
 
 async def test_only_the_lost_attempt_the_server_was_asked_about_is_bought_again(opened: Opened, book: Path) -> None:
     journal = await opened()
     for webhook_token in ("first", "second"):
         record = await journal.claim(fresh(webhook_token=webhook_token), resubmit=True, gone=1)
-        record = await journal.move(record, SubmissionState.SUBMITTING)
-        record = await journal.move(record, SubmissionState.SUBMITTED, task_id=TaskId(webhook_token))
-        await journal.move(record, SubmissionState.LOST)
+        record = await journal.transition(record, SubmissionState.SUBMITTING)
+        record = await journal.transition(record, SubmissionState.SUBMITTED, task_id=TaskId(webhook_token))
+        await journal.transition(record, SubmissionState.LOST)
     assert (await journal.claim(fresh(webhook_token="third"), resubmit=True, gone=1)).attempt == 2
     assert [row.state for row in rows_of(book)] == [SubmissionState.LOST, SubmissionState.LOST]
     assert (await journal.claim(fresh(webhook_token="third"), resubmit=True, gone=2)).attempt == 3
@@ -421,18 +421,18 @@ async def test_what_a_live_owner_carries_cannot_be_inherited(state: SubmissionSt
     one, two = await opened(), await opened()
     record = await brought_to(one, state)
     with pytest.raises(JournalError, match="still running"):
-        await two.inherit(record)
+        await two.take_over(record)
     await die(one)
-    assert (await two.inherit(record)).owner == two.owner.name
+    assert (await two.take_over(record)).owner == two.owner.name
 
 
 @pytest.mark.parametrize("state", [SubmissionState.SETTLED, SubmissionState.SAVED, SubmissionState.UNCERTAIN])
 async def test_what_nobody_carries_is_inherited_once(state: SubmissionState, opened: Opened) -> None:
     one, two, three = await opened(), await opened(), await opened()
     record = await brought_to(one, state)
-    await two.inherit(record)
+    await two.take_over(record)
     with pytest.raises(JournalError, match="somebody else took it over"):
-        await three.inherit(record)
+        await three.take_over(record)
 
 
 async def test_another_keys_row_is_refused_unless_nothing_was_bought_by_it(opened: Opened, book: Path) -> None:
@@ -468,15 +468,15 @@ async def test_again_opens_the_next_attempt_and_leaves_the_last_as_it_is(
 async def test_an_upload_is_remembered_until_its_link_dies_and_for_its_key_only(opened: Opened, wall: Wall) -> None:
     journal, other = await opened(), await opened("o" * 32)
     upload = Upload(file_name="f.mp4", url="https://cdn.test/f", sha256="a" * 64, size=10)
-    await journal.keep_upload(upload, life=23 * 3600.0)
-    assert await journal.upload("a" * 64, 10) == (upload, 23 * 3600.0)
-    assert await journal.upload("a" * 64, 11) is None
-    assert await other.upload("a" * 64, 10) is None
+    await journal.save_upload(upload, life=23 * 3600.0)
+    assert await journal.find_upload("a" * 64, 10) == (upload, 23 * 3600.0)
+    assert await journal.find_upload("a" * 64, 11) is None
+    assert await other.find_upload("a" * 64, 10) is None
     wall.now += timedelta(hours=22, minutes=59)
-    assert await journal.upload("a" * 64, 10) == (upload, 60.0)
+    assert await journal.find_upload("a" * 64, 10) == (upload, 60.0)
     wall.now += timedelta(minutes=1)
-    assert await journal.upload("a" * 64, 10) is None
-    await journal.keep_upload(upload, life=10.0)
-    assert await journal.upload("a" * 64, 10) == (upload, 10.0)
+    assert await journal.find_upload("a" * 64, 10) is None
+    await journal.save_upload(upload, life=10.0)
+    assert await journal.find_upload("a" * 64, 10) == (upload, 10.0)
     await journal.forget_upload("a" * 64)
-    assert await journal.upload("a" * 64, 10) is None
+    assert await journal.find_upload("a" * 64, 10) is None

@@ -197,7 +197,7 @@ async def test_again_buys_once_more_and_overwrites_nothing(open_session: Open, s
         assert session._runtime is not None
         journal = session._runtime.journal
         assert journal is not None
-        records = [await journal.of_task(result.task_id) for result in (first, second)]
+        records = [await journal.find_by_task(result.task_id) for result in (first, second)]
     assert [record.attempt for record in records if record] == [1, 2]
     assert third.task_id == second.task_id != first.task_id
     assert len(server.ledger.submissions) == 2

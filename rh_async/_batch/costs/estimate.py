@@ -70,7 +70,7 @@ async def to_buy(entries: Sequence[Entry], port: SessionPort, worker: EntryWorke
 async def _past(entry: Entry, port: SessionPort) -> PriorAttempt | None:
     assert entry.request is not None  # noqa: S101 - for the type checker: it is ready
     try:
-        return await port.earlier(entry.request, entry.key)
+        return await port.prior_attempt(entry.request, entry.key)
     except RHError:  # the run says what is wrong with it
         port.check(asking=False)
         return None

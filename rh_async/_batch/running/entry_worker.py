@@ -125,7 +125,7 @@ class EntryWorker:
         """
         assert item.entry.request is not None  # noqa: S101 - for the type checker: it is ready
         try:
-            item.past = await self.port.earlier(item.entry.request, item.entry.key)
+            item.past = await self.port.prior_attempt(item.entry.request, item.entry.key)
         except RHError as error:
             self.port.check(asking=False)
             return self._lost(item, error)
@@ -134,7 +134,7 @@ class EntryWorker:
     def would_buy(self, past: PriorAttempt) -> bool:
         """Whether an entry of which this is known would be bought."""
         end = past.outcome
-        if past.another is not None or isinstance(end, Result):
+        if past.conflict is not None or isinstance(end, Result):
             return False
         if end is None:
             return past.record is None or past.record.state in NOT_BOUGHT
@@ -341,8 +341,8 @@ def _another(item: BatchItem) -> BatchOutcome | None:
     What was never bought, or ended badly, may be asked for anew in other words.
     """
     past = item.past
-    if past is None or past.another is None or past.record is None or past.record.state in NOT_BOUGHT:
+    if past is None or past.conflict is None or past.record is None or past.record.state in NOT_BOUGHT:
         return None
     if isinstance(past.outcome, RHError):
         return None
-    return item.failed(past.another, state="rejected")
+    return item.failed(past.conflict, state="rejected")

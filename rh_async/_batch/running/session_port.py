@@ -55,7 +55,7 @@ class SessionPort(Protocol):
     def statistics(self) -> Statistics:
         """Say how it stands."""
 
-    async def earlier(self, request: Request, key: str | None) -> PriorAttempt:
+    async def prior_attempt(self, request: Request, key: str | None) -> PriorAttempt:
         """Say what is known of a submission before it is made."""
 
     def begin(self, request: Request, options: SubmitOptions) -> Job:

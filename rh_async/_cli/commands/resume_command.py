@@ -25,7 +25,7 @@ from rh_async._cli.output.fields import make_console, printable
 from rh_async._cli.output.job_reporter import decision_commands
 from rh_async._cli.output.job_view import show_phases
 from rh_async._cli.output.phase_counter import Tally
-from rh_async._journal.reader import UNFINISHED, Row, at, read
+from rh_async._journal.reader import UNFINISHED_STATES, Row, at, read
 from rh_async.events import Changed, Event, Settled
 
 from .jobs_command import model
@@ -49,7 +49,7 @@ async def resume(
     """
     connection, journal_file, console = Connection(base_url), JournalFile(journal), make_console()
     path, folder = await asyncio.to_thread(lambda: (journal_file.prepare(), out.absolute()))
-    rows = await asyncio.to_thread(read, path, connection.site, states=UNFINISHED)
+    rows = await asyncio.to_thread(read, path, connection.site, states=UNFINISHED_STATES)
     address, seconds = connection.address, f"{_STALL_AFTER:.0f} s"
     message = f"waiting for the network: nothing heard from {address} for {seconds}; Ctrl-C gives up"
     runner = ResumeRunner(

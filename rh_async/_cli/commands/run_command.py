@@ -29,9 +29,9 @@ from rh_async._cli.output.fields import format_cost, make_console, print_fields
 from rh_async._cli.output.job_reporter import JobReporter
 from rh_async._cli.output.job_view import show_phases
 from rh_async._cli.output.phase_counter import Tally
-from rh_async._journal.reader import BOUGHT, Row, read
+from rh_async._journal.reader import SUBMITTED_STATES, Row, read
 from rh_async._journal.records import REUSABLE_STATES, derived_key
-from rh_async._submission.input_comparison import asked_for, refuse_another
+from rh_async._submission.input_comparison import check_same_inputs, new_record
 from rh_async.models.kling import Orientation
 from rh_async.types import OnExit
 
@@ -146,7 +146,7 @@ def _look_up(command: RunCommand, request: Request, site: str, journal: Path) ->
     attempts = read(journal, site, key=key)
     earlier = None if command.run_options.resubmit or not attempts else attempts[-1]
     if earlier is not None and earlier.record.state not in REUSABLE_STATES:
-        refuse_another(earlier.record, asked_for(key, request, sha256s))
+        check_same_inputs(earlier.record, new_record(key, request, sha256s))
     return _Prepared(command.out.absolute(), key, earlier)
 
 
@@ -187,7 +187,7 @@ def _make_reporter(command: RunCommand, request: Request, connection: Connection
 
 def _tally(request: Request, earlier: Row | None) -> Tally:
     """Count what an earlier command has done already as done."""
-    submitted = earlier is not None and earlier.record.state in BOUGHT
+    submitted = earlier is not None and earlier.record.state in SUBMITTED_STATES
     tally = Tally(clock=now, jobs=1, files=0 if submitted else len({media.path for media in request.media()}))
     tally.submit.done = int(submitted)
     over = {SubmissionState.SETTLED, SubmissionState.SAVED}

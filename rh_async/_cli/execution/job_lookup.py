@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from rh_async import JournalError
 from rh_async._cli.exit_codes import UsageError
-from rh_async._journal.reader import BOUGHT, Row, keys_beginning, read
+from rh_async._journal.reader import SUBMITTED_STATES, Row, keys_beginning, read
 
 _MAX_SHOWN = 4
 
@@ -36,7 +36,7 @@ def find(name: str, journal: Path, site: str) -> JournaledTask:
         if name.isdecimal():
             return JournaledTask(name, None)
         raise UsageError(f"{name!r:.80} is no task id, and no job for {site} in the journal {journal} has that key")
-    if row.record.task_id is None or row.record.state not in BOUGHT:
+    if row.record.task_id is None or row.record.state not in SUBMITTED_STATES:
         raise UsageError(f"{name} is {row.record.state}: it has no task")
     return JournaledTask(row.record.task_id, row)
 

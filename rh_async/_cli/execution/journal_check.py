@@ -15,7 +15,7 @@ from rh_async import KeyConflict, SubmissionState
 from rh_async._cli.exit_codes import UsageError
 from rh_async._cli.options.prerequisites import sha256_of
 from rh_async._journal.reader import Row, last_attempts, task_ids
-from rh_async._submission.input_comparison import asked_for, refuse_another
+from rh_async._submission.input_comparison import check_same_inputs, new_record
 from rh_async.batch import Entry, Issue, Plan
 from rh_async.issues import display_text
 
@@ -44,7 +44,7 @@ def _judged(entry: Entry, rows: Mapping[str, Row], sha256s: dict[Path, str]) -> 
     for path in {media.path for media in entry.request.media()} - sha256s.keys():
         sha256s[path] = sha256_of(path)
     try:
-        refuse_another(row.record, asked_for(row.record.key, entry.request, sha256s))
+        check_same_inputs(row.record, new_record(row.record.key, entry.request, sha256s))
     except KeyConflict as error:
         what = f"its key {display_text(row.record.key)!r} {error.message.removeprefix('the key ')}"
         issue = Issue(rule="key of another job", subject=entry.origin, message=what, hint="Give this job another key")

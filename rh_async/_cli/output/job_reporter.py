@@ -13,7 +13,7 @@ from rh_async._cli.execution.stall_monitor import StallMonitor
 from rh_async._cli.exit_codes import describe_error
 from rh_async._cli.options.connection import Connection
 from rh_async._cli.options.journal_options import JournalFile
-from rh_async._journal.reader import BOUGHT, Row, at
+from rh_async._journal.reader import SUBMITTED_STATES, Row, at
 from rh_async.events import Changed, Event, Flawed, Saved, Settled, Submitted
 
 from .fields import printable
@@ -46,7 +46,7 @@ class JobReporter:
     def start(self) -> None:
         """Print what the journal has of the job, before anything is sent."""
         row = self.earlier
-        if row is not None and row.record.state in BOUGHT:
+        if row is not None and row.record.state in SUBMITTED_STATES:
             self._print_submitted_earlier(f"on {row.submitted} as task {row.record.task_id}")
             self.stall_monitor.pause()
         elif row is not None and row.carried:
