@@ -17,7 +17,9 @@ import pytest
 
 from rh_async._cli.commands.batch_command import perform
 from rh_async._cli.exit_codes import ExitCode, Interrupted
-from rh_async._cli.options.batch_options import BatchCommand, BatchRunOptions, Options, SourceOptions
+from rh_async._cli.options.batch_model_options import BatchModelOptions
+from rh_async._cli.options.batch_options import BatchCommand, BatchRunOptions
+from rh_async._cli.options.batch_sources import SourceOptions
 from rh_async._cli.output.reporter import Reporter
 from rh_async.emulator import Emulator, Fault
 from tests.batch.makers import film, paint
@@ -267,7 +269,7 @@ async def test_events_are_one_object_per_line_and_people_are_told_elsewhere(
     outcomes = events(ended.out, "outcome")
     assert {outcome["task_id"] for outcome in outcomes} == {task.task_id for task in site.ledger.tasks}
     assert {outcome["state"] for outcome in outcomes} == {"saved"}
-    assert events(ended.out, "standing")[-1]["saved"] == 5
+    assert events(ended.out, "progress")[-1]["saved"] == 5
     (end,) = events(ended.out, "end")
     assert (end["exit"], end["counts"], end["stopped"]) == (0, {"saved": 5}, None)
     money = {name: end["money"][name] for name in ("currency", "spent", "spent_earlier", "reserved", "maybe_billed")}
@@ -418,7 +420,9 @@ async def test_where_the_server_tells_no_price_the_list_is_named_and_never_held_
 
 def command(**running: Any) -> BatchCommand:
     """A batch of all clips with one character."""
-    return BatchCommand(("clips",), SourceOptions(image=("heroes/fox.png",)), Options(), BatchRunOptions(**running))
+    return BatchCommand(
+        ("clips",), SourceOptions(image=("heroes/fox.png",)), BatchModelOptions(), BatchRunOptions(**running)
+    )
 
 
 async def test_interrupted_it_says_what_goes_on_and_the_same_command_continues(there: Path, site: Emulator) -> None:

@@ -12,7 +12,9 @@ from rh_async._cli.execution.batch_session import run_plan
 from rh_async._cli.execution.journal_check import new_journal_words, with_used_keys
 from rh_async._cli.execution.plan_request import make_plan
 from rh_async._cli.exit_codes import ExitCode, Interrupted, UsageError
-from rh_async._cli.options.batch_options import BatchCommand, BatchRunOptions, Options, SourceOptions
+from rh_async._cli.options.batch_model_options import BatchModelOptions
+from rh_async._cli.options.batch_options import BatchCommand, BatchRunOptions
+from rh_async._cli.options.batch_sources import SourceOptions
 from rh_async._cli.options.connection import Connection, site_of
 from rh_async._cli.options.manifest_columns import column_words
 from rh_async._cli.options.prerequisites import need_folder
@@ -27,7 +29,7 @@ async def batch(
     clips: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
     *,
     sources: SourceOptions | None = None,
-    options: Options | None = None,
+    options: BatchModelOptions | None = None,
     running: BatchRunOptions | None = None,
 ) -> int:
     """Make a video of every clip.
@@ -35,9 +37,13 @@ async def batch(
     :param clips: driving videos: files, folders, patterns.
     """
     if sources is not None and sources.manifest_columns:
-        Reporter.for_process(json=False).print(*await asyncio.to_thread(column_words, (options or Options()).model))
+        Reporter.for_process(json=False).print(
+            *await asyncio.to_thread(column_words, (options or BatchModelOptions()).model)
+        )
         return ExitCode.SUCCESS
-    command = BatchCommand(clips, sources or SourceOptions(), options or Options(), running or BatchRunOptions())
+    command = BatchCommand(
+        clips, sources or SourceOptions(), options or BatchModelOptions(), running or BatchRunOptions()
+    )
     return await perform(command, Reporter.for_process(json=command.running.json))
 
 

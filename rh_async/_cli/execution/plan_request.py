@@ -20,7 +20,8 @@ from rh_async import Request
 from rh_async._batch.manifest.row_parser import Problem, Reader
 from rh_async._batch.planning.path_lookup import as_on_disk
 from rh_async._cli.exit_codes import UsageError
-from rh_async._cli.options.batch_options import BatchCommand, Options
+from rh_async._cli.options.batch_model_options import BatchModelOptions
+from rh_async._cli.options.batch_options import BatchCommand
 from rh_async._cli.options.connection import site_of
 from rh_async._cli.options.prerequisites import need_media
 from rh_async._journal.reader import saved_paths, task_ids
@@ -46,7 +47,7 @@ async def make_plan(command: BatchCommand, console: Console) -> Plan:
         return await (_from_folder if command.sources.manifest is None else _from_manifest)(command, looking.prober())
 
 
-def _check(options: Options) -> None:
+def _check(options: BatchModelOptions) -> None:
     need_media("batch", "looks into videos")
     warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong with a file is in the plan, in our words
     logging.getLogger("PIL").addHandler(logging.NullHandler())  # else its errors go to stderr, which nobody set up
@@ -99,14 +100,14 @@ def _named_for_tasks(out: Path, known: Collection[str]) -> Iterator[Path]:
         yield from (path for path in out.iterdir() if not set(_TASK_ID.findall(path.name)).isdisjoint(known))
 
 
-def _maker(options: Options) -> Make:
+def _maker(options: BatchModelOptions) -> Make:
     """What makes a request of a couple. Blocks: the catalogue is a file."""
     if options.is_motion:
         return lambda image, clip: options.model_options(image, clip).request()
     return _Filling(options.model, _with_holes(options), options.webhook_url, Reader(Path(), {})).request
 
 
-def _with_holes(options: Options) -> Mapping[str, str]:
+def _with_holes(options: BatchModelOptions) -> Mapping[str, str]:
     """An endpoint's fields, with a hole for each of the two files."""
     fields = options.fields()
     for hole, kind in _HOLES.items():
@@ -169,7 +170,7 @@ def _image(words: str) -> MediaValue:
     return as_on_disk(found) if isinstance(found, Path) else found
 
 
-def _field_defaults(options: Options) -> dict[str, Any]:
+def _field_defaults(options: BatchModelOptions) -> dict[str, Any]:
     if not options.field:
         return {}
     model = find_model(options.model)

@@ -127,10 +127,10 @@ class Reporter:
 
     def _emit_progress(self, batch: Batch) -> None:
         if self.json_lines is not None:
-            self.emit("standing", **asdict(batch.progress(), filter=_is_for_machines))
+            self.emit("progress", **asdict(batch.progress(), filter=_is_for_programs))
 
 
-def _is_for_machines(part: Attribute[object], _: object) -> bool:
+def _is_for_programs(part: Attribute[object], _: object) -> bool:
     """Leave out what only the view of a single job draws."""
     return part.name not in {"phases", "waiting_for"}
 

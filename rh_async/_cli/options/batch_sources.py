@@ -1,0 +1,57 @@
+"""Options of ``rh-async batch`` about its inputs: clips, images, a manifest, and which jobs they make."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from attrs import frozen
+from cyclopts import Group, Parameter
+from cyclopts.validators import Number
+
+from rh_async._batch.manifest.column_help import explained
+from rh_async.batch import Pair
+
+_Flag = Annotated[bool, Parameter(show_default=False)]
+_Words = Annotated[tuple[str, ...], Parameter(show_default=False)]
+_LEAST_ONE = Number(gte=1)
+
+
+@Parameter(name="*", group=Group("What goes in", sort_key=1))
+@frozen(kw_only=True)
+class SourceOptions:
+    """Where the jobs come from."""
+
+    image: Annotated[
+        _Words,
+        Parameter(help="character images: a file, a folder, a pattern; may be given several times. With --manifest, one"
+                  " for rows that name none."),
+    ] = ()  # fmt: skip
+    pair: Annotated[
+        Pair,
+        Parameter(help="who goes with whom: one image for all clips, the same name but for the suffix, every"
+                  " combination (product), or in order (zip)."),
+    ] = "one"  # fmt: skip
+    recursive: Annotated[_Flag, Parameter(help="search folders with all that is in them.")] = False
+    include_outputs: Annotated[
+        _Flag,
+        Parameter(help="take outputs of earlier runs as inputs, too. Without it, these are left out: what lies in an"
+                  " output folder inside a folder of clips, what has our .json beside it, what batch.jsonl names."),
+    ] = False  # fmt: skip
+    manifest: Annotated[
+        Path | None,
+        Parameter(help="in place of CLIPS: one row per job, in a .csv or .txt file as Excel writes it, a .jsonl, .json"
+                  f" or .toml file. Columns: {', '.join(column.name for column in explained())}; paths begin at the"
+                  " manifest's own folder. Other columns are carried into batch.jsonl."),
+    ] = None  # fmt: skip
+    manifest_columns: Annotated[
+        _Flag,
+        Parameter(help="explain the columns of a manifest, with --model ENDPOINT those of that model, and stop."),
+    ] = False  # fmt: skip
+    limit: Annotated[int | None, Parameter(validator=_LEAST_ONE, help="only the first so many jobs.")] = None
+    shuffle: Annotated[
+        int | None,
+        Parameter(
+            name="--shuffle", help="put the jobs into an order made from this number; --limit then picks at random."
+        ),
+    ] = None
