@@ -17,6 +17,7 @@ from ._batch.progress.progress_counter import ProgressCounter
 from ._batch.progress.progress_snapshot import BatchProgress, ErrorGroup, PhaseProgress, RunningJob
 from ._batch.running.batch_outcome import BatchOutcome
 from ._batch.running.batch_runner import Batch
+from ._media.local_file import LocalFile, LocalFiles
 from ._media.media_info import MediaInfo
 from ._media.probe import probe
 from ._media.prober import Prober
@@ -33,6 +34,8 @@ __all__ = [
     "Estimate",
     "InvalidMediaFile",
     "Issue",
+    "LocalFile",
+    "LocalFiles",
     "Make",
     "MediaInfo",
     "NameFields",

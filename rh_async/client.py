@@ -23,6 +23,7 @@ from ._api.wire import UNSTORABLE
 from ._http.connection_pools import is_proxy
 from ._http.transport import SSL, Connector, RetryPolicy, Timeouts, TraceConfig, Transport
 from ._journal.records import SubmissionRecord, SubmissionState, SubmitOptions
+from ._media.local_file import LocalFiles
 from ._polling.policy import PollingPolicy
 from ._runtime.notifier import EventNotifier
 from ._runtime.outcome_stream import Feed, Outcomes, R, Requests
@@ -72,6 +73,7 @@ class Session:
     :param connector: your own aiohttp connector, for every call of the API, made with ``force_close=True``: of a submit
         on a kept-alive connection that the server has just closed, nobody could know whether it arrived. You close it.
         Outputs are fetched without it, since links are checked when they are connected.
+    :param files: local files that were read already, for instance a plan's: they are not hashed once more.
     :raises ConfigurationError: a setting breaks its rule, or there is no key.
     """
 
@@ -94,6 +96,7 @@ class Session:
         downloads: DownloadPolicy | None = None,
         allow_private_links: bool = False,
         connector: Connector | None = None,
+        files: LocalFiles | None = None,
     ) -> None:
         api_key = None if api_key is None else Secret(api_key)  # what fails below may be sent to a crash reporter
         if in_flight != "auto" and (isinstance(in_flight, bool) or not isinstance(in_flight, int) or in_flight < 1):
@@ -123,6 +126,7 @@ class Session:
             on_exit=on_exit,
             download_policy=downloads or DownloadPolicy(),
             journal=None if journal is None else Path(journal),
+            files=files or LocalFiles(),
         )
         self._entered = False
         self._runtime: SessionRuntime | None = None
@@ -261,7 +265,7 @@ class Session:
         limit = None if budget is None else _money(budget)
         folder = (output_dir_from(output_dir) or Path()).absolute()
         runtime = self._open()
-        runtime.uploads.files.include(plan.files)
+        runtime.files.include(plan.files)
         return Batch(plan, folder, port=runtime, naming=naming, budget=limit, retry_failed=retry_failed)
 
     async def price(self, request: Request) -> Price:

@@ -73,6 +73,15 @@ class LocalFiles:
         self._known[file.identity] = file
         return file
 
+    def read(self, path: Path, found: os.stat_result | None = None) -> LocalFile:
+        """Read a regular file, unless it is known. Blocks, and like `add` is not thread-safe.
+
+        :param found: what ``stat`` returned just now; by default the file is looked up here.
+        :raises OSError: it cannot be read.
+        """
+        identity = FileIdentity.of(path.stat() if found is None else found)
+        return self.known(path, identity) or self.add(read_file(path, identity))
+
     def include(self, others: LocalFiles) -> None:
         """Remember the files that were read elsewhere, for instance by a plan."""
         for file in others._known.values():

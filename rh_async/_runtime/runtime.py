@@ -26,6 +26,7 @@ from rh_async._http.transport import Transport
 from rh_async._job_updates import apply_snapshot, outcome_of, set_outcome
 from rh_async._journal.records import SubmitOptions
 from rh_async._journal.sqlite import Journal
+from rh_async._media.local_file import LocalFiles
 from rh_async._polling.policy import PollingPolicy
 from rh_async._polling.poller import Poller
 from rh_async._polling.scheduler import PollScheduler
@@ -70,6 +71,7 @@ class SessionRuntime:
     tell: EventNotifier
     journal: Journal | None = None
     on_exit: OnExit = "detach"
+    files: LocalFiles = field(factory=LocalFiles)
     download_policy: DownloadPolicy = field(factory=DownloadPolicy)
     recovery: RecoveryService = field(init=False)
     registry: SubmissionRegistry = field(init=False)
@@ -195,7 +197,12 @@ class SessionRuntime:
         )
         self.account_api = AccountApi(self.transport, self.poller)
         self.uploads = Uploads(
-            transport=self.transport, tasks=self.tasks, emit=self.tell, wall=wall, journal=self.journal
+            transport=self.transport,
+            tasks=self.tasks,
+            emit=self.tell,
+            wall=wall,
+            journal=self.journal,
+            files=self.files,
         )
         self.spool = Spool(tasks=self.tasks)
         self.downloads = Downloads(

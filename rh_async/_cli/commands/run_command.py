@@ -32,6 +32,7 @@ from rh_async._cli.output.phase_counter import Tally
 from rh_async._journal.reader import SUBMITTED_STATES, Row, read
 from rh_async._journal.records import REUSABLE_STATES, derived_key
 from rh_async._submission.input_comparison import check_same_inputs, new_record
+from rh_async.batch import LocalFiles
 from rh_async.models.kling import Orientation
 from rh_async.types import OnExit
 
@@ -91,6 +92,7 @@ class RunCommand:
     base_url: str | None
     console: Console
     run_options: RunOptions = field(factory=RunOptions)
+    files: LocalFiles = field(factory=LocalFiles)
 
 
 async def perform(command: RunCommand) -> ExitCode:
@@ -127,7 +129,7 @@ class _Prepared:
 
 
 def _prepare(command: RunCommand, request: Request, connection: Connection) -> _Prepared:
-    check_files(command.model_options, request)
+    check_files(command.model_options, request, command.files)
     need_folder(command.out)
     if command.run_options.journal_file is None:
         return _Prepared(command.out.absolute())
@@ -141,7 +143,7 @@ def _look_up(command: RunCommand, request: Request, site: str, journal: Path) ->
 
     :raises KeyConflict: the key was given to a job with other inputs.
     """
-    sha256s = {media.path: sha256_of(media.path) for media in request.media()}
+    sha256s = {media.path: sha256_of(media.path, command.files) for media in request.media()}
     key = command.run_options.key or derived_key(request.endpoint, request.fingerprint(sha256s))
     attempts = read(journal, site, key=key)
     earlier = None if command.run_options.resubmit or not attempts else attempts[-1]
@@ -154,7 +156,9 @@ async def _run(command: RunCommand, request: Request, prepared: _Prepared, repor
     options = command.run_options
     journal = None if options.journal_file is None else options.journal_file.path
     reporter.start()
-    session = reporter.connection.session(reporter.on_event, journal=journal, on_exit=options.on_exit)
+    session = reporter.connection.session(
+        reporter.on_event, journal=journal, on_exit=options.on_exit, files=command.files
+    )
     try:
         async with (
             connected(session, reporter.connection.address),

@@ -16,7 +16,7 @@ from rh_async._cli.exit_codes import UsageError
 from rh_async._cli.options.prerequisites import sha256_of
 from rh_async._journal.reader import Row, last_attempts, task_ids
 from rh_async._submission.input_comparison import check_same_inputs, new_record
-from rh_async.batch import Entry, Issue, Plan
+from rh_async.batch import Entry, Issue, LocalFiles, Plan
 from rh_async.issues import display_text
 
 _HANDED_OVER = frozenset(
@@ -34,15 +34,15 @@ def with_used_keys(plan: Plan, journal: Path, site: str) -> Plan:
     keys = [entry.key for entry in plan.ready if entry.key is not None]
     rows = {row.record.key: row for row in last_attempts(journal, site, keys)}
     sha256s: dict[Path, str] = {}
-    return evolve(plan, entries=tuple(_judged(entry, rows, sha256s) for entry in plan.entries))
+    return evolve(plan, entries=tuple(_judged(entry, rows, sha256s, plan.files) for entry in plan.entries))
 
 
-def _judged(entry: Entry, rows: Mapping[str, Row], sha256s: dict[Path, str]) -> Entry:
+def _judged(entry: Entry, rows: Mapping[str, Row], sha256s: dict[Path, str], files: LocalFiles) -> Entry:
     row = rows.get(entry.key or "")
     if row is None or entry.request is None or entry.refused or not _is_handed_over(row):
         return entry
     for path in {media.path for media in entry.request.media()} - sha256s.keys():
-        sha256s[path] = sha256_of(path)
+        sha256s[path] = sha256_of(path, files)
     try:
         check_same_inputs(row.record, new_record(row.record.key, entry.request, sha256s))
     except KeyConflict as error:

@@ -12,7 +12,7 @@ from rh_async._cli.output.plan_report import format_amounts
 from rh_async._journal.reader import Row, read
 from rh_async._journal.records import derived_key
 from rh_async._submission.deduplication import _refusal
-from rh_async.batch import Entry, Plan
+from rh_async.batch import Entry, LocalFiles, Plan
 
 
 def resubmit_cost(plan: Plan, journal: Path, site: str) -> str:
@@ -39,7 +39,7 @@ def resubmit_cost(plan: Plan, journal: Path, site: str) -> str:
 def _failed(plan: Plan, rows: Mapping[str, Row]) -> Iterator[tuple[Entry, Row]]:
     sha256s: dict[Path, str] = {}
     for entry in plan.ready:
-        row = rows.get(entry.key or _derived(entry, sha256s)) if entry.duplicate_of is None else None
+        row = rows.get(entry.key or _derived(entry, sha256s, plan.files)) if entry.duplicate_of is None else None
         if row is not None and _is_bad(row):
             yield entry, row
 
@@ -52,9 +52,9 @@ def _is_bad(row: Row) -> bool:
     )
 
 
-def _derived(entry: Entry, sha256s: dict[Path, str]) -> str:
+def _derived(entry: Entry, sha256s: dict[Path, str], files: LocalFiles) -> str:
     request = entry.request
     assert request is not None  # noqa: S101 - for the type checker: what is ready has one
     for path in {media.path for media in request.media()} - sha256s.keys():
-        sha256s[path] = sha256_of(path)
+        sha256s[path] = sha256_of(path, files)
     return derived_key(request.endpoint, request.fingerprint(sha256s))

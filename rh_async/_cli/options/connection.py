@@ -14,6 +14,7 @@ from cyclopts import Parameter
 
 from rh_async import CHINA_SITE, GLOBAL_SITE, ConfigurationError, RetryPolicy, Session, Timeouts
 from rh_async._cli.exit_codes import UsageError
+from rh_async.batch import LocalFiles
 from rh_async.client import _base_url
 from rh_async.events import Event
 from rh_async.types import OnExit
@@ -70,9 +71,10 @@ class Connection:
         journal: Path | None = None,
         on_exit: OnExit = "detach",
         in_flight: int | Literal["auto"] = "auto",
+        files: LocalFiles | None = None,
     ) -> Session:
         """A session for jobs, which are paid and worth waiting for."""
-        return self._made(on_event=on_event, journal=journal, on_exit=on_exit, in_flight=in_flight)
+        return self._made(on_event=on_event, journal=journal, on_exit=on_exit, in_flight=in_flight, files=files)
 
     def short_session(self, on_event: Callable[[Event], object], *, journal: Path | None = None) -> Session:
         """A session for a question, which is given up soon."""

@@ -14,7 +14,7 @@ from attrs import frozen
 
 from rh_async import CharacterMotionTransfer, DreamActor, InvalidRequestError, KlingMotionControl, Request
 from rh_async._cli.exit_codes import UsageError
-from rh_async._media.filetype import HEAD, guess_kind
+from rh_async.batch import LocalFiles
 from rh_async.models.base import MediaFile
 from rh_async.models.kling import KlingModel, Orientation
 
@@ -95,13 +95,15 @@ class ModelOptions:
         )
 
 
-def check_files(model_options: ModelOptions, request: Request) -> None:
-    """Look at both files before the first goes up. Blocks: call it off the loop.
+def check_files(model_options: ModelOptions, request: Request, known: LocalFiles) -> None:
+    """Read both files before the first is uploaded. Blocks: call it off the event loop.
+
+    :param known: where what was read is kept, so that nothing reads the files once more.
 
     :raises UsageError: one is missing, unreadable or of a kind the model does not take, or the two are swapped.
     """
     files = {_role(media): media for media in request.media()}
-    kinds = {role: _kind(role, media.path) for role, media in files.items()}
+    kinds = {role: _kind(role, media.path, known) for role, media in files.items()}
     if kinds.get("IMAGE") in _FILMS and kinds.get("VIDEO") in _PICTURES:
         right = shlex.join(["rh-async", "run", str(model_options.video), str(model_options.image)])
         raise UsageError(f"the image is a video and the video an image; the image comes first: {right}")
@@ -122,7 +124,7 @@ def _role(media: MediaFile) -> str:
     return "IMAGE" if "image" in media.field else "VIDEO"
 
 
-def _kind(role: str, path: Path) -> str | None:
+def _kind(role: str, path: Path, known: LocalFiles) -> str | None:
     try:
         facts = path.stat()
         if not stat.S_ISREG(facts.st_mode):
@@ -130,8 +132,7 @@ def _kind(role: str, path: Path) -> str | None:
             raise UsageError(f"{role} {path} is {what}; nothing was sent")
         if not facts.st_size:
             raise UsageError(f"{role} {path} is empty; nothing was sent")
-        with path.open("rb") as source:
-            return guess_kind(source.read(HEAD))
+        return known.read(path, facts).kind
     except OSError as error:
         raise UsageError(f"{role} {path} cannot be read: {error.strerror or error}; nothing was sent") from error
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from hashlib import file_digest
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile
 
 from rh_async._cli.exit_codes import UsageError
+from rh_async.batch import LocalFiles
 
 _MEDIA = ("av", "PIL")
 
@@ -38,13 +38,12 @@ def need_folder(out: Path, afterwards: str = "; nothing was sent") -> None:
         raise UsageError(f"--out {out} cannot be written: {error.strerror or error}{afterwards}") from error
 
 
-def sha256_of(path: Path) -> str:
+def sha256_of(path: Path, known: LocalFiles) -> str:
     """Tell a file's content from every other. Blocks: call it off the loop.
 
     :raises UsageError: it cannot be read.
     """
     try:
-        with path.open("rb") as source:
-            return file_digest(source, "sha256").hexdigest()
+        return known.read(path).sha256
     except OSError as error:
         raise UsageError(f"a file cannot be read: {error}; nothing was sent") from error
