@@ -1,4 +1,4 @@
-"""Whom to ask first when the counts tell that somebody has ended: the likeliest, while that is worth a question."""
+"""Orders the polls of a search for jobs that have settled: the likeliest first, while that is worth a poll."""
 
 from __future__ import annotations
 
@@ -9,76 +9,87 @@ from attrs import define, field
 
 from rh_async.types import TaskId
 
-_SURPRISE: Final = 0.05
-"""The share of ends that nobody expects where they come: what is learnt from a few is never the whole truth."""
+_UNEXPECTED_SHARE: Final = 0.05
+"""The share of ends that come where the run times expect none: a table learnt from a few jobs is never complete."""
 
 Candidate = tuple[float, float, TaskId]
-"""How likely it has ended since it was last known to run, how many questions finding it now is worth, and its name."""
+"""The probability that the job has ended since it was last known to run, how many polls finding that now is worth, and
+its id. A plain tuple, because thousands of them are sorted for one search."""
 
 
 @define(eq=False, repr=False)
 class CandidateSearch:
-    """One hunt for jobs that have ended.
+    """One search for jobs that have settled, among all that may have (POLLING.md 3).
 
-    :ivar chance: how likely there is one at all among the suspects.
-    :ivar asked: how many questions were asked for it since the last find.  :ivar open: those without an answer yet.
+    :ivar probability: how likely at least one of the candidates has settled.
+    :ivar polls: how many polls it took since the last job that was confirmed done.
+    :ivar open_polls: candidates whose poll has no response yet.
     """
 
-    chance: float
-    asked: int = field(default=0, init=False)
-    open: set[TaskId] = field(factory=set, init=False)
+    probability: float
+    polls: int = field(default=0, init=False)
+    open_polls: set[TaskId] = field(factory=set, init=False)
     _weights: dict[TaskId, float] = field(factory=dict, init=False)
     _ranked: list[Candidate] = field(factory=list, init=False)
-    _rest: float = field(default=0.0, init=False)  #: the weights of who is still suspected, together
+    _total_weight: float = field(default=0.0, init=False)  #: of the candidates that remain
 
     @classmethod
-    def among(cls, suspects: Iterable[Candidate], *, chance: float) -> CandidateSearch:
-        """Rank the suspects."""
-        hunt = cls(chance)
-        hunt._ranked = sorted(suspects)
-        whole = sum(weight for weight, _, _ in hunt._ranked)
-        surprise = _SURPRISE * whole / max(len(hunt._ranked), 1)
-        hunt._weights = {task: weight + surprise for weight, _, task in hunt._ranked}
-        hunt._rest = whole * (1.0 + _SURPRISE)
-        return hunt
+    def among(cls, candidates: Iterable[Candidate], *, probability: float) -> CandidateSearch:
+        """Start a search, with the candidates in the order of their probability."""
+        search = cls(probability)
+        search._ranked = sorted(candidates)
+        total = sum(weight for weight, _, _ in search._ranked)
+        unexpected = _UNEXPECTED_SHARE * total / max(len(search._ranked), 1)
+        search._weights = {task: weight + unexpected for weight, _, task in search._ranked}
+        search._total_weight = total * (1.0 + _UNEXPECTED_SHARE)
+        return search
 
     def __contains__(self, task: TaskId) -> bool:
         return task in self._weights
 
     @property
-    def in_vain(self) -> bool:
-        """Whether every suspect was asked about, and runs."""
-        return not self.open and not self._weights
+    def exhausted(self) -> bool:
+        """Whether every candidate was polled, and runs."""
+        return not self.open_polls and not self._weights
 
-    def likeliest(self, missing: int) -> TaskId | None:
-        """Whom to ask, if that is worth a question."""
+    def next_candidate(self, unaccounted: int) -> TaskId | None:
+        """Return the likeliest candidate, if a poll of it is worth its price.
+
+        :param unaccounted: how many settled jobs are searched for.
+        """
         while self._ranked:
-            _, worth, task = self._ranked[-1]
-            if task in self._weights and task not in self.open:
-                return task if self._likely(task) * missing * worth >= 1.0 else None
+            _, value, task = self._ranked[-1]
+            if task in self._weights and task not in self.open_polls:
+                return task if self._probability_of(task) * unaccounted * value >= 1.0 else None
             self._ranked.pop()
         return None
 
-    def ask(self, task: TaskId) -> None:
-        """A question about a suspect is asked."""
-        self.asked += 1
-        self.open.add(task)
+    def poll_started(self, task: TaskId) -> None:
+        """Note that a candidate is being polled."""
+        self.polls += 1
+        self.open_polls.add(task)
         if self._ranked and self._ranked[-1][2] == task:
-            self._ranked.pop()  # a question that fails is repeated in its turn, not at once and for ever
+            # A poll that fails is repeated at its scheduled time: kept here, it would be repeated at once, for ever.
+            self._ranked.pop()
 
-    def cleared(self, task: TaskId) -> None:
-        """A job was asked about, whyever, and runs."""
-        self.open.discard(task)
+    def poll_failed(self, task: TaskId) -> None:
+        """Note that a poll told nothing of a candidate."""
+        self.open_polls.discard(task)
+
+    def confirmed_running(self, task: TaskId) -> None:
+        """Drop a candidate that runs; a settled job among the rest is less likely, and each of the rest likelier."""
+        self.open_polls.discard(task)
         if task in self._weights:
-            likely = self._likely(task)
-            self.chance = (self.chance - likely) / max(1.0 - likely, 1e-9)
-            self._rest -= self._weights.pop(task)
+            excluded = self._probability_of(task)
+            self.probability = (self.probability - excluded) / max(1.0 - excluded, 1e-9)
+            self._total_weight -= self._weights.pop(task)
 
-    def found(self, task: TaskId) -> None:
-        """A suspect has ended."""
-        self.asked = 0
-        self.open.discard(task)
-        self._rest -= self._weights.pop(task)
+    def confirmed_done(self, task: TaskId) -> None:
+        """Drop a candidate that has settled, which the search was for."""
+        self.polls = 0
+        self.open_polls.discard(task)
+        self._total_weight -= self._weights.pop(task)
 
-    def _likely(self, task: TaskId) -> float:
-        return self.chance * min(1.0, self._weights[task] / self._rest) if self._rest > 0.0 else 0.0
+    def _probability_of(self, task: TaskId) -> float:
+        share = self._weights[task] / self._total_weight if self._total_weight > 0.0 else 0.0
+        return self.probability * min(1.0, share)

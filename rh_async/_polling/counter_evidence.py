@@ -1,14 +1,15 @@
-"""What the account's own counts hint at, and how far to trust them: one question about everybody.
+"""Keeps what the account's queue counters show, and how far to rely on them.
 
-While the counts do not fall, nobody has ended; when they fall by two, two have, and the likeliest are asked first. It
-is a hint and never a proof: counts lag, other programs share the key, the call is refused. A hint that misleads loses
-trust until nobody asks for it, and regains it slowly. Told everything, it reads no clock.
+While the total does not fall, no job has settled; when it falls by two, two have, and the likeliest candidates are
+polled first (POLLING.md 3). That is a hint and never a proof: the counters lag, other programs share the key, the call
+is refused. Counters that mislead lose confidence until they are left alone for a cool-down, and regain it slowly
+(POLLING.md 4). No clock is read here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from math import inf, sqrt
+from math import inf
 from typing import Final
 
 from attrs import define, field
@@ -17,170 +18,165 @@ from rh_async.types import TaskId
 
 from .candidate_search import Candidate, CandidateSearch
 
-_FIRST_TRUST, _MOST_TRUST, _LEAST_TRUST, _NEXT_TRUST = 0.8, 0.98, 0.4, 0.5
-_GAIN, _LOSS = 0.15, 0.25
-_FIRST_DOUBT, _LONGEST_DOUBT = 300.0, 3600.0  # seconds without asking for the counts
-_LATER: Final = 60.0  # seconds until counts that were no use, or not answered, are looked at again
-_SHORTEST: Final = 0.5  # seconds between two looks at the counts
-_AHEAD: Final = 3  # questions beyond one for each that is missing: answers are on their way for a while
-_FIRST_SHARE: Final = 0.2  # of all jobs, asked until one that has ended is found
-_FORGETTING: Final = 0.01  # of a share that searches had, with every end that nobody searched for
-_PATIENCE: Final = 0.1  # of a find, in what is believed of the next
+_INITIAL_RELIABILITY, _MAX_RELIABILITY = 0.8, 0.98
+_MIN_RELIABILITY, _RELIABILITY_AFTER_COOL_DOWN = 0.4, 0.5
+_GAIN, _LOSS = 0.15, 0.25  # of reliability, with each confirmed end and each that misled
+_FIRST_COOL_DOWN, _MAX_COOL_DOWN = 300.0, 3600.0  # seconds
+_RETRY_AFTER: Final = 60.0  # seconds until counters that failed, or showed too many foreign tasks, are read again
+_POLLS_AHEAD: Final = 3  # polls open beyond one per unaccounted completion: responses take a while
+_INITIAL_POLLED_SHARE: Final = 0.2  # of all jobs, polled until one that has settled is found
+_FORGETTING: Final = 0.01  # of the polled share, with every end that was found without a search
+_ADAPTING: Final = 0.1  # of the polled share, to what the latest search took
 
 
 @define(eq=False, repr=False)
 class CounterEvidence:
-    """The counts of one account, beside the jobs that this session watches.
+    """What the queue counters of one account say about the jobs that this session tracks.
 
-    :ivar ours: how many jobs this session watches.
-    :ivar reliability: how likely an end is to show in the counts, as far as was seen.
-    :ivar next_read_at: when to look at them again.
-    :ivar resting_until: before that they are not looked at, whatever happens.
-    :ivar all_running_at: when they last said that nobody had ended.
-    :ivar unaccounted: how many ends they tell of that nobody has found yet.
-    :ivar share: of all jobs, that is asked to find one that has ended.
+    :ivar job_count: how many jobs this session tracks.
+    :ivar reliability: how likely an end is to show in the counters, as observed so far.
+    :ivar next_read_at: when to read them again.
+    :ivar paused_until: before that instant they are not read, whatever happens.
+    :ivar all_running_at: when they last showed that none of the jobs had ended.
+    :ivar unaccounted: how many completions they show that no poll has confirmed yet.
+    :ivar polled_share: the share of all jobs that a search polls to find one that has settled.
     """
 
-    ours: int = field(default=0, init=False)
-    reliability: float = field(default=_FIRST_TRUST, init=False)
+    job_count: int = field(default=0, init=False)
+    reliability: float = field(default=_INITIAL_RELIABILITY, init=False)
     next_read_at: float = field(default=-inf, init=False)
-    resting_until: float = field(default=-inf, init=False)
+    paused_until: float = field(default=-inf, init=False)
     all_running_at: float = field(default=-inf, init=False)
     unaccounted: int = field(default=0, init=False)
-    share: float = field(default=_FIRST_SHARE, init=False)
-    _others: int | None = field(default=None, init=False)  #: how many more tasks the account has: other programs'
-    _unread: bool = field(default=False, init=False)  #: whether the last look was not answered
-    _doubt: float = field(default=_FIRST_DOUBT, init=False)
-    _hunt: CandidateSearch | None = field(default=None, init=False)
+    polled_share: float = field(default=_INITIAL_POLLED_SHARE, init=False)
+    _foreign_tasks: int | None = field(default=None, init=False)  #: of other programs; None before the first read
+    _last_read_failed: bool = field(default=False, init=False)
+    _cool_down: float = field(default=_FIRST_COOL_DOWN, init=False)
+    _search: CandidateSearch | None = field(default=None, init=False)
 
     @property
     def confidence(self) -> float:
-        """How likely an end is to show in the counts and to be one of ours; 0 while they are not believed."""
-        believed = self.reliability * self.ours / max(self.ours + (self._others or 0), 1)
-        return believed if believed >= _LEAST_TRUST and not self._unread else 0.0
+        """How likely an end is to show in the counters and to be one of our jobs; 0 while they are not believed."""
+        confidence = self.reliability * self.job_count / max(self.job_count + (self._foreign_tasks or 0), 1)
+        return confidence if confidence >= _MIN_RELIABILITY and not self._last_read_failed else 0.0
 
-    # --- the counts --------------------------------------------------------------------------------------------------
+    # --- reading the counters ----------------------------------------------------------------------------------------
 
-    def look(self) -> None:
-        """The counts are asked for: if they were not believed, they have another chance."""
-        self._unread = False
-        if self.reliability < _LEAST_TRUST:
-            self.reliability, self._others, self.all_running_at = _NEXT_TRUST, None, -inf
+    def read_started(self) -> None:
+        """Note that the counters are being read; after a cool-down they get another chance."""
+        self._last_read_failed = False
+        if self.reliability < _MIN_RELIABILITY:
+            self.reliability, self._foreign_tasks, self.all_running_at = _RELIABILITY_AFTER_COOL_DOWN, None, -inf
 
-    def counted(self, total: int, suspects: Callable[[], Iterable[Candidate]], *, now: float) -> None:
-        """Take the counts.
+    def counters_read(self, total: int, candidates: Callable[[], Iterable[Candidate]], *, now: float) -> None:
+        """Compare the account's total of unsettled tasks with the jobs that are tracked.
 
-        :param total: of the account's unsettled tasks.  :param suspects: every job that may have ended.
+        :param candidates: yields every job that may have ended; called only if a search starts.
         """
-        if self._others is None or not self.confidence or total > self.ours + self._others:
-            # Where they crowd ours, whoever is gone may be theirs. Fewer than ours are not others: some of ours ended.
-            self._others = max(total - self.ours, 0)
-        known, self.unaccounted = self.unaccounted, self.ours + self._others - total
+        if self._foreign_tasks is None or not self.confidence or total > self.job_count + self._foreign_tasks:
+            # While foreign tasks crowd ours, a task that is gone may be theirs, so their number is taken anew. A total
+            # below our own jobs cannot be explained by them: some of ours have ended.
+            self._foreign_tasks = max(total - self.job_count, 0)
+        known, self.unaccounted = self.unaccounted, self.job_count + self._foreign_tasks - total
         if not self.unaccounted and self.confidence:
             self.all_running_at = now
         if self.unaccounted > known:
-            self._hunt = CandidateSearch.among(suspects(), chance=self.confidence)
-        if self.unaccounted < known:  # somebody seemed to be gone, and was not
-            self._lose_trust(now)
-        self._judge(now)
-        if not self.confidence and self.reliability >= _LEAST_TRUST:  # too many foreign tasks for now
-            self._rest(now + _LATER)
+            self._search = CandidateSearch.among(candidates(), probability=self.confidence)
+        if self.unaccounted < known:  # the total rose by itself: a completion that it showed was none
+            self._lower_reliability(now)
+        self._end_search_if_over(now)
+        if not self.confidence and self.reliability >= _MIN_RELIABILITY:  # too many foreign tasks, which may change
+            self._pause(now + _RETRY_AFTER)
 
-    def hasten(self, at: float) -> None:
-        """Look at the counts by an instant, unless they rest."""
-        self.next_read_at = max(self.resting_until, min(self.next_read_at, at))
+    def read_by(self, at: float) -> None:
+        """Read the counters by an instant, unless they are paused."""
+        self.next_read_at = max(self.paused_until, min(self.next_read_at, at))
 
-    def unread(self, *, now: float) -> None:
-        """The counts were not answered this time: until they are, they tell nothing."""
-        self._unread = False
-        self._rest(now + _LATER)
-        self._lose_trust(now)
-        self._unread = True
+    def read_failed(self, *, now: float) -> None:
+        """Note that a read failed in a way that may pass; the counters say nothing until one succeeds."""
+        self._last_read_failed = False  # so that a loss of confidence is noticed, and starts the cool-down
+        self._pause(now + _RETRY_AFTER)
+        self._lower_reliability(now)
+        self._last_read_failed = True
 
-    def refused(self, *, now: float) -> None:
-        """The counts cannot be had."""
+    def read_refused(self, *, now: float) -> None:
+        """Note that the account does not let this key read its counters."""
         self.reliability = 0.0
-        self._doubted(now)
+        self._start_cool_down(now)
 
     # --- the search --------------------------------------------------------------------------------------------------
 
-    def suspect(self) -> TaskId | None:
-        """Whom to ask first because of the counts; of so many missing, a few more at a time."""
-        hunt = self._hunt
-        return None if hunt is None or len(hunt.open) > self.unaccounted + _AHEAD else hunt.likeliest(self.unaccounted)
+    def next_candidate(self) -> TaskId | None:
+        """Return the job to poll first because of the counters, if any; only a few more at a time than are needed."""
+        search = self._search
+        if search is None or len(search.open_polls) > self.unaccounted + _POLLS_AHEAD:
+            return None
+        return search.next_candidate(self.unaccounted)
 
-    def ask(self, task: TaskId) -> None:
-        """A suspect is asked about."""
-        if self._hunt is not None:
-            self._hunt.ask(task)
+    def poll_started(self, task: TaskId) -> None:
+        """Note that a candidate is being polled."""
+        if self._search is not None:
+            self._search.poll_started(task)
 
-    def unanswered(self, task: TaskId) -> None:
-        """Nothing was learnt of a job."""
-        if self._hunt is not None:
-            self._hunt.open.discard(task)
+    def poll_failed(self, task: TaskId) -> None:
+        """Note that a poll told nothing of a job."""
+        if self._search is not None:
+            self._search.poll_failed(task)
 
-    def cleared(self, task: TaskId, *, now: float) -> None:
-        """A job runs, or is no longer watched."""
-        if self._hunt is not None:
-            self._hunt.cleared(task)
-            self._judge(now)
+    def confirmed_running(self, task: TaskId, *, now: float) -> None:
+        """Note that a job runs, or is no longer tracked."""
+        if self._search is not None:
+            self._search.confirmed_running(task)
+            self._end_search_if_over(now)
 
-    def found(self, task: TaskId, *, unheard: float, now: float) -> None:
-        """A job has ended.
+    def confirmed_done(self, task: TaskId, *, missed: float, now: float) -> None:
+        """Note that a job has settled.
 
-        :param unheard: how likely, by its run time alone, it already had when they last said that nobody had; 0 where
-            somebody else told of its end before the counts could.
+        :param missed: how likely, by its run time alone, it had when the counters last showed that none had; 0 where a
+            webhook reported the end first.
         """
-        if self._hunt is None:
-            self.share += _FORGETTING * (_FIRST_SHARE - self.share)  # too dear once is not too dear for ever
-            self._missed(unheard, now)
-        elif task in self._hunt:
-            self.share += _PATIENCE * (self._hunt.asked / self.ours - self.share)
-            self._hunt.found(task)
+        if self._search is None:
+            # A search that cost too much once is tried again after many ends without one.
+            self.polled_share += _FORGETTING * (_INITIAL_POLLED_SHARE - self.polled_share)
+            self._ended_unannounced(missed, now)
+        elif task in self._search:
+            self.polled_share += _ADAPTING * (self._search.polls / self.job_count - self.polled_share)
+            self._search.confirmed_done(task)
             self.unaccounted -= 1
-            self.reliability += _GAIN * (_MOST_TRUST - self.reliability)
-            self._doubt = _FIRST_DOUBT
-            self._judge(now)
+            self.reliability += _GAIN * (_MAX_RELIABILITY - self.reliability)
+            self._cool_down = _FIRST_COOL_DOWN
+            self._end_search_if_over(now)
 
-    # --- trust -------------------------------------------------------------------------------------------------------
+    # --- reliability -------------------------------------------------------------------------------------------------
 
-    def _judge(self, now: float) -> None:
-        """End a search that found what it looked for, or never will: then whatever is gone was not ours."""
-        if self.unaccounted and self._hunt is not None and self._hunt.in_vain:
-            self._others = max((self._others or 0) - self.unaccounted, 0)
+    def _end_search_if_over(self, now: float) -> None:
+        """End a search that has found what it was for, or has polled every candidate in vain."""
+        if self.unaccounted and self._search is not None and self._search.exhausted:
+            # All of ours run, so the tasks that are gone were foreign.
+            self._foreign_tasks = max((self._foreign_tasks or 0) - self.unaccounted, 0)
             self.unaccounted = 0
-            self._lose_trust(now)
+            self._lower_reliability(now)
         if not self.unaccounted:
-            self._hunt = None
+            self._search = None
 
-    def _missed(self, unheard: float, now: float) -> None:
-        """Nothing hinted at an end: either it came after the last look, or the counts kept it quiet.
+    def _ended_unannounced(self, missed: float, now: float) -> None:
+        """Note an end that the counters did not show: it came after their last read, or they concealed it.
 
-        How likely they did is what the run times say, weighed with what was believed of the counts before (Bayes).
+        How likely they did follows by Bayes' rule from the run times and from the reliability so far (POLLING.md 4).
         """
-        if self.confidence and unheard > 0.0:
-            lied = (1.0 - self.reliability) * unheard
-            self._lose_trust(now, lied / (lied + 1.0 - unheard))
+        if self.confidence and missed > 0.0:
+            concealed = (1.0 - self.reliability) * missed
+            self._lower_reliability(now, concealed / (concealed + 1.0 - missed))
 
-    def _lose_trust(self, now: float, blame: float = 1.0) -> None:
-        was, self.reliability = self.confidence, self.reliability * (1.0 - _LOSS * blame)
-        if was and not self.confidence:
-            self._doubted(now)
+    def _lower_reliability(self, now: float, share: float = 1.0) -> None:
+        before, self.reliability = self.confidence, self.reliability * (1.0 - _LOSS * share)
+        if before and not self.confidence:
+            self._start_cool_down(now)
 
-    def _doubted(self, now: float) -> None:
-        self._rest(now + self._doubt)
-        self._doubt = min(self._doubt * 2.0, _LONGEST_DOUBT)
+    def _start_cool_down(self, now: float) -> None:
+        self._pause(now + self._cool_down)
+        self._cool_down = min(self._cool_down * 2.0, _MAX_COOL_DOWN)
 
-    def _rest(self, until: float) -> None:
-        self.unaccounted, self._hunt = 0, None
-        self.next_read_at = self.resting_until = until
-
-
-def best_period(ends_per_second: float, worth: float, *, longest: float) -> float:
-    """How often to look at the counts, in seconds: what a look costs against the lateness it saves.
-
-    :param worth: how many questions a second of lateness is worth.
-    """
-    if ends_per_second <= 0.0:
-        return longest
-    return min(max(sqrt(2.0 / (worth * ends_per_second)), _SHORTEST), longest)
+    def _pause(self, until: float) -> None:
+        self.unaccounted, self._search = 0, None
+        self.next_read_at = self.paused_until = until

@@ -1,6 +1,6 @@
-"""Guesses from a model's endpoint what its jobs make, and how long such jobs usually run.
+"""Guesses from a model's endpoint what it makes, and from that how long its jobs usually run.
 
-It is where the timetable starts from while no job of the model has ended; the first few ends replace it.
+The scheduler starts from this prior while no job of the model has settled; the first few that do replace it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 from attrs import frozen
 
 
-class Kind(Enum):
+class ModelKind(Enum):
     """What a model makes."""
 
     VIDEO = "video"
@@ -25,47 +25,47 @@ class Kind(Enum):
 
 
 @frozen
-class Usual:
-    """The run times to expect of a model that nobody knows.
+class RunTimePrior:
+    """The run times to expect of a model of which no job has settled yet: a log-normal distribution.
 
-    :ivar median: in seconds.  :ivar spread: of their logarithm.
+    :ivar median: in seconds.  :ivar spread: the standard deviation of their logarithm.
     """
 
     median: float
     spread: float
 
 
-USUAL: Final[Mapping[Kind, Usual]] = MappingProxyType(
+PRIORS: Final[Mapping[ModelKind, RunTimePrior]] = MappingProxyType(
     {
-        Kind.VIDEO: Usual(180.0, 0.8),  # minutes, within a factor of two or so
-        Kind.MODEL_3D: Usual(120.0, 0.9),
-        Kind.AUDIO: Usual(30.0, 1.0),
-        Kind.IMAGE: Usual(20.0, 1.0),
-        Kind.TEXT: Usual(6.0, 1.0),
+        ModelKind.VIDEO: RunTimePrior(180.0, 0.8),  # minutes, within a factor of two or so
+        ModelKind.MODEL_3D: RunTimePrior(120.0, 0.9),
+        ModelKind.AUDIO: RunTimePrior(30.0, 1.0),
+        ModelKind.IMAGE: RunTimePrior(20.0, 1.0),
+        ModelKind.TEXT: RunTimePrior(6.0, 1.0),
     }
 )
 
-_RULES: Final[tuple[tuple[re.Pattern[str], Kind], ...]] = tuple(
-    (re.compile(words), kind)
-    for words, kind in (
-        # First what the path says in so many words, for "rhart-video/wan-2.2/text-to-image" makes an image.
-        ("to-video", Kind.VIDEO),
-        ("to-image|to-world|kontext", Kind.IMAGE),
-        ("to-(?:audio|music|speech)", Kind.AUDIO),
-        ("to-3d", Kind.MODEL_3D),
-        ("to-text|/chat|lyrics|describe-|recognize-|identify-|upload-", Kind.TEXT),
-        ("video|motion|avatar|i2v|t2v", Kind.VIDEO),
-        ("tts|audio|music|voice|vocal|song|bgm|instrumental", Kind.AUDIO),
-        ("image|seedream", Kind.IMAGE),
+_RULES: Final[tuple[tuple[re.Pattern[str], ModelKind], ...]] = tuple(
+    (re.compile(pattern), kind)
+    for pattern, kind in (
+        # Explicit phrases first: "rhart-video/wan-2.2/text-to-image" makes an image.
+        ("to-video", ModelKind.VIDEO),
+        ("to-image|to-world|kontext", ModelKind.IMAGE),
+        ("to-(?:audio|music|speech)", ModelKind.AUDIO),
+        ("to-3d", ModelKind.MODEL_3D),
+        ("to-text|/chat|lyrics|describe-|recognize-|identify-|upload-", ModelKind.TEXT),
+        ("video|motion|avatar|i2v|t2v", ModelKind.VIDEO),
+        ("tts|audio|music|voice|vocal|song|bgm|instrumental", ModelKind.AUDIO),
+        ("image|seedream", ModelKind.IMAGE),
     )
 )
 
 
-def kind_of(endpoint: str) -> Kind:
-    """Guess what a model makes: video, this library's own trade, where the endpoint does not say."""
-    return next((kind for words, kind in _RULES if words.search(endpoint.lower())), Kind.VIDEO)
+def model_kind(endpoint: str) -> ModelKind:
+    """Guess what a model makes; video, the trade of this library, where the endpoint does not say."""
+    return next((kind for pattern, kind in _RULES if pattern.search(endpoint.lower())), ModelKind.VIDEO)
 
 
-def usual_of(endpoint: str) -> Usual:
-    """Guess how long jobs of a model run, as long as none has ended."""
-    return USUAL[kind_of(endpoint)]
+def run_time_prior(endpoint: str) -> RunTimePrior:
+    """Guess how long jobs of a model run, before any of them has settled."""
+    return PRIORS[model_kind(endpoint)]

@@ -1,4 +1,4 @@
-"""The run times of one model: of its jobs as they are, and scaled by the length of their driving videos."""
+"""Estimates the run times of one model: of its jobs as they are, and scaled by the length of their driving videos."""
 
 from __future__ import annotations
 
@@ -8,113 +8,117 @@ from typing import Final
 
 from attrs import define, field, frozen
 
-from .job_kinds import USUAL, Kind, Usual
+from .job_kinds import PRIORS, ModelKind, RunTimePrior
 from .survival_table import MEMORY, SurvivalTable
 
-_GENERATIONS: Final = 2.0  # or after so many times as many samples as jobs run: that many may end within a minute
-_USUAL: Final = 10.0  # seconds of driving video, to which run times are scaled where those are known
-_ENOUGH: Final = 5  # ends of jobs whose driving video was measured, before its length is believed to matter
+_REFERENCE_SECONDS: Final = 10.0  # of driving video: run times are scaled to it where the length is known
+_MIN_SAMPLES: Final = 5  # of jobs with a measured driving video, before its length may decide
+_GENERATIONS: Final = 2.0  # the memory holds so many times the running jobs at least: all may end within a minute
 
-Running = tuple[float, float, float | None]
-"""A job that went from one age to another without ending, and the seconds of its driving video."""
+RunningInterval = tuple[float, float, float | None]
+"""Two ages between which a job ran without ending, and the seconds of its driving video."""
 
 
 @define(eq=False, repr=False)
 class RunTimeEstimator:
-    """The run times of one model: of its jobs as they are, and scaled by the length of their driving videos.
+    """Learns the run times of one model, in two tables: as they are, and scaled by the length of the driving video.
 
-    Whichever needs fewer questions is the one to go by.
+    The table that needs fewer polls is the better explanation, and decides.
 
-    :param guess: what to expect while none has ended.
+    :param prior: what to expect before any job has settled.
+    :ivar default: the estimate for a job whose driving video is not known.
     """
 
-    guess: Usual = USUAL[Kind.VIDEO]
-    plain: SurvivalTable = field(init=False)
+    prior: RunTimePrior = PRIORS[ModelKind.VIDEO]
+    unscaled: SurvivalTable = field(init=False)
     scaled: SurvivalTable = field(init=False)
-    usual: RunTimeEstimate = field(init=False)
-    _seconds: float = field(default=0.0, init=False)  #: of driving video, all that was learnt from
+    default: RunTimeEstimate = field(init=False)
+    _driving_seconds: float = field(default=0.0, init=False)  #: of all samples together
 
     def __attrs_post_init__(self) -> None:
-        self.plain, self.scaled = SurvivalTable(self.guess), SurvivalTable(self.guess)
-        self.usual = RunTimeEstimate(self.plain)
+        self.unscaled, self.scaled = SurvivalTable(self.prior), SurvivalTable(self.prior)
+        self.default = RunTimeEstimate(self.unscaled)
 
     def learn(
         self,
         run_time: float,
-        driving: float | None,
-        running: Iterable[Running] = (),
+        driving_seconds: float | None,
+        running: Iterable[RunningInterval] = (),
         *,
         at_least: float | None = None,
         ran_from: float = 0.0,
     ) -> None:
-        """Take one job that ended.
+        """Learn from one job that settled.
 
-        :param run_time: in seconds.  :param driving: seconds of driving video, where known.
-        :param running: those that have not ended; looked at only where a table is made.
-        :param at_least: how long it ran for certain, where the run time is only known to lie between.
-        :param ran_from: the age until which it has been learnt that it ran.
+        :param run_time: in seconds.  :param driving_seconds: of its driving video, where known.
+        :param running: of the model's jobs that have not ended; read only when a table is rebuilt.
+        :param at_least: how long it ran for certain, where the run time is only known to lie in a range.
+        :param ran_from: the age up to which it is known already that it ran.
         """
-        if self.plain.about_to_change:
+        if self.unscaled.rebuild_is_next:
             jobs = 0
-            for jobs, (age, until, long) in enumerate(running, 1):  # noqa: B007 - counts them
-                self._ran(age, until, long)
-            self.plain.memory = self.scaled.memory = max(MEMORY, _GENERATIONS * jobs)
-        self.plain.learn(run_time, at_least=at_least, ran_from=ran_from)
-        if driving:
-            self._seconds += driving
-            scale = _USUAL / driving
-            surely = None if at_least is None else at_least * scale
-            self.scaled.learn(run_time * scale, at_least=surely, ran_from=ran_from * scale)
+            for jobs, (age, until, length) in enumerate(running, 1):  # noqa: B007 - counts them
+                self._add_running(age, until, length)
+            self.unscaled.memory = self.scaled.memory = max(MEMORY, _GENERATIONS * jobs)
+        self.unscaled.learn(run_time, at_least=at_least, ran_from=ran_from)
+        if driving_seconds:
+            self._driving_seconds += driving_seconds
+            scale = _REFERENCE_SECONDS / driving_seconds
+            shortest = None if at_least is None else at_least * scale
+            self.scaled.learn(run_time * scale, at_least=shortest, ran_from=ran_from * scale)
 
-    def _ran(self, age: float, until: float, driving: float | None) -> None:
-        self.plain.ran(age, until)
-        if driving:
-            self.scaled.ran(age * _USUAL / driving, until * _USUAL / driving)
+    def _add_running(self, age: float, until: float, driving_seconds: float | None) -> None:
+        self.unscaled.add_running(age, until)
+        if driving_seconds:
+            self.scaled.add_running(
+                age * _REFERENCE_SECONDS / driving_seconds, until * _REFERENCE_SECONDS / driving_seconds
+            )
 
-    def of(self, driving: float | None) -> RunTimeEstimate:
-        """What to expect of a job.
+    def estimate(self, driving_seconds: float | None) -> RunTimeEstimate:
+        """Estimate the run time of a job.
 
-        :param driving: seconds of driving video, where known.
+        :param driving_seconds: of its driving video, where known.
         """
-        if driving and self.scaled.ends >= _ENOUGH and self._length_matters():
-            return RunTimeEstimate(self.scaled, _USUAL / driving)
-        return self.usual
+        if driving_seconds and self.scaled.samples >= _MIN_SAMPLES and self._length_matters():
+            return RunTimeEstimate(self.scaled, _REFERENCE_SECONDS / driving_seconds)
+        return self.default
 
     def _length_matters(self) -> bool:
-        usual = self._seconds / self.scaled.ends / _USUAL
-        return self.scaled.effort**2 * usual < self.plain.effort**2
+        mean_scale = self._driving_seconds / self.scaled.samples / _REFERENCE_SECONDS
+        return self.scaled.effort**2 * mean_scale < self.unscaled.effort**2
 
 
 @frozen
 class RunTimeEstimate:
-    """The run times to expect of one job, of whose seconds the table has ``scale``."""
+    """The run times to expect of one job; a second of it is ``scale`` seconds of the table."""
 
-    times: SurvivalTable
+    table: SurvivalTable
     scale: float = 1.0
 
     def survival(self, age: float) -> float:
-        """The share of such jobs that run longer than this."""
-        return self.times.survival(age * self.scale)
+        """Return the share of such jobs that run longer than this."""
+        return self.table.survival(age * self.scale)
 
     def hazard(self, age: float) -> float:
-        """How likely such a job of this age is to end, per second."""
-        return self.times.hazard(age * self.scale) * self.scale
+        """Return how likely such a job of this age is to end, per second."""
+        return self.table.hazard(age * self.scale) * self.scale
 
-    def next_look(self, age: float, *, worth: float, stretch: float) -> float:
-        """The age at which to look next.
+    def next_poll_age(self, age: float, *, latency_cost: float, interval_factor: float) -> float:
+        """Return the age at which to poll next.
 
-        :param worth: how many questions a second of lateness is worth.  :param stretch: by how much gaps are longer.
+        :param latency_cost: how many polls a second of detection latency is worth.
+        :param interval_factor: by how much intervals are longer than the optimum.
         """
-        step = sqrt(2.0 * self.scale / worth) * stretch
-        return self.times.next_look(age * self.scale, step) / self.scale
+        step = sqrt(2.0 * self.scale / latency_cost) * interval_factor
+        return self.table.next_poll_age(age * self.scale, step) / self.scale
 
     def remaining(self, age: float) -> float:
-        """The median of what is left of such a job of this age, in seconds."""
-        return self.times.remaining(age * self.scale) / self.scale
+        """Return the median of the time that such a job of this age will still run, in seconds."""
+        return self.table.remaining(age * self.scale) / self.scale
 
-    def cost(self, worth: float) -> float:
-        """What such a job costs, looked at so: its questions, and its lateness in questions, which are as many.
+    def cost(self, latency_cost: float) -> float:
+        """Return what such a job costs if it is polled at the optimum, in polls: half for polls, half for latency.
 
-        :param worth: how many questions a second of lateness is worth.
+        :param latency_cost: how many polls a second of detection latency is worth.
         """
-        return self.times.effort * sqrt(2.0 * worth / self.scale)
+        return self.table.effort * sqrt(2.0 * latency_cost / self.scale)

@@ -1,4 +1,4 @@
-"""What the timetable knows of one job, and how long that job may be left alone."""
+"""What the scheduler knows of one job, and the probabilities and the poll interval that follow from it."""
 
 from __future__ import annotations
 
@@ -9,114 +9,129 @@ from attrs import define
 
 from rh_async.types import TaskId
 
-from .run_time_estimator import RunTimeEstimate
+from .run_time_estimator import RunningInterval, RunTimeEstimate
 
-Entry = tuple[float, int, TaskId]
-"""A place in the timetable: when, a ticket for ties, and who."""
+QueueEntry = tuple[float, int, TaskId]
+"""A place in the heap of due polls: when, a sequence number that breaks ties, and the job."""
 
-_FIRST_QUESTION, _SHARE_OF_AGE = 2.5, 0.22
-"""Seconds, and a share of the job's age: no question about a job of an unknown model comes later than that."""
-_FIRST_LOOK, _LOOKS_SHARE, _LATER_LOOKS = 0.5, 0.5, 1.8
-"""The same of looks at the account's counts, which all jobs share: from half a second to 1.8."""
-_QUICK, _SELDOM = 40.0, 0.1
-"""Seconds: a job that has run for so long is not a quick one, and from there on that share of its age is added."""
-_AT_ONCE: Final = 0.03  # of all jobs, at least, are taken to end as soon as they are accepted: moderation does that
-_SOON: Final = 1.0  # second
+_FIRST_INTERVAL, _SHARE_OF_AGE = 2.5, 0.22
+"""Seconds, and a share of the job's age: a job of an unknown model is polled within the longer of the two, so that a
+fast model is not noticed late (POLLING.md 2)."""
+_FIRST_READ, _READ_SHARE, _LATER_READS = 0.5, 0.5, 1.8
+"""The same for reads of the queue counters, which all jobs share: from half a second to 1.8."""
+_SLOW_FROM, _SLOW_SHARE = 40.0, 0.1
+"""Seconds: a job that has run for so long is not a fast one, and from there on that share of its age is added."""
+_FAILS_AT_ONCE: Final = 0.03  # at least this share of jobs is assumed to end on acceptance: moderation refuses them
+_AT_ONCE: Final = 1.0  # second
 
 
 @define(eq=False, repr=False)
 class TrackedJob:
-    """What is known of one job.
+    """What is known of one job. All instants are on the caller's clock.
 
-    :ivar since: when it came to be watched.
-    :ivar began: since when it runs, as far as known; None if nobody knows.
-    :ivar seen_at: when it was last known not to have ended.
-    :ivar told_at: when somebody else said that it has ended; None if nobody has since the last answer.
+    :ivar tracked_since: when the scheduler began to track it.
+    :ivar started_at: since when it runs, as far as known; None if that is unknown.
+    :ivar last_running_at: the latest instant at which it was known not to have ended.
+    :ivar reported_done_at: when a webhook said that it has ended; None if none has since the last response.
     """
 
-    since: float
+    tracked_since: float
     accepted_at: float
-    began: float | None
-    seen_at: float
+    started_at: float | None
+    last_running_at: float
     endpoint: str
-    driving: float | None
-    expect: RunTimeEstimate
-    rate: float = 0.0  #: of the questions it wants, per second
-    failures: int = 0
+    driving_seconds: float | None
+    estimate: RunTimeEstimate
+    wanted_rate: float = 0.0  #: of polls, per second, if there were no budget
+    failures: int = 0  #: of polls, in a row
     queued: bool = False
-    empty_since: float | None = None
-    woken: bool = False
-    told_at: float | None = None
-    learnt_until: float = 0.0  #: the age until which its model's run times know that it ran
-    entry: Entry | None = None  #: its place in the heap; none while a question about it is open
+    no_results_since: float | None = None
+    poll_again: bool = False  #: reported done while a poll was open, which may have been answered before
+    reported_done_at: float | None = None
+    learnt_until: float = 0.0  #: the age up to which its model's estimator knows that it ran
+    entry: QueueEntry | None = None  #: its place in the heap; None while a poll of it is open
 
     def age(self, at: float) -> float:
-        """For how long it has run, as far as known."""
-        return 0.0 if self.began is None or at < self.began else at - self.began
+        """Return how long the job has run, as far as known."""
+        return 0.0 if self.started_at is None or at < self.started_at else at - self.started_at
 
-    def gap(self, at: float, *, worth: float, believed: float, interval: float) -> float:
-        """The wait until the next question, reckoned from an instant.
+    def ideal_interval(self, at: float, *, latency_cost: float, confidence: float, default: float) -> float:
+        """Return the best wait from an instant until the next poll, if there were no budget.
 
-        :param worth: how many questions a second of lateness is worth.
-        :param believed: how likely the account's counts are to tell of its end first.
-        :param interval: between two questions where nothing can be reckoned.
+        :param latency_cost: how many polls a second of detection latency is worth.
+        :param confidence: how likely the queue counters are to reveal its end first.
+        :param default: the interval where the run time of the job says nothing.
         """
-        if self.began is None or self.empty_since is not None:
-            return interval
+        if self.started_at is None or self.no_results_since is not None:
+            return default
         age = self.age(at)
-        stretch = 1.0 / sqrt(1.0 - believed) if believed else 1.0  # what the counts will tell needs no looking for
-        gap = self.expect.next_look(age, worth=worth, stretch=stretch) - age
-        return min(gap, self._patience(at) * stretch * stretch)
+        # An end that the counters reveal needs no poll: intervals may be longer while the counters are believed.
+        factor = 1.0 / sqrt(1.0 - confidence) if confidence else 1.0
+        interval = self.estimate.next_poll_age(age, latency_cost=latency_cost, interval_factor=factor) - age
+        return min(interval, self._longest_interval(at) * factor * factor)
 
-    def look_within(self, now: float) -> float:
-        """How soon the account's counts are to be looked at for its sake, as long as its model is hardly known."""
-        passed = self._passed(now)
-        soon = min(max(_FIRST_LOOK, _LOOKS_SHARE * passed), _LATER_LOOKS) + _SELDOM * max(passed - _QUICK, 0.0)
-        return soon * (1 + self.expect.times.ends)
+    def counters_due_within(self, now: float) -> float:
+        """Return how soon the queue counters should be read for this job's sake, while its model is hardly known."""
+        elapsed = self._elapsed(now)
+        soon = min(max(_FIRST_READ, _READ_SHARE * elapsed), _LATER_READS) + _SLOW_SHARE * max(elapsed - _SLOW_FROM, 0.0)
+        return soon * (1 + self.estimate.table.samples)
 
-    def _patience(self, at: float) -> float:
-        """The longest wait for the next question: it grows with the job's age, and with every end of its model."""
-        return max(_FIRST_QUESTION, _SHARE_OF_AGE * self._passed(at)) * (1 + self.expect.times.ends)
+    def _longest_interval(self, at: float) -> float:
+        """Return the longest wait until the next poll: it grows with the job's age and with what is learnt."""
+        return max(_FIRST_INTERVAL, _SHARE_OF_AGE * self._elapsed(at)) * (1 + self.estimate.table.samples)
 
-    def _passed(self, at: float) -> float:
-        return at - self.since if self.queued else self.age(at)
+    def _elapsed(self, at: float) -> float:
+        return at - self.tracked_since if self.queued else self.age(at)
 
-    def ended_since(self, at: float, now: float) -> float:
-        """How likely it has ended since an instant at which it had not."""
+    def take_unlearnt_run(self, now: float) -> RunningInterval | None:
+        """Return the ages between which the job ran and its estimator does not know it yet; once for each age."""
+        if self.started_at is None or self.queued:
+            return None
+        age = self.age(now)
+        known, self.learnt_until = min(self.learnt_until, age), age
+        return known, age, self.driving_seconds
+
+    # --- probabilities -----------------------------------------------------------------------------------------------
+
+    def probability_ended_since(self, at: float, now: float) -> float:
+        """Return how likely the job has ended since an instant at which it had not (POLLING.md 3)."""
         if self.queued:
             return 0.0
-        before = self.expect.survival(self.age(at))
-        return 1.0 - self.expect.survival(self.age(now)) / before if before > 0.0 else 1.0
+        before = self.estimate.survival(self.age(at))
+        return 1.0 - self.estimate.survival(self.age(now)) / before if before > 0.0 else 1.0
 
-    def suspicion(self, quiet_at: float, now: float) -> float:
-        """How likely it has ended by now, as the account's counts told that somebody has.
+    def probability_done(self, all_running_at: float, now: float) -> float:
+        """Return how likely the job is one of those whose end the queue counters have just shown.
 
-        :param quiet_at: when they last told that nobody had.
+        :param all_running_at: when the counters last showed that no job had ended.
         """
-        if self.began is None:
-            return 0.5  # as good a guess as any: it may have ended long before it came to be watched
-        return max(self.ended_since(max(self.seen_at, quiet_at), now), self._failed_at_once(quiet_at))
+        if self.started_at is None:
+            return 0.5  # nothing is known: it may have ended long before it was tracked
+        since = max(self.last_running_at, all_running_at)
+        return max(self.probability_ended_since(since, now), self._probability_of_failing_at_once(all_running_at))
 
-    def ends_within(self, seconds: float, now: float, quiet_at: float) -> float:
-        """How likely it ends so soon, or has ended already where nobody has ever seen it run."""
-        return max(self.ended_since(now, now + seconds), self._failed_at_once(quiet_at))
+    def probability_of_end_within(self, seconds: float, now: float, all_running_at: float) -> float:
+        """Return how likely the job ends so soon, or has ended already if it was never seen running."""
+        ends = self.probability_ended_since(now, now + seconds)
+        return max(ends, self._probability_of_failing_at_once(all_running_at))
 
-    def _failed_at_once(self, quiet_at: float) -> float:
-        if self.seen_at > self.since or quiet_at >= self.since:
+    def _probability_of_failing_at_once(self, all_running_at: float) -> float:
+        if self.last_running_at > self.tracked_since or all_running_at >= self.tracked_since:
             return 0.0
-        return max(_AT_ONCE, 1.0 - self.expect.survival(_SOON))
+        return max(_FAILS_AT_ONCE, 1.0 - self.estimate.survival(_AT_ONCE))
 
-    def unheard(self, quiet_at: float, now: float) -> float:
-        """How likely, as it is known to have ended, it already had when the counts told that nobody had.
+    def probability_counters_missed_end(self, all_running_at: float, now: float) -> float:
+        """Return how likely the job, which has ended, had done so when the counters showed that none had.
 
-        Nothing is said against the counts where somebody else told of the end before they could.
+        It is 0 where a webhook reported the end before the counters could show it: they are not to blame then.
         """
-        if self.told_at is not None or quiet_at <= self.seen_at:
+        if self.reported_done_at is not None or all_running_at <= self.last_running_at:
             return 0.0
-        if (whole := self.ended_since(self.seen_at, now)) > 0.0:
-            return self.ended_since(self.seen_at, quiet_at) / whole
-        return (quiet_at - self.seen_at) / (now - self.seen_at)
+        if (whole := self.probability_ended_since(self.last_running_at, now)) > 0.0:
+            return self.probability_ended_since(self.last_running_at, all_running_at) / whole
+        return (all_running_at - self.last_running_at) / (now - self.last_running_at)
 
-    def last_known(self, quiet_at: float, now: float) -> float:
-        """When it was last known to run, as it is known to have ended by now."""
-        return max(self.seen_at, min(quiet_at, now), -inf if self.told_at is None else self.told_at)
+    def last_known_running(self, all_running_at: float, now: float) -> float:
+        """Return the latest instant at which the job, which has ended by now, can have been running for all we know."""
+        reported = -inf if self.reported_done_at is None else self.reported_done_at
+        return max(self.last_running_at, min(all_running_at, now), reported)

@@ -184,12 +184,12 @@ class SessionRuntime:
             transport=self.transport,
             scheduler=PollScheduler(self.polling),
             currency=CURRENCIES.get(self.transport.base_url),
-            settled=self._settled,
-            lost=self._lost,
-            failed=self._failed,
-            changed=self._changed,
-            counted=self._counted,
-            is_key_rejected=self._key_refused,
+            on_settled=self._settled,
+            on_lost=self._lost,
+            on_defect=self._failed,
+            on_changed=self._changed,
+            on_counters=self._counted,
+            on_key_rejected=self._key_refused,
         )
         self.limiter = ConcurrencyLimiter(self.in_flight)
         self.registry = SubmissionRegistry(
@@ -424,8 +424,8 @@ class SessionRuntime:
             requests={"submit": self.submitter.posts_sent, "query": 0, "queue_status": 0, **self.poller.requests},
             detection_latency=detection_latency,
             detection_latency_p99=p99,
-            run_times={endpoint: RunTimeSummary.of(known.plain) for endpoint, known in scheduler.estimators.items()},
-            counter_confidence=scheduler.detector.confidence if self.polling.queue_counters else 0.0,
+            run_times={endpoint: RunTimeSummary.of(known.unscaled) for endpoint, known in scheduler.estimators.items()},
+            counter_confidence=scheduler.detector.confidence,
         )
 
     async def cancel(self, job: Job) -> Snapshot | None:

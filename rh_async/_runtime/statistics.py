@@ -17,19 +17,19 @@ class RunTimeSummary:
 
     :param median: half take longer.
     :param low: one in ten takes less.  :param high: one in ten takes more.
-    :param ends: how many jobs it was learnt from, of this session and of its journal.
+    :param samples: how many jobs it was learnt from, of this session and of its journal.
     """
 
     median: float
     low: float
     high: float
-    ends: int
+    samples: int
 
     @classmethod
     def of(cls, times: SurvivalTable) -> RunTimeSummary:
         """Sum a table up."""
         low, median, high = (times.quantile(share) for share in (0.1, 0.5, 0.9))
-        return cls(median=median, low=low, high=high, ends=times.ends)
+        return cls(median=median, low=low, high=high, samples=times.samples)
 
 
 @frozen(kw_only=True)

@@ -307,7 +307,7 @@ def test_a_failure_is_sorted_by_who_must_act(error: RHError, reason: str, ending
 
 # --- time left -------------------------------------------------------------------------------------------------------
 
-KNOWN = RunTimeSummary(median=180.0, low=120.0, high=300.0, ends=200)
+KNOWN = RunTimeSummary(median=180.0, low=120.0, high=300.0, samples=200)
 
 
 def test_the_time_left_is_the_work_left_over_the_places() -> None:
@@ -333,7 +333,7 @@ def test_it_is_no_shorter_than_the_longest_that_runs() -> None:
 
 
 def test_it_is_less_certain_the_fewer_ends_are_known() -> None:
-    few = RunTimeSummary(median=180.0, low=120.0, high=300.0, ends=2)
+    few = RunTimeSummary(median=180.0, low=120.0, high=300.0, samples=2)
     spreads = [time_left({"m": 1000}, [], {"m": times}, 50) for times in (KNOWN, few)]
     sure, unsure = (left[2] - left[0] for left in spreads if left is not None)
     assert unsure > 2 * sure

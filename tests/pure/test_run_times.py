@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rh_async import PollingPolicy
-from rh_async._polling.job_kinds import usual_of
+from rh_async._polling.job_kinds import run_time_prior
 from rh_async._polling.run_time_estimator import RunTimeEstimator
 from rh_async._polling.scheduler import PollScheduler
 from rh_async._polling.survival_table import SurvivalTable
 from rh_async._runtime.statistics import RunTimeSummary
 from tests.pure.fleet import MODEL, Draw, Fleet, lognormal, two_humps
 
-WORTH = 10.0  # questions per second of lateness
+LATENCY_COST = 10.0  # questions per second of lateness
 SHARES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
 AGES = (0.0, 0.5, 1.0, 10.0, 59.9, 60.0, 180.0, 181.3, 3600.0, 86400.0, 1e6, 1e9)
 
@@ -41,7 +41,7 @@ def looks(times: SurvivalTable, *, until: float, step: float = 0.45) -> list[flo
     """At which ages a job is looked at, at the usual pace, if it never ends."""
     ages = [0.0]
     while ages[-1] < until:
-        ages.append(times.next_look(ages[-1], step))
+        ages.append(times.next_poll_age(ages[-1], step))
     return ages[1:-1]
 
 
@@ -56,7 +56,7 @@ def roughness(times: SurvivalTable) -> float:
 
 def test_before_anything_is_known_a_job_takes_minutes_within_a_factor_of_two_or_so() -> None:
     nothing = SurvivalTable()
-    assert nothing.ends == 0
+    assert nothing.samples == 0
     assert nothing.quantile(0.5) == pytest.approx(180, rel=0.03)
     assert nothing.quantile(0.1) == pytest.approx(180 / 2.79, rel=0.05)
     assert nothing.quantile(0.9) == pytest.approx(180 * 2.79, rel=0.05)
@@ -114,7 +114,7 @@ def test_the_first_to_end_are_the_shortest_and_those_that_still_run_say_so() -> 
     for order, end in enumerate(ends[:10], start=1):
         naive.learn(end)
         for _ in range(50 - order):
-            told.ran(before, end)
+            told.add_running(before, end)
         told.learn(end, ran_from=before)
         before = end
     assert naive.quantile(0.5) < 320
@@ -127,12 +127,12 @@ def test_however_long_others_still_run_the_table_holds(ends: list[float], still:
     times = SurvivalTable()
     for end in ends:
         for age in still:
-            times.ran(0.0, age)
+            times.add_running(0.0, age)
         times.learn(end)
     surviving = [times.survival(age) for age in AGES]
     assert surviving[0] == 1.0
     assert all(before >= after >= 0.0 for before, after in pairwise(surviving))
-    assert all(times.next_look(age, 0.45) > age for age in AGES)
+    assert all(times.next_poll_age(age, 0.45) > age for age in AGES)
     assert all(times.remaining(age) >= 0.0 for age in AGES)
 
 
@@ -142,8 +142,8 @@ def test_however_many_run_beside_them_the_ends_of_every_generation_tell_the_same
     scheduler, chance = PollScheduler(PollingPolicy(queue_counters=False)), random.Random(2)
     fleet = Fleet(scheduler, slots=1000, chance=chance)
     fleet.run(1000 * (generation + 1))
-    assert scheduler.estimator(MODEL).plain.quantile(0.25) == pytest.approx(180 * 0.763, rel=0.07)
-    assert scheduler.estimator(MODEL).plain.quantile(0.75) == pytest.approx(180 * 1.310, rel=0.07)
+    assert scheduler.estimator(MODEL).unscaled.quantile(0.25) == pytest.approx(180 * 0.763, rel=0.07)
+    assert scheduler.estimator(MODEL).unscaled.quantile(0.75) == pytest.approx(180 * 1.310, rel=0.07)
 
 
 def test_an_end_that_may_have_come_at_any_moment_of_a_stretch_is_spread_over_it() -> None:
@@ -159,7 +159,7 @@ def test_an_end_that_may_have_come_at_any_moment_of_a_stretch_is_spread_over_it(
 
 def test_a_model_is_guessed_at_by_what_it_makes_until_its_jobs_have_ended() -> None:
     endpoints = ("seedream-v4/text-to-image", "vidu/text-to-video")
-    image, video = (SurvivalTable(usual_of(endpoint)) for endpoint in endpoints)
+    image, video = (SurvivalTable(run_time_prior(endpoint)) for endpoint in endpoints)
     assert image.quantile(0.5) < 30.0
     assert video.quantile(0.5) > 150.0
     for _ in range(50):
@@ -178,7 +178,7 @@ def test_thousands_of_ends_make_a_table_no_finer_and_the_latest_still_count_most
     before = roughness(times)
     for sample in samples[2000:]:
         times.learn(sample)
-    assert times.ends == 7200
+    assert times.samples == 7200
     assert roughness(times) < 2 * before
     for sample in drawn(lognormal(20, 0.1), 600):
         times.learn(sample)
@@ -188,7 +188,7 @@ def test_thousands_of_ends_make_a_table_no_finer_and_the_latest_still_count_most
 def test_a_table_is_summed_up_by_its_median_and_by_what_one_in_ten_exceeds() -> None:
     times = of(drawn(lognormal(180, 0.4), 200))
     summary = RunTimeSummary.of(times)
-    assert summary.ends == 200
+    assert summary.samples == 200
     assert (summary.low, summary.median, summary.high) == tuple(times.quantile(share) for share in (0.1, 0.5, 0.9))
 
 
@@ -232,7 +232,7 @@ def test_whatever_was_learnt_fewer_and_fewer_survive_and_time_goes_on(samples: l
     for age in known:
         assert times.hazard(age) >= 0.0
         assert times.remaining(age) >= 0.0
-        assert all(times.next_look(age, step) > age for step in (0.05, 0.45, 3.0, 100.0))
+        assert all(times.next_poll_age(age, step) > age for step in (0.05, 0.45, 3.0, 100.0))
 
 
 @settings(max_examples=40, deadline=None)
@@ -243,16 +243,16 @@ def test_whatever_was_learnt_more_jobs_take_longer_to_end_and_a_later_look_is_ne
     times = of(samples)
     quantiles = [times.quantile(share) for share in (0.0, *SHARES, 1.0)]
     assert all(0.0 <= before <= after <= 86400.0 * 1.1 for before, after in pairwise(quantiles))
-    ahead = [times.next_look(age, 0.45) for age in AGES]
+    ahead = [times.next_poll_age(age, 0.45) for age in AGES]
     assert all(after >= before for before, after in pairwise(ahead))
-    assert times.ends == len(samples)
+    assert times.samples == len(samples)
     assert times.effort > 0
 
 
 # --- the length of the driving video ----------------------------------------------------------------------------------
 
 
-def experience(pairs: Iterable[tuple[float, float | None]]) -> RunTimeEstimator:
+def estimator_of(pairs: Iterable[tuple[float, float | None]]) -> RunTimeEstimator:
     known = RunTimeEstimator()
     for run_time, driving in pairs:
         known.learn(run_time, driving)
@@ -266,32 +266,32 @@ def clips(count: int, *, seed: int = 4) -> list[float]:
 
 def test_where_the_length_of_the_driving_video_decides_run_times_are_expected_by_the_second_of_it() -> None:
     chance = random.Random(8)
-    known = experience((18.0 * clip * chance.lognormvariate(0, 0.1), clip) for clip in clips(80))
-    assert known.of(5.0).remaining(0) == pytest.approx(90, rel=0.15)
-    assert known.of(20.0).remaining(0) == pytest.approx(360, rel=0.15)
+    known = estimator_of((18.0 * clip * chance.lognormvariate(0, 0.1), clip) for clip in clips(80))
+    assert known.estimate(5.0).remaining(0) == pytest.approx(90, rel=0.15)
+    assert known.estimate(20.0).remaining(0) == pytest.approx(360, rel=0.15)
 
 
 def test_where_its_length_does_not_matter_it_is_not_gone_by() -> None:
     chance = random.Random(8)
-    known = experience((180.0 * chance.lognormvariate(0, 0.1), clip) for clip in clips(80))
-    assert known.of(3.0).remaining(0) == pytest.approx(180, rel=0.1)
-    assert known.of(30.0).remaining(0) == pytest.approx(180, rel=0.1)
+    known = estimator_of((180.0 * chance.lognormvariate(0, 0.1), clip) for clip in clips(80))
+    assert known.estimate(3.0).remaining(0) == pytest.approx(180, rel=0.1)
+    assert known.estimate(30.0).remaining(0) == pytest.approx(180, rel=0.1)
 
 
 @pytest.mark.parametrize("unknown", [None, 0.0])
 def test_a_job_whose_driving_video_is_not_known_is_expected_like_all_together(unknown: float | None) -> None:
-    known = experience((18.0 * clip, clip) for clip in clips(80))
-    assert known.of(unknown).remaining(0) == known.plain.remaining(0)
+    known = estimator_of((18.0 * clip, clip) for clip in clips(80))
+    assert known.estimate(unknown).remaining(0) == known.unscaled.remaining(0)
 
 
 def test_four_measured_videos_are_too_few_to_go_by_their_length() -> None:
-    known = experience((18.0 * clip, clip) for clip in (5.0, 10.0, 15.0, 20.0))
-    assert known.of(5.0).times is known.plain
+    known = estimator_of((18.0 * clip, clip) for clip in (5.0, 10.0, 15.0, 20.0))
+    assert known.estimate(5.0).table is known.unscaled
 
 
 def test_what_is_expected_by_the_second_scales_with_the_seconds() -> None:
-    known = experience((18.0 * clip, clip) for clip in clips(80))
-    short, long = known.of(5.0), known.of(15.0)
+    known = estimator_of((18.0 * clip, clip) for clip in clips(80))
+    short, long = known.estimate(5.0), known.estimate(15.0)
     assert long.remaining(0) == pytest.approx(3 * short.remaining(0), rel=1e-6)
     assert long.survival(240) == pytest.approx(short.survival(80))
     assert long.hazard(240) == pytest.approx(short.hazard(80) / 3)
@@ -299,13 +299,13 @@ def test_what_is_expected_by_the_second_scales_with_the_seconds() -> None:
 
 @pytest.mark.parametrize("driving", [None, 4.0, 25.0])
 def test_what_a_job_is_said_to_cost_is_half_questions_and_half_lateness(driving: float | None) -> None:
-    known = experience((18.0 * clip * random.Random(clip).lognormvariate(0, 0.2), clip) for clip in clips(300))
-    expected = known.of(driving)
+    known = estimator_of((18.0 * clip * random.Random(clip).lognormvariate(0, 0.2), clip) for clip in clips(300))
+    expected = known.estimate(driving)
     age, asked, late, steps = 0.0, 0.0, 0.0, 0
     while (alive := expected.survival(age)) > 1e-3 and steps < 2000:
-        after = expected.next_look(age, worth=WORTH, stretch=1.0)
+        after = expected.next_poll_age(age, latency_cost=LATENCY_COST, interval_factor=1.0)
         asked += alive
         late += (alive - expected.survival(after)) * (after - age) / 2.0
         age, steps = after, steps + 1
-    assert asked == pytest.approx(WORTH * late, rel=0.3)
-    assert asked + WORTH * late == pytest.approx(expected.cost(WORTH), rel=0.2)
+    assert asked == pytest.approx(LATENCY_COST * late, rel=0.3)
+    assert asked + LATENCY_COST * late == pytest.approx(expected.cost(LATENCY_COST), rel=0.2)

@@ -16,7 +16,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from rh_async import PollingPolicy, TaskId
-from rh_async._polling.scheduler import QUEUE_COUNTERS, PollScheduler, PollTarget
+from rh_async._polling.completion_detector import QueueCounterDetector
+from rh_async._polling.counter_evidence import CounterEvidence
+from rh_async._polling.poll_queue import QUEUE_COUNTERS, PollTarget
+from rh_async._polling.scheduler import PollScheduler
 from tests.pure.fleet import (
     MODEL,
     Counts,
@@ -47,6 +50,12 @@ def alone(*tasks: TaskId, now: float = 0.0, accepted_at: float | None = 0.0, **p
 def counting(*tasks: TaskId, now: float = 0.0, **policy: Any) -> PollScheduler:
     """A timetable that looks at the counts."""
     return alone(*tasks, now=now, accepted_at=now, queue_counters=True, **policy)
+
+
+def evidence(scheduler: PollScheduler) -> CounterEvidence:
+    """What the scheduler's detector has seen in the counters."""
+    assert isinstance(scheduler.detector, QueueCounterDetector)
+    return scheduler.detector.evidence
 
 
 def next_question(scheduler: PollScheduler, *, now: float = 0.0) -> tuple[float, PollTarget]:
@@ -105,9 +114,9 @@ def test_a_pace_is_frozen_and_spreads_its_questions_over_the_second() -> None:
 
 
 def test_at_the_usual_interval_a_second_of_lateness_is_worth_about_ten_questions() -> None:
-    assert PollingPolicy().worth() == pytest.approx(10, abs=1)
-    assert PollingPolicy().worth(2000) == pytest.approx(10, abs=1)
-    assert PollingPolicy(interval=2.5).worth() == 4 * PollingPolicy().worth()
+    assert PollingPolicy().latency_cost() == pytest.approx(10, abs=1)
+    assert PollingPolicy().latency_cost(2000) == pytest.approx(10, abs=1)
+    assert PollingPolicy(interval=2.5).latency_cost() == 4 * PollingPolicy().latency_cost()
 
 
 @pytest.mark.parametrize(
@@ -124,12 +133,12 @@ def test_unless_it_is_told_a_number_the_budget_follows_the_jobs_in_flight(
 
 def test_waits_double_with_every_failure_up_to_the_ceiling() -> None:
     policy = PollingPolicy(interval=5, max_interval=60)
-    assert [policy.after(failures) for failures in range(6)] == [5, 10, 20, 40, 60, 60]
-    assert policy.after(10_000) == 60
+    assert [policy.backoff(failures) for failures in range(6)] == [5, 10, 20, 40, 60, 60]
+    assert policy.backoff(10_000) == 60
 
 
 def test_an_interval_longer_than_the_ceiling_stands() -> None:
-    assert [PollingPolicy(interval=90, max_interval=60).after(failures) for failures in (0, 3)] == [90, 90]
+    assert [PollingPolicy(interval=90, max_interval=60).backoff(failures) for failures in (0, 3)] == [90, 90]
 
 
 # --- when -------------------------------------------------------------------------------------------------------------
@@ -464,8 +473,8 @@ def test_an_end_is_taken_to_lie_halfway_between_the_last_answer_and_the_one_that
     scheduler.still_running(A, now=100)
     scheduler.settled(A, now=110)
     assert list(scheduler.detection_latencies) == [5]
-    assert scheduler.estimator(MODEL).plain.ends == 1
-    assert scheduler.estimator(MODEL).plain.quantile(0.5) < 180
+    assert scheduler.estimator(MODEL).unscaled.samples == 1
+    assert scheduler.estimator(MODEL).unscaled.quantile(0.5) < 180
 
 
 @pytest.mark.parametrize(("ran", "accepted_at"), [(False, 0.0), (True, None)], ids=["cancelled", "elsewhere"])
@@ -475,7 +484,7 @@ def test_a_job_that_did_not_run_to_its_end_or_began_nobody_knows_when_teaches_no
     scheduler = alone()
     scheduler.track(A, now=0, accepted_at=accepted_at, endpoint=MODEL)
     scheduler.settled(A, now=9, ran=ran)
-    assert scheduler.estimator(MODEL).plain.ends == 0
+    assert scheduler.estimator(MODEL).unscaled.samples == 0
     assert A not in scheduler
 
 
@@ -484,8 +493,8 @@ def test_each_model_has_run_times_of_its_own() -> None:
     for _ in range(50):
         scheduler.learn("/quick", 20)
         scheduler.learn("/slow", 500)
-    assert scheduler.estimator("/quick").plain.quantile(0.5) < 25
-    assert scheduler.estimator("/slow").plain.quantile(0.5) > 400
+    assert scheduler.estimator("/quick").unscaled.quantile(0.5) < 25
+    assert scheduler.estimator("/slow").unscaled.quantile(0.5) > 400
 
 
 def test_a_job_that_waits_in_the_queue_has_not_begun_to_run() -> None:
@@ -500,7 +509,7 @@ def test_a_job_that_waits_in_the_queue_has_not_begun_to_run() -> None:
     # It began between 500 and 510: it ran for 105 s, and not for 610.
     expected = alone().estimator(MODEL)
     expected.learn(105.0, None)
-    assert scheduler.estimator(MODEL).plain.quantile(0.5) == expected.plain.quantile(0.5)
+    assert scheduler.estimator(MODEL).unscaled.quantile(0.5) == expected.unscaled.quantile(0.5)
 
 
 def test_while_a_job_waits_in_the_queue_what_is_left_of_it_does_not_shrink() -> None:
@@ -576,22 +585,22 @@ def fallen_while_asked_about(*, rest: int) -> tuple[PollScheduler, float]:
         scheduler.track(TaskId(f"t{n}"), now=0, accepted_at=0, endpoint=MODEL)
     assert scheduler.next_poll(now=0) is QUEUE_COUNTERS
     scheduler.counters_read(1 + rest, now=0)
-    scheduler.detector.next_read_at = 55
+    evidence(scheduler).next_read_at = 55
     scheduler.poll_soon(A, now=54)
     assert scheduler.next_poll(now=54) == A
     assert scheduler.next_poll(now=55) is QUEUE_COUNTERS
     scheduler.counters_read(rest, now=55)
-    assert scheduler.detector.unaccounted == 1
+    assert evidence(scheduler).unaccounted == 1
     return scheduler, 55
 
 
 def test_an_end_whose_question_was_open_when_the_counts_fell_is_found_and_not_lost() -> None:
     scheduler, now = fallen_while_asked_about(rest=1)
-    before = scheduler.detector.reliability
+    before = evidence(scheduler).reliability
     scheduler.settled(A, now=now + 0.1)
-    assert scheduler.detector.unaccounted == 0
-    assert scheduler.detector.suspect() is None
-    assert scheduler.detector.reliability > before
+    assert evidence(scheduler).unaccounted == 0
+    assert evidence(scheduler).next_candidate() is None
+    assert evidence(scheduler).reliability > before
 
 
 def test_whoever_is_asked_about_when_the_counts_fall_counts_as_being_asked() -> None:
@@ -637,8 +646,8 @@ def test_counts_that_were_asked_for_while_jobs_came_or_went_are_not_believed(cha
     if change == "submitted":
         scheduler.adjust_submits_in_flight(-1)
     scheduler.counters_read(0, now=now)
-    assert scheduler.detector.unaccounted == 0
-    assert scheduler.detector.all_running_at == 0
+    assert evidence(scheduler).unaccounted == 0
+    assert evidence(scheduler).all_running_at == 0
 
 
 def test_counts_that_lost_all_trust_while_they_were_on_their_way_are_left_alone_for_five_minutes() -> None:
@@ -646,10 +655,10 @@ def test_counts_that_lost_all_trust_while_they_were_on_their_way_are_left_alone_
     assert scheduler.next_poll(now=0) is QUEUE_COUNTERS
     scheduler.counters_read(2, now=5)
     now = until_counts(scheduler, now=5)
-    scheduler.detector.refused(now=now)
-    assert not scheduler.detector.confidence
+    evidence(scheduler).read_refused(now=now)
+    assert not evidence(scheduler).confidence
     scheduler.counters_read(1, now=now + 1)
-    assert scheduler.detector.next_read_at == now + 300
+    assert evidence(scheduler).next_read_at == now + 300
 
 
 def test_a_suspect_of_whom_nothing_can_be_learnt_waits_as_long_as_any_other_job() -> None:
@@ -672,11 +681,11 @@ def test_disturbed_counts_that_strangers_crowd_are_not_asked_for_again_at_once()
     scheduler = counting(A, B)
     assert scheduler.next_poll(now=0) is QUEUE_COUNTERS
     scheduler.counters_read(202, now=0)
-    assert not scheduler.detector.confidence
+    assert not evidence(scheduler).confidence
     now = until_counts(scheduler, now=0)
     scheduler.adjust_submits_in_flight(1)
     scheduler.counters_read(203, now=now)
-    assert scheduler.detector.next_read_at > now
+    assert evidence(scheduler).next_read_at > now
 
 
 def test_counts_that_nobody_may_read_are_asked_for_once_in_five_minutes_and_then_less_and_less() -> None:
@@ -688,7 +697,7 @@ def test_counts_that_nobody_may_read_are_asked_for_once_in_five_minutes_and_then
 
 def test_once_the_counts_lose_their_trust_the_gaps_that_were_chosen_in_it_are_shortened() -> None:
     scheduler = counting(A, B)
-    scheduler.detector.reliability = 0.95
+    evidence(scheduler).reliability = 0.95
     now = until_counts(scheduler, now=0)
     scheduler.counters_read(2, now=now)
     now, question = next_question(scheduler, now=now + 60)
@@ -698,14 +707,14 @@ def test_once_the_counts_lose_their_trust_the_gaps_that_were_chosen_in_it_are_sh
     assert isinstance(question, str)
     scheduler.still_running(question, now=now)
     trusting = due(scheduler, question)
-    scheduler.detector.reliability = 0.41
+    evidence(scheduler).reliability = 0.41
     scheduler.settled(B if question == A else A, now=now + 1)
-    assert not scheduler.detector.confidence
+    assert not evidence(scheduler).confidence
     assert due(scheduler, question) < trusting
 
 
 def due(scheduler: PollScheduler, task: TaskId) -> float:
-    entry = scheduler._watched[task].entry
+    entry = scheduler._jobs[task].entry
     assert entry is not None
     return entry[0]
 
@@ -868,11 +877,11 @@ def test_an_end_that_a_webhook_told_of_is_not_held_against_the_counts() -> None:
     scheduler = counting(A, B)
     now = until_counts(scheduler, now=0)
     scheduler.counters_read(2, now=now)
-    before = scheduler.detector.reliability
+    before = evidence(scheduler).reliability
     scheduler.poll_soon(A, now=now + 0.1)
     assert scheduler.next_poll(now=now + 0.1) == A
     scheduler.settled(A, now=now + 0.2)
-    assert scheduler.detector.reliability == before
+    assert evidence(scheduler).reliability == before
     assert scheduler.detection_latencies[-1] == pytest.approx(0.05)
 
 
@@ -880,12 +889,12 @@ def test_a_job_submitted_elsewhere_that_is_gone_from_the_counts_is_asked_about_a
     scheduler = alone(A, B, accepted_at=None, queue_counters=True, max_open_polls=1)
     assert scheduler.next_poll(now=0) is QUEUE_COUNTERS
     scheduler.counters_read(1, now=0.1)
-    assert scheduler.detector.unaccounted == 1
+    assert evidence(scheduler).unaccounted == 1
     suspect = scheduler.next_poll(now=0.1)
     assert isinstance(suspect, str)
     scheduler.settled(suspect, now=0.2)
-    assert scheduler.detector.unaccounted == 0
-    assert scheduler.detector.reliability > 0.8
+    assert evidence(scheduler).unaccounted == 0
+    assert evidence(scheduler).reliability > 0.8
 
 
 # --- any order of events ----------------------------------------------------------------------------------------------
@@ -1040,7 +1049,7 @@ class Timetable(RuleBasedStateMachine):
 
     def _the_counts_rest(self) -> None:
         """For a while, or they would take the budget that the jobs need."""
-        assert self.scheduler.detector.next_read_at > self.now
+        assert evidence(self.scheduler).next_read_at > self.now
 
     @rule()
     def submit(self) -> None:
@@ -1077,9 +1086,9 @@ class Timetable(RuleBasedStateMachine):
 
     @invariant()
     def trust_is_a_share(self) -> None:
-        assert 0.0 <= self.scheduler.detector.confidence <= 1.0
-        assert self.scheduler.detector.unaccounted >= 0
-        assert self.scheduler.detector.next_read_at < inf
+        assert 0.0 <= evidence(self.scheduler).confidence <= 1.0
+        assert evidence(self.scheduler).unaccounted >= 0
+        assert evidence(self.scheduler).next_read_at < inf
 
 
 TestTimetable = Timetable.TestCase

@@ -12,7 +12,9 @@ import anyio
 import pytest
 
 from rh_async import DreamActor, ModelRequest, PollingPolicy, Session, TaskId
+from rh_async._polling.completion_detector import QueueCounterDetector
 from rh_async.emulator import Emulator, Fault
+from rh_async.errors import JobLost
 from tests.session.conftest import Media
 from tests.virtual_clock import VirtualClockLoop
 
@@ -174,9 +176,11 @@ async def test_with_hundreds_in_flight_as_many_questions_are_asked_as_they_need(
     assert mean(detection_latency(server)) <= 2.6
 
 
-def trust_of(session: Session) -> float:
+def reliability_of_counters(session: Session) -> float:
     assert session._runtime is not None
-    return session._runtime.poller.scheduler.detector.reliability
+    detector = session._runtime.poller.scheduler.detector
+    assert isinstance(detector, QueueCounterDetector)
+    return detector.evidence.reliability
 
 
 async def test_jobs_that_fail_at_once_cost_the_counts_no_trust() -> None:
@@ -186,7 +190,7 @@ async def test_jobs_that_fail_at_once_cost_the_counts_no_trust() -> None:
     ):
         taught(session)
         await run_all(session, 150)
-        assert trust_of(session) > 0.8
+        assert reliability_of_counters(session) > 0.8
     assert (len(server.ledger.submissions) + len(server.ledger.calls)) / 150 <= 21.0
     assert mean(detection_latency(server)) <= 0.8
 
@@ -214,7 +218,7 @@ async def test_ends_that_webhooks_tell_of_cost_the_counts_no_trust() -> None:
             webhooks.start_soon(deliver)
             await run_all(session, 150)
             webhooks.cancel_scope.cancel()
-        assert trust_of(session) > 0.75
+        assert reliability_of_counters(session) > 0.75
     assert (len(server.ledger.submissions) + len(server.ledger.calls)) / 150 <= 20.0
     assert mean(detection_latency(server)) <= 0.3
 
@@ -295,7 +299,7 @@ async def test_statistics_tell_how_the_session_stands(media: Media) -> None:
         "query": asked["query"],
         "queue_status": asked["queue_status"],
     }
-    assert last.run_times["bytedance/dreamactor-v2"].ends == 6
+    assert last.run_times["bytedance/dreamactor-v2"].samples == 6
     assert last.run_times["bytedance/dreamactor-v2"].median == pytest.approx(100.0, rel=0.2)
     assert last.detection_latency <= last.detection_latency_p99 <= 60.0
     assert 0.0 <= last.counter_confidence <= 1.0
@@ -325,7 +329,7 @@ async def test_what_was_learnt_is_read_from_the_journal_by_the_next_session(tmp_
         async with Session(server.api_key, base_url=server.url, journal=book, polling=BLIND) as session:
             await session.submit(ModelRequest(ENDPOINT, {"seed": 99}))
             await anyio.sleep(0.5)
-            assert session.statistics().run_times[ENDPOINT].ends == 8
+            assert session.statistics().run_times[ENDPOINT].samples == 8
 
 
 async def test_the_length_of_the_driving_video_is_measured_as_it_is_hashed(media: Media) -> None:
@@ -397,3 +401,21 @@ async def test_a_status_nobody_knows_is_logged_once_for_all_jobs_and_questions(
     said = [record.getMessage() for record in caplog.records if "unknown_status" in record.getMessage()]
     assert said == ["rh_async.unknown_status PAUSED: taken for still running"]
     assert [question.kind for question in server.ledger.calls].count("query") > 2 * 5
+
+
+async def test_a_job_that_still_runs_at_the_maximum_age_is_lost_and_polled_no_more() -> None:
+    policy = PollingPolicy(max_job_age=600.0, queue_counters=False)
+    async with (
+        Emulator(seed=1, run_time=1e6) as server,
+        Session(server.api_key, base_url=server.url, polling=policy) as session,
+    ):
+        loop = asyncio.get_running_loop()
+        job = await session.submit(ModelRequest(ENDPOINT, {}))
+        accepted_at = loop.time()
+        with pytest.raises(JobLost, match="still RUNNING when it was too old to be polled"):
+            await job
+        assert 600.0 <= loop.time() - accepted_at <= 600.0 + policy.max_interval
+        polls = len(server.ledger.calls)
+        await anyio.sleep(600.0)
+        assert len(server.ledger.calls) == polls
+    assert len(server.ledger.submissions) == 1

@@ -42,7 +42,7 @@ def _deviation(times: RunTimeSummary) -> float:
 
 
 def _variance(times: RunTimeSummary, count: int) -> float:
-    return _deviation(times) ** 2 * (count + count**2 / (times.ends + 1))
+    return _deviation(times) ** 2 * (count + count**2 / (times.samples + 1))
 
 
 def _tail(known: Iterable[RunTimeSummary]) -> float:
