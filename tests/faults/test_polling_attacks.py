@@ -17,7 +17,7 @@ from rh_async._submission.deduplication import SubmissionRegistry
 from rh_async.emulator import Emulator, Fault
 from tests.faults.test_attacks import error_of
 from tests.faults.test_giving_up import turns, until
-from tests.session.test_asking import run_all, taught, wishes
+from tests.session.test_polling import run_all, taught, wishes
 
 BLIND = PollingPolicy(queue_counters=False)
 
