@@ -38,7 +38,8 @@ from ._api.error_codes import CHINA_SITE, GLOBAL_SITE
 from ._http.transport import RetryPolicy, Timeouts
 from ._journal.records import SubmissionRecord, SubmissionState
 from ._polling.policy import PollingPolicy
-from ._runtime.outcome_stream import Failed, Outcome, Outcomes, Succeeded
+from ._runtime.bulk_runner import Failed, Outcome, Succeeded
+from ._runtime.outcome_stream import OutcomeStream
 from ._runtime.statistics import RunTimeSummary, Statistics
 from ._submission.recovery import ResumeReport
 from ._transfer.download_policy import DownloadPolicy
@@ -125,7 +126,7 @@ __all__ = [
     "NotSent",
     "OutOfResources",
     "Outcome",
-    "Outcomes",
+    "OutcomeStream",
     "Output",
     "OutputRefused",
     "PollingPolicy",

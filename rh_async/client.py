@@ -25,8 +25,9 @@ from ._http.transport import SSL, Connector, RetryPolicy, Timeouts, TraceConfig,
 from ._journal.records import SubmissionRecord, SubmissionState, SubmitOptions
 from ._media.local_file import LocalFiles
 from ._polling.policy import PollingPolicy
+from ._runtime.bulk_runner import BulkRunner, Outcome, R, Requests
 from ._runtime.notifier import EventNotifier
-from ._runtime.outcome_stream import Feed, Outcomes, R, Requests
+from ._runtime.outcome_stream import OutcomeStream
 from ._runtime.statistics import Statistics
 from ._submission.arguments import output_dir_from, states_from, task_id_from
 from ._submission.recovery import Recovery
@@ -213,7 +214,7 @@ class Session:
 
     def map(
         self, requests: Requests[R], *, output_dir: str | os.PathLike[str] | None = None, overwrite: bool = False
-    ) -> Outcomes[R]:
+    ) -> OutcomeStream[Outcome[R]]:
         """Run many requests, and iterate over how they ended, as they end.
 
         :param requests: any iterable, also an asynchronous one; taken from as there is room.
@@ -221,19 +222,8 @@ class Session:
         """
         runtime = self._open()
         save = None if output_dir is None else partial(self._saved, output_dir, overwrite)
-        return Outcomes(
-            Feed(
-                requests=requests,
-                start=partial(self._start, options=SubmitOptions(output_dir=output_dir_from(output_dir))),
-                withdraw=runtime.submissions.withdraw,
-                save=save,
-                window=lambda: runtime.submissions.window,
-                on_capacity=runtime.submissions.on_capacity,
-                tasks=runtime.tasks,
-                check=self._open,
-                cut_short=runtime.cut_short,
-            )
-        )
+        submit = partial(self._start, options=SubmitOptions(output_dir=output_dir_from(output_dir)))
+        return BulkRunner(host=runtime, requests=requests, submit=submit, save=save).stream
 
     def batch(
         self,

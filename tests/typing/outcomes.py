@@ -12,7 +12,7 @@ from rh_async import (
     JobFailed,
     KlingMotionControl,
     Outcome,
-    Outcomes,
+    OutcomeStream,
     Result,
     RHError,
     Session,
@@ -54,7 +54,7 @@ def narrowed_by_a_pattern(outcome: Outcome[KlingMotionControl]) -> str:
 
 async def of_several_models(session: Session, requests: list[KlingMotionControl | DreamActor]) -> None:
     outcomes = session.map(requests, output_dir="out")
-    assert_type(outcomes, Outcomes[KlingMotionControl | DreamActor])
+    assert_type(outcomes, OutcomeStream[Outcome[KlingMotionControl | DreamActor]])
     async for outcome in outcomes:
         assert_type(outcome.request, KlingMotionControl | DreamActor)
     await outcomes.aclose()
