@@ -1,6 +1,6 @@
-"""Turns an exception that nobody foresaw into an error of this package, and logs where it came from.
+"""Turns an unexpected exception into an error of this package, and logs where it came from.
 
-It is used only where one job's, or one caller's, defect must not become everybody's.
+It is used only where a defect about one job, or in one caller's code, must not end the whole session.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ log = logging.getLogger(__name__)
 
 
 def unexpected(defect: Exception) -> UnexpectedError:
-    """What an unforeseen exception is called; it is the error's cause, and its traceback is in the log."""
+    """Wrap an unexpected exception; it becomes the error's cause, and its traceback is logged."""
     log.error("rh_async.unexpected %r", defect, exc_info=defect)
-    error = UnexpectedError(f"something nobody foresaw went wrong: {defect!r}")
+    error = UnexpectedError(f"unexpected error: {defect!r}")
     error.__cause__ = defect
     return error

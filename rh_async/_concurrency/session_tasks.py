@@ -1,6 +1,6 @@
-"""Runs what belongs to a session in its task group, and says at once when some of it crashes.
+"""Runs the tasks of a session in its task group, and reports a crash at once.
 
-A task group tells of a crash only when its last task has ended, and a POST that has left is finished first: whoever
+A task group raises only when its last task has ended, and a submit that has been sent is finished first: a caller that
 waits for a job would wait for that too.
 """
 
@@ -20,30 +20,30 @@ Arguments = TypeVarTuple("Arguments")
 
 @define(eq=False, repr=False)
 class SessionTasks:
-    """The tasks of one session.
+    """Starts the tasks of one session.
 
-    :param crashed: told why the first of them crashed, before any other is cancelled for it.
+    :param on_crash: takes the exception of the first task that crashed, before the group cancels the rest.
     """
 
     _group: TaskGroup
-    _crashed: Callable[[BaseException], object]
+    _on_crash: Callable[[BaseException], object]
 
     @property
     def ending(self) -> bool:
-        """Whether all of them are being cancelled."""
+        """Whether the session's tasks are being cancelled."""
         return self._group.cancel_scope.cancel_called
 
     def start_soon(self, work: Callable[[Unpack[Arguments]], Awaitable[object]], *arguments: *Arguments) -> None:
-        """Start one; also where no task runs."""
-        self._group.start_soon(self._done, work, arguments)
+        """Start a task; also where no task runs, as in a callback of the loop."""
+        self._group.start_soon(self._run, work, arguments)
 
-    async def _done(self, work: Callable[[Unpack[Arguments]], Awaitable[object]], arguments: tuple[*Arguments]) -> None:
+    async def _run(self, work: Callable[[Unpack[Arguments]], Awaitable[object]], arguments: tuple[*Arguments]) -> None:
         try:
             await work(*arguments)
         except asyncio.CancelledError:
             raise
         except BaseException as error:
-            self._crashed(error)
+            self._on_crash(error)
             raise
 
 
@@ -55,7 +55,7 @@ class DeferredCancelScope:
     _scope: anyio.CancelScope | None = field(default=None, init=False)
 
     def cancel(self) -> None:
-        """Cancel what is in it, or will be."""
+        """Cancel the scope, whether it was entered already or is entered later."""
         self.cancel_called = True
         if self._scope is not None:
             self._scope.cancel()

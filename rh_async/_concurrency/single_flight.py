@@ -1,4 +1,4 @@
-"""Runs a piece of work once, in a task of the session, for any number of waiters."""
+"""Runs a piece of work once, in a task of the session, for any number of waiters: an upload, or a file's hash."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 class SingleFlight(Generic[T]):
     """Work that runs once; every waiter gets the same value or the same error.
 
-    :ivar done: set when the work has ended, however it did.
+    :ivar done: set when the work has ended, with a value, an error, or by cancellation.
     :ivar values: the value, once there is one.
     :ivar scope: cancels the work, for all its waiters.
     """

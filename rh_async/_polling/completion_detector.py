@@ -21,7 +21,7 @@ from .policy import PollingPolicy
 from .tracked_job import TrackedJob
 
 _MIN_PERIOD: Final = 0.5  # seconds between two reads of the counters
-_MIN_HORIZON: Final = 1.0  # second: at least the ends within it decide how often the counters are read
+_MIN_LOOKAHEAD: Final = 1.0  # second: at least the ends within it decide how often the counters are read
 _PERIOD_VALID: Final = 5.0  # seconds, at most, until the best period between reads is computed again
 _MAX_SEARCH_POLLS: Final = 38.0  # per job found: a search that takes more asks an account of hundreds for too much
 _MAX_SHARING: Final = 4.0  # where many jobs share the price of a read, reads are closer by this factor at most
@@ -254,19 +254,19 @@ class QueueCounterDetector:
         if now >= self._period_valid_until:
             jobs, latency_cost = self._jobs.values(), self._policy.latency_cost(len(self._jobs))
             longest = min(2.0 * self._policy.interval, self._policy.max_interval)
-            horizon = min(max(2.0 * self._period, _MIN_HORIZON), longest)  # a fast job may end before the next read
-            ends = sum(job.probability_of_end_within(horizon, now, self.evidence.all_running_at) for job in jobs)
+            lookahead = min(max(2.0 * self._period, _MIN_LOOKAHEAD), longest)  # a fast job may end before the next read
+            ends = sum(job.probability_of_end_within(lookahead, now, self.evidence.all_running_at) for job in jobs)
             self._cost_without = max((job.estimate.cost(latency_cost) for job in islice(jobs, 1)), default=inf)
             sharing = min(max(sqrt(len(jobs)), 1.0), _MAX_SHARING)
             longest = min([longest, *(job.counters_due_within(now) / sharing for job in jobs)])
-            self._period = best_read_period(ends / horizon, latency_cost, longest=longest)
+            self._period = best_read_period(ends / lookahead, latency_cost, longest=longest)
             self._period_valid_until = now + min(2.0 * self._period, _PERIOD_VALID)
         return self._period
 
     def _candidates(self, now: float) -> Iterator[Candidate]:
         latency_cost, all_running_at = self._policy.latency_cost(len(self._jobs)), self.evidence.all_running_at
         for task, job in self._jobs.items():
-            yield job.probability_done(all_running_at, now), latency_cost / job.wanted_rate, task
+            yield job.probability_done(all_running_at, now), latency_cost / job.ideal_rate, task
 
 
 def best_read_period(ends_per_second: float, latency_cost: float, *, longest: float) -> float:

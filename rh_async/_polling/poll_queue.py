@@ -46,7 +46,7 @@ class PollQueue:
     latency_cost: float = field(init=False)
     _heap: list[QueueEntry] = field(factory=list, init=False)
     _sequence: Iterator[int] = field(factory=count, init=False)
-    _wanted_rate: float = field(default=0.0, init=False)  #: of polls of all jobs, per second, if there were no budget
+    _ideal_rate: float = field(default=0.0, init=False)  #: of polls of all jobs, per second, if there were no budget
     _spent_until: float = field(default=-inf, init=False)  #: the budget
 
     def __attrs_post_init__(self) -> None:
@@ -84,7 +84,7 @@ class PollQueue:
 
     def remove(self, job: TrackedJob) -> None:
         """Drop a job that is no longer among the tracked ones."""
-        self._wanted_rate -= job.wanted_rate
+        self._ideal_rate -= job.ideal_rate
         self.resize()
 
     @property
@@ -102,9 +102,9 @@ class PollQueue:
         The load factor is the same for every job, so that none starves while the budget is short (POLLING.md 2).
         """
         longest = max(self._policy.max_interval, len(self._jobs) * self.spacing)
-        wanted = min(max(ideal, shortest), longest)
-        rate = 1.0 / wanted
-        self._wanted_rate += rate - job.wanted_rate
-        job.wanted_rate = rate
-        load_factor = self._wanted_rate * self.spacing
-        return wanted if load_factor <= 1.0 else min(wanted * load_factor, longest)
+        interval = min(max(ideal, shortest), longest)
+        rate = 1.0 / interval
+        self._ideal_rate += rate - job.ideal_rate
+        job.ideal_rate = rate
+        load_factor = self._ideal_rate * self.spacing
+        return interval if load_factor <= 1.0 else min(interval * load_factor, longest)

@@ -242,9 +242,8 @@ class Poller:
                     await self.on_settled(job, snapshot)
                     self.settling.discard(job)
         elif self.scheduler.exceeds_max_age(task_id, now=now):
-            await self._mark_lost(
-                jobs, task_id, f"the job was still {snapshot.status} when it was too old to be polled"
-            )
+            reason = f"the job was still {snapshot.status} when it was too old to be polled"
+            await self._mark_lost(jobs, task_id, reason)
         else:
             self._still_running(jobs, snapshot, now)
 

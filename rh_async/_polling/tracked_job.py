@@ -42,7 +42,7 @@ class TrackedJob:
     endpoint: str
     driving_seconds: float | None
     estimate: RunTimeEstimate
-    wanted_rate: float = 0.0  #: of polls, per second, if there were no budget
+    ideal_rate: float = 0.0  #: of polls, per second, if there were no budget
     failures: int = 0  #: of polls, in a row
     queued: bool = False
     no_results_since: float | None = None
