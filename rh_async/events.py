@@ -83,12 +83,12 @@ class Downloading:
 class Saved:
     """A job's outputs are on disk.
 
-    :param unproved: those of ``paths`` that came without a length and whose kind does not tell whether they are whole.
+    :param unverified: those of ``paths`` that came without a length, and whose structure does not prove them whole.
     """
 
     task_id: TaskId
     paths: tuple[Path, ...]
-    unproved: tuple[Path, ...] = ()
+    unverified: tuple[Path, ...] = ()
 
 
 @frozen(kw_only=True)

@@ -63,7 +63,7 @@ _CONTENT_TYPES = MappingProxyType(
 _EXTENSION = re.compile(r"[a-z0-9]{1,8}")
 
 
-def stated(output: Output) -> str | None:
+def stated_extension(output: Output) -> str | None:
     """The extension that is known before an output is fetched, by its type or its link's path; None if neither says."""
     kind = output.type.strip().lower().lstrip(".")
     kind = _CONTENT_TYPES.get(kind, kind)
@@ -72,19 +72,19 @@ def stated(output: Output) -> str | None:
     return "txt" if output.url is None else _of_link(output.url)
 
 
-def possible(output: Output) -> tuple[str, ...]:
+def possible_extensions(output: Output) -> tuple[str, ...]:
     """Every extension that an output may turn out to have."""
-    known = stated(output)
+    known = stated_extension(output)
     return (*sorted(KNOWN), "bin") if known is None else (known,)
 
 
-def decided(output: Output, content_type: str, head: bytes) -> str:
+def choose_extension(output: Output, content_type: str, head: bytes) -> str:
     """The extension of an output that has begun to come.
 
     :param content_type: of the answer, without parameters; "" for none.
     :param head: the first bytes.
     """
-    return stated(output) or _CONTENT_TYPES.get(content_type.lower()) or guess_kind(head) or "bin"
+    return stated_extension(output) or _CONTENT_TYPES.get(content_type.lower()) or guess_kind(head) or "bin"
 
 
 def is_page(head: bytes) -> bool:

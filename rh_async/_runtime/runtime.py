@@ -206,7 +206,7 @@ class SessionRuntime:
         )
         self.spool = Spool(tasks=self.tasks)
         self.downloads = Downloads(
-            transport=self.transport, fresh=self._fresh, tell=self.tell, policy=self.download_policy
+            transport=self.transport, refresh_outputs=self._fresh, emit=self.tell, policy=self.download_policy
         )
         if self.journal is not None:
             self.downloads.session_id = self.journal.owner.name

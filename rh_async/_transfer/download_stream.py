@@ -1,6 +1,6 @@
-"""Reads one attempt at an output: no slower than is worth a lane, no larger than may be, uncompressed.
+"""Reads one attempt at an output: not too slow, not too large, and not compressed.
 
-A piece of a download is looked at here before anything is written; what is written, and where, `_downloads` decides.
+Each piece of a download is checked here before anything is written; `part_file` writes it.
 """
 
 from __future__ import annotations
@@ -13,27 +13,29 @@ import anyio
 from attrs import define, field, frozen
 
 from rh_async._http.link_client import Download, Inflated
-from rh_async._media.file_extension import BINARY, decided, is_page, stated
+from rh_async._media.file_extension import BINARY, choose_extension, is_page, stated_extension
 from rh_async.errors import InvalidResponse, OutputRefused, ResponseLost
 from rh_async.types import Output, TaskId
 
 from .download_policy import DownloadPolicy
 
-_HEAD = 512  # bytes that tell a page from a medium
+_HEAD = 512  # bytes that tell a page from media
 _INFLATED = frozenset({"gzip", "x-gzip", "deflate"})
-_SLOW = "It is tried again later; DownloadPolicy(min_rate=...) bears slower servers."
+_SLOW = "It is tried again later; DownloadPolicy(min_rate=...) tolerates slower servers."
 
 Naming = Callable[[TaskId, int, str], str]
-"""Names one output of a task, by its place among them and its extension."""
+"""Names one output of a task, by its index among the outputs and its extension."""
 
 
 class Source(Protocol):
+    """What bytes are read from: a response, or a response that is decompressed."""
+
     async def read(self) -> bytes: ...
 
 
 @frozen
-class Wanted:
-    """One output, and where it shall lie."""
+class DownloadTarget:
+    """One output, and where it is to be saved."""
 
     task_id: TaskId
     index: int
@@ -41,108 +43,114 @@ class Wanted:
     folder: Path
     name: Naming
 
-    def target(self, kind: str | None = None) -> Path:
-        """Where it lies as a file of a kind; of the likeliest, if none is given."""
-        return self.folder / self.name(self.task_id, self.index, kind or stated(self.output) or "bin")
+    def path(self, extension: str | None = None) -> Path:
+        """Build the path of the output's file.
+
+        :param extension: by default the likeliest, as far as it is known before the download.
+        """
+        extension = extension or stated_extension(self.output) or "bin"
+        return self.folder / self.name(self.task_id, self.index, extension)
 
     @property
-    def expected(self) -> str:
-        """What the server calls it, as far as it says anything."""
-        return stated(self.output) or self.output.type
+    def expected_kind(self) -> str:
+        """What the server calls the output, as far as it says anything."""
+        return stated_extension(self.output) or self.output.type
 
 
 @define
-class Demand:
-    """What the attempts at one output are held to.
+class AttemptLimits:
+    """What the attempts at one output are held to, and how long they have waited.
 
-    :ivar rate: how fast the next must be: a slow line gets its file in the end.
-    :ivar queued: how many seconds they have waited for a lane, all together.
+    :ivar min_rate: bytes per second of the next attempt; halved after each slow one, so that a slow line gets its file
+        in the end.
+    :ivar waited: seconds that all attempts together have waited for a download slot.
     """
 
-    rate: float
-    queued: float = 0.0
+    min_rate: float
+    waited: float = 0.0
 
 
 @define(eq=False)
-class Arrival:
-    """The bytes of one attempt as they come.
+class AttemptReader:
+    """Reads the bytes of one attempt.
 
-    :param demand: how fast they have to.
-
-    :ivar size: how many there are.
+    :param source: where the bytes come from; not always the download itself.
+    :ivar size: how many bytes have come.
     :ivar head: the first of them, not yet written.
     """
 
-    wish: Wanted
+    target: DownloadTarget
     download: Download
     source: Source
     policy: DownloadPolicy
-    demand: Demand
+    limits: AttemptLimits
     head: bytearray = field(factory=bytearray, init=False)
     size: int = field(default=0, init=False)
-    _waited: float = field(default=0.0, init=False)
-    _last: int = field(default=0, init=False)
+    _reading: float = field(default=0.0, init=False)  #: seconds spent on the network since the rate was checked
+    _checked_size: int = field(default=0, init=False)
 
-    async def begin(self) -> None:
-        """Read enough to tell what it is.
+    async def read_head(self) -> None:
+        """Read enough to tell what the output is.
 
-        :raises OutputRefused: there are more than may be.
+        :raises OutputRefused: it is larger than `DownloadPolicy` allows.
         """
         if (length := self.download.length) is not None and length > self.policy.max_bytes:
-            raise too_large(self.wish, f"{length:,}")
+            raise _too_large(self.target, f"{length:,}")
         while len(self.head) < _HEAD and (chunk := await self.read()):
             self.head += chunk
 
-    def kind(self) -> str:
-        """Its extension.
+    def extension(self) -> str:
+        """Choose the extension of the output's file.
 
-        :raises InvalidResponse: a page came in the place of a medium, a portal's or a gateway's.
+        :raises InvalidResponse: a page came in place of media: of a captive portal, or of a gateway.
         """
         head = bytes(self.head)
-        kind = decided(self.wish.output, self.download.content_type, head)
-        if kind in BINARY and is_page(head):
-            raise InvalidResponse(f"the link answered a page in place of {kind}", body=head, phase="download")
-        return kind
+        extension = choose_extension(self.target.output, self.download.content_type, head)
+        if extension in BINARY and is_page(head):
+            words = f"the link answered a page in place of {extension}"
+            raise InvalidResponse(words, body=head, phase="download")
+        return extension
 
     async def read(self) -> bytes:
-        """The next bytes; none at the end.
+        """Return the next bytes; none at the end.
 
-        :raises ResponseLost: the connection broke, or brings too little.
-        :raises OutputRefused: there are more than may be.
+        :raises ResponseLost: the connection broke, or is too slow.
+        :raises OutputRefused: more bytes came than `DownloadPolicy` allows.
         """
         began = anyio.current_time()
         chunk = await self.source.read()
         # Only the waiting for the network counts: a slow disk is not the server's fault.
-        self._waited += anyio.current_time() - began
+        self._reading += anyio.current_time() - began
         self.size += len(chunk)
         if self.size > self.policy.max_bytes:
-            raise too_large(self.wish, f"more than {self.policy.max_bytes:,}")
-        if self._waited >= self.policy.rate_window:
+            raise _too_large(self.target, f"more than {self.policy.max_bytes:,}")
+        if self._reading >= self.policy.rate_window:
             self._check_rate()
         return chunk
 
     def _check_rate(self) -> None:
-        rate = (self.size - self._last) / self._waited
-        if rate < self.demand.rate:
-            self.demand.rate /= 2
+        rate = (self.size - self._checked_size) / self._reading
+        if rate < self.limits.min_rate:
+            self.limits.min_rate /= 2
             words = f"download: {rate:,.0f} bytes a second came, which is too slow: given up for now"
             raise ResponseLost(words, phase="download", advice=_SLOW)
-        self._waited, self._last = 0.0, self.size
+        self._reading, self._checked_size = 0.0, self.size
 
 
-def source_of(wish: Wanted, download: Download) -> Source:
-    """What to read: the bytes as they come, or, of a text that was compressed unasked, what they were.
+def choose_source(target: DownloadTarget, download: Download) -> Source:
+    """Choose what to read: the bytes as they come, or, of a text that was compressed unasked, the decompressed ones.
 
-    :raises OutputRefused: a medium is compressed: that saves nothing, and what comes may be a thousand times its size.
+    :raises OutputRefused: media come compressed: that saves nothing, and may grow to a thousand times its size.
     """
     if not download.encoding:
         return download
-    if download.encoding in _INFLATED and decided(wish.output, download.content_type, b"") not in {*BINARY, "bin"}:
+    extension = choose_extension(target.output, download.content_type, b"")
+    if download.encoding in _INFLATED and extension not in {*BINARY, "bin"}:
         return Inflated(download)
-    words = f"{wish.target().name} comes compressed ({download.encoding:.20}), which was not asked for"
+    words = f"{target.path().name} comes compressed ({download.encoding:.20}), which was not asked for"
     raise OutputRefused(words, phase="download")
 
 
-def too_large(wish: Wanted, size: str) -> OutputRefused:
-    words = f"{wish.target().name} has {size} bytes; DownloadPolicy(max_bytes=...) takes less"
-    return OutputRefused(words, phase="download", task_id=wish.task_id)
+def _too_large(target: DownloadTarget, size: str) -> OutputRefused:
+    words = f"{target.path().name} has {size} bytes; DownloadPolicy(max_bytes=...) takes less"
+    return OutputRefused(words, phase="download", task_id=target.task_id)

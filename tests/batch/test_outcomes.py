@@ -48,7 +48,7 @@ from rh_async._batch.outputs.results_log import ResultsLog
 from rh_async._batch.progress.eta import time_left
 from rh_async._batch.running.failure_sorting import ending_of, passes
 from rh_async._batch.running.session_port import SessionPort
-from rh_async._media.file_extension import stated
+from rh_async._media.file_extension import stated_extension
 from rh_async._submission.deduplication import PriorAttempt
 from rh_async.batch import BatchOutcome, Entry, OutputNaming, Price
 from rh_async.emulator import Emulator, Fault
@@ -84,7 +84,8 @@ class Disk:
 
     async def save(self, result: Result, folder: Path, *, name: Callable[[TaskId, int, str], str]) -> tuple[Path, ...]:
         paths = tuple(
-            folder / name(result.task_id, index, stated(output) or "bin") for index, output in enumerate(result.outputs)
+            folder / name(result.task_id, index, stated_extension(output) or "bin")
+            for index, output in enumerate(result.outputs)
         )
         await asyncio.to_thread(self._write, paths, result.task_id)
         return paths

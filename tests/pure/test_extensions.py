@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rh_async import Output
-from rh_async._media.file_extension import decided, is_page, possible, stated
+from rh_async._media.file_extension import choose_extension, is_page, possible_extensions, stated_extension
 
 MP4 = b"\x00\x00\x00\x20ftypisom\x00\x00\x02\x00isomiso2avc1mp41"
 LINK = "https://cdn.test/1/result?sig=a.png"
@@ -46,13 +46,13 @@ def test_the_first_that_knows_decides(
     kind: str, url: str | None, content_type: str, head: bytes, extension: str
 ) -> None:
     output = Output(url=url, type=kind)
-    assert decided(output, content_type, head) == extension
-    assert extension in possible(output)
+    assert choose_extension(output, content_type, head) == extension
+    assert extension in possible_extensions(output)
 
 
 def test_what_is_known_before_the_fetch_has_one_name() -> None:
-    assert possible(Output(url=LINK, type="mp4")) == ("mp4",)
-    assert stated(Output(url=LINK, type="video")) is None
+    assert possible_extensions(Output(url=LINK, type="mp4")) == ("mp4",)
+    assert stated_extension(Output(url=LINK, type="video")) is None
 
 
 @pytest.mark.parametrize(

@@ -95,8 +95,8 @@ async def test_what_cannot_be_judged_is_saved_and_said(tmp_path: Path, caplog: p
     events: list[Event] = []
     (path,) = await saved(http(b"spoken words", kind="", length=False), tmp_path, kind="srt", on_event=events.append)
     assert path.read_bytes() == b"spoken words"
-    assert [event.unproved for event in events if isinstance(event, Saved)] == [(path,)]
-    assert [record.levelno for record in caplog.records if "rh_async.unproved" in record.message] == [logging.WARNING]
+    assert [event.unverified for event in events if isinstance(event, Saved)] == [(path,)]
+    assert [record.levelno for record in caplog.records if "rh_async.unverified" in record.message] == [logging.WARNING]
 
 
 @pytest.mark.parametrize("length", [True, False])
@@ -104,7 +104,7 @@ async def test_what_is_proved_to_be_whole_is_not_said_to_be_doubtful(
     length: bool, video: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     await saved(http(video, length=length), tmp_path)
-    assert "unproved" not in caplog.text
+    assert "unverified" not in caplog.text
 
 
 # --- what it should be -----------------------------------------------------------------------------------------------

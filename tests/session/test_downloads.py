@@ -95,7 +95,7 @@ async def test_a_disk_that_fails_leaves_no_litter(
 
     result = await session.run(DreamActor(media.images[0], media.videos[0]))
     with monkeypatch.context() as patch:
-        patch.setattr("rh_async._transfer.downloads.os.fsync", full)
+        patch.setattr("rh_async._transfer.part_file.os.fsync", full)
         with pytest.raises(SaveError, match="No space left on device"):
             await session.save(result, tmp_path)
         with pytest.raises(SaveError, match="No space left on device"):

@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 
 from rh_async._batch.planning.plan import Entry
 from rh_async._batch.running.session_port import SessionPort
-from rh_async._media.file_extension import KNOWN, possible, stated
+from rh_async._media.file_extension import KNOWN, possible_extensions, stated_extension
 from rh_async._media.file_io import in_thread
 from rh_async._submission.deduplication import PriorAttempt
 from rh_async.errors import NotFound, RHError, SaveError
@@ -112,7 +112,7 @@ class OutputWriter:
 
     def _there(self, label: _Label, task_id: TaskId, index: int, output: Output) -> Path | None:
         """Where an output lies by its name, whatever it turned out to be, with its story beside it."""
-        paths = (self.folder / label(task_id, index, kind) for kind in possible(output))
+        paths = (self.folder / label(task_id, index, kind) for kind in possible_extensions(output))
         return next((path for path in paths if path.is_file() and told_beside(path).get("task_id") == task_id), None)
 
     def _as_sources(self, label: _Label, result: Result, sources: tuple[Path, ...]) -> tuple[Path, ...]:
@@ -122,14 +122,22 @@ class OutputWriter:
         if len(kinds) != len(outputs):
             return ()
         return tuple(
-            self.folder / label(result.task_id, index, kind if kind in possible(output) else stated(output) or "bin")
+            self.folder
+            / label(
+                result.task_id,
+                index,
+                kind if kind in possible_extensions(output) else stated_extension(output) or "bin",
+            )
             for (index, output), kind in zip(outputs, kinds, strict=True)
         )
 
     def wanted(self, entry: Entry, past: PriorAttempt, result: Result) -> Path:
         """Where an entry's first output would be. Blocks."""
         label = self._label(entry, past, result)
-        names = (label(result.task_id, index, stated(output) or "bin") for index, output in enumerate(result.outputs))
+        names = (
+            label(result.task_id, index, stated_extension(output) or "bin")
+            for index, output in enumerate(result.outputs)
+        )
         return self.folder / next(names, "")
 
     def _told_of(self, entry: Entry, paths: tuple[Path, ...]) -> bool:
@@ -214,7 +222,7 @@ def _whole(path: Path) -> bool:
 def _targets(label: _Label, result: Result) -> list[str]:
     """Every name that an output may get: what it is may show only once it comes."""
     outputs = enumerate(result.outputs)
-    return [label(result.task_id, index, kind) for index, output in outputs for kind in possible(output)]
+    return [label(result.task_id, index, kind) for index, output in outputs for kind in possible_extensions(output)]
 
 
 def _split(name: str, kind: str) -> tuple[str, str]:
