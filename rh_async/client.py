@@ -123,7 +123,7 @@ class Session:
             transport=self._transport,
             polling=polling or PollingPolicy(),
             in_flight=None if in_flight == "auto" else in_flight,
-            tell=tell,
+            notifier=tell,
             on_exit=on_exit,
             download_policy=downloads or DownloadPolicy(),
             journal=None if journal is None else Path(journal),
@@ -174,8 +174,8 @@ class Session:
             raise InvalidRequestError(
                 f"idempotency_key = {options.key!r:.80}: must hold no NUL and no half of a surrogate pair"
             )
-        job = runtime.new_job(request, key=options.key)
-        runtime.submissions.put(job, options)
+        job = runtime.services.new_job(request, key=options.key)
+        runtime.services.submissions.put(job, options)
         return job
 
     async def submit(self, request: Request, *, idempotency_key: str | None = None, resubmit: bool = False) -> Job:
@@ -220,10 +220,12 @@ class Session:
         :param requests: any iterable, also an asynchronous one; taken from as there is room.
         :param output_dir: a folder for what they make.
         """
+        from ._runtime.bulk_port import BulkPort  # noqa: PLC0415 - loaded with the runtime
+
         runtime = self._open()
         save = None if output_dir is None else partial(self._saved, output_dir, overwrite)
         submit = partial(self._start, options=SubmitOptions(output_dir=output_dir_from(output_dir)))
-        return BulkRunner(host=runtime, requests=requests, submit=submit, save=save).stream
+        return BulkRunner(host=BulkPort(runtime), requests=requests, submit=submit, save=save).stream
 
     def batch(
         self,
@@ -250,13 +252,14 @@ class Session:
         :raises ConfigurationError: the budget is no amount.
         :raises SessionError: the session is not open here.
         """
+        from ._runtime.bulk_port import BulkPort  # noqa: PLC0415
         from .batch import Batch  # noqa: PLC0415 - as above
 
         limit = None if budget is None else _money(budget)
         folder = (output_dir_from(output_dir) or Path()).absolute()
         runtime = self._open()
         runtime.files.include(plan.files)
-        return Batch(plan, folder, port=runtime, naming=naming, budget=limit, retry_failed=retry_failed)
+        return Batch(plan, folder, port=BulkPort(runtime), naming=naming, budget=limit, retry_failed=retry_failed)
 
     async def price(self, request: Request) -> Price:
         """What the server says that a request would cost; nothing is bought. What it needs uploaded goes up.
@@ -267,7 +270,7 @@ class Session:
         from .models.prices import Price  # noqa: PLC0415 - as above
 
         runtime = self._open()
-        quote = await runtime.run_in_session(partial(runtime.price, request))
+        quote = await runtime.run_in_session(partial(runtime.services.calls.price, request))
         return Price(quote.amount, quote.currency)
 
     def attach(self, task_id: str) -> Job:
@@ -276,10 +279,10 @@ class Session:
         :raises InvalidRequestError: that is no task id.
         """
         runtime, known = self._open(), task_id_from(task_id)
-        if known in runtime.poller.jobs:
-            return runtime.poller.jobs[known][0]
-        job = runtime.new_job(task_id=known)
-        runtime.poller.track(job, known)
+        if known in runtime.services.poller.jobs:
+            return runtime.services.poller.jobs[known][0]
+        job = runtime.services.new_job(task_id=known)
+        runtime.services.poller.track(job, known)
         return job
 
     async def check(self, request: Request) -> tuple[Issue, ...]:
@@ -296,7 +299,7 @@ class Session:
             raise InvalidRequestError(f"{request!r:.80} is no request")
         if not any(request.sources()):
             return await problems_of(request)
-        async with self._open(asking=False).spool.files(request) as with_files:
+        async with self._open(asking=False).services.spool.files(request) as with_files:
             return await problems_of(with_files)
 
     async def find(self, key: str) -> SubmissionRecord | None:
@@ -304,7 +307,7 @@ class Session:
 
         :raises RHError: there is no journal, or it cannot be used.
         """
-        return await self._open(asking=False).recovery.find(key)
+        return await self._open(asking=False).services.recovery.find(key)
 
     def jobs(
         self, *, state: SubmissionState | str | Iterable[SubmissionState | str] | None = None, prefix: str = ""
@@ -316,7 +319,7 @@ class Session:
         :raises InvalidRequestError: there is no such state.
         :raises SessionError: there is no journal, or the session is not open here.
         """
-        return self._open(asking=False).recovery.records(states_from(state), prefix)
+        return self._open(asking=False).services.recovery.records(states_from(state), prefix)
 
     async def get_status(self, task_id: str) -> Snapshot:
         """Ask about a task once, now.
@@ -326,7 +329,7 @@ class Session:
         :raises RHError: nothing could be learnt.
         """
         runtime = self._open()
-        return await runtime.run_in_session(partial(runtime.get_status, task_id_from(task_id)))
+        return await runtime.run_in_session(partial(runtime.services.calls.get_status, task_id_from(task_id)))
 
     async def cancel(self, task_id: str) -> Snapshot:
         """Ask that a task be stopped, and tell what became of it: it may have been over already.
@@ -336,7 +339,7 @@ class Session:
         :raises RHError: nothing could be learnt.
         """
         runtime = self._open()
-        return await runtime.run_in_session(partial(runtime.account_api.cancel, task_id_from(task_id)))
+        return await runtime.run_in_session(partial(runtime.services.account_api.cancel, task_id_from(task_id)))
 
     @property
     def unanswered_for(self) -> float:
@@ -351,7 +354,7 @@ class Session:
 
         :raises SessionError: the session is not open here.
         """
-        return self._open(asking=False).statistics()
+        return self._open(asking=False).services.statistics()
 
     async def account(self) -> Account:
         """Key type, limit, tasks and wallet.
@@ -360,12 +363,12 @@ class Session:
         :raises RHError: nothing could be learnt.
         """
         runtime = self._open()
-        return await runtime.run_in_session(runtime.account_api.account)
+        return await runtime.run_in_session(runtime.services.account_api.account)
 
     @property
     def recovery(self) -> Recovery:
         """Come back to what earlier sessions submitted: resume, unconfirmed, confirm, discard."""
-        return Recovery(lambda: self._open().recovery)
+        return Recovery(lambda: self._open().services.recovery)
 
     async def handle_webhook(self, body: bytes, *, token: str = "") -> Job | None:
         """Take a webhook's delivery. It wakes, it never decides: bodies are unsigned, so the server is asked.
@@ -378,10 +381,10 @@ class Session:
         runtime, task_id = self._open(), decode_webhook(body)
         if task_id is None:
             return None
-        if task_id in runtime.poller.jobs:
-            runtime.poller.poll_soon(task_id)
-            return runtime.poller.jobs[task_id][0]
-        return None if runtime.journal is None else await runtime.recovery.delivered(task_id, token)
+        if task_id in runtime.services.poller.jobs:
+            runtime.services.poller.poll_soon(task_id)
+            return runtime.services.poller.jobs[task_id][0]
+        return None if runtime.journal is None else await runtime.services.recovery.delivered(task_id, token)
 
     async def upload(
         self, source: str | os.PathLike[str] | Media | BinaryFile | Picture | AsyncIterable[bytes]
@@ -395,7 +398,7 @@ class Session:
         :raises RHError: it could not be brought up.
         """
         runtime = self._open()
-        return await runtime.run_in_session(partial(runtime.upload, _source(source)))
+        return await runtime.run_in_session(partial(runtime.services.calls.upload, _source(source)))
 
     async def save(
         self, result: Result, output_dir: str | os.PathLike[str], *, overwrite: bool = False
@@ -408,7 +411,7 @@ class Session:
         """
         runtime = self._open(asking=False)
         where = output_dir_from(output_dir) or Path()
-        return await runtime.run_in_session(partial(runtime.save, result, where, overwrite=overwrite))
+        return await runtime.run_in_session(partial(runtime.services.calls.save, result, where, overwrite=overwrite))
 
     async def _saved(self, folder: str | os.PathLike[str], overwrite: bool, result: Result) -> Result:
         return evolve(result, paths=await self.save(result, folder, overwrite=overwrite))
@@ -418,7 +421,7 @@ class Session:
         try:
             yield
         except asyncio.CancelledError as error:
-            if self._runtime is not None and self._runtime.submissions.withdraw(job):
+            if self._runtime is not None and self._runtime.services.submissions.withdraw(job):
                 error.add_note("It had not been sent, and was taken back: nothing is paid.")
             raise
 
@@ -433,7 +436,8 @@ def _furnished(*, transport: Transport, journal: Path | None, **settings: Any) -
     """What runs while the session is open: a third of the package, loaded when the first one is, off the event loop."""
     from . import batch  # noqa: F401, PLC0415 - named while jobs run, it could not be loaded without a descriptor
     from ._api.wire import prepare  # noqa: PLC0415
-    from ._runtime.runtime import SessionRuntime, journal_at  # noqa: PLC0415
+    from ._runtime.runtime import SessionRuntime  # noqa: PLC0415
+    from ._runtime.services import journal_at  # noqa: PLC0415
 
     prepare()
     for name in ("idna", "ascii"):  # the resolver's, for a host's name, and a terminal's

@@ -12,7 +12,7 @@ import pytest
 
 from rh_async import JournalError, ModelRequest, PollingPolicy, Session, SessionError, Timeouts
 from rh_async._journal.sqlite import Journal
-from rh_async._runtime.runtime import SessionRuntime
+from rh_async._runtime.services import SessionServices
 from rh_async._submission.deduplication import SubmissionRegistry
 from rh_async.emulator import Emulator, Fault
 from tests.faults.test_attacks import error_of
@@ -22,9 +22,9 @@ from tests.session.test_polling import run_all, taught, wishes
 BLIND = PollingPolicy(queue_counters=False)
 
 
-def rooms(session: Session) -> SessionRuntime:
+def services(session: Session) -> SessionServices:
     assert session._runtime is not None
-    return session._runtime
+    return session._runtime.services
 
 
 # --- asking ----------------------------------------------------------------------------------------------------------
@@ -84,7 +84,7 @@ async def test_a_session_left_while_an_end_is_being_written_down_tells_that_end(
                 server.api_key, base_url=server.url, journal=tmp_path / f"{count}.db", polling=BLIND
             ) as session:
                 job = await session.submit(wishes(count + 1)[-1])
-                poller, task_id = rooms(session).poller, await job.accepted()
+                poller, task_id = services(session).poller, await job.accepted()
                 await until(lambda: server.ledger.tasks[-1].status == "SUCCESS")
                 poller.poll_soon(task_id)
                 while task_id in poller.jobs:  # noqa: ASYNC110 - nobody is told of that instant
@@ -109,7 +109,7 @@ async def test_a_journal_that_cannot_tell_run_times_fails_no_job_and_frees_no_pl
         Session(server.api_key, base_url=server.url, journal=tmp_path / "jobs.db", in_flight=1) as session,
     ):
         await run_all(session, 4)
-        assert rooms(session).limiter.in_flight == 0
+        assert services(session).submissions.slots.limiter.in_flight == 0
     assert server.ledger.peak_unsettled() == 1
 
 
@@ -120,7 +120,7 @@ async def test_a_journal_that_cannot_take_an_acceptance_leaves_no_place_and_no_s
     async with Session(server.api_key, base_url=server.url, journal=tmp_path / "jobs.db") as session:
         for wish in wishes(3):
             assert isinstance(await error_of(session.run(wish)), JournalError)
-        limiter = rooms(session).limiter
+        limiter = services(session).submissions.slots.limiter
         assert (limiter.in_flight, limiter._unanswered) == (0, 0)
     assert len(server.ledger.submissions) == 3
 

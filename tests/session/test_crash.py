@@ -11,7 +11,7 @@ import pytest
 from rh_async import ModelRequest, PollingPolicy, RHError, Session, SessionError, Timeouts
 from rh_async._job_updates import call_when_done
 from rh_async._polling.scheduler import PollScheduler
-from rh_async._runtime.runtime import SessionRuntime
+from rh_async._runtime.session_calls import SessionCalls
 from rh_async.emulator import Emulator, Fault
 
 MODEL = "bench/motion"
@@ -87,7 +87,7 @@ async def _read(outcomes: Any) -> None:
 async def test_a_job_whose_end_cannot_be_told_ends_all_the_same(
     server: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rh_async._runtime.runtime.outcome_of", broken)
+    monkeypatch.setattr("rh_async._runtime.settlement.outcome_of", broken)
     async with Session(server.api_key, base_url=server.url, polling=POLLING) as session:
         job = await session.submit(request())
         with pytest.raises(RHError) as caught:
@@ -100,7 +100,7 @@ async def test_a_job_whose_end_cannot_be_told_ends_all_the_same(
 async def test_what_waits_for_a_call_that_meets_a_bug_ends_at_once(
     server: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(SessionRuntime, "get_status", broken_later)
+    monkeypatch.setattr(SessionCalls, "get_status", broken_later)
     async with Session(server.api_key, base_url=server.url, polling=POLLING) as session:
         with pytest.raises(RHError) as caught:
             async with asyncio.timeout(1):
@@ -126,7 +126,7 @@ async def test_a_job_can_be_started_watched_asked_and_withdrawn_where_no_task_ru
             assert asyncio.current_task() is None
             try:
                 job, other = session.submit_nowait(request(1)), session.submit_nowait(request(2))
-                session._runtime.withdraw(other)  # type: ignore[union-attr]
+                session._runtime.services.submissions.withdraw(other)  # type: ignore[union-attr]
                 watched = session.attach(first.task_id or "")
                 done.set_result([job, other, watched, watched.eta, session.statistics().waiting])
             except BaseException as error:  # noqa: BLE001 - the test is told

@@ -395,7 +395,7 @@ async def test_a_link_the_cdn_does_not_take_has_expired(status: str, tmp_path: P
             asked.append(task_id)
             return next(outputs)
 
-        session._runtime.downloads.refresh_outputs = fresh
+        session._runtime.services.downloads.refresh_outputs = fresh
         assert isinstance(await error_of(session, f"{server.url}/x.mp4", tmp_path), NotFound)
         assert asked == ["12"]
 

@@ -58,7 +58,7 @@ def taught(session: Session) -> None:
     assert session._runtime is not None
     rng = Random(7)
     for _ in range(100):
-        session._runtime.poller.scheduler.learn(ENDPOINT, video_jobs(ENDPOINT, rng))
+        session._runtime.services.poller.scheduler.learn(ENDPOINT, video_jobs(ENDPOINT, rng))
 
 
 async def test_a_session_that_knows_nothing_yet_asks_little_and_late_by_little() -> None:
@@ -178,7 +178,7 @@ async def test_with_hundreds_in_flight_as_many_questions_are_asked_as_they_need(
 
 def reliability_of_counters(session: Session) -> float:
     assert session._runtime is not None
-    detector = session._runtime.poller.scheduler.detector
+    detector = session._runtime.services.poller.scheduler.detector
     assert isinstance(detector, QueueCounterDetector)
     return detector.evidence.reliability
 
@@ -202,7 +202,7 @@ async def test_ends_that_webhooks_tell_of_cost_the_counts_no_trust() -> None:
     ):
         taught(session)
         loop = asyncio.get_running_loop()
-        poller = session._runtime.poller if session._runtime else None
+        poller = session._runtime.services.poller if session._runtime else None
         assert poller is not None
 
         async def deliver() -> None:

@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestServer
 from attrs import define
 
 from rh_async import DreamActor, ResponseLost, RetryPolicy, Session, Timeouts
-from rh_async._runtime import runtime as services_module
+from rh_async._runtime import services as services_module
 from rh_async.emulator import Emulator
 from rh_async.events import Event, Warned
 from tests.media import draw_image
@@ -36,7 +36,7 @@ class Wall:
 @pytest.fixture
 def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
     wall = Wall()
-    monkeypatch.setattr(services_module, "wall", wall)
+    monkeypatch.setattr(services_module, "utc_now", wall)
     return wall
 
 
@@ -121,7 +121,7 @@ async def test_what_is_remembered_of_uploads_is_bounded(
     for image in images:
         await session.upload(image)
     assert session._runtime is not None
-    uploads = session._runtime.uploads
+    uploads = session._runtime.services.uploads
     assert max(len(uploads.files._known), len(uploads._transfers), len(uploads._latest)) <= 4
     assert not uploads._reads
     await session.upload(images[-1])
