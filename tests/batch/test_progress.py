@@ -104,6 +104,14 @@ def test_jobs_of_an_earlier_session_start_where_they_were(clock: Clock) -> None:
     assert (progress.saved, progress.in_flight, progress.waiting) == (1, 1, 0)
 
 
+def test_a_job_that_another_process_watches_is_left_out_of_every_phase_it_was_counted_in(clock: Clock) -> None:
+    counter = ProgressCounter(clock=clock, jobs=3, files=0, submitted=3, settled=1)
+    counter.leave_out(settled=True)
+    assert [(phase.done, phase.total) for phase in counter.snapshot().phases] == [(0, 0), (2, 2), (0, 2), (0, 2)]
+    counter.leave_out(settled=False)
+    assert [(phase.done, phase.total) for phase in counter.snapshot().phases] == [(0, 0), (1, 1), (0, 1), (0, 1)]
+
+
 def test_a_rate_covers_the_time_from_the_first_event_of_a_phase_to_its_end(clock: Clock) -> None:
     counter = ProgressCounter(clock=clock, jobs=1)
     clock.now = 5.0

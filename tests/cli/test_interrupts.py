@@ -23,7 +23,7 @@ from rh_async._cli.execution.stall_monitor import StallMonitor
 from rh_async._cli.options.connection import Connection
 from rh_async._cli.output.fields import make_console
 from rh_async._cli.output.job_reporter import JobReporter
-from rh_async._cli.output.phase_counter import Tally
+from rh_async.batch import ProgressCounter
 from rh_async.emulator import Emulator, Fault
 from rh_async.events import Settled, Submitted
 from tests.cli.conftest import Ended, Shell, plain
@@ -153,7 +153,10 @@ async def test_a_job_that_ended_while_stopping_says_how(site: Emulator) -> None:
     console = plain()
     stall_monitor = StallMonitor(console=console, message="", after=1.0)
     reporter = JobReporter(
-        console=console, connection=Connection(None), tally=Tally(clock=anyio.current_time), stall_monitor=stall_monitor
+        console=console,
+        connection=Connection(None),
+        progress=ProgressCounter(clock=anyio.current_time),
+        stall_monitor=stall_monitor,
     )
     reporter.on_event(Submitted(task_id=TaskId("1"), endpoint="x"))
     reporter.on_event(Settled(task_id=TaskId("1"), error=JobFailed("it failed", task_id=TaskId("1"))))

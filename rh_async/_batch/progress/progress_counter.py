@@ -161,6 +161,16 @@ class ProgressCounter:
         """Expect no further upload: the server has the remaining files from an earlier session."""
         self._upload.total = self._upload.done
 
+    def leave_out(self, *, settled: bool) -> None:
+        """Take a job of an earlier session out of the counts: this session does not watch it.
+
+        :param settled: whether the job was counted as settled.
+        """
+        self._submit.done -= 1
+        self._running.done -= settled
+        for phase in (self._submit, self._running, self._download):
+            phase.drop()
+
     def note_error(self, error: RHError) -> None:
         """Count an error by its kind, so that a thousand alike are one line; also one that a retry overcame."""
         kind = kind_of(error)

@@ -24,8 +24,8 @@ from rh_async._cli.options.journal_options import JournalFile, JournalPath
 from rh_async._cli.output.fields import make_console, printable
 from rh_async._cli.output.job_reporter import decision_commands
 from rh_async._cli.output.job_view import show_phases
-from rh_async._cli.output.phase_counter import Tally
 from rh_async._journal.reader import UNFINISHED_STATES, Row, at, read
+from rh_async.batch import ProgressCounter
 from rh_async.events import Changed, Event, Settled
 
 from .jobs_command import model
@@ -83,20 +83,19 @@ class ResumeRunner:
     rows: list[Row]
     stall_monitor: StallMonitor
     failed: int = field(default=0, init=False)
-    tally: Tally = field(init=False)
+    progress: ProgressCounter = field(init=False)
     _running: dict[str, SubmissionRecord] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         running = [row.record for row in self.rows if row.record.state in _RUNNING]
         self._running = {record.task_id or "": record for record in running}
-        done = [row for row in self.rows if row.result() is not None]
-        self.tally = Tally(clock=now, jobs=len(running) + len(done), files=0)
-        self.tally.submit.done = len(running) + len(done)
-        self.tally.running.done = len(done)
+        settled = sum(row.result() is not None for row in self.rows)
+        jobs = len(running) + settled
+        self.progress = ProgressCounter(clock=now, jobs=jobs, files=0, submitted=jobs, settled=settled)
 
     def on_event(self, event: Event) -> None:
         """Take in an event of the session."""
-        self.tally.tell(event)
+        self.progress.on_event(event)
         self.stall_monitor.record_activity()
         if isinstance(event, Changed | Settled):
             self.stall_monitor.pause()
@@ -106,8 +105,8 @@ class ResumeRunner:
 
         :raises RHError: the journal cannot be used.
         """
-        if self.tally.submit.done:
-            async with show_phases(self.console, self.tally), watch_for_stalls(self.stall_monitor):
+        if self.progress.jobs:
+            async with show_phases(self.console, self.progress.snapshot), watch_for_stalls(self.stall_monitor):
                 report = await session.recovery.resume(output_dir=self.folder)
                 self._print_held(report)
                 await self._await_all(report)
@@ -143,10 +142,7 @@ class ResumeRunner:
             self.failed += record.task_id not in lost
             why = _LOST if record.task_id in lost else _SKIPPED
             self._print(f"key {record.key}, task {record.task_id}: {why}", "yellow")
-            self.tally.submit.done -= 1
-            self.tally.running.done -= self._running.pop(record.task_id or "", None) is None
-            for phase in (self.tally.submit, self.tally.running, self.tally.download):
-                phase.wanted = (phase.wanted or 1) - 1
+            self.progress.leave_out(settled=self._running.pop(record.task_id or "", None) is None)
 
     async def _await_all(self, report: ResumeReport) -> None:
         self._skip(report)

@@ -28,11 +28,10 @@ from rh_async._cli.options.prerequisites import need_folder, sha256_of
 from rh_async._cli.output.fields import format_cost, make_console, print_fields
 from rh_async._cli.output.job_reporter import JobReporter
 from rh_async._cli.output.job_view import show_phases
-from rh_async._cli.output.phase_counter import Tally
 from rh_async._journal.reader import SUBMITTED_STATES, Row, read
 from rh_async._journal.records import REUSABLE_STATES, derived_key
 from rh_async._submission.input_comparison import check_same_inputs, new_record
-from rh_async.batch import LocalFiles
+from rh_async.batch import LocalFiles, ProgressCounter
 from rh_async.models.kling import Orientation
 from rh_async.types import OnExit
 
@@ -162,7 +161,7 @@ async def _run(command: RunCommand, request: Request, prepared: _Prepared, repor
     try:
         async with (
             connected(session, reporter.connection.address),
-            show_phases(command.console, reporter.tally),
+            show_phases(command.console, reporter.progress.snapshot),
             watch_for_stalls(reporter.stall_monitor),
         ):
             result = await session.run(
@@ -180,7 +179,7 @@ def _make_reporter(command: RunCommand, request: Request, connection: Connection
     return JobReporter(
         console=command.console,
         connection=connection,
-        tally=_tally(request, prepared.earlier),
+        progress=_count_progress(request, prepared.earlier),
         stall_monitor=StallMonitor(console=command.console, message=message, after=_STALL_AFTER),
         out=command.out,
         journal_file=command.run_options.journal_file,
@@ -189,14 +188,12 @@ def _make_reporter(command: RunCommand, request: Request, connection: Connection
     )
 
 
-def _tally(request: Request, earlier: Row | None) -> Tally:
+def _count_progress(request: Request, earlier: Row | None) -> ProgressCounter:
     """Count what an earlier command has done already as done."""
     submitted = earlier is not None and earlier.record.state in SUBMITTED_STATES
-    tally = Tally(clock=now, jobs=1, files=0 if submitted else len({media.path for media in request.media()}))
-    tally.submit.done = int(submitted)
-    over = {SubmissionState.SETTLED, SubmissionState.SAVED}
-    tally.running.done = int(earlier is not None and earlier.record.state in over)
-    return tally
+    settled = earlier is not None and earlier.record.state in {SubmissionState.SETTLED, SubmissionState.SAVED}
+    files = 0 if submitted else len({media.path for media in request.media()})
+    return ProgressCounter(clock=now, jobs=1, files=files, submitted=int(submitted), settled=int(settled))
 
 
 def _summary(command: RunCommand, result: Result, seconds: float) -> Iterator[tuple[str, str]]:

@@ -14,10 +14,10 @@ from rh_async._cli.exit_codes import describe_error
 from rh_async._cli.options.connection import Connection
 from rh_async._cli.options.journal_options import JournalFile
 from rh_async._journal.reader import SUBMITTED_STATES, Row, at
+from rh_async.batch import ProgressCounter
 from rh_async.events import Changed, Event, Flawed, Saved, Settled, Submitted
 
 from .fields import printable
-from .phase_counter import Tally
 
 _LOST = "The same command asks the server again; with --resubmit it submits anew what the server still does not know."
 
@@ -33,7 +33,7 @@ class JobReporter:
 
     console: Console
     connection: Connection
-    tally: Tally
+    progress: ProgressCounter
     stall_monitor: StallMonitor
     out: Path = Path()
     journal_file: JournalFile | None = None
@@ -60,13 +60,13 @@ class JobReporter:
 
     def on_event(self, event: Event) -> None:
         """Take in an event of the session, and print what it says of the job."""
-        self.tally.tell(event)
+        self.progress.on_event(event)
         self.stall_monitor.record_activity()
         match event:
             case Submitted():
                 self.stall_monitor.pause()
                 self._submitted = event
-                self.tally.upload.wanted = self.tally.upload.done  # the other files had been uploaded before
+                self.progress.all_uploaded()
                 self._print_accepted(event)
             case Flawed():
                 self._print(f"task {event.task_id} will probably fail; the server says of its workflow: {event.flaw}")
