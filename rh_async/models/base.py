@@ -21,6 +21,7 @@ from rh_async.errors import InvalidRequestError
 from rh_async.types import Upload
 
 from .media_input import BinaryFile, Media, Picture, media_from
+from .request_option import option
 
 MediaValue = str | Path | Upload | Media
 """A link or data URI that goes to the server as it is, a local file, an upload, or media that is no file yet."""
@@ -47,6 +48,7 @@ class MediaLimits:
     :param box: least and greatest (long, short) side, whichever way the picture is turned.
     :param aspect: least and greatest width ÷ height.
     :param seconds: least and greatest duration.
+    :param seconds_reason: the option that makes the duration shorter than the model's own limit; "" where none does.
     """
 
     kinds: tuple[str, ...]
@@ -56,6 +58,7 @@ class MediaLimits:
     box: tuple[tuple[int, int], tuple[int, int]] | None = None
     aspect: tuple[float, float] | None = None
     seconds: tuple[float, float] | None = None
+    seconds_reason: str = field(default="", eq=False)
 
 
 @frozen
@@ -103,7 +106,9 @@ class Request(ABC):
     :param webhook_url: where the server may announce the end of the task (contract 7).
     """
 
-    webhook_url: str | None = field(default=None)
+    webhook_url: str | None = field(
+        default=None, metadata=option("word", "an address the server calls when the job is over")
+    )
 
     @property
     @abstractmethod

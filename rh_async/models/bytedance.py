@@ -16,6 +16,7 @@ from .base import (
     media_value,
     short_repr,
 )
+from .request_option import option
 
 
 @frozen
@@ -28,8 +29,12 @@ class DreamActor(Request):
     :raises InvalidRequestError: a field breaks a rule.
     """
 
-    image: MediaValue = field(converter=media_value, validator=check_media, repr=short_repr)
-    video: MediaValue = field(converter=media_value, validator=check_media, repr=short_repr)
+    image: MediaValue = field(
+        converter=media_value, validator=check_media, repr=short_repr, metadata=option("media", "the character image")
+    )
+    video: MediaValue = field(
+        converter=media_value, validator=check_media, repr=short_repr, metadata=option("media", "the driving video")
+    )
 
     @property
     def endpoint(self) -> str:

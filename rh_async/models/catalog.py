@@ -70,14 +70,17 @@ class Model:
         """The limits of each media field, with these values in the others."""
         limits = {name: param.limits for name, param in self.params.items() if param.limits is not None}
         for param in self.params.values():
-            longest = param.seconds_by.get(str(values.get(param.name, param.default)))
-            limits = limits if longest is None else {name: _no_longer(one, longest) for name, one in limits.items()}
+            value = str(values.get(param.name, param.default))
+            if (longest := param.seconds_by.get(value)) is not None:
+                reason = f"{param.name} {value!r}"
+                limits = {name: _no_longer(one, longest, reason) for name, one in limits.items()}
         return limits
 
 
-def _no_longer(limits: MediaLimits, longest: float) -> MediaLimits:
-    least, most = limits.seconds or (None, None)
-    return limits if least is None or most is None else evolve(limits, seconds=(least, min(most, longest)))
+def _no_longer(limits: MediaLimits, longest: float, reason: str) -> MediaLimits:
+    if limits.seconds is None or limits.seconds[1] <= longest:
+        return limits
+    return evolve(limits, seconds=(limits.seconds[0], longest), seconds_reason=reason)
 
 
 @cache

@@ -20,11 +20,16 @@ from .base import (
     media_value,
     short_repr,
 )
+from .request_option import option
 
 KlingModel = Literal["kling-v3.0-std", "kling-v3.0-pro", "kling-v2.6-std", "kling-v2.6-pro"]
 Orientation = Literal["video", "image"]
 
+V3_ONLY = frozenset({"negative_prompt", "elements"})
+"""Options that 2.6 does not have (contract 2.3)."""
+
 _PROMPT_LIMIT = 2500
+_PROMPT = option("text", "up to 2,500 characters")
 
 
 def _as_tuple(elements: Sequence[str | Mapping[str, Any]]) -> tuple[str | Mapping[str, Any], ...]:
@@ -48,14 +53,26 @@ class KlingMotionControl(Request):
     :raises InvalidRequestError: a field breaks a rule.
     """
 
-    image: MediaValue = field(converter=media_value, validator=check_media, repr=short_repr)
-    video: MediaValue = field(converter=media_value, validator=check_media, repr=short_repr)
+    image: MediaValue = field(
+        converter=media_value, validator=check_media, repr=short_repr, metadata=option("media", "the character image")
+    )
+    video: MediaValue = field(
+        converter=media_value, validator=check_media, repr=short_repr, metadata=option("media", "the driving video")
+    )
     model: KlingModel = field(default="kling-v3.0-std", kw_only=True)
-    orientation: Orientation = field(default="video", kw_only=True)
-    prompt: str | None = field(default=None, kw_only=True, repr=short_repr)
-    negative_prompt: str | None = field(default=None, kw_only=True, repr=short_repr)
-    keep_original_sound: bool = field(default=True, kw_only=True)
-    elements: tuple[str | Mapping[str, Any], ...] = field(default=(), converter=_as_tuple, kw_only=True)
+    orientation: Orientation = field(
+        default="video",
+        kw_only=True,
+        metadata=option("word", "whether the character faces as in the 'video' (the default) or as in the 'image'"),
+    )
+    prompt: str | None = field(default=None, kw_only=True, repr=short_repr, metadata=_PROMPT)
+    negative_prompt: str | None = field(default=None, kw_only=True, repr=short_repr, metadata=_PROMPT)
+    keep_original_sound: bool = field(
+        default=True, kw_only=True, metadata=option("flag", "whether the driving video's sound is kept")
+    )
+    elements: tuple[str | Mapping[str, Any], ...] = field(
+        default=(), converter=_as_tuple, kw_only=True, metadata=option("items", "ids of elements")
+    )
 
     @property
     def endpoint(self) -> str:
@@ -63,10 +80,12 @@ class KlingMotionControl(Request):
 
     @property
     def limits(self) -> Mapping[str, MediaLimits]:
-        longest = 30 if self.orientation == "video" else 10
+        longest, reason = (30, "") if self.orientation == "video" else (10, "orientation 'image'")
         return {
             "imageUrl": MediaLimits(kinds=("jpg", "png"), max_mb=10, px=(300, 65536), aspect=(0.4, 2.5)),
-            "videoUrl": MediaLimits(kinds=("mp4",), max_mb=100, px=(340, 3850), seconds=(3, longest)),
+            "videoUrl": MediaLimits(
+                kinds=("mp4",), max_mb=100, px=(340, 3850), seconds=(3, longest), seconds_reason=reason
+            ),
         }
 
     def parameters(self) -> dict[str, Any]:

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from rh_async._batch.manifest.cell_parser import MOTION
 from rh_async._batch.manifest.column_help import explained
 from rh_async._cli import run
 from rh_async._cli.options.manifest_columns import column_words
 from rh_async.emulator import Emulator
+from rh_async.models.registry import all_options
 from tests.batch.makers import film, paint
 from tests.cli.conftest import Shell
 
@@ -126,7 +126,7 @@ async def test_the_columns_of_a_manifest_are_told_without_a_manifest_and_without
     monkeypatch.delenv("RUNNINGHUB_API_KEY", raising=False)
     ended = await shell("batch --manifest-columns")
     assert (ended.code, ended.err) == (0, "")
-    for name in (*MOTION, "model", "key"):
+    for name in (*all_options(), "model", "key"):
         assert f"\n  {name} " in ended.out
     assert "(kling-v3.0 only)" in ended.out
     endpoint = await shell("batch --manifest-columns --model alibaba/happyhorse-1.0/image-to-video")
@@ -137,9 +137,9 @@ async def test_the_columns_of_a_manifest_are_told_without_a_manifest_and_without
 
 
 def test_every_column_that_a_manifest_takes_is_explained() -> None:
-    assert {column.name for column in explained()} == MOTION.keys() | {"model", "key"}
+    assert {column.name for column in explained()} == all_options().keys() | {"model", "key"}
     assert {column.name for column in explained() if column.is_needed} == {"image", "video"}
-    assert len(list(column_words("wan2.2"))) > len(MOTION)
+    assert len(list(column_words("wan2.2"))) > len(all_options())
 
 
 def test_the_columns_of_a_manifest_stand_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:

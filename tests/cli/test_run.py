@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
 from rh_async._cli.commands.run_command import RunCommand, perform
-from rh_async._cli.options.model_options import Model, ModelOptions
+from rh_async._cli.options.model_options import ModelOptions
 from rh_async.emulator import Emulator, Fault
+from rh_async.models.registry import aliases
 from tests.cli.conftest import Shell, terminal, told
 
 pytestmark = pytest.mark.quick
 
 
-@pytest.mark.parametrize("model", get_args(Model))
+@pytest.mark.parametrize("model", aliases())
 async def test_each_model_is_bought_once_and_saved(model: str, site: Emulator, desk: Path, shell: Shell) -> None:
     ended = await shell(f"run hero.png dance.mp4 --model {model} -o out")
     (task,) = site.ledger.tasks

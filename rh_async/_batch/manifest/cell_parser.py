@@ -10,6 +10,7 @@ from typing import Protocol
 from rh_async._batch.planning.path_lookup import trimmed
 from rh_async.models.base import MediaValue, short_repr, takes_file_name
 from rh_async.models.catalog import Param
+from rh_async.models.request_option import OptionKind
 
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -107,16 +108,19 @@ def guessed(name: str) -> Cell:
     return _media if name.endswith(("Url", "_url")) else _several if name.endswith(("Urls", "_urls")) else _text
 
 
-MOTION: Mapping[str, Cell] = MappingProxyType(
+_BY_KIND: Mapping[OptionKind, Cell] = MappingProxyType(
     {
-        "image": _media,
-        "video": _media,
-        "orientation": _word,
-        "prompt": _text,
-        "negative_prompt": _text,
-        "keep_original_sound": _flag,
-        "elements": _items,
-        "webhook_url": _word,
+        "media": _media,
+        "text": _text,
+        "word": _word,
+        "flag": _flag,
+        "items": _items,
+        "integer": _number(int),
+        "number": _number(float),
     }
 )
-"""The columns of the models that the command line knows by name."""
+
+
+def by_kind(kind: OptionKind) -> Cell:
+    """How to read an option of a model that has a name of its own."""
+    return _BY_KIND[kind]

@@ -2,48 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import Iterator
 
 from attrs import frozen
 
 from rh_async.models.catalog import Param, find_model
+from rh_async.models.registry import MODELS, aliases, all_options, takers
+from rh_async.models.request_option import RequestOption
 
-from .row_parser import MODELS, columns_of
-
-_WORDS: Mapping[str, str] = MappingProxyType(
-    {
-        "image": "the character image: a path that begins at the manifest's folder, or a link",
-        "video": "the driving video, likewise",
-        "model": f"one of {', '.join(MODELS)}, or the endpoint of any other model; --model for rows that do not say",
-        "key": "your name for the job, under which it is bought once; made from model, options and files if empty",
-        "orientation": "whether the character faces as in the 'video' (the default) or as in the 'image'",
-        "prompt": "up to 2,500 characters",
-        "negative_prompt": "up to 2,500 characters",
-        "keep_original_sound": "true (the default) or false",
-        "elements": "ids of elements, with ; between them",
-        "webhook_url": "an address the server calls when the job is over",
-    }
-)
-_NEEDED = frozenset({"image", "video"})
+_KEY = "your name for the job, under which it is bought once; made from model, options and files if empty"
 
 
 @frozen
 class Column:
     """A column, explained.
 
-    :param takers: the models that take it; empty where all do.
+    :param takers: the models that take it, in a word; "" where all do.
     """
 
     name: str
     words: str
     is_needed: bool = False
-    takers: tuple[str, ...] = ()
+    takers: str = ""
 
 
 def explained() -> tuple[Column, ...]:
     """The columns of the models that have names here."""
-    return tuple(Column(name, words, name in _NEEDED, _takers(name)) for name, words in _WORDS.items())
+    options = {name: _option(name, described) for name, described in all_options().items()}
+    media = [options.pop(name) for name, described in all_options().items() if described.kind == "media"]
+    webhook = options.pop("webhook_url")
+    return (*media, _model(), Column("key", _KEY), *options.values(), webhook)
+
+
+def _model() -> Column:
+    words = f"one of {', '.join(aliases())}, or the endpoint of any other model; --model for rows that do not say"
+    return Column("model", words)
+
+
+def _option(name: str, option: RequestOption) -> Column:
+    writing = {
+        "media": ": a path that begins at the manifest's folder, or a link",
+        "flag": ": true or false",
+        "items": ", with ; between them",
+    }
+    is_needed = all(name in spec.required for spec in MODELS if name in spec.options)
+    return Column(name, option.help + writing.get(option.kind, ""), is_needed, takers(name))
 
 
 def explained_fields(endpoint: str) -> tuple[Column, ...]:
@@ -52,11 +55,6 @@ def explained_fields(endpoint: str) -> tuple[Column, ...]:
     fields = [_field(param) for param in model.params.values()] if model else []
     shared = [one for one in explained() if one.name in {"model", "key", "webhook_url"}]
     return (*fields, *shared) if fields else ()
-
-
-def _takers(name: str) -> tuple[str, ...]:
-    takers = tuple(model for model in MODELS if name in columns_of(model))
-    return () if name in {"model", "key"} or len(takers) == len(MODELS) else takers
 
 
 def _field(param: Param) -> Column:

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, get_args
+from typing import Any
 
 from attrs import define, field, frozen
 
@@ -17,26 +16,14 @@ from rh_async._batch.planning.path_lookup import as_on_disk, trimmed
 from rh_async.errors import InvalidRequestError
 from rh_async.issues import Issue, Severity, display_text
 from rh_async.models.base import MediaValue, ModelRequest, Request, media_value, short_repr
-from rh_async.models.bytedance import DreamActor
 from rh_async.models.catalog import endpoints, find_model
-from rh_async.models.kling import KlingModel, KlingMotionControl
-from rh_async.models.wan import CharacterMotionTransfer
+from rh_async.models.registry import DEFAULT_MODEL, ModelSpec, aliases, all_options, find_spec
 from rh_async.types import Upload
 
-from .cell_parser import MOTION, Cell, Wrong, by_type, guessed
+from .cell_parser import Cell, Wrong, by_kind, by_type, guessed
 
-_DEFAULT_MODEL = "kling-v3.0-std"
 _COMMON = frozenset({"model", "webhook_url"})
 _SHARED = _COMMON | {"key"}
-_PAIR = frozenset({"image", "video"})
-_KLING_2 = _PAIR | {"orientation", "prompt", "keep_original_sound"}
-_KLING_3 = _KLING_2 | {"negative_prompt", "elements"}
-_OTHERS: Mapping[str, Callable[..., Request]] = MappingProxyType(
-    {"dreamactor-v2": DreamActor, "wan2.2": CharacterMotionTransfer}
-)
-_KLINGS: tuple[str, ...] = get_args(KlingModel)
-MODELS = (*_KLINGS, *_OTHERS)
-"""The models that have a name of their own."""
 _Outcome = tuple[Request | None, tuple["Problem", ...]]
 _REMEMBERED = 100_000  #: rows; a manifest that repeats itself does so within fewer
 _LONGEST_KEY = 500
@@ -96,7 +83,7 @@ class Reader:
     def read(self, values: Mapping[str, Any]) -> Made:
         """Make one row's request, or say all that is wrong with it."""
         model = next((value for name, value in values.items() if plain(name) == "model"), None)
-        form = _form(self.defaults.get("model", _DEFAULT_MODEL) if model is None else model)
+        form = _form(self.defaults.get("model", DEFAULT_MODEL) if model is None else model)
         if isinstance(form, Problem):
             return Made(problems=(form,))
         asked, others, problems = form.sorted(values)
@@ -215,7 +202,7 @@ class _Form:
         """
         free = self._spelled.keys() - map(plain, values)
         near = _nearest(plain(name), tuple(sorted(free)))
-        if near is None and plain(name) not in MOTION:
+        if near is None and plain(name) not in all_options():
             return None
         taken = f"t takes {', '.join(sorted(self.columns))}"
         hint = f"Did you mean {self._spelled[near]}? I{taken}" if near else f"Remove it; i{taken}"
@@ -253,27 +240,23 @@ def _refusal(error: InvalidRequestError) -> Problem:
 
 def _form(model: object) -> _Form | Problem:
     if not isinstance(model, str):
-        return Problem("unknown model", f"{short_repr(model)} is no text", f"Give one of {', '.join(MODELS)}", "model")
+        return Problem(
+            "unknown model", f"{short_repr(model)} is no text", f"Give one of {', '.join(aliases())}", "model"
+        )
     model = trimmed(model)
-    if model.lower() in MODELS:
-        return _motion_form(model.lower())
+    if spec := find_spec(model.lower()):
+        return _named_form(spec)
     if model in endpoints() or "/" in model:
         return _endpoint_form(model)
-    near = get_close_matches(model, (*MODELS, *endpoints()), 1, 0.5)
-    hint = f"{f'Did you mean {near[0]}? ' if near else ''}Give one of {', '.join(MODELS)}, or an endpoint"
+    near = get_close_matches(model, (*aliases(), *endpoints()), 1, 0.5)
+    hint = f"{f'Did you mean {near[0]}? ' if near else ''}Give one of {', '.join(aliases())}, or an endpoint"
     return Problem("unknown model", f"{short_repr(model)} is no model", hint, "model")
 
 
-def columns_of(model: str) -> frozenset[str]:
-    """The columns that one of `MODELS` takes, beside ``model`` and ``key``."""
-    return frozenset(_motion_form(model).columns)
-
-
 @cache
-def _motion_form(model: str) -> _Form:
-    build = _OTHERS.get(model, lambda **fields: KlingMotionControl(model=model, **fields))  # type: ignore[arg-type]
-    names = _PAIR if model in _OTHERS else _KLING_3 if model.startswith("kling-v3.0") else _KLING_2
-    return _Form(model, {name: MOTION[name] for name in names | {"webhook_url"}}, _PAIR, build)
+def _named_form(spec: ModelSpec) -> _Form:
+    columns = {name: by_kind(option.kind) for name, option in spec.options.items()}
+    return _Form(spec.alias, columns, spec.required, spec.request)
 
 
 @cache
@@ -281,7 +264,7 @@ def _endpoint_form(endpoint: str) -> _Form:
     model = find_model(endpoint)
     params = model.params if model else {}
     is_whole = model is not None and not model.partial  # what is known in part refuses nothing (contract 11)
-    columns = {name: by_type(param) for name, param in params.items()} | {"webhook_url": MOTION["webhook_url"]}
+    columns = {name: by_type(param) for name, param in params.items()} | {"webhook_url": by_kind("word")}
     needed = frozenset(name for name, one in params.items() if is_whole and one.required and one.default is None)
 
     def build(*, webhook_url: str | None = None, **fields: object) -> Request:

@@ -17,11 +17,9 @@ from rh_async._media.media_info import MediaInfo
 from rh_async._media.prober import Prober
 from rh_async.issues import Issue, display_text
 from rh_async.models.base import MediaValue, Request
-from rh_async.models.bytedance import DreamActor
 from rh_async.models.catalog import find_model
-from rh_async.models.kling import KlingMotionControl
 from rh_async.models.prices import Price, list_price, price_list_version
-from rh_async.models.wan import CharacterMotionTransfer
+from rh_async.models.registry import spec_of
 
 from .plan import Entry, Plan
 from .validation import check
@@ -187,12 +185,9 @@ class _Judge:
 
 
 def _judged_by(request: Request) -> Hashable:
-    """What an opinion depends on: of a motion request, its files and what its limits depend on; never its words."""
-    if isinstance(request, KlingMotionControl):
-        return request.model, request.orientation, request.image, request.video
-    if isinstance(request, DreamActor | CharacterMotionTransfer):
-        return type(request), request.image, request.video
-    return id(request)
+    """What an opinion depends on: what the registry says of the model; of a model without a row, the request itself."""
+    spec = spec_of(request)
+    return id(request) if spec is None else spec.assessment_key(request)
 
 
 def _named(draft: Draft) -> str:

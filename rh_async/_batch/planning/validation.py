@@ -127,14 +127,12 @@ class _Check:
         if limits.seconds is None or self.facts.seconds is None:
             return
         (least, most), seconds = limits.seconds, self.facts.seconds
-        allowed = f"{self._takes(f'{least:g} to {most:g} s')}{self._why_so_short(most)}"
+        reason = f" with {limits.seconds_reason}" if limits.seconds_reason else ""
+        allowed = f"{self._takes(f'{least:g} to {most:g} s')}{reason}"
         if seconds < least:
             yield self._issue("too short", f"lasts {seconds:.2f} s; {allowed}", "Give a longer video")
         if seconds > most:
             yield self._issue("too long", f"lasts {seconds:.2f} s; {allowed}", f"Cut it to {most:g} s")
-
-    def _why_so_short(self, most: float) -> str:
-        return " with orientation 'image'" if most == 10 and "motion-control" in self.model else ""
 
     def _sides(self) -> str:
         facts = self.facts

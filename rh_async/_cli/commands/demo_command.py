@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from random import Random
 from threading import Event
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated
 
 from attrs import frozen
 from cyclopts import Parameter
@@ -22,12 +22,12 @@ from rich.text import Text
 from rh_async import PollingPolicy, Session
 from rh_async._cli.execution.timing import now
 from rh_async._cli.exit_codes import ExitCode
-from rh_async._cli.options.model_options import Model
 from rh_async._cli.options.prerequisites import need_folder, need_media
 from rh_async._cli.output.plan_report import report
 from rh_async._cli.output.reporter import Reporter, clip_and_character, outcome_line
 from rh_async.batch import BatchOutcome, Plan, plan_manifest
 from rh_async.emulator import Emulator, Ledger
+from rh_async.models.registry import aliases
 
 if TYPE_CHECKING:
     from rh_async._cli.demo.demo_clips import Clips
@@ -38,7 +38,7 @@ _SEED = 7
 _RUN_TIMES = (4.0, 9.0)  #: seconds, in place of minutes
 _MOST_IN_FLIGHT = 50
 _SHOWN = 4
-_MODELS = get_args(Model)
+_MODELS = aliases()
 
 
 async def demo(*, jobs: Annotated[int, Parameter(validator=Number(gte=1))] = 24, out: Path = _OUT) -> int:

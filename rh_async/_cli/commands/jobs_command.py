@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path, PurePath
 from types import MappingProxyType
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from attrs import asdict, field, frozen
@@ -21,11 +21,11 @@ from rich.text import Text
 from rh_async import SubmissionRecord, SubmissionState
 from rh_async._cli.exit_codes import ExitCode
 from rh_async._cli.options.journal_options import JournalFile, JournalPath
-from rh_async._cli.options.model_options import Model
 from rh_async._cli.output.fields import make_console, printable
 from rh_async._journal.reader import Row, overview, stream
 from rh_async._journal.records import is_derived
 from rh_async._journal.sqlite import backup as copy_journal
+from rh_async.models.registry import aliases
 
 Named = Literal["claimed", "submitting", "submitted", "settled", "saved", "lost", "refused", "uncertain", "abandoned"]
 _WIDE = 140
@@ -106,7 +106,7 @@ def as_json(row: Row) -> str:
 
 def model(endpoint: str) -> str:
     """What the command line calls a model."""
-    return next((name for name in get_args(Model) if name in endpoint), endpoint or "-")
+    return next((name for name in aliases() if name in endpoint), endpoint or "-")
 
 
 def subject(record: SubmissionRecord) -> str:

@@ -23,7 +23,7 @@ from rh_async._cli.execution.timing import now
 from rh_async._cli.exit_codes import ExitCode
 from rh_async._cli.options.connection import BaseUrl, Connection
 from rh_async._cli.options.journal_options import RunOptions
-from rh_async._cli.options.model_options import Model, ModelOptions, check_files
+from rh_async._cli.options.model_options import Model, ModelOptions, check_files, option_help
 from rh_async._cli.options.prerequisites import need_folder, sha256_of
 from rh_async._cli.output.fields import format_cost, make_console, print_fields
 from rh_async._cli.output.job_reporter import JobReporter
@@ -33,6 +33,7 @@ from rh_async._journal.records import REUSABLE_STATES, derived_key
 from rh_async._submission.input_comparison import check_same_inputs, new_record
 from rh_async.batch import LocalFiles, ProgressCounter
 from rh_async.models.kling import Orientation
+from rh_async.models.registry import DEFAULT_MODEL
 from rh_async.types import OnExit
 
 _STALL_AFTER = 5.0
@@ -40,6 +41,10 @@ _FINISHED = "what is being sent is finished first, in a minute or so at most, so
 _STOPPING: Mapping[OnExit, str] = MappingProxyType(
     {"detach": _FINISHED, "cancel": f"{_FINISHED}; then it is cancelled"}
 )
+_ORIENTATION = option_help(
+    "orientation", "whether the character faces as in the video (the default) or as in the image"
+)
+_NO_SOUND = option_help("keep_original_sound", "do not keep the driving video's sound")
 
 
 async def run(
@@ -47,12 +52,14 @@ async def run(
     video: str,
     /,
     *,
-    model: Model = "kling-v3.0-std",
+    model: Model = DEFAULT_MODEL,
     out: Annotated[Path, Parameter(name=["--out", "-o"])] = Path(),
-    orientation: Orientation | None = None,
-    prompt: str | None = None,
-    negative_prompt: str | None = None,
-    no_sound: Annotated[bool, Parameter(show_default=False)] = False,
+    orientation: Annotated[Orientation | None, Parameter(help=_ORIENTATION)] = None,
+    prompt: Annotated[str | None, Parameter(help=option_help("prompt", "up to 2,500 characters"))] = None,
+    negative_prompt: Annotated[
+        str | None, Parameter(help=option_help("negative_prompt", "up to 2,500 characters"))
+    ] = None,
+    no_sound: Annotated[bool, Parameter(show_default=False, help=_NO_SOUND)] = False,
     webhook_url: str | None = None,
     run_options: RunOptions | None = None,
     base_url: BaseUrl = None,
@@ -63,10 +70,6 @@ async def run(
     :param video: the driving video, likewise.
     :param model: which model.
     :param out: a folder for the video, which is named after the task.
-    :param orientation: whether the character faces as in the video (the default) or as in the image; kling only.
-    :param prompt: up to 2,500 characters; kling only.
-    :param negative_prompt: up to 2,500 characters; kling-v3.0 only.
-    :param no_sound: do not keep the driving video's sound; kling only.
     :param webhook_url: an address the server calls when the job is over.
     """
     model_options = ModelOptions(

@@ -155,12 +155,8 @@ def _defaults(command: BatchCommand) -> dict[str, Any]:
     said = {
         "model": options.model,
         "image": _image(command.sources.image[0]) if command.sources.image else None,
-        "orientation": options.orientation,
-        "prompt": options.prompt,
-        "negative_prompt": options.negative_prompt,
-        "keep_original_sound": False if options.no_sound else None,
-        "elements": list(options.element) or None,
         "webhook_url": options.webhook_url,
+        **options.model_options(Path(), Path()).given(),
     }
     return {name: value for name, value in said.items() if value is not None} | _field_defaults(options)
 

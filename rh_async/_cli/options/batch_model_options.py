@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 from attrs import frozen
 from cyclopts import Group, Parameter
 
 from rh_async._cli.exit_codes import UsageError
 from rh_async.models.base import MediaLimits
-from rh_async.models.bytedance import DreamActor
-from rh_async.models.kling import KlingMotionControl, Orientation
-from rh_async.models.wan import CharacterMotionTransfer
+from rh_async.models.kling import Orientation
+from rh_async.models.registry import DEFAULT_MODEL, aliases, families
 
-from .model_options import Model, ModelOptions
+from .model_options import ModelOptions, option_help
 
 _Flag = Annotated[bool, Parameter(show_default=False)]
 _Words = Annotated[tuple[str, ...], Parameter(show_default=False)]
@@ -22,12 +21,7 @@ _SENT = "nothing was sent"
 
 
 def _limits_in_words() -> str:
-    models = {
-        "kling": KlingMotionControl("i.png", "v.mp4"),
-        "dreamactor-v2": DreamActor("i.png", "v.mp4"),
-        "wan2.2": CharacterMotionTransfer("i.png", "v.mp4"),
-    }
-    return " ".join(f"{name}: {_both(request.limits)}." for name, request in models.items())
+    return " ".join(f"{spec.family}: {_both(spec.limits)}." for spec in families())
 
 
 def _both(limits: Any) -> str:
@@ -52,18 +46,25 @@ class BatchModelOptions:
 
     model: Annotated[
         str,
-        Parameter(help=f"{', '.join(get_args(Model))}, or the endpoint of any other model with --field."
+        Parameter(help=f"{', '.join(aliases())}, or the endpoint of any other model with --field."
                   f" {_limits_in_words()}"),
-    ] = "kling-v3.0-std"  # fmt: skip
+    ] = DEFAULT_MODEL  # fmt: skip
     orientation: Annotated[
         Orientation | None,
-        Parameter(help="whether the character faces as in the video (the default; clips of 3 to 30 s) or as in the"
-                  " image (3 to 10 s); kling only."),
+        Parameter(help=option_help("orientation", "whether the character faces as in the video (the default; clips of 3"
+                                   " to 30 s) or as in the image (3 to 10 s)")),
     ] = None  # fmt: skip
-    prompt: Annotated[str | None, Parameter(help="up to 2,500 characters; kling only.")] = None
-    negative_prompt: Annotated[str | None, Parameter(help="up to 2,500 characters; kling-v3.0 only.")] = None
-    no_sound: Annotated[_Flag, Parameter(help="do not keep the clip's sound (by default it is); kling only.")] = False
-    element: Annotated[_Words, Parameter(help="an element's id; may be given several times; kling-v3.0 only.")] = ()
+    prompt: Annotated[str | None, Parameter(help=option_help("prompt", "up to 2,500 characters"))] = None
+    negative_prompt: Annotated[str | None, Parameter(help=option_help("negative_prompt", "up to 2,500 characters"))] = (
+        None
+    )
+    no_sound: Annotated[
+        _Flag,
+        Parameter(help=option_help("keep_original_sound", "do not keep the clip's sound (by default it is)")),
+    ] = False
+    element: Annotated[
+        _Words, Parameter(help=option_help("elements", "an element's id; may be given several times"))
+    ] = ()
     field: Annotated[
         _Words,
         Parameter(help="name=value: a field of another model's endpoint; may be given several times. {image} and {clip}"
@@ -74,7 +75,7 @@ class BatchModelOptions:
     @property
     def is_motion(self) -> bool:
         """Whether it is one of the models the command line knows by name."""
-        return self.model in get_args(Model)
+        return self.model in aliases()
 
     def check(self) -> None:
         """Look at them as a whole, before any clip is looked at.
@@ -99,7 +100,7 @@ class BatchModelOptions:
         return ModelOptions(
             image=image,
             video=video,
-            model=self.model,  # type: ignore[arg-type]
+            model=self.model,
             orientation=self.orientation,
             prompt=self.prompt,
             negative_prompt=self.negative_prompt,

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from os.path import commonprefix
-from typing import get_args
 
 from rich.text import Text
 
 from rh_async._batch.manifest.column_help import Column, explained, explained_fields
 from rh_async._cli.exit_codes import UsageError
-
-from .model_options import Model
+from rh_async.models.registry import aliases
 
 _FORMS = """\
 One row per job: a .csv, .tsv or .txt file as a spreadsheet writes it (cells between commas, semicolons or tabs; UTF-8,
@@ -30,7 +27,7 @@ def column_words(model: str) -> Iterator[Text]:
 
     :raises UsageError: nobody knows the model's fields.
     """
-    named = model in get_args(Model)
+    named = model in aliases()
     columns = explained() if named else explained_fields(model)
     if not columns:
         raise UsageError(f"the catalogue knows no fields of {model:.80}: its rows take any field as it is")
@@ -43,6 +40,5 @@ def _listed(columns: Iterable[Column]) -> Iterator[str]:
     width = max(len(column.name) for column in columns)
     for column in columns:
         needed = "needed; " if column.is_needed else ""
-        begins = commonprefix(column.takers)  # noqa: RUF071 - names of models, sign by sign
-        takers = f" ({begins.rstrip('-v')} only)" if begins else ""
+        takers = f" ({column.takers} only)" if column.takers else ""
         yield f"  {column.name:<{width}}  {needed}{column.words}{takers}"

@@ -5,35 +5,33 @@ from __future__ import annotations
 import re
 import shlex
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import frozen
 
-from rh_async import CharacterMotionTransfer, DreamActor, InvalidRequestError, KlingMotionControl, Request
+from rh_async import InvalidRequestError, Request
 from rh_async._cli.exit_codes import UsageError
 from rh_async.batch import LocalFiles
 from rh_async.models.base import MediaFile
-from rh_async.models.kling import KlingModel, Orientation
+from rh_async.models.kling import Orientation
+from rh_async.models.registry import DEFAULT_MODEL, MODELS, ModelSpec, aliases, find_spec, takers
 
-Model = Literal["kling-v3.0-std", "kling-v3.0-pro", "kling-v2.6-std", "kling-v2.6-pro", "dreamactor-v2", "wan2.2"]
+if TYPE_CHECKING:
+    Model = str
+else:
+    Model = Literal[aliases()]  # the choices that --help lists and the command line accepts
 
-_KLING_2 = frozenset({"--orientation", "--prompt", "--no-sound"})
-_KLING_3 = _KLING_2 | {"--negative-prompt", "--element"}
-_TAKEN: Mapping[Model, frozenset[str]] = MappingProxyType(
+_FLAGS: Mapping[str, str] = MappingProxyType(
     {
-        "kling-v3.0-std": _KLING_3,
-        "kling-v3.0-pro": _KLING_3,
-        "kling-v2.6-std": _KLING_2,
-        "kling-v2.6-pro": _KLING_2,
-        "dreamactor-v2": frozenset(),
-        "wan2.2": frozenset(),
+        "orientation": "--orientation",
+        "prompt": "--prompt",
+        "negative_prompt": "--negative-prompt",
+        "keep_original_sound": "--no-sound",
+        "elements": "--element",
     }
-)
-_OTHERS: Mapping[Model, Callable[..., Request]] = MappingProxyType(
-    {"dreamactor-v2": DreamActor, "wan2.2": CharacterMotionTransfer}
 )
 _PICTURES = frozenset({"jpg", "png", "gif", "bmp", "webp", "heic", "avif"})
 _FILMS = frozenset({"mp4", "mov", "webm", "mkv", "avi"})
@@ -45,7 +43,7 @@ class ModelOptions:
 
     image: str | Path
     video: str | Path
-    model: Model = "kling-v3.0-std"
+    model: Model = DEFAULT_MODEL
     orientation: Orientation | None = None
     prompt: str | None = None
     negative_prompt: str | None = None
@@ -58,41 +56,38 @@ class ModelOptions:
 
         :raises UsageError: the model does not take it.
         """
-        self._check_options()
+        spec = self._spec()
+        media = {"image": self.image, "video": self.video, "webhook_url": self.webhook_url}
         try:
-            return self._made()
+            return spec.request(**media, **self.given())
         except InvalidRequestError as error:
             raise UsageError(f"{_as_typed(error.message)}; nothing was sent") from error
 
-    def _check_options(self) -> None:
-        for option in self._given():
-            if option not in _TAKEN[self.model]:
-                others = ", ".join(model for model, taken in _TAKEN.items() if option in taken)
-                raise UsageError(f"{self.model} does not take {option} (these do: {others}); nothing was sent")
-
-    def _given(self) -> list[str]:
+    def given(self) -> dict[str, Any]:
+        """The options that were typed, as a request names them."""
         options = {
-            "--orientation": self.orientation,
-            "--prompt": self.prompt,
-            "--negative-prompt": self.negative_prompt,
-            "--no-sound": self.no_sound or None,
-            "--element": self.elements or None,
+            "orientation": self.orientation,
+            "prompt": self.prompt,
+            "negative_prompt": self.negative_prompt,
+            "keep_original_sound": False if self.no_sound else None,
+            "elements": self.elements or None,
         }
-        return [option for option, value in options.items() if value is not None]
+        return {name: value for name, value in options.items() if value is not None}
 
-    def _made(self) -> Request:
-        both: dict[str, Any] = {"image": self.image, "video": self.video, "webhook_url": self.webhook_url}
-        if self.model in _OTHERS:
-            return _OTHERS[self.model](**both)
-        return KlingMotionControl(
-            **both,
-            model=cast("KlingModel", self.model),
-            orientation=self.orientation or "video",
-            prompt=self.prompt,
-            negative_prompt=self.negative_prompt,
-            keep_original_sound=not self.no_sound,
-            elements=self.elements,
-        )
+    def _spec(self) -> ModelSpec:
+        spec = find_spec(self.model)
+        if spec is None:
+            raise UsageError(f"{self.model:.80} is no model; these are: {', '.join(aliases())}; nothing was sent")
+        for name in (name for name in self.given() if name not in spec.options):
+            others = ", ".join(one.alias for one in MODELS if name in one.options)
+            raise UsageError(f"{self.model} does not take {_FLAGS[name]} (these do: {others}); nothing was sent")
+        return spec
+
+
+def option_help(name: str, words: str) -> str:
+    """Write an option's help, with the models that take it."""
+    only = takers(name)
+    return f"{words}; {only} only." if only else f"{words}."
 
 
 def check_files(model_options: ModelOptions, request: Request, known: LocalFiles) -> None:

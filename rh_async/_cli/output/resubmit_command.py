@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import get_args
 
 from rh_async import SubmissionRecord
 from rh_async._cli.options.connection import Connection
 from rh_async._cli.options.journal_options import JournalFile
-from rh_async._cli.options.model_options import Model, ModelOptions
+from rh_async._cli.options.model_options import ModelOptions
 from rh_async._journal.records import is_derived
+from rh_async.models.registry import aliases
 
 _IMAGES, _VIDEOS = ("imageUrl", "299##image"), ("videoUrl", "275##video")
 _OPTIONS: Mapping[str, str] = MappingProxyType(
@@ -22,7 +22,7 @@ _KEPT_SOUND = (True, "yes")
 
 def resubmit_command(record: SubmissionRecord, connection: Connection, journal_file: JournalFile) -> str | None:
     """The whole ``rh-async run`` that buys a job once more; None if no such command asks for the same."""
-    model = next((name for name in get_args(Model) if name in record.endpoint), None)
+    model = next((name for name in aliases() if name in record.endpoint), None)
     inputs = json.loads(record.inputs)
     files = [next((inputs.pop(name) for name in names if name in inputs), None) for names in (_IMAGES, _VIDEOS)]
     sound = inputs.pop("keepOriginalSound", True)
