@@ -9,10 +9,10 @@ from ._batch.costs.budget import Cost
 from ._batch.costs.estimate import Estimate
 from ._batch.manifest.manifest_plan import plan_manifest
 from ._batch.outputs.output_naming import NameFields, OutputNaming
-from ._batch.planning.folder_plan import Make, plan_folder
-from ._batch.planning.pairing import Pair
-from ._batch.planning.plan import Entry, Plan, Refusal
-from ._batch.planning.request_check import problems_of
+from ._batch.planning.folder_plan import RequestFactory, plan_folder
+from ._batch.planning.pairing import Pairing
+from ._batch.planning.plan import Entry, IssueGroup, Plan
+from ._batch.planning.request_check import check_request
 from ._batch.progress.progress_counter import ProgressCounter
 from ._batch.progress.progress_snapshot import BatchProgress, ErrorGroup, PhaseProgress, RunningJob
 from ._batch.running.batch_outcome import BatchOutcome
@@ -34,22 +34,22 @@ __all__ = [
     "Estimate",
     "InvalidMediaFile",
     "Issue",
+    "IssueGroup",
     "LocalFile",
     "LocalFiles",
-    "Make",
     "MediaInfo",
     "NameFields",
     "OutputNaming",
-    "Pair",
+    "Pairing",
     "PhaseProgress",
     "Plan",
     "Price",
     "Prober",
     "ProgressCounter",
-    "Refusal",
+    "RequestFactory",
     "RunningJob",
+    "check_request",
     "plan_folder",
     "plan_manifest",
     "probe",
-    "problems_of",
 ]

@@ -289,18 +289,18 @@ class Session:
         """Find what is wrong with a request, or doubtful, before it is submitted; nothing is sent.
 
         Its files are looked into and held against what the model is documented to take, as a batch's are. Without the
-        ``media`` extra they are judged by kind, size and length alone, and a finding says so.
+        ``media`` extra they are judged by kind, size and length alone, and an issue says so.
 
         :return: every problem; those that `Issue.is_error` would be refused. Empty if there is none.
         """
-        from .batch import problems_of  # noqa: PLC0415 - as above
+        from .batch import check_request  # noqa: PLC0415 - as above
 
         if not isinstance(request, Request):
             raise InvalidRequestError(f"{request!r:.80} is no request")
         if not any(request.sources()):
-            return await problems_of(request)
+            return await check_request(request)
         async with self._open(asking=False).services.spool.files(request) as with_files:
-            return await problems_of(with_files)
+            return await check_request(with_files)
 
     async def find(self, key: str) -> SubmissionRecord | None:
         """Tell what the journal has of a key: its last attempt; None if it was never submitted. Nobody is asked.

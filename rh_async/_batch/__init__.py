@@ -14,10 +14,10 @@ from .costs.budget import Cost
 from .costs.estimate import Estimate
 from .manifest.manifest_plan import plan_manifest
 from .outputs.output_naming import NameFields, OutputNaming
-from .planning.folder_plan import Make, plan_folder
-from .planning.pairing import Pair
-from .planning.plan import Entry, Plan, Refusal
-from .planning.request_check import problems_of
+from .planning.folder_plan import RequestFactory, plan_folder
+from .planning.pairing import Pairing
+from .planning.plan import Entry, IssueGroup, Plan
+from .planning.request_check import check_request
 from .progress.progress_snapshot import BatchProgress, ErrorGroup, RunningJob
 from .running.batch_outcome import BatchOutcome
 from .running.batch_runner import Batch
@@ -32,18 +32,18 @@ __all__ = [
     "Estimate",
     "InvalidMediaFile",
     "Issue",
-    "Make",
+    "IssueGroup",
     "MediaInfo",
     "NameFields",
     "OutputNaming",
-    "Pair",
+    "Pairing",
     "Plan",
     "Price",
     "Prober",
-    "Refusal",
+    "RequestFactory",
     "RunningJob",
+    "check_request",
     "plan_folder",
     "plan_manifest",
     "probe",
-    "problems_of",
 ]

@@ -23,7 +23,7 @@ LONG_NAME = "n" * 300 + ".mp4"
 
 def lines(plan: Plan, *, severity: Severity = "error") -> list[str]:
     """Every example, as a person reads it."""
-    groups = plan.refusals() if severity == "error" else plan.warnings()
+    groups = plan.errors_by_rule() if severity == "error" else plan.warnings_by_rule()
     return [example for group in groups for example in group.examples]
 
 
@@ -68,7 +68,7 @@ async def test_a_bad_clip_is_refused_in_a_line_and_the_good_one_goes(
     plan = await plan_manifest(written(media / "bad-clip.csv", f"image,video\nhero.png,{clip}\nhero.png,clip1.mp4\n"))
     assert [entry.refused for entry in plan.entries] == [True, False]
     assert says(lines(plan), "bad-clip.csv:2: ", *words), lines(plan)
-    assert not plan.is_whole
+    assert not plan.is_valid
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ async def test_a_bad_image_is_refused_in_a_line(media: Path, image: str, words: 
 async def test_what_no_document_refuses_only_warns(media: Path, image: str, words: Sequence[str]) -> None:
     plan = await plan_folder(media / "clip1.mp4", media / image, make=kling)
     assert says(lines(plan, severity="warning"), *words), lines(plan, severity="warning")
-    assert plan.is_whole
+    assert plan.is_valid
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ async def test_a_sound_that_outlasts_its_picture_is_said_and_the_picture_counts(
 async def test_a_very_large_photograph_is_taken_and_said_not_to_be_decoded(media: Path, tmp_path: Path) -> None:
     Image.new("L", (12_000, 9_000)).save(tmp_path / "photo.jpg", quality=5)
     plan = await plan_folder(media / "clip1.mp4", tmp_path / "photo.jpg", make=kling)
-    assert plan.is_whole
+    assert plan.is_valid
     assert says(lines(plan, severity="warning"), "photo.jpg: has 108 megapixels", "not decoded to its end")
 
 
@@ -185,7 +185,7 @@ async def test_a_file_that_two_libraries_stumble_over_is_named_and_the_others_go
 
 async def test_a_tall_clip_is_taken_where_only_its_sides_are_limited(media: Path) -> None:
     plan = await plan_folder(media / "tall.mp4", media / "hero.png", make=kling)
-    assert plan.is_whole
+    assert plan.is_valid
 
 
 async def test_a_tall_clip_is_refused_where_it_does_not_fit_the_box(media: Path, tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ async def test_twelve_seconds_are_too_long_only_for_the_orientation_of_the_image
         return KlingMotionControl(image, clip, orientation="image")
 
     twelve, hero = media / "twelve.mp4", media / "hero.png"
-    assert (await plan_folder(twelve, hero, make=kling)).is_whole
+    assert (await plan_folder(twelve, hero, make=kling)).is_valid
     plan = await plan_folder(twelve, hero, make=as_image)
     assert says(lines(plan), "twelve.mp4", "takes 3 to 10 s with orientation 'image'", "Cut it to 10 s")
 
@@ -209,7 +209,7 @@ async def test_a_limit_that_the_documents_contradict_only_warns(media: Path, tmp
     heavy = tmp_path / "heavy.mp4"
     heavy.write_bytes((media / "clip1.mp4").read_bytes() + (11 << 20).to_bytes(4) + b"free" + bytes((11 << 20) - 8))
     plan = await plan_folder(heavy, media / "hero.png", make=CharacterMotionTransfer)
-    assert plan.is_whole
+    assert plan.is_valid
     assert says(lines(plan, severity="warning"), "heavy.mp4", "says 10 MB, another allows more", "Try one")
 
 
@@ -232,7 +232,7 @@ def deny() -> NoReturn:
 async def test_an_empty_folder_is_said_to_be_empty(media: Path, tmp_path: Path) -> None:
     plan = await plan_folder(tmp_path, media / "hero.png", make=kling)
     assert says(lines(plan), tmp_path.name, "no clips in this folder", "name another folder")
-    assert not plan.is_whole
+    assert not plan.is_valid
 
 
 async def test_a_name_too_long_for_the_disk_is_said_to_be(media: Path) -> None:
@@ -262,7 +262,7 @@ async def test_a_name_that_is_no_utf_8_is_taken_and_doubted(media: Path, tmp_pat
     odd.write_bytes((media / "clip1.mp4").read_bytes())
     plan = await plan_folder(tmp_path, media / "hero.png", make=kling)
     assert says(lines(plan, severity="warning"), r"caf\xe9.mp4", "not UTF-8", "Rename it")
-    assert plan.is_whole
+    assert plan.is_valid
 
 
 CSV = "image,video,prompt\nhero.png,clip1.mp4,one\n"
@@ -303,14 +303,14 @@ async def test_a_bad_row_is_named_by_its_line_and_column(
 ) -> None:
     plan = await plan_manifest(written(media / name, text))
     assert says(lines(plan), name, *words), lines(plan)
-    assert not plan.is_whole
+    assert not plan.is_valid
 
 
 async def test_the_problems_of_all_rows_are_gathered(media: Path) -> None:
     text = "image,video,model,promt\nhero.png,,,x\nnix.png,clip1.mp4,,\nhero.png,clip1.mp4,,\n"
     plan = await plan_manifest(written(media / "several.csv", text))
     assert [len(entry.issues) for entry in plan.entries] == [2, 1, 0]
-    assert {group.rule: group.count for group in plan.refusals()} == {
+    assert {group.rule: group.count for group in plan.errors_by_rule()} == {
         "unknown column": 1,
         "missing column": 1,
         "no such file": 1,
@@ -333,7 +333,7 @@ async def test_rows_that_ask_for_the_same_are_kept_and_bought_once(media: Path) 
 )
 async def test_a_manifest_may_be_written_by_a_spreadsheet(media: Path, text: str) -> None:
     plan = await plan_manifest(written(media / "sheet.csv", text))
-    assert plan.is_whole
+    assert plan.is_valid
     assert len(plan.entries) == 1
 
 
@@ -346,6 +346,6 @@ async def test_fifty_thousand_rows_look_at_each_file_once(media: Path) -> None:
     plan = await plan_manifest(manifest, prober=Prober(progress=lambda done, _: looked.append(done)))
     assert len(plan.entries) == rows
     assert looked == [1, 2, 3]
-    assert [group.count for group in plan.refusals()] == [1]
+    assert [group.count for group in plan.errors_by_rule()] == [1]
     assert says(lines(plan), "nix2.mp4", "does not exist")
     assert plan.refused[0].origin.endswith("many.csv:779")

@@ -39,24 +39,24 @@ async def test_eight_names_for_the_same_bytes_are_one_purchase_in_the_plan_and_a
     clips: Path, media: Path, tmp_path: Path
 ) -> None:
     plan = await plan_folder(clips, media / "hero.png", make=KlingMotionControl)
-    assert (len(plan.ready), len(plan.purchases), len(plan.duplicates)) == (8, 1, 7)
+    assert (len(plan.ready), len(plan.unique), len(plan.duplicates)) == (8, 1, 7)
     assert {entry.duplicate_of for entry in plan.duplicates} == {1}
     one = plan.entries[0].price
     assert one is not None
     assert plan.total == {one.currency: one.amount}
-    said = plan.warnings()[0]
+    said = plan.warnings_by_rule()[0]
     assert (said.rule, said.count) == ("duplicate", 7)
     assert "1.mp4: asks for the same as job 1 (" in said.examples[0]
     assert "0.mp4), in files of other names that hold the same bytes: bought once" in said.examples[0]
     async with Emulator(seed=1) as server:
         await run(server, tmp_path, plan)
-        assert len(server.ledger.tasks) == len(plan.purchases)
+        assert len(server.ledger.tasks) == len(plan.unique)
 
 
 async def test_a_part_of_a_plan_prices_one_of_those_that_ask_for_the_same(clips: Path, media: Path) -> None:
     whole = await plan_folder(clips, media / "hero.png", make=KlingMotionControl)
     part = Plan(entries=whole.entries[3:6])
-    assert [entry.number for entry in part.purchases] == [4]
+    assert [entry.number for entry in part.unique] == [4]
     assert [entry.number for entry in part.duplicates] == [5, 6]
     assert part.total == whole.total
 
@@ -74,7 +74,7 @@ async def test_only_files_of_one_size_are_hashed(media: Path, tmp_path: Path, mo
     film(tmp_path / "b.mp4", seconds=4)
     monkeypatch.setattr("rh_async._media.prober._read", lambda path, _: pytest.fail(f"{path} was hashed"))
     plan = await plan_folder(tmp_path, media / "hero.png", make=KlingMotionControl)
-    assert len(plan.purchases) == 2
+    assert len(plan.unique) == 2
 
 
 async def test_rows_with_keys_of_their_own_are_purchases_of_their_own(media: Path) -> None:
@@ -83,20 +83,20 @@ async def test_rows_with_keys_of_their_own_are_purchases_of_their_own(media: Pat
     plan = await plan_manifest(rows(media, text))
     assert [entry.duplicate_of for entry in plan.entries] == [None, 1, None, None]
     assert [entry.refused for entry in plan.entries] == [False, False, False, True]
-    assert len(plan.purchases) == 2
+    assert len(plan.unique) == 2
 
 
 async def test_a_row_that_differs_in_its_webhook_alone_is_bought_once_as_the_run_will(media: Path) -> None:
     text = "image,video,webhook_url\nhero.png,clip1.mp4,http://h/1\nhero.png,clip1.mp4,http://h/2\n"
     plan = await plan_manifest(rows(media, text))
-    assert (len(plan.ready), len(plan.purchases)) == (2, 1)
+    assert (len(plan.ready), len(plan.unique)) == (2, 1)
 
 
 async def test_what_is_refused_is_nobodys_first(media: Path) -> None:
     text = "image,video,prompt\nhero.png,zero.mp4,\nhero.png,zero.mp4,\nhero.png,clip1.mp4,\nhero.png,clip1.mp4,\n"
     plan = await plan_manifest(rows(media, text))
     assert [entry.duplicate_of for entry in plan.entries] == [None, None, None, 3]
-    assert len(plan.purchases) == 1
+    assert len(plan.unique) == 1
 
 
 def uploaded(image: Path, clip: Path) -> Request:

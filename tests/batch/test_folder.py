@@ -12,8 +12,8 @@ from typing import Literal
 import pytest
 
 from rh_async import InvalidRequestError, KlingMotionControl, Request
-from rh_async._batch.planning.discovery import natural, search
-from rh_async.batch import MediaInfo, Pair, Plan, Prober, plan_folder
+from rh_async._batch.planning.discovery import find_inputs, natural_sort_key
+from rh_async.batch import MediaInfo, Pairing, Plan, Prober, plan_folder
 from rh_async.errors import ConfigurationError
 
 pytestmark = pytest.mark.quick
@@ -44,7 +44,7 @@ def studio(media: Path, tmp_path: Path) -> Path:
 
 def test_names_are_sorted_as_people_count() -> None:
     names = ["clip10.mp4", "Clip2.mp4", "clip1.mp4", "clip2b.mp4", "1.mp4", "a/2.mp4"]
-    assert sorted(map(Path, names), key=natural) == list(
+    assert sorted(map(Path, names), key=natural_sort_key) == list(
         map(Path, ["1.mp4", "a/2.mp4", "clip1.mp4", "Clip2.mp4", "clip2b.mp4", "clip10.mp4"])
     )
 
@@ -52,7 +52,7 @@ def test_names_are_sorted_as_people_count() -> None:
 def test_hidden_files_and_files_of_other_sorts_are_left_out_and_counted(studio: Path) -> None:
     (studio / ".DS_Store").touch()
     (studio / "notes.txt").touch()
-    found = search([studio], "clips")
+    found = find_inputs([studio], "clips")
     assert [path.name for path in found.paths] == ["a.mp4", "b.mp4", "c.mp4"]
     assert [issue.message.partition(":")[0] for issue in found.issues] == ["5 files left out"]
     assert not any(issue.is_error for issue in found.issues)
@@ -64,7 +64,7 @@ def test_a_pattern_finds_what_it_says(studio: Path) -> None:
         shutil.copy(studio / "a.mp4", studio / place / "z.mp4")
 
     def found(pattern: str) -> list[str]:
-        return [str(path.relative_to(studio)) for path in search([studio / pattern], "clips").paths]
+        return [str(path.relative_to(studio)) for path in find_inputs([studio / pattern], "clips").paths]
 
     assert found("[ab].mp4") == ["a.mp4", "b.mp4"]
     assert found("*/*.mp4") == ["deep/z.mp4"]
@@ -75,13 +75,13 @@ def test_a_pattern_finds_what_it_says(studio: Path) -> None:
 def test_folders_inside_are_searched_only_when_asked(studio: Path) -> None:
     (studio / "deep").mkdir()
     shutil.move(studio / "a.mp4", studio / "deep" / "a.mp4")
-    assert [path.name for path in search([studio], "clips").paths] == ["b.mp4", "c.mp4"]
-    assert [path.name for path in search([studio], "clips", recursive=True).paths] == ["b.mp4", "c.mp4", "a.mp4"]
+    assert [path.name for path in find_inputs([studio], "clips").paths] == ["b.mp4", "c.mp4"]
+    assert [path.name for path in find_inputs([studio], "clips", recursive=True).paths] == ["b.mp4", "c.mp4", "a.mp4"]
 
 
 def test_a_file_that_is_named_is_taken_once_whatever_its_suffix(studio: Path) -> None:
     odd = studio / "clip.bin"
-    assert search([odd, studio / "a.mp4", odd], "clips").paths == (odd, studio / "a.mp4")
+    assert find_inputs([odd, studio / "a.mp4", odd], "clips").paths == (odd, studio / "a.mp4")
 
 
 @pytest.mark.parametrize(
@@ -94,13 +94,13 @@ def test_a_file_that_is_named_is_taken_once_whatever_its_suffix(studio: Path) ->
     ],
 )
 async def test_clips_are_paired_as_asked(
-    studio: Path, pair: Pair, expected: list[tuple[str, str]], said: list[str]
+    studio: Path, pair: Pairing, expected: list[tuple[str, str]], said: list[str]
 ) -> None:
     plan = await plan_folder(studio / "*.mp4", studio / "*.png", make=kling, pair=pair)
     refused = " ".join(str(issue) for issue in plan.issues if issue.is_error)
     assert couples(plan) == expected
     assert all(words in refused for words in said)
-    assert plan.is_whole is not bool(said)
+    assert plan.is_valid is not bool(said)
 
 
 @pytest.mark.parametrize("stem", ["café", "ガンダム", "Ṩ"])
@@ -113,7 +113,7 @@ async def test_names_pair_however_their_accents_are_put_together(
     images = [studio / name for name in ("a.png", "b.png", f"{unicodedata.normalize(other, stem)}.png")]
     plan = await plan_folder([studio / "[ab].mp4", studio / f"{stem}.mp4"], images, make=kling, pair="name")
     assert len(plan.ready) == 3
-    assert plan.is_whole
+    assert plan.is_valid
 
 
 async def test_a_folder_and_a_pattern_are_found_however_their_accents_are_put_together(studio: Path) -> None:
@@ -135,7 +135,7 @@ async def test_two_images_of_one_name_each_make_a_job_and_a_warning(studio: Path
     (studio / "a.png").with_suffix(".jpeg").write_bytes((studio / "a.png").read_bytes())
     plan = await plan_folder(studio / "a.mp4", studio / "a.*", make=kling, pair="name")
     assert couples(plan) == [("a.jpeg", "a.mp4"), ("a.png", "a.mp4")]
-    assert "2 images have this name (a.jpeg, a.png)" in str(plan.warnings())
+    assert "2 images have this name (a.jpeg, a.png)" in str(plan.warnings_by_rule())
 
 
 async def test_a_limit_no_machine_can_count_to_is_no_limit(studio: Path) -> None:
@@ -164,7 +164,7 @@ async def test_what_a_request_refuses_is_said_of_its_clip(studio: Path) -> None:
 
     plan = await plan_folder(studio, studio / "a.png", make=picky)
     assert [entry.refused for entry in plan.entries] == [False, True, False]
-    assert "b.mp4: Some.prompt = 'x': is too rude. Correct the options." in plan.refusals()[0].examples[0]
+    assert "b.mp4: Some.prompt = 'x': is too rude. Correct the options." in plan.errors_by_rule()[0].examples[0]
 
 
 async def test_a_file_is_looked_at_once_whatever_it_is_called_and_again_once_it_changed(studio: Path) -> None:

@@ -89,9 +89,9 @@ async def test_a_model_that_nobody_catalogued_goes_with_a_warning(media: Path) -
     manifest = media / "new.jsonl"
     manifest.write_text('{"model": "new/thing", "imageUrl": "hero.png", "strength": 0.5}\n')
     plan = await plan_manifest(manifest)
-    assert plan.is_whole
+    assert plan.is_valid
     assert plan.entries[0].request == ModelRequest("new/thing", {"imageUrl": media / "hero.png", "strength": 0.5})
-    assert [group.rule for group in plan.warnings()] == ["unknown model"]
+    assert [group.rule for group in plan.warnings_by_rule()] == ["unknown model"]
     assert plan.unpriced == 1
 
 
@@ -102,4 +102,4 @@ async def test_a_video_is_no_image_even_where_no_kinds_are_documented(media: Pat
     (entry,) = plan.entries
     assert [issue.rule for issue in entry.issues if issue.is_error] == ["kind of file"]
     assert entry.characters == (media / "clip1.mp4", media / "hero.png")
-    assert "clip1.mp4: is mp4 by content" in plan.refusals()[0].examples[0]
+    assert "clip1.mp4: is mp4 by content" in plan.errors_by_rule()[0].examples[0]

@@ -81,7 +81,7 @@ async def test_equal_keys_of_equal_rows_are_one_job_and_other_keys_are_more(medi
     rows = "key,image,video\na,hero.png,clip1.mp4\na,hero.png,clip1.mp4\nb,hero.png,clip1.mp4\n"
     plan = await planned(media, "keys.csv", rows)
     assert [entry.duplicate_of for entry in plan.entries] == [None, 1, None]
-    assert plan.is_whole
+    assert plan.is_valid
 
 
 async def test_requests_that_differ_in_their_very_middle_are_not_the_same(media: Path) -> None:
@@ -109,7 +109,7 @@ async def test_a_limit_looks_at_no_more_files_than_it_needs(media: Path) -> None
     manifest = media / "limited.csv"
     manifest.write_text("image,video\nhero.png,clip1.mp4\nhero.png,clip2.mp4\n")
     plan = await plan_manifest(manifest, limit=1)
-    assert set(plan.facts) == {media / "hero.png", media / "clip1.mp4"}
+    assert set(plan.media_info) == {media / "hero.png", media / "clip1.mp4"}
 
 
 async def test_rows_that_differ_in_orientation_only_are_held_against_limits_of_their_own(media: Path) -> None:
@@ -133,7 +133,7 @@ async def test_a_key_that_cannot_be_remembered_is_refused_before_anything_is_sen
     row = f'{{"image": "hero.png", "video": "clip1.mp4", "key": {key}}}\n'
     plan = await planned(media, "keys.jsonl", row)
     assert plan.ready == ()
-    assert any(says in example for refusal in plan.refusals() for example in refusal.examples)
+    assert any(says in example for refusal in plan.errors_by_rule() for example in refusal.examples)
 
 
 async def test_a_key_in_bytes_that_are_no_utf8_is_refused(media: Path) -> None:

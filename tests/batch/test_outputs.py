@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from rh_async import KlingMotionControl, plan_folder
-from rh_async._batch.planning.discovery import search
-from rh_async._batch.planning.earlier_outputs import IN_THE_FOLDER, OF_A_RUN, Outputs
+from rh_async._batch.planning.discovery import find_inputs
+from rh_async._batch.planning.earlier_outputs import IN_THE_FOLDER, OF_A_RUN, KnownOutputs
 from rh_async.batch import Plan
 
 
@@ -30,41 +30,41 @@ def studio(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def found(studio: Path, *sources: str, outputs: Outputs | None, recursive: bool = True) -> list[str]:
+def found(studio: Path, *sources: str, outputs: KnownOutputs | None, recursive: bool = True) -> list[str]:
     """Which clips are inputs."""
-    paths = search([studio / one for one in sources], "clips", recursive=recursive, outputs=outputs).paths
+    paths = find_inputs([studio / one for one in sources], "clips", recursive=recursive, outputs=outputs).paths
     return [str(path.relative_to(studio)) for path in paths]
 
 
 def test_what_lies_in_an_output_folder_inside_a_searched_one_is_left_out(studio: Path) -> None:
-    out = Outputs.of([studio / "out"])
+    out = KnownOutputs.of([studio / "out"])
     assert found(studio, ".", outputs=out) == ["a.mp4"]
     assert found(studio, "**/*.mp4", outputs=out) == ["a.mp4"]
-    assert found(studio, ".", outputs=Outputs.of([])) == ["a.mp4", "out/b.mp4"]
+    assert found(studio, ".", outputs=KnownOutputs.of([])) == ["a.mp4", "out/b.mp4"]
     assert found(studio, ".", outputs=None) == ["a.mp4", "out/b.mp4"]
 
 
 def test_an_output_folder_reached_through_a_link_is_the_same_folder(studio: Path) -> None:
     (studio / "clips").symlink_to(studio)
     (studio / "results").symlink_to(studio / "out")
-    assert found(studio, "clips", outputs=Outputs.of([studio / "results"]))[:1] == ["clips/a.mp4"]
-    assert not any("b.mp4" in path for path in found(studio, "clips", outputs=Outputs.of([studio / "results"])))
+    assert found(studio, "clips", outputs=KnownOutputs.of([studio / "results"]))[:1] == ["clips/a.mp4"]
+    assert not any("b.mp4" in path for path in found(studio, "clips", outputs=KnownOutputs.of([studio / "results"])))
     (studio / "linked.mp4").symlink_to(studio / "out" / "b.mp4")
-    assert Outputs.of([studio / "out"]).why_not(studio / "linked.mp4", studio) == IN_THE_FOLDER
+    assert KnownOutputs.of([studio / "out"]).exclusion_reason(studio / "linked.mp4", studio) == IN_THE_FOLDER
 
 
 def test_clips_in_a_folder_that_outputs_go_to_are_inputs_and_outputs_are_not(studio: Path) -> None:
     story(studio / "out" / "b.mp4")
     (studio / "out" / "c.mp4").touch()
     for out in ("out", "."):
-        assert found(studio, "out", outputs=Outputs.of([studio / out])) == ["out/c.mp4"]
+        assert found(studio, "out", outputs=KnownOutputs.of([studio / out])) == ["out/c.mp4"]
 
 
 def test_json_of_other_programs_makes_no_output(studio: Path) -> None:
     for number, text in enumerate(['{"task_id": "1"}', '{"id": "x", "outputs": []}', "[1]", "{", "[" * 9999]):
         (studio / f"c{number}.mp4").touch()
         (studio / f"c{number}.mp4.json").write_text(text)
-    assert len(found(studio, ".", outputs=Outputs.of([]), recursive=False)) == 6
+    assert len(found(studio, ".", outputs=KnownOutputs.of([]), recursive=False)) == 6
 
 
 def test_a_line_tells_of_the_output_beside_it_and_not_of_a_clip_of_its_name_elsewhere(studio: Path) -> None:
@@ -74,9 +74,9 @@ def test_a_line_tells_of_the_output_beside_it_and_not_of_a_clip_of_its_name_else
     moved = {"task_id": "2", "path": "/nowhere/any/more/b.mp4"}
     for folder in (studio, studio / "out"):
         (folder / "batch.jsonl").write_text(f'{json.dumps(kept)}\nno json\n[1]\n{json.dumps(moved)}\n{{"path": 5}}\n')
-    outputs = Outputs.of([])
-    assert outputs.why_not(studio / "a.mp4", studio) is None
-    assert outputs.why_not(studio / "out" / "b.mp4", studio) == OF_A_RUN
+    outputs = KnownOutputs.of([])
+    assert outputs.exclusion_reason(studio / "a.mp4", studio) is None
+    assert outputs.exclusion_reason(studio / "out" / "b.mp4", studio) == OF_A_RUN
 
 
 async def planned(studio: Path, images: Path, **how: Any) -> Plan:

@@ -93,4 +93,4 @@ async def test_the_total_adds_up_what_is_ready_and_counts_what_has_no_price(medi
     plan = await plan_folder(clips, media / "hero.png", make=either)
     assert plan.total == {"CNY": Decimal("0.81") * (3 + 4)}
     assert (len(plan.ready), len(plan.refused), plan.unpriced) == (3, 1, 1)
-    assert plan.prices == data("prices.json")["version"]
+    assert plan.price_list == data("prices.json")["version"]

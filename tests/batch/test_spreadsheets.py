@@ -12,7 +12,7 @@ from typing import Literal
 import pytest
 
 from rh_async import KlingMotionControl
-from rh_async._batch.planning.path_lookup import trimmed
+from rh_async._batch.planning.path_lookup import strip_invisible
 from rh_async.batch import Plan, plan_manifest
 from rh_async.emulator import Emulator
 from tests.batch.running import lines, run, videos
@@ -52,12 +52,12 @@ async def planned(media: Path, name: str, text: str | bytes) -> Plan:
 
 def doubts(plan: Plan) -> str:
     """What is doubtful, as a person reads it."""
-    return "\n".join(example for group in plan.warnings() for example in group.examples)
+    return "\n".join(example for group in plan.warnings_by_rule() for example in group.examples)
 
 
 def refusals(plan: Plan) -> list[str]:
     """What is refused, likewise."""
-    return [example for group in plan.refusals() for example in group.examples]
+    return [example for group in plan.errors_by_rule() for example in group.examples]
 
 
 @pytest.mark.parametrize("data", TABLES, ids=range(len(TABLES)))
@@ -147,7 +147,7 @@ async def test_columns_of_the_authors_own_are_said_once_and_come_out_beside_the_
     rows = "".join(f"hero.png,clip1.mp4,{number},take {number},s{number},x\n" for number in range(40))
     plan = await planned(media, "notes.csv", f"image,video,prompt,notes,Shot,state\n{rows}")
     assert (len(plan.ready), plan.refused) == (40, ())
-    (group,) = plan.warnings()
+    (group,) = plan.warnings_by_rule()
     assert (group.rule, group.count) == ("columns carried along", 1)
     assert "no model takes the columns notes, Shot, state: carried along into batch.jsonl" in group.examples[0]
     few = Plan(entries=plan.entries[:2])
@@ -194,4 +194,4 @@ async def test_prompts_keep_their_spaces_and_all_else_loses_them(media: Path) ->
 
 
 def test_trimming_knows_every_invisible_sign() -> None:
-    assert trimmed("\ufeff \u202a\u00a0a b\u202c\u200b\0 ") == "a b"
+    assert strip_invisible("\ufeff \u202a\u00a0a b\u202c\u200b\0 ") == "a b"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rh_async._batch.manifest.column_help import explained
+from rh_async._batch.manifest.column_help import known_columns
 from rh_async._cli import run
 from rh_async._cli.options.manifest_columns import column_words
 from rh_async.emulator import Emulator
@@ -60,7 +60,7 @@ async def test_every_refusal_is_in_the_plan_for_a_program(there: Path, site: Emu
     assert first["clip"].endswith("gone0.mp4")
     assert [one["rule"] for one in plan["issues"] if not one["refused"]] == ["transparency"]
     (group,) = plan["refusals"]
-    assert (group["rule"], group["count"], group["things"], len(group["examples"])) == ("no such file", MANY, MANY, 3)
+    assert (group["rule"], group["count"], group["distinct"], len(group["examples"])) == ("no such file", MANY, MANY, 3)
 
 
 async def test_people_are_told_how_many_more_there_are_and_where(there: Path, site: Emulator, shell: Shell) -> None:
@@ -137,15 +137,15 @@ async def test_the_columns_of_a_manifest_are_told_without_a_manifest_and_without
 
 
 def test_every_column_that_a_manifest_takes_is_explained() -> None:
-    assert {column.name for column in explained()} == all_options().keys() | {"model", "key"}
-    assert {column.name for column in explained() if column.is_needed} == {"image", "video"}
+    assert {column.name for column in known_columns()} == all_options().keys() | {"model", "key"}
+    assert {column.name for column in known_columns() if column.is_needed} == {"image", "video"}
     assert len(list(column_words("wan2.2"))) > len(all_options())
 
 
 def test_the_columns_of_a_manifest_stand_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["batch", "--help"]) == 0
     words = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    for column in explained():
+    for column in known_columns():
         assert column.name in words
     assert "--manifest-columns" in words
     assert "Exit code 0 if all of it can be sent, else 2." in words

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from attrs import field, frozen
 
-from rh_async._batch.manifest.column_help import explained
+from rh_async._batch.manifest.column_help import known_columns
 from rh_async.batch import plan_manifest
 from rh_async.models import registry
 from rh_async.models.base import MediaLimits, MediaValue, Request, check_media, media_value
@@ -89,7 +89,7 @@ def test_its_requests_are_checked_once_whatever_they_say(files: tuple[Path, Path
 
 @pytest.mark.usefixtures("made_up")
 def test_its_options_are_explained_with_the_models_that_take_them() -> None:
-    columns = {column.name: column for column in explained()}
+    columns = {column.name: column for column in known_columns()}
     assert (columns["strength"].words, columns["strength"].takers) == ("from 1 to 9", "made-up")
     assert columns["image"].takers == ""
 

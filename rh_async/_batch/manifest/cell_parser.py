@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Protocol
 
-from rh_async._batch.planning.path_lookup import trimmed
+from rh_async._batch.planning.path_lookup import strip_invisible
 from rh_async.models.base import MediaValue, short_repr, takes_file_name
 from rh_async.models.catalog import Param
 from rh_async.models.request_option import OptionKind
@@ -15,7 +15,7 @@ from rh_async.models.request_option import OptionKind
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
-class Wrong(Exception):
+class InvalidCell(Exception):
     """A value that cannot be what its column holds; says why, and what it should be."""
 
     def __init__(self, why: str, hint: str) -> None:
@@ -23,42 +23,42 @@ class Wrong(Exception):
         self.why, self.hint = why, hint
 
 
-class Files(Protocol):
+class MediaResolver(Protocol):
     """Knows where the files of a manifest are."""
 
     def media(self, value: object) -> MediaValue:
         """Tell a local file from a link.
 
-        :raises Wrong: it is neither.
+        :raises InvalidCell: it is neither.
         """
 
 
-Cell = Callable[[object, Files], object]
-"""Reads a value; raises `Wrong`."""
+CellParser = Callable[[object, MediaResolver], object]
+"""Reads a value; raises `InvalidCell`."""
 
 
-def _media(value: object, reader: Files) -> object:
+def _media(value: object, reader: MediaResolver) -> object:
     return reader.media(value)
 
 
-def _text(value: object, _: Files) -> object:
+def _text(value: object, _: MediaResolver) -> object:
     return value  # a prompt is sent as it is: a space more would be another job
 
 
-def _word(value: object, _: Files) -> object:
-    return trimmed(value) if isinstance(value, str) else value
+def _word(value: object, _: MediaResolver) -> object:
+    return strip_invisible(value) if isinstance(value, str) else value
 
 
-def _flag(value: object, _: Files) -> object:
+def _flag(value: object, _: MediaResolver) -> object:
     if isinstance(value, bool):
         return value
     try:
-        return _WORDS[trimmed(str(value)).lower()]
+        return _WORDS[strip_invisible(str(value)).lower()]
     except KeyError:
-        raise Wrong(f"{short_repr(value)} is neither yes nor no", "Write true or false") from None
+        raise InvalidCell(f"{short_repr(value)} is neither yes nor no", "Write true or false") from None
 
 
-def _items(value: object, _: Files) -> object:
+def _items(value: object, _: MediaResolver) -> object:
     if not isinstance(value, str):
         return value
     return (
@@ -72,25 +72,25 @@ def _json(value: str) -> object:
     try:
         return json.loads(value)
     except (ValueError, RecursionError) as error:
-        raise Wrong(f"{short_repr(value)} is no JSON", "Write it as JSON") from error
+        raise InvalidCell(f"{short_repr(value)} is no JSON", "Write it as JSON") from error
 
 
-def _number(kind: type[int | float]) -> Cell:
-    def read(value: object, _: Files) -> object:
+def _number(kind: type[int | float]) -> CellParser:
+    def read(value: object, _: MediaResolver) -> object:
         try:
             return kind(value) if isinstance(value, str) else value
         except ValueError:
-            raise Wrong(f"{short_repr(value)} is no number", "Write digits") from None
+            raise InvalidCell(f"{short_repr(value)} is no number", "Write digits") from None
 
     return read
 
 
-def _several(value: object, reader: Files) -> object:
+def _several(value: object, reader: MediaResolver) -> object:
     items = _items(value, reader)
     return [reader.media(one) for one in items] if isinstance(items, list) else [reader.media(items)]
 
 
-def by_type(param: Param) -> Cell:
+def by_type(param: Param) -> CellParser:
     """How to read a field of the catalogue."""
     if param.is_media:
         return _several if param.multiple else _media
@@ -101,14 +101,14 @@ def by_type(param: Param) -> Cell:
     )
 
 
-def guessed(name: str) -> Cell:
+def guessed(name: str) -> CellParser:
     """How to read a column that nobody documented: as media where its name says so."""
     if takes_file_name(name) and name.endswith(("image", "video", "audio")):
         return _media
     return _media if name.endswith(("Url", "_url")) else _several if name.endswith(("Urls", "_urls")) else _text
 
 
-_BY_KIND: Mapping[OptionKind, Cell] = MappingProxyType(
+_BY_KIND: Mapping[OptionKind, CellParser] = MappingProxyType(
     {
         "media": _media,
         "text": _text,
@@ -121,6 +121,6 @@ _BY_KIND: Mapping[OptionKind, Cell] = MappingProxyType(
 )
 
 
-def by_kind(kind: OptionKind) -> Cell:
+def by_kind(kind: OptionKind) -> CellParser:
     """How to read an option of a model that has a name of its own."""
     return _BY_KIND[kind]

@@ -14,7 +14,7 @@ _KEY = "your name for the job, under which it is bought once; made from model, o
 
 
 @frozen
-class Column:
+class ColumnHelp:
     """A column, explained.
 
     :param takers: the models that take it, in a word; "" where all do.
@@ -26,39 +26,39 @@ class Column:
     takers: str = ""
 
 
-def explained() -> tuple[Column, ...]:
+def known_columns() -> tuple[ColumnHelp, ...]:
     """The columns of the models that have names here."""
     options = {name: _option(name, described) for name, described in all_options().items()}
     media = [options.pop(name) for name, described in all_options().items() if described.kind == "media"]
     webhook = options.pop("webhook_url")
-    return (*media, _model(), Column("key", _KEY), *options.values(), webhook)
+    return (*media, _model(), ColumnHelp("key", _KEY), *options.values(), webhook)
 
 
-def _model() -> Column:
+def _model() -> ColumnHelp:
     words = f"one of {', '.join(aliases())}, or the endpoint of any other model; --model for rows that do not say"
-    return Column("model", words)
+    return ColumnHelp("model", words)
 
 
-def _option(name: str, option: RequestOption) -> Column:
+def _option(name: str, option: RequestOption) -> ColumnHelp:
     writing = {
         "media": ": a path that begins at the manifest's folder, or a link",
         "flag": ": true or false",
         "items": ", with ; between them",
     }
     is_needed = all(name in spec.required for spec in MODELS if name in spec.options)
-    return Column(name, option.help + writing.get(option.kind, ""), is_needed, takers(name))
+    return ColumnHelp(name, option.help + writing.get(option.kind, ""), is_needed, takers(name))
 
 
-def explained_fields(endpoint: str) -> tuple[Column, ...]:
+def endpoint_columns(endpoint: str) -> tuple[ColumnHelp, ...]:
     """The columns of any model by its endpoint; none where the catalogue does not know it."""
     model = find_model(endpoint)
     fields = [_field(param) for param in model.params.values()] if model else []
-    shared = [one for one in explained() if one.name in {"model", "key", "webhook_url"}]
+    shared = [one for one in known_columns() if one.name in {"model", "key", "webhook_url"}]
     return (*fields, *shared) if fields else ()
 
 
-def _field(param: Param) -> Column:
-    return Column(param.name, ", ".join(_said(param)), param.required and param.default is None)
+def _field(param: Param) -> ColumnHelp:
+    return ColumnHelp(param.name, ", ".join(_said(param)), param.required and param.default is None)
 
 
 def _said(param: Param) -> Iterator[str]:

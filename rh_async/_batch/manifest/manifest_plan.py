@@ -12,13 +12,13 @@ from typing import Any
 from attrs import frozen
 
 from rh_async._batch.planning.plan import Plan
-from rh_async._batch.planning.plan_builder import Draft, chosen, judged
+from rh_async._batch.planning.plan_builder import JobDraft, build_plan, select_items
 from rh_async._media.prober import Prober
 from rh_async.issues import Issue, display_text
 
-from .row_parser import Made, Problem, Reader
+from .row_parser import ParsedRow, RowIssue, RowParser
 from .table_reader import Row, read_table
-from .text_decoding import Illegible, Text
+from .text_decoding import DecodedText, UnreadableManifest
 
 
 async def plan_manifest(
@@ -46,7 +46,7 @@ async def plan_manifest(
     """
     manifest = _Manifest(Path(path), defaults or {})
     drafts, issues = await asyncio.to_thread(manifest.drafts, limit, shuffle)
-    return await judged(drafts, issues, prober)
+    return await build_plan(drafts, issues, prober)
 
 
 @frozen
@@ -54,28 +54,28 @@ class _Manifest:
     path: Path
     defaults: Mapping[str, Any]
 
-    def drafts(self, limit: int | None, shuffle: Random | None) -> tuple[list[Draft], list[Issue]]:
+    def drafts(self, limit: int | None, shuffle: Random | None) -> tuple[list[JobDraft], list[Issue]]:
         try:
             table = read_table(self.path)
-            rows = chosen(enumerate(table.rows(), start=1), limit=limit, shuffle=shuffle)
+            rows = select_items(enumerate(table.rows(), start=1), limit=limit, shuffle=shuffle)
             drafts = list(self._drafts(rows, table.text))
-        except Illegible as error:
+        except UnreadableManifest as error:
             return [], [error.problem.issue(display_text(self.path))]
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else error
-            lost = Problem("unreadable manifest", f"cannot be read ({why})", "Correct its path or allow it")
+            lost = RowIssue("unreadable manifest", f"cannot be read ({why})", "Correct its path or allow it")
             return [], [lost.issue(display_text(self.path))]
         problems = [*table.text.doubts, *_carried(drafts)]
         if not drafts:
-            problems.append(Problem("empty manifest", "has no rows", "Add one row per job"))
+            problems.append(RowIssue("empty manifest", "has no rows", "Add one row per job"))
         return drafts, [problem.issue(display_text(self.path)) for problem in problems]
 
-    def _drafts(self, rows: Iterable[tuple[int, Row]], text: Text) -> Iterator[Draft]:
-        reader, source = Reader(self.path.parent, self.defaults, text.is_western), display_text(self.path)
+    def _drafts(self, rows: Iterable[tuple[int, Row]], text: DecodedText) -> Iterator[JobDraft]:
+        reader, source = RowParser(self.path.parent, self.defaults, text.is_western), display_text(self.path)
         for number, row in rows:
-            made = reader.read(row.values) if row.problem is None else Made(problems=(row.problem,))
+            made = reader.read(row.values) if row.problem is None else ParsedRow(problems=(row.problem,))
             issues = tuple([problem.issue(f"{source}:{row.line}") for problem in made.problems])
-            yield Draft(
+            yield JobDraft(
                 number=number,
                 source=source,
                 line=row.line,
@@ -86,7 +86,7 @@ class _Manifest:
             )
 
 
-def _carried(drafts: Iterable[Draft]) -> Iterator[Problem]:
+def _carried(drafts: Iterable[JobDraft]) -> Iterator[RowIssue]:
     """That some columns ask for nothing; once, however many rows have them."""
     names = list(dict.fromkeys(name for draft in drafts for name in draft.columns))
     if names:
@@ -95,7 +95,7 @@ def _carried(drafts: Iterable[Draft]) -> Iterator[Problem]:
             f"no model takes {_columns(len(names))} {listed}: carried along into batch.jsonl and the .json of outputs"
         )
         hint = "See --manifest-columns for those that are taken"
-        yield Problem("columns carried along", what, hint, severity="warning")
+        yield RowIssue("columns carried along", what, hint, severity="warning")
 
 
 def _columns(count: int) -> str:

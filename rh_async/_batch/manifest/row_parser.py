@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from rh_async._batch.planning.path_lookup import as_on_disk, trimmed
+from rh_async._batch.planning.path_lookup import find_on_disk, strip_invisible
 from rh_async.errors import InvalidRequestError
 from rh_async.issues import Issue, Severity, display_text
 from rh_async.models.base import MediaValue, ModelRequest, Request, media_value, short_repr
@@ -20,11 +20,11 @@ from rh_async.models.catalog import endpoints, find_model
 from rh_async.models.registry import DEFAULT_MODEL, ModelSpec, aliases, all_options, find_spec
 from rh_async.types import Upload
 
-from .cell_parser import Cell, Wrong, by_kind, by_type, guessed
+from .cell_parser import CellParser, InvalidCell, by_kind, by_type, guessed
 
 _COMMON = frozenset({"model", "webhook_url"})
 _SHARED = _COMMON | {"key"}
-_Outcome = tuple[Request | None, tuple["Problem", ...]]
+_Outcome = tuple[Request | None, tuple["RowIssue", ...]]
 _REMEMBERED = 100_000  #: rows; a manifest that repeats itself does so within fewer
 _LONGEST_KEY = 500
 _ALIKE = 0.8
@@ -32,7 +32,7 @@ _ALIKE = 0.8
 
 
 @frozen
-class Problem:
+class RowIssue:
     """What is wrong in a row, before anybody says which row; the words are those of `Issue`."""
 
     rule: str
@@ -47,7 +47,7 @@ class Problem:
 
 
 @frozen
-class Made:
+class ParsedRow:
     """What a row came to.
 
     :param others: columns that ask for nothing, with their values.
@@ -55,18 +55,18 @@ class Made:
 
     key: str | None = None
     request: Request | None = None
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[RowIssue, ...] = ()
     others: Mapping[str, Any] = field(factory=dict)
 
 
 @lru_cache(10_000)
-def plain(column: str) -> str:
+def normalize_column(column: str) -> str:
     """A column's name by which it is compared: large letters, spaces and hyphens make no other name."""
-    return re.sub(r"[\s-]+", "_", trimmed(column)).casefold()
+    return re.sub(r"[\s-]+", "_", strip_invisible(column)).casefold()
 
 
 @define
-class Reader:
+class RowParser:
     """Reads rows; what was read before is not made again.
 
     :param folder: which relative paths begin at.
@@ -80,20 +80,20 @@ class Reader:
     _made: dict[object, _Outcome] = field(factory=dict, init=False)
     _paths: dict[str, MediaValue] = field(factory=dict, init=False)
 
-    def read(self, values: Mapping[str, Any]) -> Made:
+    def read(self, values: Mapping[str, Any]) -> ParsedRow:
         """Make one row's request, or say all that is wrong with it."""
-        model = next((value for name, value in values.items() if plain(name) == "model"), None)
-        form = _form(self.defaults.get("model", DEFAULT_MODEL) if model is None else model)
-        if isinstance(form, Problem):
-            return Made(problems=(form,))
+        model = next((value for name, value in values.items() if normalize_column(name) == "model"), None)
+        form = _format_of(self.defaults.get("model", DEFAULT_MODEL) if model is None else model)
+        if isinstance(form, RowIssue):
+            return ParsedRow(problems=(form,))
         asked, others, problems = form.sorted(values)
         key = asked.pop("key", None)
-        key = trimmed(key) if isinstance(key, str) else key
+        key = strip_invisible(key) if isinstance(key, str) else key
         name = (form.model, _hashable(asked))
         request, wrong = self._made.get(name) or self._remember(name, self._make(form, asked))
         unfit = () if key is None else _unfit(key)
         every = (*problems, *wrong, *unfit)
-        return Made(None if unfit else key, None if every else request, every, others)
+        return ParsedRow(None if unfit else key, None if every else request, every, others)
 
     def _remember(self, name: object, made: _Outcome) -> _Outcome:
         if len(self._made) < _REMEMBERED:
@@ -104,36 +104,36 @@ class Reader:
         if isinstance(value, Path | Upload):
             return value
         if not isinstance(value, str):
-            raise Wrong(f"{short_repr(value)} is no text", "Give a path or a link")
+            raise InvalidCell(f"{short_repr(value)} is no text", "Give a path or a link")
         return self._paths.get(value) or self._paths.setdefault(value, self._media(value))
 
     def _media(self, value: str) -> MediaValue:
-        found = media_value(trimmed(value))
+        found = media_value(strip_invisible(value))
         if not isinstance(found, Path):
             return found
-        if trimmed(value) != value and os.path.lexists(self.folder / value):
+        if strip_invisible(value) != value and os.path.lexists(self.folder / value):
             return self.folder / value
-        path = as_on_disk(self.folder / found)
+        path = find_on_disk(self.folder / found)
         if self.is_western and not os.path.lexists(path):
             raw = self.folder / os.fsdecode(str(found).encode("cp1252", "replace"))
             return raw if os.path.lexists(raw) else path
         return path
 
-    def _make(self, form: _Form, values: Mapping[str, Any]) -> _Outcome:
+    def _make(self, form: _RowFormat, values: Mapping[str, Any]) -> _Outcome:
         filled = {name: value for name, value in self.defaults.items() if form.takes(name)} | dict(values)
         filled.pop("model", None)
         filled.pop("key", None)
         return form.request(filled, self)
 
 
-def _unfit(key: object) -> tuple[Problem, ...]:
+def _unfit(key: object) -> tuple[RowIssue, ...]:
     """Why the journal could not remember a job under this key."""
     if not isinstance(key, str):
-        return (Problem("wrong value", f"{short_repr(key)} is no text", "Put it in quotes", "key"),)
+        return (RowIssue("wrong value", f"{short_repr(key)} is no text", "Put it in quotes", "key"),)
     if len(key) > _LONGEST_KEY:
-        return (Problem("wrong value", f"has {len(key):,} characters", f"Give {_LONGEST_KEY} at most", "key"),)
+        return (RowIssue("wrong value", f"has {len(key):,} characters", f"Give {_LONGEST_KEY} at most", "key"),)
     if any("\ud800" <= sign <= "\udfff" for sign in key):
-        return (Problem("wrong value", "is no UTF-8", "Write it in plain letters", "key"),)
+        return (RowIssue("wrong value", "is no UTF-8", "Write it in plain letters", "key"),)
     return ()
 
 
@@ -148,7 +148,7 @@ def _hashable(values: Mapping[str, Any]) -> object:
 
 
 @define(frozen=True, slots=False)  # it remembers how its columns may be spelled
-class _Form:
+class _RowFormat:
     """How a model's rows are written.
 
     :param model: as the manifest names it.
@@ -159,7 +159,7 @@ class _Form:
     """
 
     model: str
-    columns: Mapping[str, Cell]
+    columns: Mapping[str, CellParser]
     needed: frozenset[str]
     build: Callable[..., Request]
     is_open: bool = False
@@ -167,16 +167,16 @@ class _Form:
     def takes(self, name: str) -> bool:
         return self.is_open or name in self.columns or name in _COMMON
 
-    def sorted(self, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], tuple[Problem, ...]]:
+    def sorted(self, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], tuple[RowIssue, ...]]:
         """Tell what a row asks for, by the columns' own names; what it says besides; and what it must not say."""
         asked: dict[str, Any] = {}
         others: dict[str, Any] = {}
-        problems: list[Problem] = []
+        problems: list[RowIssue] = []
         for name, value in values.items():
-            known = self._known(name)
+            known = self._column_for(name)
             problem = self._mistaken(name, values) if known is None else None
             if known in asked:
-                problem = Problem("column twice", "is there twice in other letters", "Remove one of them", name)
+                problem = RowIssue("column twice", "is there twice in other letters", "Remove one of them", name)
             if problem is not None:
                 problems.append(problem)
             elif known is None:
@@ -185,37 +185,37 @@ class _Form:
                 asked[known] = value
         return asked, others, tuple(problems)
 
-    def _known(self, name: str) -> str | None:
+    def _column_for(self, name: str) -> str | None:
         """The column that a name means."""
-        if name in self.columns or (self.is_open and plain(name) not in _SHARED):
+        if name in self.columns or (self.is_open and normalize_column(name) not in _SHARED):
             return name
-        return self._spelled.get(plain(name))
+        return self._spelled.get(normalize_column(name))
 
     @cached_property
     def _spelled(self) -> Mapping[str, str]:
-        return {plain(name): name for name in (*self.columns, *_SHARED)}
+        return {normalize_column(name): name for name in (*self.columns, *_SHARED)}
 
-    def _mistaken(self, name: str, values: Mapping[str, Any]) -> Problem | None:
+    def _mistaken(self, name: str, values: Mapping[str, Any]) -> RowIssue | None:
         """Why a column that the model does not take must not be passed over: it was probably meant to change the job.
 
         A column of somebody's own does not: a note, a number of a shot.
         """
-        free = self._spelled.keys() - map(plain, values)
-        near = _nearest(plain(name), tuple(sorted(free)))
-        if near is None and plain(name) not in all_options():
+        free = self._spelled.keys() - map(normalize_column, values)
+        near = _nearest(normalize_column(name), tuple(sorted(free)))
+        if near is None and normalize_column(name) not in all_options():
             return None
         taken = f"t takes {', '.join(sorted(self.columns))}"
         hint = f"Did you mean {self._spelled[near]}? I{taken}" if near else f"Remove it; i{taken}"
-        return Problem("unknown column", f"{self.model} takes no such column", hint, name)
+        return RowIssue("unknown column", f"{self.model} takes no such column", hint, name)
 
-    def request(self, values: Mapping[str, Any], reader: Reader) -> _Outcome:
+    def request(self, values: Mapping[str, Any], reader: RowParser) -> _Outcome:
         read: dict[str, object] = {}
         problems = [self._missing(name) for name in sorted(self.needed - values.keys())]
         for name, value in values.items():
             try:
                 read[name] = self.columns.get(name, guessed(name))(value, reader)
-            except Wrong as wrong:
-                problems.append(Problem("wrong value", wrong.why, wrong.hint, name))
+            except InvalidCell as wrong:
+                problems.append(RowIssue("wrong value", wrong.why, wrong.hint, name))
         if problems:
             return None, tuple(problems)
         try:
@@ -223,9 +223,9 @@ class _Form:
         except InvalidRequestError as error:
             return None, (_refusal(error),)
 
-    def _missing(self, name: str) -> Problem:
+    def _missing(self, name: str) -> RowIssue:
         needs = " and ".join(sorted(self.needed))
-        return Problem("missing column", f"is missing or empty; {self.model} needs {needs}", "Fill it", name)
+        return RowIssue("missing column", f"is missing or empty; {self.model} needs {needs}", "Fill it", name)
 
 
 @lru_cache(1000)
@@ -233,41 +233,41 @@ def _nearest(name: str, columns: tuple[str, ...]) -> str | None:
     return next(iter(get_close_matches(name, columns, 1, _ALIKE)), None)
 
 
-def _refusal(error: InvalidRequestError) -> Problem:
+def _refusal(error: InvalidRequestError) -> RowIssue:
     place, _, what = error.message.partition(" = ")
-    return Problem("wrong value", what or place, "Correct it", place.rpartition(".")[2] if what else "")
+    return RowIssue("wrong value", what or place, "Correct it", place.rpartition(".")[2] if what else "")
 
 
-def _form(model: object) -> _Form | Problem:
+def _format_of(model: object) -> _RowFormat | RowIssue:
     if not isinstance(model, str):
-        return Problem(
+        return RowIssue(
             "unknown model", f"{short_repr(model)} is no text", f"Give one of {', '.join(aliases())}", "model"
         )
-    model = trimmed(model)
+    model = strip_invisible(model)
     if spec := find_spec(model.lower()):
         return _named_form(spec)
     if model in endpoints() or "/" in model:
         return _endpoint_form(model)
     near = get_close_matches(model, (*aliases(), *endpoints()), 1, 0.5)
     hint = f"{f'Did you mean {near[0]}? ' if near else ''}Give one of {', '.join(aliases())}, or an endpoint"
-    return Problem("unknown model", f"{short_repr(model)} is no model", hint, "model")
+    return RowIssue("unknown model", f"{short_repr(model)} is no model", hint, "model")
 
 
 @cache
-def _named_form(spec: ModelSpec) -> _Form:
+def _named_form(spec: ModelSpec) -> _RowFormat:
     columns = {name: by_kind(option.kind) for name, option in spec.options.items()}
-    return _Form(spec.alias, columns, spec.required, spec.request)
+    return _RowFormat(spec.alias, columns, spec.required, spec.request)
 
 
 @cache
-def _endpoint_form(endpoint: str) -> _Form:
+def _endpoint_form(endpoint: str) -> _RowFormat:
     model = find_model(endpoint)
     params = model.params if model else {}
-    is_whole = model is not None and not model.partial  # what is known in part refuses nothing (contract 11)
+    is_complete = model is not None and not model.partial  # what is known in part refuses nothing (contract 11)
     columns = {name: by_type(param) for name, param in params.items()} | {"webhook_url": by_kind("word")}
-    needed = frozenset(name for name, one in params.items() if is_whole and one.required and one.default is None)
+    needed = frozenset(name for name, one in params.items() if is_complete and one.required and one.default is None)
 
     def build(*, webhook_url: str | None = None, **fields: object) -> Request:
         return ModelRequest(endpoint, fields, webhook_url=webhook_url)
 
-    return _Form(endpoint, columns, needed, build, is_open=model is None)
+    return _RowFormat(endpoint, columns, needed, build, is_open=model is None)

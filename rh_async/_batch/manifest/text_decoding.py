@@ -12,7 +12,7 @@ from attrs import frozen
 
 from rh_async.issues import display_text
 
-from .row_parser import Problem
+from .row_parser import RowIssue
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -30,54 +30,54 @@ _LOST = "Look whether its last rows are there, or write it again"
 
 
 @frozen
-class Text:
+class DecodedText:
     """What a file says, and what is doubtful about it.
 
     :param is_western: whether it was read as Windows-1252.
     """
 
     text: str
-    doubts: tuple[Problem, ...] = ()
+    doubts: tuple[RowIssue, ...] = ()
     is_western: bool = False
 
 
-class Illegible(Exception):
+class UnreadableManifest(Exception):
     """A manifest of which nothing can be read; the problem is its argument."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: RowIssue) -> None:
         super().__init__(problem)
         self.problem = problem
 
 
-def decoded(data: bytes) -> Text:
+def decode_text(data: bytes) -> DecodedText:
     """Read a file's bytes as text.
 
     Bytes that no encoding explains pass as they are, as lone surrogates: they may well be a file's name.
 
-    :raises Illegible: it says by its mark which encoding it has, and is not in it.
+    :raises UnreadableManifest: it says by its mark which encoding it has, and is not in it.
     """
     text, doubts, is_western = _read(data)
     whole = text.rstrip("\0")
     if zeros := len(text) - len(whole):
         what = f"ends in {zeros:,} zero bytes, as a file that was not written to its end"
-        doubts = (*doubts, Problem("zeros at the end", what, _LOST, severity="warning"))
-    return Text(whole, doubts, is_western)
+        doubts = (*doubts, RowIssue("zeros at the end", what, _LOST, severity="warning"))
+    return DecodedText(whole, doubts, is_western)
 
 
-def _read(data: bytes) -> tuple[str, tuple[Problem, ...], bool]:
+def _read(data: bytes) -> tuple[str, tuple[RowIssue, ...], bool]:
     if encoding := _told_by_mark(data) or _told_by_zeros(data):
         try:
             return data.decode(encoding).removeprefix("\ufeff"), (), False
         except UnicodeDecodeError as error:
-            raise Illegible(
-                Problem("broken manifest", f"is no {encoding.upper()} ({error.reason})", _REMEDY)
+            raise UnreadableManifest(
+                RowIssue("broken manifest", f"is no {encoding.upper()} ({error.reason})", _REMEDY)
             ) from error
     text = data.decode("utf-8", "surrogateescape")
     unknown = [sign for sign in text if "\udc80" <= sign <= "\udcff"]
     return (text, (), False) if not unknown else _read_legacy(data, text, unknown)
 
 
-def _read_legacy(data: bytes, text: str, unknown: list[str]) -> tuple[str, tuple[Problem, ...], bool]:
+def _read_legacy(data: bytes, text: str, unknown: list[str]) -> tuple[str, tuple[RowIssue, ...], bool]:
     """What is no UTF-8: Windows-1252 where nothing speaks against it."""
     has_utf_8 = any(sign > "\x7f" for sign in set(text).difference(unknown))
     try:
@@ -86,11 +86,11 @@ def _read_legacy(data: bytes, text: str, unknown: list[str]) -> tuple[str, tuple
         western = ""
     if not western or _FAR_EASTERN.search(western):
         what = "has bytes that are neither UTF-8 nor UTF-16 nor Windows-1252: they can name files, and nothing else"
-        return text, (Problem("unknown encoding", what, _REMEDY, severity="warning"),), False
+        return text, (RowIssue("unknown encoding", what, _REMEDY, severity="warning"),), False
     word = _WORD.search(western)
     example = f", for instance {display_text(word[0])!r}" if word else ""
     what = f"is not UTF-8, and was read as Windows-1252{example}"
-    return western, (Problem("not UTF-8", what, f"{_REMEDY} to be sure", severity="warning"),), True
+    return western, (RowIssue("not UTF-8", what, f"{_REMEDY} to be sure", severity="warning"),), True
 
 
 def _told_by_mark(data: bytes) -> str | None:

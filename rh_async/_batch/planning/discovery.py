@@ -18,12 +18,12 @@ from attrs import define, field, frozen
 
 from rh_async.issues import Issue, display_text
 
-from .earlier_outputs import Outputs
-from .path_lookup import as_on_disk, composed
+from .earlier_outputs import KnownOutputs
+from .path_lookup import compose_accents, find_on_disk
 
-What = Literal["clips", "images"]
+InputKind = Literal["clips", "images"]
 
-_SUFFIXES: Mapping[What, frozenset[str]] = MappingProxyType(
+_SUFFIXES: Mapping[InputKind, frozenset[str]] = MappingProxyType(
     {
         "clips": frozenset(".mp4 .mov .webm .mkv .avi .m4v .flv .ts .wmv .mpg .mpeg".split()),
         "images": frozenset(".jpg .jpeg .png .webp .gif .bmp .tif .tiff .heic .heif .avif".split()),
@@ -34,16 +34,20 @@ _DIGITS = re.compile(r"([0-9]+)")
 
 
 @frozen
-class Found:
+class SearchResult:
     """What a search found, in order, and what was wrong on the way."""
 
     paths: tuple[Path, ...]
     issues: tuple[Issue, ...]
 
 
-def search(
-    sources: Iterable[str | os.PathLike[str]], what: What, *, recursive: bool = False, outputs: Outputs | None = None
-) -> Found:
+def find_inputs(
+    sources: Iterable[str | os.PathLike[str]],
+    what: InputKind,
+    *,
+    recursive: bool = False,
+    outputs: KnownOutputs | None = None,
+) -> SearchResult:
     """Find the files that the sources name: in their order, each path once.
 
     :param sources: files, which are taken whatever they are; folders and patterns (``*``, ``?``, ``[…]``, and ``**``
@@ -54,22 +58,22 @@ def search(
     """
     looking = _Search(what, recursive, outputs)
     paths = dict.fromkeys(path for source in sources for path in looking.inputs(Path(source)))
-    return Found(tuple(paths), (*looking.issues, *looking.left_out()))
+    return SearchResult(tuple(paths), (*looking.issues, *looking.left_out()))
 
 
-def natural(path: Path) -> tuple[list[str | int], ...]:
+def natural_sort_key(path: Path) -> tuple[list[str | int], ...]:
     """The key to sort by: digits as numbers, whatever the case."""
     return tuple(
-        [int(bit) if bit.isdecimal() else bit for bit in _DIGITS.split(composed(part).casefold())]
+        [int(bit) if bit.isdecimal() else bit for bit in _DIGITS.split(compose_accents(part).casefold())]
         for part in path.parts
     )
 
 
 @define
 class _Search:
-    what: What
+    what: InputKind
     recursive: bool
-    outputs: Outputs | None
+    outputs: KnownOutputs | None
     issues: list[Issue] = field(factory=list, init=False)
     _skipped: int = field(default=0, init=False)
     _made: dict[Path, str] = field(factory=dict, init=False)  #: left out, and why
@@ -77,7 +81,7 @@ class _Search:
     def inputs(self, source: Path) -> Iterator[Path]:
         root, paths = self._found(source)
         for path in paths:
-            why = None if self.outputs is None else self.outputs.why_not(path, root)
+            why = None if self.outputs is None else self.outputs.exclusion_reason(path, root)
             if why is None:
                 yield path
             else:
@@ -105,11 +109,13 @@ class _Search:
         """What a source names, and the folder it was found through."""
         if _PATTERN.search(str(source)) and not os.path.lexists(source):
             return self._matching(source)
-        source = as_on_disk(source)
+        source = find_on_disk(source)
         return (source, self._inside(source)) if _is_folder(source) else (source.parent, (source,))
 
     def _inside(self, folder: Path) -> Sequence[Path]:
-        found = sorted(self._walk(folder, None if self.recursive else 1), key=lambda path: (natural(path), path))
+        found = sorted(
+            self._walk(folder, None if self.recursive else 1), key=lambda path: (natural_sort_key(path), path)
+        )
         if not found:
             hint = "Put some there, name another folder" + ("" if self.recursive else ", or search its folders too")
             self._report("empty folder", folder, f"no {self.what} in this folder", hint)
@@ -117,10 +123,12 @@ class _Search:
 
     def _matching(self, pattern: Path) -> tuple[Path, Sequence[Path]]:
         fixed = next(place for place, part in enumerate(pattern.parts) if _PATTERN.search(part))
-        root, wanted = as_on_disk(Path(*pattern.parts[:fixed])), pattern.parts[fixed:]
+        root, wanted = find_on_disk(Path(*pattern.parts[:fixed])), pattern.parts[fixed:]
         depth = None if "**" in wanted else len(wanted)
         inside = ((path, path.parts[len(root.parts) :]) for path in self._walk(root, depth))
-        found = sorted((path for path, parts in inside if _fits(parts, wanted)), key=lambda path: (natural(path), path))
+        found = sorted(
+            (path for path, parts in inside if _fits(parts, wanted)), key=lambda path: (natural_sort_key(path), path)
+        )
         if not found:
             self._report("matches nothing", pattern, f"matches no {self.what}", "Correct the pattern, or name a folder")
         return root, found
@@ -173,4 +181,8 @@ def _fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:
         return not parts
     if pattern[0] == "**":
         return any(_fits(parts[start:], pattern[1:]) for start in range(len(parts) + 1))
-    return bool(parts) and fnmatchcase(composed(parts[0]), composed(pattern[0])) and _fits(parts[1:], pattern[1:])
+    return (
+        bool(parts)
+        and fnmatchcase(compose_accents(parts[0]), compose_accents(pattern[0]))
+        and _fits(parts[1:], pattern[1:])
+    )

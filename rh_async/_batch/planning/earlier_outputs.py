@@ -23,20 +23,20 @@ _OURS = frozenset({"task_id", "outputs", "request"})
 
 
 @define(eq=False)
-class Outputs:
+class KnownOutputs:
     """What holds outputs, or is one; remembers what it has read of the folders it was asked about."""
 
-    _known: frozenset[str]  #: resolved; as text, for a journal may know very many
+    _earlier_job: frozenset[str]  #: resolved; as text, for a journal may know very many
     _resolved: dict[Path, Path] = field(factory=dict, init=False)
     _told: dict[Path, frozenset[str]] = field(factory=dict, init=False)
 
     @classmethod
-    def of(cls, paths: Iterable[str | os.PathLike[str]]) -> Outputs:
+    def of(cls, paths: Iterable[str | os.PathLike[str]]) -> KnownOutputs:
         """Take folders and files as they are named."""
         folders: dict[str, str] = {}
         return cls(frozenset(_resolved(os.fspath(path), folders) for path in paths))
 
-    def why_not(self, path: Path, root: Path) -> str | None:
+    def exclusion_reason(self, path: Path, root: Path) -> str | None:
         """Say why a file is an output; None if it is none.
 
         :param root: the folder it was found through. An output folder counts as a whole only if it lies inside that
@@ -47,12 +47,14 @@ class Outputs:
         if self._lies_in_folder(there, self._resolve(root)):
             return IN_THE_FOLDER
         places = {path, there}
-        if str(there) in self._known or any(_has_our_file_beside(place) or self._is_told_of(place) for place in places):
+        if str(there) in self._earlier_job or any(
+            _has_our_file_beside(place) or self._is_told_of(place) for place in places
+        ):
             return OF_A_RUN
         return None
 
     def _lies_in_folder(self, path: Path, root: Path) -> bool:
-        return any(str(folder) in self._known and root in folder.parents for folder in path.parents)
+        return any(str(folder) in self._earlier_job and root in folder.parents for folder in path.parents)
 
     def _resolve(self, folder: Path) -> Path:
         if folder not in self._resolved:

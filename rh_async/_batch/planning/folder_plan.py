@@ -15,13 +15,13 @@ from rh_async.errors import InvalidRequestError
 from rh_async.issues import Issue, display_text
 from rh_async.models.base import Request
 
-from .discovery import search
-from .earlier_outputs import Outputs
-from .pairing import Pair, paired
+from .discovery import find_inputs
+from .earlier_outputs import KnownOutputs
+from .pairing import Pairing, pair_inputs
 from .plan import Plan
-from .plan_builder import Draft, chosen, judged
+from .plan_builder import JobDraft, build_plan, select_items
 
-Make = Callable[[Path, Path], Request]
+RequestFactory = Callable[[Path, Path], Request]
 """Makes a request from a character image and a driving video."""
 
 Source = str | os.PathLike[str]
@@ -31,8 +31,8 @@ async def plan_folder(
     clips: Source | Sequence[Source],
     images: Source | Sequence[Source],
     *,
-    make: Make,
-    pair: Pair = "one",
+    make: RequestFactory,
+    pair: Pairing = "one",
     recursive: bool = False,
     outputs: Source | Sequence[Source] = (),
     include_outputs: bool = False,
@@ -60,7 +60,7 @@ async def plan_folder(
     known = None if include_outputs else _several(outputs)
     folders = _Folders(_several(clips), _several(images), pair, recursive, known)
     drafts, issues = await asyncio.to_thread(folders.drafts, make, limit, shuffle)
-    return await judged(drafts, issues, prober)
+    return await build_plan(drafts, issues, prober)
 
 
 def _several(sources: Source | Sequence[Source]) -> Sequence[Source]:
@@ -71,24 +71,26 @@ def _several(sources: Source | Sequence[Source]) -> Sequence[Source]:
 class _Folders:
     clips: Sequence[Source]
     images: Sequence[Source]
-    pair: Pair
+    pair: Pairing
     recursive: bool
     outputs: Sequence[Source] | None
 
-    def drafts(self, make: Make, limit: int | None, shuffle: Random | None) -> tuple[list[Draft], list[Issue]]:
-        outputs = None if self.outputs is None else Outputs.of(self.outputs)
-        clips = search(self.clips, "clips", recursive=self.recursive, outputs=outputs)
-        images = search(self.images, "images", recursive=self.recursive, outputs=outputs)
-        couples, unpaired = paired(images.paths, clips.paths, self.pair)
-        picked = chosen(enumerate(couples, start=1), limit=limit, shuffle=shuffle)
+    def drafts(
+        self, make: RequestFactory, limit: int | None, shuffle: Random | None
+    ) -> tuple[list[JobDraft], list[Issue]]:
+        outputs = None if self.outputs is None else KnownOutputs.of(self.outputs)
+        clips = find_inputs(self.clips, "clips", recursive=self.recursive, outputs=outputs)
+        images = find_inputs(self.images, "images", recursive=self.recursive, outputs=outputs)
+        couples, unpaired = pair_inputs(images.paths, clips.paths, self.pair)
+        picked = select_items(enumerate(couples, start=1), limit=limit, shuffle=shuffle)
         drafts = [_draft(number, image, clip, make) for number, (image, clip) in picked]
         return drafts, [*clips.issues, *images.issues, *unpaired]
 
 
-def _draft(number: int, image: Path, clip: Path, make: Make) -> Draft:
+def _draft(number: int, image: Path, clip: Path, make: RequestFactory) -> JobDraft:
     try:
-        return Draft(number=number, source=display_text(clip), request=make(image, clip))
+        return JobDraft(number=number, source=display_text(clip), request=make(image, clip))
     except InvalidRequestError as error:
         subject, hint = display_text(clip), "Correct the options"
         refused = Issue(rule="refused request", subject=subject, message=error.message, hint=hint)
-        return Draft(number=number, source=display_text(clip), issues=(refused,))
+        return JobDraft(number=number, source=display_text(clip), issues=(refused,))

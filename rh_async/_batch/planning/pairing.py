@@ -10,19 +10,21 @@ from typing import Literal
 
 from rh_async.issues import Issue, display_text
 
-from .path_lookup import composed
+from .path_lookup import compose_accents
 
-Pair = Literal["one", "name", "product", "zip"]
-Couple = tuple[Path, Path]
+Pairing = Literal["one", "name", "product", "zip"]
+ImageAndClip = tuple[Path, Path]
 """A character image and a driving video."""
 
 
-def paired(images: Sequence[Path], clips: Sequence[Path], pair: Pair) -> tuple[Iterable[Couple], list[Issue]]:
+def pair_inputs(
+    images: Sequence[Path], clips: Sequence[Path], pair: Pairing
+) -> tuple[Iterable[ImageAndClip], list[Issue]]:
     """Pair them, and say who is left over."""
     return _RULES[pair](images, clips) if images and clips else ((), [])
 
 
-def _one(images: Sequence[Path], clips: Sequence[Path]) -> tuple[Iterable[Couple], list[Issue]]:
+def _one(images: Sequence[Path], clips: Sequence[Path]) -> tuple[Iterable[ImageAndClip], list[Issue]]:
     if len(images) == 1:
         return ((images[0], clip) for clip in clips), []
     what = f"there are {len(images)} images, and one is wanted for every clip"
@@ -30,11 +32,11 @@ def _one(images: Sequence[Path], clips: Sequence[Path]) -> tuple[Iterable[Couple
     return (), [Issue(rule="pairing", subject=display_text(images[0]), message=what, hint=hint)]
 
 
-def _product(images: Sequence[Path], clips: Sequence[Path]) -> tuple[Iterable[Couple], list[Issue]]:
+def _product(images: Sequence[Path], clips: Sequence[Path]) -> tuple[Iterable[ImageAndClip], list[Issue]]:
     return product(images, clips), []
 
 
-def _zip(images: Sequence[Path], clips: Sequence[Path]) -> tuple[Iterable[Couple], list[Issue]]:
+def _zip(images: Sequence[Path], clips: Sequence[Path]) -> tuple[Iterable[ImageAndClip], list[Issue]]:
     if len(images) == len(clips):
         return zip(images, clips, strict=True), []
     what = f"there are {len(images)} images and {len(clips)} clips, which cannot be paired in order"
@@ -42,7 +44,7 @@ def _zip(images: Sequence[Path], clips: Sequence[Path]) -> tuple[Iterable[Couple
     return (), [Issue(rule="pairing", subject=display_text(clips[0]), message=what, hint=hint)]
 
 
-def _name(images: Sequence[Path], clips: Sequence[Path]) -> tuple[Iterable[Couple], list[Issue]]:
+def _name(images: Sequence[Path], clips: Sequence[Path]) -> tuple[Iterable[ImageAndClip], list[Issue]]:
     by_stem: dict[str, list[Path]] = {}
     for image in images:
         by_stem.setdefault(_stem(image), []).append(image)
@@ -53,7 +55,7 @@ def _name(images: Sequence[Path], clips: Sequence[Path]) -> tuple[Iterable[Coupl
 
 
 def _stem(path: Path) -> str:
-    return composed(path.stem)
+    return compose_accents(path.stem)
 
 
 def _lonely(paths: Iterable[Path], used: set[str], other: str) -> Iterator[Issue]:
@@ -71,6 +73,6 @@ def _several(by_stem: Mapping[str, Sequence[Path]], used: set[str]) -> Iterator[
                       severity="warning")  # fmt: skip
 
 
-_RULES: Mapping[Pair, Callable[[Sequence[Path], Sequence[Path]], tuple[Iterable[Couple], list[Issue]]]] = (
+_RULES: Mapping[Pairing, Callable[[Sequence[Path], Sequence[Path]], tuple[Iterable[ImageAndClip], list[Issue]]]] = (
     MappingProxyType({"one": _one, "name": _name, "product": _product, "zip": _zip})
 )

@@ -14,19 +14,19 @@ _INVISIBLE = "\u200b\u200e\u200f\u2060\u202a\u202b\u202c\u202d\u202e\u2066\u2067
 """What a program puts around a path that is copied, and nobody sees."""
 
 
-def composed(name: str) -> str:
+def compose_accents(name: str) -> str:
     """A name with each accent in one sign with its letter: by this, names are compared (a Mac takes them apart)."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
-def trimmed(text: str) -> str:
+def strip_invisible(text: str) -> str:
     """A text without the spaces and invisible signs around it, no-break spaces too."""
     while (shorter := text.strip().strip(_INVISIBLE)) != text:
         text = shorter
     return text
 
 
-def as_on_disk(path: Path) -> Path:
+def find_on_disk(path: Path) -> Path:
     """The path under which the disk has a file; the same path where it has none."""
     return next((one for one in _spellings(path) if os.path.lexists(one)), path)
 

@@ -33,10 +33,10 @@ class Entry:
     :param request: None if what is asked for makes no request.
     :param key: the caller's own, None where none was given.
     :param price: by the list, None where it does not say.
-    :param columns: what its row of the manifest says besides, for whoever wrote it: it goes into the outcome as it is.
-    :param findings: what is wrong with it, or doubtful.
-    :param twin: the number of the first job that asks for the same, of files that hold the same bytes; both are bought
-        once.
+    :param columns: what its row of the manifest says besides; passed on to the outcome unchanged.
+    :param issues: what is wrong with it, or doubtful.
+    :param duplicate_of: the number of the first job with the same request, in files with the same bytes; the two are
+        submitted once.
     """
 
     number: int
@@ -63,18 +63,18 @@ class Entry:
 
 
 @frozen
-class Refusal:
+class IssueGroup:
     """All that break one rule.
 
     :param count: of jobs, or of inputs that became none.
     :param examples: the first few, as whole lines.
-    :param things: how many different things there are to tell: one file that many jobs use is one.
+    :param distinct: how many different things there are to tell: one file that many jobs use is one.
     """
 
     rule: str
     count: int
     examples: tuple[str, ...]
-    things: int
+    distinct: int
 
 
 @define(frozen=True, kw_only=True, slots=False)  # it remembers what it has added up
@@ -82,16 +82,16 @@ class Plan:
     """Many jobs, looked at before anything is sent.
 
     :param entries: every job in the order to send them, also those that are refused.
-    :param findings: what is wrong with the whole: an empty folder, a clip without a partner.
-    :param facts: what the files are, of those that are something.
-    :param prices: which price list, with its date.
+    :param issues: what is wrong with the whole: an empty folder, a clip without a partner.
+    :param media_info: what the files are, of those that are something.
+    :param price_list: which price list, with its date.
     :param files: what was hashed while planning, so that the run hashes nothing twice.
     """
 
     entries: tuple[Entry, ...]
     issues: tuple[Issue, ...] = ()
-    facts: Mapping[Path, MediaInfo] = field(factory=dict, repr=False)
-    prices: str = ""
+    media_info: Mapping[Path, MediaInfo] = field(factory=dict, repr=False)
+    price_list: str = ""
     files: LocalFiles = field(factory=LocalFiles, repr=False, eq=False)
 
     @cached_property
@@ -105,7 +105,7 @@ class Plan:
         return tuple(entry for entry in self.entries if entry.refused)
 
     @cached_property
-    def purchases(self) -> tuple[Entry, ...]:
+    def unique(self) -> tuple[Entry, ...]:
         """The ready jobs that are bought, as far as nothing was bought before: of those that ask for the same, one."""
         return self._shared[0]
 
@@ -126,7 +126,7 @@ class Plan:
         return tuple(bought), tuple(shared)
 
     @property
-    def is_whole(self) -> bool:
+    def is_valid(self) -> bool:
         """Whether there is something to send, and nothing is refused."""
         return bool(self.ready) and not self.refused and not any(issue.is_error for issue in self.issues)
 
@@ -134,7 +134,7 @@ class Plan:
     def total(self) -> Mapping[str, Decimal]:
         """What the purchases cost by the list, by currency; the unpriced not at all."""
         sums: dict[str, Decimal] = {}
-        for price, times in Counter(entry.price for entry in self.purchases).items():
+        for price, times in Counter(entry.price for entry in self.unique).items():
             if price is not None:
                 sums[price.currency] = sums.get(price.currency, Decimal()) + price.amount * times
         return sums
@@ -142,29 +142,29 @@ class Plan:
     @cached_property
     def unpriced(self) -> int:
         """How many purchases the total says nothing about."""
-        return sum(entry.price is None for entry in self.purchases)
+        return sum(entry.price is None for entry in self.unique)
 
-    def refusals(self) -> tuple[Refusal, ...]:
+    def errors_by_rule(self) -> tuple[IssueGroup, ...]:
         """What is refused, by rule, the most frequent first."""
         return self._grouped(severity="error")
 
-    def warnings(self) -> tuple[Refusal, ...]:
+    def warnings_by_rule(self) -> tuple[IssueGroup, ...]:
         """What is doubtful, likewise."""
         return self._grouped(severity="warning")
 
-    def _grouped(self, *, severity: Severity) -> tuple[Refusal, ...]:
+    def _grouped(self, *, severity: Severity) -> tuple[IssueGroup, ...]:
         counts: Counter[str] = Counter()
-        things: dict[str, dict[str, str]] = {}
-        for issue, entry in self.every_issue():
+        distinct: dict[str, dict[str, str]] = {}
+        for issue, entry in self.all_issues():
             if issue.severity == severity:
                 counts[issue.rule] += 1
-                things.setdefault(issue.rule, {}).setdefault(str(issue), _line(issue, entry))
+                distinct.setdefault(issue.rule, {}).setdefault(str(issue), _line(issue, entry))
         return tuple(
-            Refusal(rule, count, tuple(islice(things[rule].values(), _EXAMPLES)), len(things[rule]))
+            IssueGroup(rule, count, tuple(islice(distinct[rule].values(), _EXAMPLES)), len(distinct[rule]))
             for rule, count in counts.most_common()
         )
 
-    def every_issue(self) -> Iterator[tuple[Issue, Entry | None]]:
+    def all_issues(self) -> Iterator[tuple[Issue, Entry | None]]:
         """All that is wrong or doubtful, with the job it was found for; None where it is about the whole."""
         yield from ((issue, None) for issue in self.issues)
         for entry in self.entries:

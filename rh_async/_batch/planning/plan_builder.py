@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 @frozen(kw_only=True)
-class Draft:
+class JobDraft:
     """A job before its files are looked at; the words are those of `Entry`."""
 
     number: int
@@ -40,7 +40,7 @@ class Draft:
     issues: tuple[Issue, ...] = ()
 
 
-def chosen(items: Iterable[T], *, limit: int | None, shuffle: Random | None) -> Iterator[T]:
+def select_items(items: Iterable[T], *, limit: int | None, shuffle: Random | None) -> Iterator[T]:
     """The first few, after shuffling them all if asked to."""
     if shuffle is not None:
         items = list(items)
@@ -48,7 +48,7 @@ def chosen(items: Iterable[T], *, limit: int | None, shuffle: Random | None) -> 
     return islice(items, None if limit is None else min(limit, sys.maxsize))
 
 
-async def judged(drafts: Sequence[Draft], issues: Iterable[Issue], prober: Prober | None) -> Plan:
+async def build_plan(drafts: Sequence[JobDraft], issues: Iterable[Issue], prober: Prober | None) -> Plan:
     """Look at the files of all drafts, and make the plan.
 
     :raises ConfigurationError: the ``media`` extra is not installed.
@@ -61,35 +61,35 @@ async def judged(drafts: Sequence[Draft], issues: Iterable[Issue], prober: Probe
     return evolve(plan, files=prober.files)
 
 
-def _files(drafts: Sequence[Draft]) -> dict[Path, None]:
+def _files(drafts: Sequence[JobDraft]) -> dict[Path, None]:
     requests = (draft.request for draft in drafts if draft.request is not None)
-    alike = {_judged_by(request): request for request in requests}.values()
+    alike = {_assessment_key(request): request for request in requests}.values()
     return {media.path: None for request in alike for media in request.media()}
 
 
-def _has_uploads(drafts: Sequence[Draft]) -> bool:
+def _has_uploads(drafts: Sequence[JobDraft]) -> bool:
     """Whether a job names an upload by its hash, which may be that of another job's file."""
     requests = (draft.request for draft in drafts if draft.request is not None)
     return any(upload.sha256 for request in requests for upload in request.uploads())
 
 
 def _plan(
-    drafts: Sequence[Draft],
+    drafts: Sequence[JobDraft],
     issues: tuple[Issue, ...],
     seen: Mapping[Path, MediaInfo | Issue],
     contents: Mapping[Path, str],
 ) -> Plan:
-    judge = _Judge(seen, contents)
+    assessor = _Assessor(seen, contents)
     return Plan(
-        entries=tuple(judge.entry(draft) for draft in drafts),
+        entries=tuple(assessor.entry(draft) for draft in drafts),
         issues=issues,
-        facts={path: facts for path, facts in seen.items() if isinstance(facts, MediaInfo)},
-        prices=price_list_version(),
+        media_info={path: facts for path, facts in seen.items() if isinstance(facts, MediaInfo)},
+        price_list=price_list_version(),
     )
 
 
 @frozen
-class _Opinion:
+class _Assessment:
     """All that is the same for every job that asks for this.
 
     :param clip: as in `Entry`, and so ``characters``.
@@ -102,13 +102,13 @@ class _Opinion:
 
 
 @define
-class _Judge:
+class _Assessor:
     seen: Mapping[Path, MediaInfo | Issue]
     contents: Mapping[Path, str]
-    _opinions: dict[Hashable, _Opinion] = field(factory=dict, init=False)
-    _first: dict[Hashable, Draft] = field(factory=dict, init=False)
+    _assessments: dict[Hashable, _Assessment] = field(factory=dict, init=False)
+    _first: dict[Hashable, JobDraft] = field(factory=dict, init=False)
 
-    def entry(self, draft: Draft) -> Entry:
+    def entry(self, draft: JobDraft) -> Entry:
         request = draft.request
         if request is None:
             return Entry(
@@ -119,30 +119,30 @@ class _Judge:
                 columns=draft.columns,
                 issues=draft.issues,
             )
-        opinion = self._opinion(request)
-        issues = (*draft.issues, *opinion.issues)
-        first = None if any(issue.is_error for issue in issues) else self._known(draft, request)
-        clash = None if first is None else self._against(draft, first)
+        assessment = self._assessment(request)
+        issues = (*draft.issues, *assessment.issues)
+        first = None if any(issue.is_error for issue in issues) else self._earlier_job(draft, request)
+        conflict = None if first is None else self._conflict(draft, first)
         return Entry(
             number=draft.number,
             source=draft.source,
             line=draft.line,
-            clip=opinion.clip,
-            characters=opinion.characters,
+            clip=assessment.clip,
+            characters=assessment.characters,
             request=request,
             key=draft.key,
-            price=opinion.price,
+            price=assessment.price,
             columns=draft.columns,
-            issues=issues if clash is None else (*issues, clash),
-            duplicate_of=first.number if first and clash and not clash.is_error else None,
+            issues=issues if conflict is None else (*issues, conflict),
+            duplicate_of=first.number if first and conflict and not conflict.is_error else None,
         )
 
-    def _opinion(self, request: Request) -> _Opinion:
-        about = _judged_by(request)
-        return self._opinions.get(about) or self._opinions.setdefault(about, self._form(request))
+    def _assessment(self, request: Request) -> _Assessment:
+        about = _assessment_key(request)
+        return self._assessments.get(about) or self._assessments.setdefault(about, self._assess(request))
 
-    def _form(self, request: Request) -> _Opinion:
-        return _Opinion(
+    def _assess(self, request: Request) -> _Assessment:
+        return _Assessment(
             issues=check(request, self.seen),
             price=list_price(request, self.seen),
             clip=next(self._given(request, "VIDEO"), None),
@@ -161,19 +161,19 @@ class _Judge:
         facts = self.seen.get(value) if isinstance(value, Path) else None
         return facts.family.upper() if isinstance(facts, MediaInfo) else None
 
-    def _known(self, draft: Draft, request: Request) -> Draft | None:
+    def _earlier_job(self, draft: JobDraft, request: Request) -> JobDraft | None:
         """The first job that can be sent and has its key, or of those without a key, that asks for the same."""
-        first = self._first.setdefault(draft.key or self._sameness(request), draft)
+        first = self._first.setdefault(draft.key or self._dedup_key(request), draft)
         return None if first is draft else first
 
-    def _sameness(self, request: Request) -> Hashable:
+    def _dedup_key(self, request: Request) -> Hashable:
         """Equal where a run would buy once: as a run derives keys, with the files by what they hold."""
         return derived_key(request.endpoint, request.fingerprint(self.contents))
 
-    def _against(self, draft: Draft, first: Draft) -> Issue:
+    def _conflict(self, draft: JobDraft, first: JobDraft) -> Issue:
         assert draft.request is not None  # noqa: S101 - for the type checker: jobs without a request have no twin
         assert first.request is not None  # noqa: S101 - likewise
-        if self._sameness(draft.request) == self._sameness(first.request):
+        if self._dedup_key(draft.request) == self._dedup_key(first.request):
             same_files = set(draft.request.media()) == set(first.request.media())
             why = "" if same_files else ", in files of other names that hold the same bytes"
             what = f"asks for the same as {_named(first)}{why}: bought once"
@@ -184,15 +184,15 @@ class _Judge:
         return Issue(rule="key used twice", subject=_where(draft), message=what, hint="Give each its own key")
 
 
-def _judged_by(request: Request) -> Hashable:
+def _assessment_key(request: Request) -> Hashable:
     """What an opinion depends on: what the registry says of the model; of a model without a row, the request itself."""
     spec = spec_of(request)
     return id(request) if spec is None else spec.assessment_key(request)
 
 
-def _named(draft: Draft) -> str:
+def _named(draft: JobDraft) -> str:
     return f"job {draft.number} ({draft.source})" if draft.line is None else f"row {draft.number} (line {draft.line})"
 
 
-def _where(draft: Draft) -> str:
+def _where(draft: JobDraft) -> str:
     return draft.source if draft.line is None else f"{draft.source}:{draft.line}"

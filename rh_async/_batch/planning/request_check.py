@@ -21,7 +21,7 @@ _VIDEOS = frozenset({"mp4", "mov", "webm", "mkv", "avi"})
 _SOUNDS = frozenset({"mp3", "wav", "flac", "m4a"})
 
 
-async def problems_of(request: Request) -> tuple[Issue, ...]:
+async def check_request(request: Request) -> tuple[Issue, ...]:
     """Find everything that is wrong with a request and its files, or doubtful; nothing is sent."""
     paths = list(dict.fromkeys(media.path for media in request.media()))
     whole = await asyncio.to_thread(_has_media)

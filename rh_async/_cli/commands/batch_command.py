@@ -62,7 +62,7 @@ async def perform(command: BatchCommand, reporter: Reporter) -> ExitCode:
         told = await asyncio.to_thread(write_report, plan, command.running.report)
         reporter.print(Text.assemble(("report    ", "bold"), printable(told)))
     if connection is None:
-        return ExitCode.SUCCESS if plan.is_whole else ExitCode.USAGE_ERROR
+        return ExitCode.SUCCESS if plan.is_valid else ExitCode.USAGE_ERROR
     _admit(plan, skip_refused=command.running.skip_refused)
     await asyncio.to_thread(need_folder, command.running.out)
     await _need_its_journal(command.running, connection.site, reporter)
@@ -94,6 +94,6 @@ async def _need_its_journal(running: BatchRunOptions, site: str, reporter: Repor
 def _admit(plan: Plan, *, skip_refused: bool) -> None:
     if not plan.ready:
         raise UsageError("there is nothing that can be sent: see above what to correct; nothing was sent")
-    if not (plan.is_whole or skip_refused):
+    if not (plan.is_valid or skip_refused):
         words = f"the plan is not started while something in it is refused; --skip-refused sends {len(plan.ready):,}"
         raise UsageError(f"{words} that are ready; nothing was sent")

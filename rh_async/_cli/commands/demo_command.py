@@ -86,7 +86,7 @@ async def perform(show: DemoCommand) -> ExitCode:
         outcomes = await _run(show, plan, server, reporter)
         _sum_up(show, outcomes, server.ledger, now() - began)
     return (
-        ExitCode.SUCCESS if plan.is_whole and all(outcome.state == "saved" for outcome in outcomes) else ExitCode.FAILED
+        ExitCode.SUCCESS if plan.is_valid and all(outcome.state == "saved" for outcome in outcomes) else ExitCode.FAILED
     )
 
 

@@ -17,15 +17,15 @@ from rich.status import Status
 from rich.text import Text
 
 from rh_async import Request
-from rh_async._batch.manifest.row_parser import Problem, Reader
-from rh_async._batch.planning.path_lookup import as_on_disk
+from rh_async._batch.manifest.row_parser import RowIssue, RowParser
+from rh_async._batch.planning.path_lookup import find_on_disk
 from rh_async._cli.exit_codes import UsageError
 from rh_async._cli.options.batch_model_options import BatchModelOptions
 from rh_async._cli.options.batch_options import BatchCommand
 from rh_async._cli.options.connection import site_of
 from rh_async._cli.options.prerequisites import need_media
 from rh_async._journal.reader import saved_paths, task_ids
-from rh_async.batch import Make, Plan, Prober, plan_folder, plan_manifest
+from rh_async.batch import Plan, Prober, RequestFactory, plan_folder, plan_manifest
 from rh_async.models.base import MediaValue, media_value
 from rh_async.models.catalog import Param, find_model
 
@@ -51,7 +51,7 @@ def _check(options: BatchModelOptions) -> None:
     need_media("batch", "looks into videos")
     warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong with a file is in the plan, in our words
     logging.getLogger("PIL").addHandler(logging.NullHandler())  # else its errors go to stderr, which nobody set up
-    for problem in Reader(Path(), {}).read({"model": options.model}).problems:
+    for problem in RowParser(Path(), {}).read({"model": options.model}).problems:
         if problem.column == "model":
             raise UsageError(f"{_typed(problem)}; {_SENT}")
 
@@ -100,11 +100,11 @@ def _named_for_tasks(out: Path, known: Collection[str]) -> Iterator[Path]:
         yield from (path for path in out.iterdir() if not set(_TASK_ID.findall(path.name)).isdisjoint(known))
 
 
-def _maker(options: BatchModelOptions) -> Make:
+def _maker(options: BatchModelOptions) -> RequestFactory:
     """What makes a request of a couple. Blocks: the catalogue is a file."""
     if options.is_motion:
         return lambda image, clip: options.model_options(image, clip).request()
-    return _Filling(options.model, _with_holes(options), options.webhook_url, Reader(Path(), {})).request
+    return _Filling(options.model, _with_holes(options), options.webhook_url, RowParser(Path(), {})).request
 
 
 def _with_holes(options: BatchModelOptions) -> Mapping[str, str]:
@@ -132,7 +132,7 @@ class _Filling:
     endpoint: str
     fields: Mapping[str, str]
     webhook_url: str | None
-    reader: Reader
+    reader: RowParser
 
     def request(self, image: Path, clip: Path) -> Request:
         files = {"{image}": image, "{clip}": clip}
@@ -144,7 +144,7 @@ class _Filling:
         return made.request
 
 
-def _typed(problem: Problem) -> str:
+def _typed(problem: RowIssue) -> str:
     option = "--model" if problem.column == "model" else f"--field {problem.column}".strip()
     return f"{option}: {problem.message}. {problem.hint}"
 
@@ -163,7 +163,7 @@ def _defaults(command: BatchCommand) -> dict[str, Any]:
 
 def _image(words: str) -> MediaValue:
     found = media_value(words)
-    return as_on_disk(found) if isinstance(found, Path) else found
+    return find_on_disk(found) if isinstance(found, Path) else found
 
 
 def _field_defaults(options: BatchModelOptions) -> dict[str, Any]:

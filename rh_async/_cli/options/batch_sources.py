@@ -9,8 +9,8 @@ from attrs import frozen
 from cyclopts import Group, Parameter
 from cyclopts.validators import Number
 
-from rh_async._batch.manifest.column_help import explained
-from rh_async.batch import Pair
+from rh_async._batch.manifest.column_help import known_columns
+from rh_async.batch import Pairing
 
 _Flag = Annotated[bool, Parameter(show_default=False)]
 _Words = Annotated[tuple[str, ...], Parameter(show_default=False)]
@@ -28,7 +28,7 @@ class SourceOptions:
                   " for rows that name none."),
     ] = ()  # fmt: skip
     pair: Annotated[
-        Pair,
+        Pairing,
         Parameter(help="who goes with whom: one image for all clips, the same name but for the suffix, every"
                   " combination (product), or in order (zip)."),
     ] = "one"  # fmt: skip
@@ -41,7 +41,7 @@ class SourceOptions:
     manifest: Annotated[
         Path | None,
         Parameter(help="in place of CLIPS: one row per job, in a .csv or .txt file as Excel writes it, a .jsonl, .json"
-                  f" or .toml file. Columns: {', '.join(column.name for column in explained())}; paths begin at the"
+                  f" or .toml file. Columns: {', '.join(column.name for column in known_columns())}; paths begin at the"
                   " manifest's own folder. Other columns are carried into batch.jsonl."),
     ] = None  # fmt: skip
     manifest_columns: Annotated[

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from rich.text import Text
 
-from rh_async._batch.manifest.column_help import Column, explained, explained_fields
+from rh_async._batch.manifest.column_help import ColumnHelp, endpoint_columns, known_columns
 from rh_async._cli.exit_codes import UsageError
 from rh_async.models.registry import aliases
 
@@ -28,14 +28,14 @@ def column_words(model: str) -> Iterator[Text]:
     :raises UsageError: nobody knows the model's fields.
     """
     named = model in aliases()
-    columns = explained() if named else explained_fields(model)
+    columns = known_columns() if named else endpoint_columns(model)
     if not columns:
         raise UsageError(f"the catalogue knows no fields of {model:.80}: its rows take any field as it is")
     lines = [*_FORMS.splitlines(), "", *_listed(columns), "", *_OTHERS.splitlines()]
     yield from map(Text, [*lines, "", *_EXAMPLE.splitlines()] if named else lines)
 
 
-def _listed(columns: Iterable[Column]) -> Iterator[str]:
+def _listed(columns: Iterable[ColumnHelp]) -> Iterator[str]:
     columns = tuple(columns)
     width = max(len(column.name) for column in columns)
     for column in columns:

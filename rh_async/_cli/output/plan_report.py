@@ -11,7 +11,7 @@ from attrs import asdict
 from rich.filesize import decimal
 from rich.text import Text
 
-from rh_async.batch import Entry, Issue, Plan, Refusal
+from rh_async.batch import Entry, Issue, IssueGroup, Plan
 from rh_async.issues import display_text
 
 from .fields import printable
@@ -20,12 +20,12 @@ from .fields import printable
 def report(plan: Plan) -> Iterator[Text]:
     """The plan as lines for a person; nothing in it is cut."""
     yield Text.assemble(("plan      ", "bold"), _jobs(plan))
-    if plan.facts:
+    if plan.media_info:
         yield Text.assemble(("files     ", "bold"), _files(plan))
-    refusals, warnings = plan.refusals(), plan.warnings()
+    refusals, warnings = plan.errors_by_rule(), plan.warnings_by_rule()
     yield from _groups("refused", refusals, "red")
     yield from _groups("doubtful", warnings, "yellow")
-    if any(group.things > len(group.examples) for group in (*refusals, *warnings)):
+    if any(group.distinct > len(group.examples) for group in (*refusals, *warnings)):
         yield Text("          all of them: --report FILE.txt (or .csv, .json), or --check --json")
     if plan.ready:
         yield Text.assemble(("price     ", "bold"), price(plan))
@@ -36,7 +36,7 @@ def price(plan: Plan) -> str:
     said = [format_amounts(plan.total)] if plan.total else []
     if plan.unpriced:
         said.append(f"{counted(plan.unpriced, 'job')} the list has no price for")
-    return f"{' + '.join(said) or 'nothing'}, by the price list of {plan.prices} (the China site's)"
+    return f"{' + '.join(said) or 'nothing'}, by the price list of {plan.price_list} (the China site's)"
 
 
 def format_amounts(sums: Mapping[str, Decimal]) -> str:
@@ -54,14 +54,14 @@ def as_event(plan: Plan) -> dict[str, Any]:
     return {
         "jobs": len(plan.entries),
         "ready": len(plan.ready),
-        "purchases": len(plan.purchases),
+        "purchases": len(plan.unique),
         "refused": len(plan.refused),
         "total": {currency: str(amount) for currency, amount in plan.total.items()},
         "unpriced": plan.unpriced,
-        "prices": plan.prices,
-        "refusals": [asdict(group) for group in plan.refusals()],
-        "warnings": [asdict(group) for group in plan.warnings()],
-        "issues": [_issue_event(issue, entry) for issue, entry in plan.every_issue()],
+        "prices": plan.price_list,
+        "refusals": [asdict(group) for group in plan.errors_by_rule()],
+        "warnings": [asdict(group) for group in plan.warnings_by_rule()],
+        "issues": [_issue_event(issue, entry) for issue, entry in plan.all_issues()],
     }
 
 
@@ -83,13 +83,13 @@ def _issue_event(issue: Issue, entry: Entry | None) -> dict[str, Any]:
 def _jobs(plan: Plan) -> str:
     said = [counted(len(plan.entries), "job"), f"{len(plan.ready):,} ready"]
     if plan.duplicates:
-        said.append(f"{counted(len(plan.purchases), 'purchase')} ({counted(len(plan.duplicates), 'duplicate')})")
+        said.append(f"{counted(len(plan.unique), 'purchase')} ({counted(len(plan.duplicates), 'duplicate')})")
     said += [f"{len(plan.refused):,} refused"] if plan.refused else []
     return ", ".join(said)
 
 
 def _files(plan: Plan) -> str:
-    facts = plan.facts.values()
+    facts = plan.media_info.values()
     films = [one.seconds for one in facts if one.family == "video" and one.seconds is not None]
     size = decimal(sum(one.size for one in facts))
     stills = sum(one.family == "image" for one in facts)
@@ -97,11 +97,11 @@ def _files(plan: Plan) -> str:
     return f"{counted(len(films), 'video')} ({length} in all), {counted(stills, 'image')}, {size}"
 
 
-def _groups(title: str, groups: Iterable[Refusal], style: str) -> Iterator[Text]:
+def _groups(title: str, groups: Iterable[IssueGroup], style: str) -> Iterator[Text]:
     for number, group in enumerate(groups):
         head = title if number == 0 else ""
         yield Text.assemble((f"{head:<10}", "bold"), (f"{group.rule}: {group.count:,}", style))
         for example in group.examples:
             yield Text(f"            {printable(example)}")
-        if group.things > len(group.examples):
-            yield Text(f"            and {group.things - len(group.examples):,} more")
+        if group.distinct > len(group.examples):
+            yield Text(f"            and {group.distinct - len(group.examples):,} more")

@@ -39,8 +39,8 @@ def write_report(plan: Plan, path: Path) -> str:
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise UsageError(f"--report {path} cannot be written: {why}; nothing was sent") from error
-    refused = sum(issue.is_error for issue, _ in plan.every_issue())
-    doubtful = sum(not issue.is_error for issue, _ in plan.every_issue())
+    refused = sum(issue.is_error for issue, _ in plan.all_issues())
+    doubtful = sum(not issue.is_error for issue, _ in plan.all_issues())
     return f"{path}: {counted(refused, 'refusal')} and {counted(doubtful, 'doubt')}, all of them"
 
 
@@ -57,7 +57,7 @@ def _lines(plan: Plan) -> str:
 
 def _sections(plan: Plan) -> Iterator[str]:
     rules: dict[tuple[str, str], list[str]] = {}
-    for issue, entry in plan.every_issue():
+    for issue, entry in plan.all_issues():
         origin = "" if entry is None or entry.line is None else entry.origin
         rules.setdefault((_title(issue), issue.rule), []).append(issue.line(origin))
     for (title, rule), lines in sorted(rules.items(), key=lambda group: group[0][0], reverse=True):
