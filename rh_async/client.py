@@ -106,7 +106,7 @@ class Session:
             raise ConfigurationError(f"on_exit = {on_exit!r}: must be one of {', '.join(get_args(OnExit))}")
         tell = EventNotifier(on_event)
         self._transport = Transport(
-            base_url=_base_url(base_url),
+            base_url=resolve_base_url(base_url),
             api_key=_api_key(api_key),
             timeouts=timeouts or Timeouts(),
             retry=retry or RetryPolicy(),
@@ -490,7 +490,13 @@ def _proxy(given: str | None) -> str | None:
     return given
 
 
-def _base_url(given: str | None) -> str:
+def resolve_base_url(given: str | None) -> str:
+    """Return the address of the server: as given, else from the environment, else the global site.
+
+    Needs no API key: a journal is read by its site without one.
+
+    :raises ConfigurationError: it is no address.
+    """
     named = given or os.environ.get("RUNNINGHUB_BASE_URL") or os.environ.get("RH_API_BASE_URL") or GLOBAL_SITE
     url = named.strip().rstrip("/").removesuffix(_API_SUFFIX)
     try:

@@ -122,7 +122,7 @@ class SubmissionRegistry:
         if record.state is SubmissionState.UNCERTAIN:
             return uncertain(record)
         if record.state is SubmissionState.REFUSED:
-            return _refusal(record)
+            return rejection_error(record)
         return (
             self.outcome_of(record)
             if record.state in {SubmissionState.SETTLED, SubmissionState.SAVED, SubmissionState.LOST}
@@ -390,7 +390,8 @@ def _facts(error: RHError) -> tuple[str, str, str]:
     return type(error).__name__, error.code, error.message
 
 
-def _refusal(record: SubmissionRecord) -> RHError:
+def rejection_error(record: SubmissionRecord) -> RHError:
+    """Rebuild the error of a submit that was rejected, from its record."""
     name, code, message = record.error or ("ApiError", "", "it was refused")
     kind = getattr(errors, STORED_NAMES.get(name, name), errors.ApiError)
     known = isinstance(kind, type) and issubclass(kind, errors.ApiError | errors.ValidationError)

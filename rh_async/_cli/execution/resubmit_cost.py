@@ -11,7 +11,7 @@ from rh_async._cli.options.prerequisites import sha256_of
 from rh_async._cli.output.plan_report import format_amounts
 from rh_async._journal.reader import Row, read
 from rh_async._journal.records import derived_key
-from rh_async._submission.deduplication import _refusal
+from rh_async._submission.deduplication import rejection_error
 from rh_async.batch import Entry, LocalFiles, Plan
 
 
@@ -46,7 +46,7 @@ def _failed(plan: Plan, rows: Mapping[str, Row]) -> Iterator[tuple[Entry, Row]]:
 
 def _is_bad(row: Row) -> bool:
     if row.record.state is SubmissionState.REFUSED:  # what the account or the world refused is sent again anyway
-        return _refusal(row.record).blame == "job"
+        return rejection_error(row.record).blame == "job"
     return row.record.state is SubmissionState.LOST or (
         row.record.state is SubmissionState.SETTLED and row.result() is None
     )

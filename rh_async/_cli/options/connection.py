@@ -15,7 +15,7 @@ from cyclopts import Parameter
 from rh_async import CHINA_SITE, GLOBAL_SITE, ConfigurationError, RetryPolicy, Session, Timeouts
 from rh_async._cli.exit_codes import UsageError
 from rh_async.batch import LocalFiles
-from rh_async.client import _base_url
+from rh_async.client import resolve_base_url
 from rh_async.events import Event
 from rh_async.types import OnExit
 
@@ -102,4 +102,4 @@ def site_of(base_url: str | None) -> str:
 
     :raises ConfigurationError: it is no address.
     """
-    return _base_url(base_url)
+    return resolve_base_url(base_url)
