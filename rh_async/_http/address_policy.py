@@ -1,4 +1,4 @@
-"""Tells public addresses from those that lead inside: this machine, its network, its cloud's metadata. Pure."""
+"""Tells public addresses from internal ones: this machine, its network, its cloud's metadata service. Pure."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ Address = IPv4Address | IPv6Address
 _TRANSLATED = IPv6Network("64:ff9b::/96")
 """IPv4 behind a NAT64 gateway: the last 32 bits are the address."""
 _METADATA = frozenset(map(ip_address, ("168.63.129.16", "100.100.100.200", "192.0.0.192", "fd00:ec2::254")))
-"""Where clouds tell a machine's own secrets, beside the link-local addresses; the first lies in a public range."""
+"""Where clouds serve a machine its own secrets, beside link-local addresses; the first is in a public range."""
 
 
 def is_public(address: str) -> bool:
-    """Whether an address, as a resolver gives it, may be asked for a link that a server named."""
+    """Whether an address, as a resolver returns it, may be connected to for a link that a server named."""
     try:
-        meant = _meant(ip_address(address.partition("%")[0]))
+        effective = _effective(ip_address(address.partition("%")[0]))
     except ValueError:
         return False
-    reserved = meant.is_multicast or meant.is_reserved or getattr(meant, "is_site_local", False)
-    return meant.is_global and not reserved and meant not in _METADATA
+    reserved = effective.is_multicast or effective.is_reserved or getattr(effective, "is_site_local", False)
+    return effective.is_global and not reserved and effective not in _METADATA
 
 
 def is_metadata(address: str) -> bool:
-    """Whether an address is link-local, as that of a cloud's metadata is, or another of those."""
+    """Whether an address may be a cloud's metadata service: link-local, or one of the known others."""
     try:
-        meant = _meant(ip_address(address.partition("%")[0]))
+        effective = _effective(ip_address(address.partition("%")[0]))
     except ValueError:
         return True
-    return meant.is_link_local or meant in _METADATA
+    return effective.is_link_local or effective in _METADATA
 
 
-def literal(host: str) -> str | None:
-    """The address that a host is written as, in any form a resolver takes (``0x7f.1``, ``2130706433``); else None."""
+def literal_address(host: str) -> str | None:
+    """Parse a host that is an address, in any form a resolver takes (``0x7f.1``, ``2130706433``); None for a name."""
     try:
         return str(ip_address(host.partition("%")[0]))
     except ValueError:
@@ -46,8 +46,8 @@ def literal(host: str) -> str | None:
         return None
 
 
-def _meant(address: Address) -> Address:
-    """The IPv4 address inside an IPv6 one, where there is one."""
+def _effective(address: Address) -> Address:
+    """Return the IPv4 address inside an IPv6 one, where there is one: the connection leads there."""
     if isinstance(address, IPv4Address):
         return address
     if address in _TRANSLATED:

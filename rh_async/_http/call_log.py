@@ -1,7 +1,7 @@
 """Logs each HTTP call at DEBUG, by the logger ``rh_async.calls``.
 
-A line is ``rh_async.call METHOD PATH STATUS MILLISECONDS``; an error's class stands in the status's place if no answer
-came. The path is without its query, which may hold a signature; headers and bodies are never written.
+A line is ``rh_async.call METHOD PATH STATUS MILLISECONDS``, with an error's class in place of the status if no response
+came. The path is without its query, which may hold a signature; headers and bodies are never logged.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ log = logging.getLogger("rh_async.calls")
 
 
 @define
-class LoggedCall:
-    """One call that is being logged.
+class CallLogEntry:
+    """What is logged of one call.
 
-    :ivar status: of its answer; 0 until there is one.
+    :ivar status: of its response; 0 until there is one.
     """
 
     status: int = 0
 
 
 @contextmanager
-def logged(method: str, path: str) -> Iterator[LoggedCall]:
-    """Log a call when the body ends, however it does.
+def log_call(method: str, path: str) -> Iterator[CallLogEntry]:
+    """Log a call when the body ends, whether or not it raises.
 
-    :param path: of an API call; host and path of a link. What follows a ``?`` is not written.
+    :param path: of an API call; the origin of a link. What follows a ``?`` is not logged.
     """
-    call, began, failure = LoggedCall(), anyio.current_time(), ""
+    entry, began, failure = CallLogEntry(), anyio.current_time(), ""
     try:
-        yield call
+        yield entry
     except BaseException as error:
         failure = type(error).__name__
         raise
@@ -44,4 +44,4 @@ def logged(method: str, path: str) -> Iterator[LoggedCall]:
         if log.isEnabledFor(logging.DEBUG):
             spent = (anyio.current_time() - began) * 1000.0
             plain = one_line(path.partition("?")[0], longest=300)
-            log.debug("rh_async.call %s %s %s %.0f ms", method, plain, failure or call.status, spent)
+            log.debug("rh_async.call %s %s %s %.0f ms", method, plain, failure or entry.status, spent)

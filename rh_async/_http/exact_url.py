@@ -1,7 +1,7 @@
-"""Reads links byte by byte: a signed link's server compares the request target with what it signed. Pure.
+"""Parses links without changing a byte: the server compares a signed link's request target with what it signed. Pure.
 
-Whatever a parser would tidy up (``%2F``, ``+``, ``~``, an empty query) stays as it was written. Only what no request
-line can carry (a blank, a control character, a character outside ASCII) is percent-encoded, as UTF-8.
+What a URL parser would normalise (``%2F``, ``+``, ``~``, an empty query) stays as it was written. Only what no request
+line can carry (a space, a control character, a character outside ASCII) is percent-encoded, as UTF-8.
 """
 
 from __future__ import annotations
@@ -40,38 +40,38 @@ class Link:
     target: str = field(repr=False)
 
     @property
-    def place(self) -> str:
-        """Where it leads, without what may be secret: user, path, signature."""
+    def origin(self) -> str:
+        """Scheme, host and port: without what may be secret, which is the user, the path and the signature."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}" + ("" if self.port == _PORTS[self.scheme] else f":{self.port}")
 
-    def redirected(self, location: str) -> Link:
-        """The link that a ``Location`` names, relative to this one.
+    def resolve_redirect(self, location: str) -> Link:
+        """Build the link that a ``Location`` names, relative to this one.
 
         :raises BadLink: it cannot be fetched.
         """
         location = location.strip(" \t\r\n")
         if _SCHEME.match(location):
-            return link_of(location)
+            return parse_link(location)
         if location.startswith("//"):
-            return link_of(f"{self.scheme}:{location}")
+            return parse_link(f"{self.scheme}:{location}")
         wanted = location.partition("#")[0]
         path = self.target.partition("?")[0]
         if wanted.startswith("?"):
             wanted = path + wanted
         elif not wanted.startswith("/"):
             wanted = urljoin(path, wanted) if wanted else self.target
-        return evolve(self, target=sendable(wanted))
+        return evolve(self, target=quote_unsendable(wanted))
 
 
-def link_of(text: str) -> Link:
-    """Read an absolute link.
+def parse_link(text: str) -> Link:
+    """Parse an absolute link.
 
-    :raises BadLink: it is none, or not of http.
+    :raises BadLink: it is not an absolute link, or not http or https.
     """
     given = text.strip(" \t\r\n")
     if (absolute := _ABSOLUTE.fullmatch(given.partition("#")[0])) is None:
-        raise BadLink(_what_it_is(given))
+        raise BadLink(_describe(given))
     scheme, authority, rest = (str(part) for part in absolute.groups())
     if (parts := _AUTHORITY.fullmatch(authority)) is None:
         raise BadLink("the link names no host")
@@ -79,25 +79,25 @@ def link_of(text: str) -> Link:
     port = int(parts["port"] or _PORTS[scheme.lower()])
     if not host or not 0 < port < 65536:
         raise BadLink("the link names no host" if not host else f"the link names port {port}")
-    target = sendable(rest if rest.startswith("/") else f"/{rest}")
+    target = quote_unsendable(rest if rest.startswith("/") else f"/{rest}")
     return Link(scheme=scheme.lower(), user=parts["user"], host=host, port=port, target=target)
 
 
-def _what_it_is(text: str) -> str:
+def _describe(text: str) -> str:
     scheme = _SCHEME.match(text)
     if scheme is None or scheme.group().lower() in {"http:", "https:"}:
         return "the link is no whole http or https link"
     return f"the link begins with {scheme.group():.20}, not with http: or https:"
 
 
-def sendable(text: str) -> str:
-    """The same text, but for what no request line can carry, which is percent-encoded as UTF-8."""
+def quote_unsendable(text: str) -> str:
+    """Percent-encode, as UTF-8, what no request line can carry; leave the rest of the text as it is."""
     return _UNSENDABLE.sub(lambda found: "".join(f"%{byte:02X}" for byte in _bytes_of(found.group())), text)
 
 
-def _bytes_of(sign: str) -> bytes:
+def _bytes_of(character: str) -> bytes:
     try:
-        # A header's byte that is no UTF-8 was read as half a surrogate pair: it goes back as the byte it was.
-        return sign.encode(errors="surrogateescape")
+        # A byte of a header that is not UTF-8 was decoded to a lone surrogate: it is sent as the byte it was.
+        return character.encode(errors="surrogateescape")
     except UnicodeEncodeError:
-        return sign.encode(errors="surrogatepass")
+        return character.encode(errors="surrogatepass")

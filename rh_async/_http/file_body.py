@@ -1,4 +1,4 @@
-"""A local file as an upload's body: streamed with a known length, hashed on the way, opened anew for each attempt."""
+"""Streams a local file as the body of an upload: with a known length, hashed while it is sent, opened per attempt."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ _CHUNK = 256 * 1024  # 1.1 GB/s at 1 ms of loop lag; larger chunks gain nothing 
 
 @define(eq=False, kw_only=True, repr=False)
 class FileBody:
-    """A file to send as one multipart part, opened anew for each attempt.
+    """A file to send as one multipart part.
+
+    A body is opened anew for each attempt, never a live iterator: a repeated attempt would send what is left of it, and
+    the server would accept an empty file.
 
     :param name: the multipart file name.
-    :param size: bytes to send; a file that has fewer breaks the attempt.
-    :param progress: told the bytes sent so far.
+    :param size: bytes to send; a file that has fewer fails the attempt.
+    :param progress: called with the number of bytes sent so far.
     :ivar sha256: of what the last whole attempt sent, in hex; "" before.
     """
 
@@ -34,9 +37,9 @@ class FileBody:
 
 
 def multipart(file: FileBody, *, stall: float) -> aiohttp.MultipartWriter:
-    """The form that carries a file as its one part, named ``file`` (contract 5.1).
+    """Build the form with the file as its only part, named ``file`` (contract 5.1).
 
-    :param stall: seconds without one chunk accepted after which the attempt is given up.
+    :param stall: seconds after which an attempt fails if not one chunk was accepted.
     """
     writer = aiohttp.MultipartWriter("form-data")
     part = _FilePart(file, stall)
@@ -46,7 +49,7 @@ def multipart(file: FileBody, *, stall: float) -> aiohttp.MultipartWriter:
 
 
 class _FilePart(aiohttp.Payload):
-    """Streams the file with a known length, and guards its own stall: sock_read is deaf meanwhile."""
+    """Streams the file, and limits its own stall: an upload has no total time-out, and sock_read ignores writes."""
 
     _autoclose = True
 
@@ -60,14 +63,14 @@ class _FilePart(aiohttp.Payload):
 
     async def write(self, writer: AbstractStreamWriter) -> None:
         file: FileBody = self._value
-        digest, left = hashlib.sha256(), file.size
+        digest, remaining = hashlib.sha256(), file.size
         async with open_file(file.path, "rb") as source:
-            while left and (chunk := await source.read(min(_CHUNK, left))):
+            while remaining and (chunk := await source.read(min(_CHUNK, remaining))):
                 async with asyncio.timeout(self._stall):
                     await writer.write(chunk)
                 digest.update(chunk)
-                left -= len(chunk)
-                file.progress(file.size - left)
-        if left:
+                remaining -= len(chunk)
+                file.progress(file.size - remaining)
+        if remaining:
             raise OSError(f"{file.path} shrank while it was sent")
         file.sha256 = digest.hexdigest()

@@ -1,14 +1,14 @@
-"""Fetches links of the outside world: results on a CDN, byte for byte as they were signed, never with the API key.
+"""Fetches links outside the API: outputs on a CDN, byte for byte as the links were signed, never with the API key.
 
-A server names the links, so a link may lead anywhere. Only http and https links to public addresses are followed, each
-redirect anew. What counts is the address that is connected to: a name may resolve to another one a moment later.
+The server names the links, so a link may lead anywhere, for instance into the caller's own network. Only http and https
+links to public addresses are fetched, and each redirect is checked anew. The check is made on the address that is
+connected to: a name may resolve to another address a moment after it was looked up.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-import zlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,52 +19,52 @@ from aiohttp import hdrs
 from attrs import define, field, frozen
 from yarl import URL
 
-from rh_async.errors import NotSent, OutputRefused, ResponseLost
+from rh_async.errors import NotSent, OutputRefused
 
-from .address_policy import is_metadata, is_public, literal
-from .call_log import logged
+from .address_policy import is_metadata, is_public, literal_address
+from .call_log import log_call
 from .connection_pools import SSL, open_pool, proxy_from_environment
-from .exact_url import BadLink, Link, link_of
-from .network_errors import HeadersSent, headers_sent_trace, translated
+from .exact_url import BadLink, Link, parse_link
+from .network_errors import HeadersSent, headers_sent_trace, translate_errors
 
-_MOST_REDIRECTS = 10
+_MAX_REDIRECTS = 10
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
-class _Private(OSError):
-    """A connection to an address that is not public; its text is always the same, see `Outside._socket`."""
+class _PrivateAddress(OSError):
+    """A connection to an address that is not public; its text is always the same, see `LinkClient._open_socket`."""
 
 
 @define(eq=False, kw_only=True, repr=False)
 class LinkClient:
-    """The pools for links of the outside world.
+    """The connection pools for links outside the API.
 
     :param api_url: where the API is; if that is a private address (an emulator, a gateway in the same network), its
-        links may be private, too, but for those to a cloud's metadata.
-    :param connect: seconds until a connection stands.
-    :param answer: seconds from there until the headers of an answer are here.
+        links may be private, too, except to a cloud's metadata.
+    :param connect: seconds until a connection is made.
+    :param response: seconds from there until the response's headers have come.
     :param stall: seconds without one chunk.
-    :param private: whether links to addresses that are not public are followed.
+    :param allow_private: whether links to addresses that are not public are fetched.
     """
 
     api_url: str
     connect: float
-    answer: float
+    response: float
     stall: float
     ssl: SSL = None
     proxy: str | None = None
     trust_env: bool = False
     trace_configs: Sequence[aiohttp.TraceConfig] = ()
-    private: bool = False
-    _near: bool = field(default=False, init=False)  #: whether the API's own address is known to be private
+    allow_private: bool = False
+    _api_is_private: bool = field(default=False, init=False)  #: as far as it was looked up
     _direct: aiohttp.ClientSession = field(init=False)
     _proxied: aiohttp.ClientSession = field(init=False)
 
     def open(self) -> None:
         """Open the pools; needs a running loop, touches no network."""
-        # aiohttp checks names in a resolver, and asks none about an address: only the socket sees every connection. A
-        # proxy may well have a private address, so that what goes through one has a pool of its own.
-        self._direct = self._pool(socket_factory=self._socket)
+        # The check is made where the socket is opened, which sees every connection: a check in aiohttp's resolver would
+        # miss links that name an address. A proxy may well have a private address: it gets a pool without the check.
+        self._direct = self._pool(socket_factory=self._open_socket)
         self._proxied = self._pool()
 
     async def close(self) -> None:
@@ -74,57 +74,60 @@ class LinkClient:
 
     @asynccontextmanager
     async def fetch(self, url: str) -> AsyncIterator[Download]:
-        """Open a link, and follow where it is redirected.
+        """Open a link, and follow its redirects.
 
         :raises TransportError: it could not be reached.
         :raises OutputRefused: it may not be fetched.
         """
-        response = await self._followed(url)
+        response = await self._follow(url)
         try:
             yield Download(response=response)
         finally:
             response.close()
 
-    async def _followed(self, url: str) -> aiohttp.ClientResponse:
-        """The answer at the end of the redirects. aiohttp would follow them too, but re-quote each, and check none."""
+    async def _follow(self, url: str) -> aiohttp.ClientResponse:
+        """Return the response at the end of the redirects.
+
+        aiohttp would follow them too, but it would quote each URL anew, which breaks signatures, and check none.
+        """
         try:
-            link = link_of(url)
-            for _ in range(_MOST_REDIRECTS + 1):
-                response = await self._got(link)
+            link = parse_link(url)
+            for _ in range(_MAX_REDIRECTS + 1):
+                response = await self._get_checked(link)
                 location = response.headers.get(hdrs.LOCATION)
                 if response.status not in _REDIRECTS or not location:
                     return response
                 response.close()
-                link = link.redirected(location)
+                link = link.resolve_redirect(location)
         except BadLink as error:
             raise _refused(str(error)) from error
-        raise _refused(f"the link was redirected {_MOST_REDIRECTS} times, and then once more")
+        raise _refused(f"the link was redirected {_MAX_REDIRECTS} times, and then once more")
 
-    async def _got(self, link: Link) -> aiohttp.ClientResponse:
-        proxy = await self._proxy_for(link)
-        address = literal(link.host)
-        if address is not None and not self._may_be(address):
-            await self._learn_whether_near()
-            if not self._may_be(address):
-                raise _refused(_PRIVATE.format(link.place))
+    async def _get_checked(self, link: Link) -> aiohttp.ClientResponse:
+        proxy = await self._find_proxy(link)
+        address = literal_address(link.host)
+        if address is not None and not self._may_connect(address):
+            await self._look_up_api()
+            if not self._may_connect(address):
+                raise _refused(_PRIVATE.format(link.origin))
         try:
-            return await self._asked(link, proxy)
+            return await self._get(link, proxy)
         except NotSent as error:
-            if not _was_private(error):
+            if not _hit_private_address(error):
                 raise
-        await self._learn_whether_near()
+        await self._look_up_api()
         try:
-            return await self._asked(link, proxy)
+            return await self._get(link, proxy)
         except NotSent as error:
-            if _was_private(error):
-                raise _refused(_PRIVATE.format(link.place)) from error
+            if _hit_private_address(error):
+                raise _refused(_PRIVATE.format(link.origin)) from error
             raise
 
-    async def _asked(self, link: Link, proxy: str | None) -> aiohttp.ClientResponse:
+    async def _get(self, link: Link, proxy: str | None) -> aiohttp.ClientResponse:
         pool, sent = self._direct if proxy is None else self._proxied, HeadersSent(lambda: None)
-        with logged("GET", link.place) as made, translated("download", lambda: sent.sent):
-            # sock_read is deaf to headers that drip; connect covers a proxy's CONNECT too.
-            async with asyncio.timeout(self.connect + self.answer):
+        with log_call("GET", link.origin) as entry, translate_errors("download", lambda: sent.sent):
+            # sock_read does not fire while headers come byte by byte; `connect` covers a proxy's CONNECT too.
+            async with asyncio.timeout(self.connect + self.response):
                 response = await pool.get(
                     _url_of(link),
                     proxy=proxy,
@@ -132,36 +135,36 @@ class LinkClient:
                     timeout=aiohttp.ClientTimeout(total=None, connect=self.connect, sock_read=self.stall),
                     trace_request_ctx=sent,
                 )
-                made.status = response.status
+                entry.status = response.status
                 return response
 
     # --- what may be fetched -----------------------------------------------------------------------------------------
 
-    def _socket(self, info: tuple[Any, ...]) -> socket.socket:
+    def _open_socket(self, info: tuple[Any, ...]) -> socket.socket:
         family, kind, protocol, _, address = info
-        if not self._may_be(address[0]):
-            # The same text for every address: of errors with different texts aiohttp makes one of no class.
-            raise _Private("not a public address")
+        if not self._may_connect(address[0]):
+            # The same text for every address: several errors with different texts aiohttp merges into a plain OSError.
+            raise _PrivateAddress("not a public address")
         return socket.socket(family, kind, protocol)
 
-    def _may_be(self, address: str) -> bool:
-        return self.private or is_public(address) or (self._near and not is_metadata(address))
+    def _may_connect(self, address: str) -> bool:
+        return self.allow_private or is_public(address) or (self._api_is_private and not is_metadata(address))
 
-    async def _learn_whether_near(self) -> None:
-        """Find out whether the API's own address is private."""
-        if self._near:
+    async def _look_up_api(self) -> None:
+        """Find out whether the API's own address is private: then its links may be private, too."""
+        if self._api_is_private:
             return
         host = urlsplit(self.api_url).hostname or ""
-        written = literal(host)
-        found = await self._addresses(host) if written is None else [written]
-        self._near = bool(found) and not any(map(is_public, found))
+        written = literal_address(host)
+        found = await self._resolve(host) if written is None else [written]
+        self._api_is_private = bool(found) and not any(map(is_public, found))
 
-    async def _addresses(self, host: str) -> list[str]:
-        """What a name resolves to; nothing, if it is none here: a proxy may know it.
+    async def _resolve(self, host: str) -> list[str]:
+        """Resolve a name; to nothing, if it is unknown here: a proxy may know it.
 
-        :raises NotSent: that cannot be told now.
+        :raises NotSent: it cannot be resolved now.
         """
-        with translated("download", lambda: False):
+        with translate_errors("download", lambda: False):
             try:
                 found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
             except socket.gaierror as error:
@@ -170,11 +173,10 @@ class LinkClient:
                 return []
         return [str(address[0]) for *_, address in found]
 
-    async def _proxy_for(self, link: Link) -> str | None:
-        # Not aiohttp's trust_env: that would look passwords up in a netrc file, for whatever host a server names.
+    async def _find_proxy(self, link: Link) -> str | None:
         if self.proxy is not None or not self.trust_env:
             return self.proxy
-        return await asyncio.to_thread(proxy_from_environment, link.place)
+        return await asyncio.to_thread(proxy_from_environment, link.origin)
 
     def _pool(self, **options: Any) -> aiohttp.ClientSession:
         return open_pool(
@@ -189,7 +191,7 @@ class LinkClient:
 
 @frozen(kw_only=True)
 class Download:
-    """An answer of the outside world, to be read chunk by chunk."""
+    """The response to a link, to be read chunk by chunk."""
 
     _response: aiohttp.ClientResponse = field(repr=False)
 
@@ -200,80 +202,49 @@ class Download:
 
     @property
     def length(self) -> int | None:
-        """How many bytes come; None if the server does not say."""
+        """How many bytes will come; None if the server does not say."""
         return None if self.encoding else self._response.content_length
 
     @property
     def ended(self) -> bool:
-        """Whether the end of the bytes is marked, and not just where the connection ends."""
+        """Whether the server marks the end of the bytes; else they end where the connection does, whole or not."""
         return self.length is not None or self._response.headers.get(hdrs.TRANSFER_ENCODING, "").lower() == "chunked"
 
     @property
     def content_type(self) -> str:
-        """What the server says that it sends, in lower case; "" if it says nothing."""
+        """The media type that the server names, in lower case; "" for none."""
         return self._response.content_type.lower() if hdrs.CONTENT_TYPE in self._response.headers else ""
 
     @property
     def encoding(self) -> str:
-        """How the server has compressed what it sends; "" if it has not."""
-        said = self._response.headers.get(hdrs.CONTENT_ENCODING, "").strip().lower()
-        return "" if said == "identity" else said
+        """How the response is compressed; "" if it is not."""
+        encoding = self._response.headers.get(hdrs.CONTENT_ENCODING, "").strip().lower()
+        return "" if encoding == "identity" else encoding
 
     async def read(self) -> bytes:
-        """The next bytes, whatever their number; none at the end.
+        """Return the next bytes, whatever their number; none at the end.
 
         :raises ResponseLost: the connection broke or stalled before the end.
         """
-        with translated("download", lambda: True):
+        with translate_errors("download", lambda: True):
             return await self._response.content.readany()
 
 
-def _was_private(error: NotSent) -> bool:
+def _hit_private_address(error: NotSent) -> bool:
     cause = error.__cause__
-    return isinstance(cause, aiohttp.ClientConnectorError) and isinstance(cause.os_error, _Private)
-
-
-@define(eq=False)
-class Inflated:
-    """A compressed answer, read as what it was; a small piece may become a large one, so each is taken in pieces."""
-
-    _download: Download
-    _inflate: Any = field(factory=lambda: zlib.decompressobj(_GZIP_OR_ZLIB), init=False)
-    _waiting: bytes = field(default=b"", init=False)
-
-    async def read(self) -> bytes:
-        """The next bytes; none at the end.
-
-        :raises ResponseLost: the connection broke, or these bytes are not compressed.
-        """
-        while not self._inflate.eof:
-            self._waiting = self._waiting or await self._download.read()
-            if not self._waiting:
-                raise ResponseLost("download: the compressed bytes end too early", phase="download")
-            try:
-                piece: bytes = self._inflate.decompress(self._waiting, _PIECE)
-            except zlib.error as error:
-                raise ResponseLost(f"download: the bytes are not compressed as was said ({error})") from error
-            self._waiting = self._inflate.unconsumed_tail
-            if piece:
-                return piece
-        return b""
-
-
-_GZIP_OR_ZLIB = 47  # as zlib numbers it
-_PIECE = 1024 * 1024
+    return isinstance(cause, aiohttp.ClientConnectorError) and isinstance(cause.os_error, _PrivateAddress)
 
 
 _PRIVATE = "the link leads to {}, which is no public address"
 
 
-def _refused(words: str) -> OutputRefused:
-    advice = "Session(allow_private_links=True) fetches such links." if words.endswith("no public address") else None
-    return OutputRefused(words, phase="download", advice=advice)
+def _refused(message: str) -> OutputRefused:
+    advice = "Session(allow_private_links=True) fetches such links." if message.endswith("no public address") else None
+    return OutputRefused(message, phase="download", advice=advice)
 
 
 def _url_of(link: Link) -> URL:
-    """As aiohttp takes it. The query stays in the path, or yarl would drop an empty one."""
+    """Build the URL as aiohttp takes it. The query stays in the path, or yarl would drop an empty one."""
     host = URL.build(scheme=link.scheme, host=link.host, path="/").raw_host or ""
     authority = "" if link.user is None else f"{link.user}@"
     authority += f"[{host}]" if ":" in host else host

@@ -1,4 +1,4 @@
-"""Names what goes wrong on the network, and proves whether a request's headers left this machine."""
+"""Translates network errors, and proves whether a request's headers left this machine."""
 
 from __future__ import annotations
 
@@ -18,26 +18,35 @@ from rh_async._media.file_io import is_shortage
 
 log = logging.getLogger(__name__)
 
-# ValueError: what aiohttp and the resolver raise over addresses and headers that nobody could use.
+# ValueError: what aiohttp and the resolver raise for malformed addresses and headers.
 _KNOWN = (aiohttp.ClientError, TimeoutError, OSError, ValueError, MemoryError)
 _UNCONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, ValueError)
 
 
 @define
 class HeadersSent:
-    """Whether a request's headers left: the one proof that it may have arrived, which no exception class gives."""
+    """Whether a request's headers have left: the only proof that the server may have acted on it.
 
-    tell: Callable[[], None]
-    also: Callable[[], None] = lambda: None
+    No exception class proves it: a connection error may come before the headers or after them. A paid submit without a
+    response is repeated only if ``sent`` is False.
+
+    :param on_sent: called when they leave.
+    :param restart_timer: likewise: from now on the response is waited for.
+    """
+
+    on_sent: Callable[[], None]
+    restart_timer: Callable[[], None] = lambda: None
     sent: bool = False
 
 
 def headers_sent_trace() -> TraceConfig:
+    """Make the aiohttp trace hook that marks a `HeadersSent`."""
+
     async def note(_: object, context: SimpleNamespace, __: object) -> None:
         if isinstance(sent := context.trace_request_ctx, HeadersSent):
             sent.sent = True
-            sent.tell()
-            sent.also()
+            sent.on_sent()
+            sent.restart_timer()
 
     trace = TraceConfig()
     trace.on_request_headers_sent.append(note)
@@ -45,51 +54,51 @@ def headers_sent_trace() -> TraceConfig:
 
 
 @contextmanager
-def translated(phase: str, sent: Callable[[], bool] | None = None) -> Iterator[None]:
-    """Name what went wrong with a link of the outside world, whose requests hold no key.
+def translate_errors(phase: str, sent: Callable[[], bool] | None = None) -> Iterator[None]:
+    """Translate the errors of a link outside the API, whose requests hold no key.
 
-    :param sent: proves whether the headers left; None for what costs nothing, where a guess from the error will do.
+    :param sent: proves whether the headers have left; None for a free call, where a guess from the error is enough.
     """
     try:
         yield
     except Exception as error:
-        failure = failure_of(error, phase, None if sent is None else sent())
-        _forget_secrets(error)
+        failure = translate(error, phase, None if sent is None else sent())
+        _remove_request(error)
         raise failure from error
 
 
-def failure_of(error: Exception, phase: str, sent: bool | None) -> errors.TransportError:
-    """Name what went wrong with a call: what may be waited out, and what a repeat would not mend.
+def translate(error: Exception, phase: str, sent: bool | None) -> errors.TransportError:
+    """Translate an error of a call: whether it was sent, and whether a repeat may help.
 
-    What is chained to it holds neither request headers, nor the frames they were in, nor a proxy's password.
+    The chained cause holds neither request headers, nor the frames that held them, nor a proxy's password.
 
-    :param sent: whether the headers left; None for what costs nothing, where a guess from the error will do.
+    :param sent: whether the headers have left; None for a free call, where a guess from the error is enough.
     """
     known = isinstance(error, _KNOWN) or is_shortage(error)
     left = not isinstance(error, _UNCONNECTED) and not is_shortage(error) if sent is None else sent
-    words = _words(error) if known else f"a trace hook or a proxy's setting failed: {_words(error)}"
+    reason = _describe(error) if known else f"a trace hook or a proxy's setting failed: {_describe(error)}"
     if not known:
         log.warning("rh_async.call_failed %s: %s", phase, "".join(traceback.format_exception(error)))
-    # Neither a certificate, nor a malformed address, nor a caller's bug gets better by itself.
-    hopeless = not known or isinstance(error, aiohttp.ClientSSLError | ValueError)
+    # A repeat helps neither a bad certificate, nor a malformed address, nor a bug in a caller's trace hook.
+    permanent = not known or isinstance(error, aiohttp.ClientSSLError | ValueError)
     if left:
-        said = f"{phase}: no whole answer came back ({words})"
-        failure: errors.TransportError = errors.ResponseLost(said, phase=phase, retryable=None if known else False)
+        message = f"{phase}: no whole answer came back ({reason})"
+        failure: errors.TransportError = errors.ResponseLost(message, phase=phase, retryable=None if known else False)
     else:
-        said = f"{phase}: the server was not reached ({words})"
-        failure = errors.NotSent(said, phase=phase, retryable=not hopeless)
-    failure.__cause__ = _bare(error)
+        message = f"{phase}: the server was not reached ({reason})"
+        failure = errors.NotSent(message, phase=phase, retryable=not permanent)
+    failure.__cause__ = _without_request(error)
     return failure
 
 
-def _bare(error: Exception) -> BaseException:
-    """An error as it is, without what aiohttp keeps in it: the request, the connection's key, the frames of both."""
+def _without_request(error: Exception) -> BaseException:
+    """Return the error without what aiohttp keeps in it: the request, the connection's key, and the frames of both."""
     if isinstance(error, aiohttp.ClientConnectorError):
         return OSError(*error.os_error.args)
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return aiohttp.ServerDisconnectedError()
     if isinstance(error, aiohttp.ClientError):
-        return aiohttp.ClientError(_words(error))
+        return aiohttp.ClientError(_describe(error))
     bare: BaseException | None = error
     while bare is not None:
         bare.__traceback__ = None
@@ -97,17 +106,17 @@ def _bare(error: Exception) -> BaseException:
     return error
 
 
-def _forget_secrets(error: Exception) -> None:
-    """Take out of an answer's error what was sent: aiohttp keeps the API key and a link's signature in it."""
+def _remove_request(error: Exception) -> None:
+    """Remove the request from a response's error: aiohttp keeps headers and a link's signature in it."""
     if isinstance(error, aiohttp.ClientResponseError):
         sent = error.request_info
-        place = sent.real_url.origin()
-        error.request_info = aiohttp.RequestInfo(place, sent.method, CIMultiDictProxy(CIMultiDict()), place)
+        origin = sent.real_url.origin()
+        error.request_info = aiohttp.RequestInfo(origin, sent.method, CIMultiDictProxy(CIMultiDict()), origin)
         error.args = (error.request_info, error.history)
 
 
-def _words(error: Exception) -> str:
-    """What went wrong, without what an exception's own text may hold: a proxy's password, a link's signature."""
+def _describe(error: Exception) -> str:
+    """Describe an error without its own text where that may hold a proxy's password or a link's signature."""
     if isinstance(error, aiohttp.ConnectionTimeoutError | aiohttp.InvalidURL):
         return type(error).__name__
     if isinstance(error, aiohttp.ClientResponseError):

@@ -22,12 +22,12 @@ from rh_async._api.wire import ApiCall, ApiResponse, Route
 from rh_async._concurrency.deadline import deadline
 from rh_async.types import Secret
 
-from .call_log import logged
+from .call_log import log_call
 from .call_queue import CallQueue
 from .connection_pools import SSL, Connector, Timeouts, open_pool, proxy_from_environment
 from .file_body import FileBody, multipart
 from .link_client import Download, LinkClient
-from .network_errors import HeadersSent, failure_of, headers_sent_trace
+from .network_errors import HeadersSent, headers_sent_trace, translate
 from .rate_limit import Priority
 from .retry import RetryLoop, RetryPolicy
 
@@ -93,13 +93,13 @@ class Transport:
         self._links = LinkClient(
             api_url=self.base_url,
             connect=connect,
-            answer=read,
+            response=read,
             stall=self.timeouts.stall,
             ssl=self.ssl,
             proxy=self.proxy,
             trust_env=self.trust_env,
             trace_configs=self.trace_configs,
-            private=self.private_links,
+            allow_private=self.private_links,
         )
         self._links.open()
 
@@ -152,7 +152,7 @@ class Transport:
 
         :return: the time at which the call was let through, for `send`.
         """
-        return await self._queue.turn(priority)
+        return await self._queue.wait(priority)
 
     async def with_retries(
         self,
@@ -187,7 +187,7 @@ class Transport:
         return await self._attempt(call, file, on_sent)
 
     async def _attempt(self, call: ApiCall, file: FileBody | None, on_sent: Callable[[], None]) -> ApiResponse:
-        with logged(call.method, call.path) as entry:
+        with log_call(call.method, call.path) as entry:
             result = await self._response_or_failure(call, file, HeadersSent(on_sent))
             if isinstance(result, errors.TransportError):
                 # Raised here, outside the `except` block: otherwise aiohttp's error would be chained to it, and with it
@@ -205,7 +205,7 @@ class Transport:
             raise
         except Exception as error:  # noqa: BLE001 - a caller's trace hook may raise anything: that fails its call
             # Only the trace proves that a paid call was not sent; no exception class does.
-            return failure_of(error, call.route.value, None if call.repeatable else trace.sent)
+            return translate(error, call.route.value, None if call.repeatable else trace.sent)
 
     async def _request(self, call: ApiCall, file: FileBody | None, trace: HeadersSent) -> ApiResponse:
         pool = self._api if call.repeatable else self._submits
@@ -213,7 +213,7 @@ class Transport:
         async with deadline(self._time_limit(call, file)) as limit:
             if not call.repeatable:
                 # The time to connect does not shorten the time to respond: giving up early on a paid call costs money.
-                trace.also = partial(limit.restart, self.timeouts.read)
+                trace.restart_timer = partial(limit.restart, self.timeouts.read)
             async with pool.request(
                 call.method,
                 self.base_url + call.path,
@@ -263,9 +263,9 @@ class Transport:
             self._pause(sent_at, error.retry_after)
             raise
         except errors.RHError:
-            self._queue.gate.passed(sent_at)
+            self._queue.limiter.record_passed(sent_at)
             raise
-        self._queue.gate.passed(sent_at)
+        self._queue.limiter.record_passed(sent_at)
         return value
 
     def _pause(self, sent_at: float, retry_after: float | None) -> None:
@@ -273,12 +273,12 @@ class Transport:
 
         A random part is added: many sessions that were refused together must not come back together.
         """
-        gate = self._queue.gate
+        limiter = self._queue.limiter
         if retry_after is None:
-            pause = self.retry.delay(gate.failures + 1, self.rng)
+            pause = self.retry.delay(limiter.cuts_in_a_row + 1, self.rng)
         else:
             pause = retry_after + self.rng.uniform(0.0, min(1.0, 0.1 + 0.5 * retry_after))
-        if gate.refused(sent_at, pause=pause, now=self._queue.now()):
+        if limiter.record_limited(sent_at, pause=pause, now=self._queue.now()):
             self.on_pause(pause)
 
 

@@ -14,7 +14,7 @@ attributes (``extra=``): ``event``, ``key``, ``task_id``, ``endpoint``. The even
 ``rh_async.saved``
     Its outputs are on disk.
 
-HTTP calls are logged by ``rh_async.calls`` (`_call_log`). Neither logger writes the API key, a link's signature or a
+HTTP calls are logged by ``rh_async.calls`` (`call_log`). Neither logger writes the API key, a link's signature or a
 body.
 """
 

@@ -12,15 +12,16 @@ from typing import Protocol
 import anyio
 from attrs import define, field, frozen
 
-from rh_async._http.link_client import Download, Inflated
+from rh_async._http.link_client import Download
 from rh_async._media.file_extension import BINARY, choose_extension, is_page, stated_extension
 from rh_async.errors import InvalidResponse, OutputRefused, ResponseLost
 from rh_async.types import Output, TaskId
 
+from .decompression import DecompressedSource
 from .download_policy import DownloadPolicy
 
 _HEAD = 512  # bytes that tell a page from media
-_INFLATED = frozenset({"gzip", "x-gzip", "deflate"})
+_DECOMPRESSED = frozenset({"gzip", "x-gzip", "deflate"})
 _SLOW = "It is tried again later; DownloadPolicy(min_rate=...) tolerates slower servers."
 
 Naming = Callable[[TaskId, int, str], str]
@@ -145,8 +146,8 @@ def choose_source(target: DownloadTarget, download: Download) -> Source:
     if not download.encoding:
         return download
     extension = choose_extension(target.output, download.content_type, b"")
-    if download.encoding in _INFLATED and extension not in {*BINARY, "bin"}:
-        return Inflated(download)
+    if download.encoding in _DECOMPRESSED and extension not in {*BINARY, "bin"}:
+        return DecompressedSource(download)
     words = f"{target.path().name} comes compressed ({download.encoding:.20}), which was not asked for"
     raise OutputRefused(words, phase="download")
 

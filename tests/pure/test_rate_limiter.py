@@ -11,7 +11,7 @@ import pytest
 from attrs import define, field
 
 from rh_async import RetryPolicy
-from rh_async._http.rate_limit import Priority, RateGate, rank
+from rh_async._http.rate_limit import Priority, RateLimiter, rank
 
 
 @define
@@ -33,128 +33,128 @@ class Bucket:
         return admitted
 
 
-def burst(gate: RateGate, *, calls: int, through: int, now: float = 0.0) -> None:
+def burst(limiter: RateLimiter, *, calls: int, through: int, now: float = 0.0) -> None:
     """Let calls leave at one instant, of which the first few pass."""
     for _ in range(calls):
-        gate.depart(now=now)
+        limiter.record_sent(now=now)
     for number in range(calls):
         if number < through:
-            gate.passed(now)
+            limiter.record_passed(now)
         else:
-            gate.refused(now, pause=1.0, now=now)
+            limiter.record_limited(now, pause=1.0, now=now)
 
 
-def departures(gate: RateGate, *, start: float, until: float) -> list[float]:
+def departures(limiter: RateLimiter, *, start: float, until: float) -> list[float]:
     """When calls leave that are always there, and always pass."""
     left, now = [], start
-    while (now := max(now, gate.opens_at(now=now))) < until:
-        gate.depart(now=now)
-        gate.passed(now)
+    while (now := max(now, limiter.opens_at(now=now))) < until:
+        limiter.record_sent(now=now)
+        limiter.record_passed(now)
         left.append(now)
     return left
 
 
 def test_before_the_first_refusal_every_call_leaves_at_once() -> None:
-    gate = RateGate()
+    limiter = RateLimiter()
     for _ in range(10_000):
-        assert gate.opens_at(now=5.0) == -inf
-        gate.depart(now=5.0)
-        gate.passed(5.0)
-    assert gate.rate(now=5.0) == inf
+        assert limiter.opens_at(now=5.0) == -inf
+        limiter.record_sent(now=5.0)
+        limiter.record_passed(5.0)
+    assert limiter.rate(now=5.0) == inf
 
 
 def test_a_refusal_cuts_the_rate_to_a_share_of_what_got_through() -> None:
-    gate = RateGate()
-    burst(gate, calls=200, through=20)
-    assert gate.rate(now=0.0) == pytest.approx(16.0)
-    assert gate.opens_at(now=0.0) == 1.0
+    limiter = RateLimiter()
+    burst(limiter, calls=200, through=20)
+    assert limiter.rate(now=0.0) == pytest.approx(16.0)
+    assert limiter.opens_at(now=0.0) == 1.0
 
 
 def test_what_got_through_counts_in_whatever_order_the_answers_come() -> None:
-    gate = RateGate()
+    limiter = RateLimiter()
     for _ in range(50):
-        gate.depart(now=0.0)
-    gate.refused(0.0, pause=1.0, now=0.1)
+        limiter.record_sent(now=0.0)
+    limiter.record_limited(0.0, pause=1.0, now=0.1)
     for _ in range(20):
-        gate.passed(0.0)
-    assert gate.rate(now=0.1) == pytest.approx(16.0)
+        limiter.record_passed(0.0)
+    assert limiter.rate(now=0.1) == pytest.approx(16.0)
 
 
 def test_one_burst_of_refusals_is_one_cut() -> None:
-    gate = RateGate()
-    gate.passed(0.0)
-    told = [gate.refused(0.0, pause=1.0, now=0.01 * number) for number in range(50)]
+    limiter = RateLimiter()
+    limiter.record_passed(0.0)
+    told = [limiter.record_limited(0.0, pause=1.0, now=0.01 * number) for number in range(50)]
     assert told == [True] + [False] * 49
-    assert gate.failures == 1
-    assert gate.refused(5.0, pause=1.0, now=5.1)
-    assert gate.failures == 2
+    assert limiter.cuts_in_a_row == 1
+    assert limiter.record_limited(5.0, pause=1.0, now=5.1)
+    assert limiter.cuts_in_a_row == 2
 
 
 def test_a_longer_pause_that_a_later_refusal_asks_for_is_kept() -> None:
-    gate = RateGate()
-    gate.refused(0.0, pause=1.0, now=0.0)
-    gate.refused(0.0, pause=30.0, now=0.0)
-    gate.refused(0.0, pause=2.0, now=0.0)
-    assert gate.opens_at(now=0.0) == 30.0
+    limiter = RateLimiter()
+    limiter.record_limited(0.0, pause=1.0, now=0.0)
+    limiter.record_limited(0.0, pause=30.0, now=0.0)
+    limiter.record_limited(0.0, pause=2.0, now=0.0)
+    assert limiter.opens_at(now=0.0) == 30.0
 
 
 def test_calls_leave_one_by_one_after_a_cut_and_closer_and_closer() -> None:
-    gate = RateGate()
-    burst(gate, calls=200, through=20)
-    left = departures(gate, start=0.0, until=61.0)
+    limiter = RateLimiter()
+    burst(limiter, calls=200, through=20)
+    left = departures(limiter, start=0.0, until=61.0)
     assert left[0] == 1.0
     assert 15 <= sum(at < 2.0 for at in left) <= 18
     assert 32 <= sum(at >= 60.0 for at in left) <= 36  # 16 + 0.3 x 59.5
 
 
 def test_a_limit_that_is_gone_is_forgotten() -> None:
-    gate = RateGate()
-    burst(gate, calls=5, through=0)
-    assert gate.rate(now=599.0) < inf
-    assert gate.rate(now=600.0) == inf
-    assert gate.opens_at(now=600.0) == -inf
+    limiter = RateLimiter()
+    burst(limiter, calls=5, through=0)
+    assert limiter.rate(now=599.0) < inf
+    assert limiter.rate(now=600.0) == inf
+    assert limiter.opens_at(now=600.0) == -inf
     for _ in range(1000):
-        gate.depart(now=600.0)
-    assert gate.opens_at(now=600.0) == -inf
+        limiter.record_sent(now=600.0)
+    assert limiter.opens_at(now=600.0) == -inf
 
 
 def test_a_call_that_gets_through_ends_a_row_of_failures() -> None:
-    gate = RateGate()
+    limiter = RateLimiter()
     for second in range(4):
-        gate.refused(float(second), pause=0.1, now=second + 0.1)
-    assert gate.failures == 4
-    gate.passed(10.0)
-    assert gate.failures == 0
+        limiter.record_limited(float(second), pause=0.1, now=second + 0.1)
+    assert limiter.cuts_in_a_row == 4
+    limiter.record_passed(10.0)
+    assert limiter.cuts_in_a_row == 0
 
 
 def test_a_timer_that_is_late_costs_no_turn() -> None:
-    gate = RateGate()
-    burst(gate, calls=200, through=20)
-    gate.depart(now=1.03)
-    assert gate.opens_at(now=1.03) <= 1.0 + 2 / 16
+    limiter = RateLimiter()
+    burst(limiter, calls=200, through=20)
+    limiter.record_sent(now=1.03)
+    assert limiter.opens_at(now=1.03) <= 1.0 + 2 / 16
 
 
 @pytest.mark.parametrize("rate", [0.2, 1.0, 5.0, 20.0, 100.0])
 @pytest.mark.parametrize("latency", [0.0, 0.3, 2.0])
 def test_whatever_the_limit_is_it_is_used_and_seldom_hit(rate: float, latency: float) -> None:
-    bucket, gate, retry, rng = Bucket(rate), RateGate(), RetryPolicy(), Random(7)
+    bucket, limiter, retry, rng = Bucket(rate), RateLimiter(), RetryPolicy(), Random(7)
     calls = 4000 if rate > 1 else 400
     answers: list[tuple[float, int, float, bool]] = []
     passed = refused = sent = 0
     now = 0.0
     while passed < calls:
-        opens = max(now, gate.opens_at(now=now))
+        opens = max(now, limiter.opens_at(now=now))
         if (answers and answers[0][0] <= opens) or (sent > 10 * calls):
-            now, _, departed, fine = heapq.heappop(answers)
+            now, _, sent_at, fine = heapq.heappop(answers)
             passed += fine
             refused += not fine
             if fine:
-                gate.passed(departed)
+                limiter.record_passed(sent_at)
             else:
-                gate.refused(departed, pause=retry.delay(gate.failures + 1, rng), now=now)
+                limiter.record_limited(sent_at, pause=retry.delay(limiter.cuts_in_a_row + 1, rng), now=now)
         elif len(answers) < 300:  # as many as want something at once
             now, sent = opens, sent + 1
-            gate.depart(now=now)
+            limiter.record_sent(now=now)
             heapq.heappush(answers, (now + latency, sent, now, bucket.admits(now)))
         else:
             now = answers[0][0]
@@ -173,8 +173,8 @@ def test_a_submit_goes_before_what_waits_and_nothing_waits_for_ever() -> None:
 
 def test_waits_after_failures_differ_by_chance_so_that_many_sessions_do_not_come_back_together() -> None:
     retry, rng = RetryPolicy(initial_delay=1.0, max_delay=30.0), Random(3)
-    for failures, nominal in ((1, 1.0), (3, 4.0), (20, 30.0)):
-        waits = [retry.delay(failures, rng) for _ in range(400)]
+    for cuts_in_a_row, nominal in ((1, 1.0), (3, 4.0), (20, 30.0)):
+        waits = [retry.delay(cuts_in_a_row, rng) for _ in range(400)]
         assert all(nominal / 2 <= wait <= nominal for wait in waits)
         assert min(waits) < nominal * 0.55
         assert max(waits) > nominal * 0.95
