@@ -18,14 +18,15 @@ from time import perf_counter
 from benchmarks._report import Row, tabulate
 from benchmarks._rivals import ENDPOINT
 from rh_async._journal.records import SubmissionRecord, SubmissionState
-from rh_async._journal.sqlite import Journal
+from rh_async._journal.sqlite import SqliteStore
+from rh_async._journal.submission_journal import SubmissionJournal
 from rh_async.types import TaskId
 
 BARS = {"commits_per_move": 0.25}
 _AT_ONCE = 50
 
 
-def wish(number: int) -> SubmissionRecord:
+def submission(number: int) -> SubmissionRecord:
     """What is to be bought."""
     return SubmissionRecord(
         key=f"clip-{number}",
@@ -38,10 +39,10 @@ def wish(number: int) -> SubmissionRecord:
     )
 
 
-async def buy(journal: Journal, numbers: Iterator[int]) -> None:
+async def buy(journal: SubmissionJournal, numbers: Iterator[int]) -> None:
     """Carry one job after another through every move."""
     for number in numbers:
-        record = await journal.claim(wish(number))
+        record = (await journal.claim(submission(number))).record
         record = await journal.transition(record, SubmissionState.SUBMITTING)
         record = await journal.transition(record, SubmissionState.SUBMITTED, task_id=TaskId(str(10**18 + number)))
         await journal.transition(
@@ -51,7 +52,7 @@ async def buy(journal: Journal, numbers: Iterator[int]) -> None:
 
 async def measure(path: Path, jobs: int, most: int | None) -> dict[str, float]:
     """Carry jobs, many at a time."""
-    journal = Journal(path=path, site="http://127.0.0.1", wall=lambda: datetime.now(UTC), most=most)
+    journal = SubmissionJournal(store=SqliteStore(path, "http://127.0.0.1"), wall=lambda: datetime.now(UTC), most=most)
     await journal.open("f" * 32)
     began, numbers = perf_counter(), iter(range(jobs))
     await asyncio.gather(*(buy(journal, numbers) for _ in range(_AT_ONCE)))
@@ -62,8 +63,8 @@ async def measure(path: Path, jobs: int, most: int | None) -> dict[str, float]:
         raise SystemExit(f"{len(settled)} of {jobs} jobs settled")
     return {
         "jobs": jobs,
-        "commits_per_move": journal.commits / journal.moves,
-        "moves_per_commit": journal.moves / journal.commits,
+        "commits_per_move": journal.commits / journal.changes,
+        "moves_per_commit": journal.changes / journal.commits,
         "durable_jobs_per_second": jobs / seconds,
     }
 

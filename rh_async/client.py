@@ -307,7 +307,7 @@ class Session:
 
         :raises RHError: there is no journal, or it cannot be used.
         """
-        return await self._open(asking=False).services.recovery.find(key)
+        return await self._open(asking=False).services.recovery.open_journal().find(key)
 
     def jobs(
         self, *, state: SubmissionState | str | Iterable[SubmissionState | str] | None = None, prefix: str = ""
@@ -384,7 +384,7 @@ class Session:
         if task_id in runtime.services.poller.jobs:
             runtime.services.poller.poll_soon(task_id)
             return runtime.services.poller.jobs[task_id][0]
-        return None if runtime.journal is None else await runtime.services.recovery.delivered(task_id, token)
+        return None if runtime.journal is None else await runtime.services.recovery.adopt_delivery(task_id, token)
 
     async def upload(
         self, source: str | os.PathLike[str] | Media | BinaryFile | Picture | AsyncIterable[bytes]

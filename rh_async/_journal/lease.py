@@ -1,6 +1,6 @@
-"""Who is alive: each session holds an OS lock on a file of its own, which the kernel drops when its process dies.
+"""Shows which sessions are running: each holds an OS lock on a file of its own, which the kernel drops when it dies.
 
-No heartbeats, so no clock and no false alarms: a process that is stopped, or slow, still holds its lock.
+There is no heartbeat, so no clock and no false alarm: a process that is stopped, or slow, still holds its lock.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if sys.platform == "win32":  # pragma: no cover - best effort there
     import msvcrt
 
     def _lock(file: int, *, wait: bool) -> None:
-        os.lseek(file, _LOCKED_BYTE, os.SEEK_SET)  # a locked byte cannot be read there: what is told lies before it
+        os.lseek(file, _LOCKED_BYTE, os.SEEK_SET)  # a locked byte cannot be read there: what is written lies before it
         msvcrt.locking(file, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
 
 else:
@@ -32,14 +32,17 @@ else:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
 
 
+_LOCKED_BYTE = 1 << 30
+
+
 def mark_in_use(file: int) -> None:
-    """Mark an open file as in use until it is closed, or its process dies; where a disk knows no locks, do nothing."""
+    """Mark an open file as in use until it is closed, or its process dies; on a disk without locks, do nothing."""
     with suppress(OSError):
         _lock(file, wait=False)
 
 
 def in_use(path: Path) -> bool:
-    """Whether a process has marked a file as in use.
+    """Return whether a process has marked a file as in use.
 
     :raises OSError: it cannot be opened.
     """
@@ -54,12 +57,9 @@ def in_use(path: Path) -> bool:
         os.close(file)
 
 
-_LOCKED_BYTE = 1 << 30
-
-
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock that sessions of all processes share, for a moment.
+    """Hold a lock that the sessions of all processes share, for a moment.
 
     :raises OSError: the file cannot be opened.
     """
@@ -72,10 +72,10 @@ def locked(path: Path) -> Iterator[None]:
 
 
 @frozen
-class Other:
-    """A session that lives, in this process or another.
+class RunningSession:
+    """A session that is running, in this process or another.
 
-    :param pid: of its process; 0 if it does not say.
+    :param pid: of its process; 0 if its file does not say.
     :param files: which files its journal's names led to when it opened them, by inode.
     """
 
@@ -86,47 +86,51 @@ class Other:
 
 @define(eq=False, repr=False)
 class ProcessLease:
-    """One session's sign of life.
+    """One session's proof that it is running.
 
-    :param folder: where all sessions of one journal keep theirs.
+    :param folder: where all sessions of one journal keep their lease files.
     """
 
     _folder: Path
     name: str = field(factory=lambda: uuid4().hex[:12], init=False)
     _file: int | None = field(default=None, init=False)
 
-    def begin(self, files: Mapping[str, int | None] | None = None) -> None:
-        """Come alive, and clear away what the dead left.
+    def acquire(self, files: Mapping[str, int | None] | None = None) -> None:
+        """Create and lock this session's lease file; remove the lease files of ended sessions.
 
-        :param files: told to the other sessions.
+        :param files: written into it, for the other sessions.
         :raises OSError: the folder cannot be written.
         """
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        with locked(self._folder / "door"):  # nobody is swept away between making the file and locking it
+        # One session at a time: else another could remove this one's file between its creation and its lock.
+        with locked(self._folder / "door"):  # the name of earlier versions, which must meet at the same lock
             for name in self._names():
-                if not self.alive(name):
+                if not self.is_alive(name):
                     self._path(name).unlink(missing_ok=True)
             self._file = os.open(self._path(self.name), os.O_RDWR | os.O_CREAT, 0o600)
             _lock(self._file, wait=False)
             os.write(self._file, json.dumps({"pid": os.getpid(), "files": files or {}}).encode())
         if hasattr(os, "register_at_fork"):
-            # A forked child shares the lock, and would show a dead session as alive for as long as it lives itself.
-            os.register_at_fork(after_in_child=partial(_let_go, weakref.ref(self)))
+            # A forked child shares the lock, and would show an ended session as running for as long as it lives itself.
+            os.register_at_fork(after_in_child=partial(_close_in_child, weakref.ref(self)))
 
-    def end(self) -> None:
-        """Be gone; harmless twice."""
+    def release(self) -> None:
+        """Remove the lease file and drop its lock; harmless twice."""
         if self._file is not None:
             self._path(self.name).unlink(missing_ok=True)
-            self.let_go()
+            self.close()
 
-    def let_go(self) -> None:
+    def close(self) -> None:
         """Close the file: of the processes that share its lock, the others keep it."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
-    def alive(self, name: str) -> bool:
-        """Whether the session of that name lives, in whatever process."""
+    def is_alive(self, name: str) -> bool:
+        """Return whether the session of that name is running, in any process.
+
+        :raises OSError: its file cannot be opened.
+        """
         if name == self.name:
             return self._file is not None
         try:
@@ -134,25 +138,25 @@ class ProcessLease:
         except FileNotFoundError:
             return False
 
-    def others(self) -> list[Other]:
-        """The other sessions that live.
+    def others(self) -> list[RunningSession]:
+        """Return the other sessions that are running.
 
-        :raises OSError: what they say cannot be read.
+        :raises OSError: their files cannot be read.
         """
-        return [self.other(name) for name in self._names() if name != self.name and self.alive(name)]
+        return [self.session(name) for name in self._names() if name != self.name and self.is_alive(name)]
 
-    def other(self, name: str) -> Other:
-        """What another session says of itself.
+    def session(self, name: str) -> RunningSession:
+        """Return what a session's lease file says.
 
         :raises OSError: it cannot be read.
         """
-        said: Any = None
-        with suppress(FileNotFoundError, ValueError):  # gone, or of a version that says nothing
-            said = json.loads(self._path(name).read_bytes())
-        if not isinstance(said, dict) or not isinstance(said.get("pid"), int):
-            return Other(name)
-        files = said.get("files")
-        return Other(name, said["pid"], files if isinstance(files, dict) else {})
+        content: Any = None
+        with suppress(FileNotFoundError, ValueError):  # the session has ended, or is of a version that writes nothing
+            content = json.loads(self._path(name).read_bytes())
+        if not isinstance(content, dict) or not isinstance(content.get("pid"), int):
+            return RunningSession(name)
+        files = content.get("files")
+        return RunningSession(name, content["pid"], files if isinstance(files, dict) else {})
 
     def _names(self) -> list[str]:
         return [path.stem for path in self._folder.glob("*.alive")]
@@ -161,6 +165,6 @@ class ProcessLease:
         return self._folder / f"{name}.alive"
 
 
-def _let_go(owner: weakref.ref[ProcessLease]) -> None:
-    if (one := owner()) is not None:
-        one.let_go()
+def _close_in_child(lease: weakref.ref[ProcessLease]) -> None:
+    if (one := lease()) is not None:
+        one.close()

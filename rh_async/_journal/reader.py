@@ -12,15 +12,14 @@ from contextlib import closing, contextmanager
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-from attrs import fields_dict, frozen
+from attrs import frozen
 
 from rh_async._api.endpoints import decode_query
 from rh_async._api.wire import ApiResponse
 from rh_async._journal.lease import ProcessLease
-from rh_async._journal.records import SubmissionRecord, SubmissionState, read_folder
-from rh_async._journal.sqlite_file import VERSION
+from rh_async._journal.records import SubmissionRecord, SubmissionState
+from rh_async._journal.sqlite_schema import VERSION, record_from
 from rh_async.errors import JournalError, RHError
 from rh_async.types import Result, Snapshot
 
@@ -134,7 +133,7 @@ def stream(
             owner = facts["owner"]
             if owner not in living:
                 living[owner] = _lives(owners, owner)
-            yield Row(site=facts["site"], record=_record(facts), carried=living[owner])
+            yield Row(site=facts["site"], record=record_from(facts), carried=living[owner])
 
 
 def _chosen(
@@ -246,21 +245,6 @@ def _version(db: sqlite3.Connection, path: Path) -> int:
 
 def _lives(owners: ProcessLease, name: str) -> bool:
     try:
-        return owners.alive(name)
+        return owners.is_alive(name)
     except OSError:
         return True  # nobody may be declared dead who cannot be asked
-
-
-def _record(facts: dict[str, Any]) -> SubmissionRecord:
-    known = {name: facts[name] for name in fields_dict(SubmissionRecord) if name in facts}  # the others are no columns
-    error = None if facts["error"] is None else tuple(json.loads(facts["error"]))
-    return SubmissionRecord(
-        **known
-        | {
-            "state": SubmissionState(facts["state"]),
-            "error": error,
-            "webhook_token": facts["nonce"],
-            "folder": read_folder(facts["folder"]),
-            "paths": tuple(json.loads(facts["paths"])),
-        }
-    )

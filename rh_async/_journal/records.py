@@ -1,4 +1,4 @@
-"""What the journal can say about one job, and which move may follow which: a move not in the table is refused."""
+"""What the journal can say about one submission, and which transitions there are: any other is refused."""
 
 from __future__ import annotations
 
@@ -18,53 +18,56 @@ _DERIVED = re.compile(r"auto-[0-9a-f]{32}")
 
 
 class SubmissionState(StrEnum):
-    """Where a submission stands."""
+    """How far a submission has come."""
 
-    CLAIMED = "claimed"  #: somebody means to submit it; nothing has been sent
-    SUBMITTING = "submitting"  #: a POST may be on its way
+    CLAIMED = "claimed"  #: a session is about to submit it; nothing has been sent
+    SUBMITTING = "submitting"  #: its POST may have left
     SUBMITTED = "submitted"  #: the server has accepted it; the task id is known
-    SETTLED = "settled"  #: the server has told its end
-    LOST = "lost"  #: the server did not know it any more when it was last asked, which it may have got wrong
+    SETTLED = "settled"  #: the server has reported its end
+    LOST = "lost"  #: the server did not know the task when it was last asked, and may know it again
     SAVED = "saved"  #: its outputs are on disk
-    REFUSED = "refused"  #: the server would not have it; nothing was bought
-    UNCERTAIN = "uncertain"  #: nobody knows whether it was accepted
-    ABANDONED = "abandoned"  #: the caller gave an uncertain one up
+    REFUSED = "refused"  #: the server refused it; nothing was bought
+    UNCERTAIN = "uncertain"  #: it may or may not have been accepted; only the caller can find out
+    ABANDONED = "abandoned"  #: it was uncertain, and the caller discarded it
 
+
+_S = SubmissionState
 
 TRANSITIONS: Mapping[SubmissionState, frozenset[SubmissionState]] = {
-    SubmissionState.CLAIMED: frozenset({SubmissionState.SUBMITTING}),
-    SubmissionState.SUBMITTING: frozenset(
-        {SubmissionState.CLAIMED, SubmissionState.SUBMITTED, SubmissionState.REFUSED, SubmissionState.UNCERTAIN}
-    ),
-    SubmissionState.UNCERTAIN: frozenset({SubmissionState.SUBMITTED, SubmissionState.ABANDONED}),
-    SubmissionState.SUBMITTED: frozenset({SubmissionState.SETTLED, SubmissionState.LOST}),
-    SubmissionState.LOST: frozenset({SubmissionState.SUBMITTED}),
-    SubmissionState.SETTLED: frozenset({SubmissionState.SAVED}),
-    SubmissionState.SAVED: frozenset(),
-    SubmissionState.REFUSED: frozenset(),
-    SubmissionState.ABANDONED: frozenset(),
+    _S.CLAIMED: frozenset({_S.SUBMITTING}),
+    _S.SUBMITTING: frozenset({_S.CLAIMED, _S.SUBMITTED, _S.REFUSED, _S.UNCERTAIN}),
+    _S.UNCERTAIN: frozenset({_S.SUBMITTED, _S.ABANDONED}),
+    _S.SUBMITTED: frozenset({_S.SETTLED, _S.LOST}),
+    _S.LOST: frozenset({_S.SUBMITTED}),
+    _S.SETTLED: frozenset({_S.SAVED}),
+    _S.SAVED: frozenset(),
+    _S.REFUSED: frozenset(),
+    _S.ABANDONED: frozenset(),
 }
-"""The whole life of an attempt. It begins as claimed, and a dead owner's claimed is free for another to claim."""
+"""The whole life of an attempt, which begins as claimed. An ended session's claim is replaced by the next one."""
 
-REUSABLE_STATES = frozenset({SubmissionState.REFUSED, SubmissionState.ABANDONED})
+REUSABLE_STATES = frozenset({_S.REFUSED, _S.ABANDONED})
 """After these nothing was bought, or its buyer gave it up: the same key may be submitted again as the next attempt."""
+
+ACTIVE_STATES = frozenset({_S.CLAIMED, _S.SUBMITTING, _S.SUBMITTED})
+"""In these a session has the attempt in hand, as long as it runs. In any other it has no session."""
 
 
 @frozen(kw_only=True)
 class SubmissionRecord:
     """One attempt to buy one job, as the journal has it.
 
-    :param key: the caller's name for the submission, or one derived from what it asks for.
-    :param owner: the session that carries it.
-    :param endpoint: of the model; "" for an adopted task.
+    :param key: the caller's name for the submission, or one derived from its inputs.
+    :param owner: the session that has it in hand, or had.
+    :param endpoint: of the model; "" for a task that was adopted without its request.
     :param inputs: what was asked for, as JSON, for a person to recognise it.
-    :param contents: the same by content, as `_contents.contents_of` makes it; "" where nobody wrote it down.
+    :param contents: the same by content, as `input_comparison.contents_of` makes it; "" where it was not written down.
     :param webhook_token: travels in the webhook's address, so that a delivery can name the attempt.
     :param foreign: whether it was made under another API key.
     :param status: the server's last word while it runs; "" before the first.
     :param raw: the server's last answer.
     :param error: why it ended without a result, as (class name, code, message).
-    :param output_dir: where its outputs are wanted; None if nobody said.
+    :param folder: where its outputs are wanted; None if its submission named no folder.
     :param driving: seconds of its driving video, where known.
     """
 
@@ -93,9 +96,9 @@ class SubmissionRecord:
 class SubmitOptions:
     """How a caller wants a submission to be remembered.
 
-    :param key: his name for it; None for one derived from what it asks for, where there is a journal.
-    :param resubmit: whether it is to be bought once more, knowingly.
-    :param after: the attempt that is known to him: if another followed meanwhile, that is the one. None for whichever.
+    :param key: the caller's name for it; None for one derived from its inputs, where there is a journal.
+    :param resubmit: whether to pay for it once more, knowingly.
+    :param after: the last attempt that the caller knows of: if there is a later one, that is reused. None for any.
     :param output_dir: where its outputs are wanted.
     """
 
@@ -106,7 +109,7 @@ class SubmitOptions:
 
 
 def stored_folder(folder: str | None) -> str | None:
-    """A folder as text that a database takes: a name that is not UTF-8 as JSON, which no absolute path looks like."""
+    """Return a folder as text that a database takes: a name that is no UTF-8 as JSON, unlike any absolute path."""
     try:
         (folder or "").encode()
     except UnicodeEncodeError:
@@ -115,25 +118,25 @@ def stored_folder(folder: str | None) -> str | None:
 
 
 def read_folder(stored: str | None) -> str | None:
-    """The folder that was stored so."""
+    """Return the folder that `stored_folder` made the text of."""
     return str(loads(stored)) if stored is not None and stored.startswith('"') else stored
 
 
-def may_move(now: SubmissionState, to: SubmissionState) -> bool:
-    """Whether the table has this move."""
+def may_transition(now: SubmissionState, to: SubmissionState) -> bool:
+    """Return whether the table has this transition."""
     return to in TRANSITIONS[now]
 
 
 def is_derived(key: str) -> bool:
-    """Whether a key was made from what its submission asks for."""
+    """Return whether a key was derived from its submission's inputs."""
     return _DERIVED.fullmatch(key) is not None
 
 
 def derived_key(endpoint: str, parameters: Mapping[str, Any]) -> str:
-    """The key of a submission that was given none: the same inputs to the same model are the same submission.
+    """Return the key of a submission without one: the same inputs to the same model are the same submission.
 
     :param parameters: with local files as their content's hash. Links count by their text: a signed one differs each
-        time, so whoever uses those should pass a key of his own.
+        time, so callers who sign links should pass a key of their own.
     """
     text = dumps({"endpoint": endpoint, "parameters": parameters}, sort_keys=True, separators=(",", ":"))
     return f"auto-{sha256(text.encode()).hexdigest()[:32]}"

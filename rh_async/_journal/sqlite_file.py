@@ -15,103 +15,26 @@ from pathlib import Path
 
 from attrs import define, field
 
-from rh_async._media.file_io import is_shortage
-from rh_async.errors import JournalError, OutOfResources, ValidationError
+from rh_async.errors import JournalError
 
 from .lease import ProcessLease, locked
-
-VERSION = 3
-
-SCHEMA = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
-CREATE TABLE jobs (
-    site TEXT NOT NULL, key TEXT NOT NULL, attempt INTEGER NOT NULL, fingerprint TEXT NOT NULL,
-    state TEXT NOT NULL, owner TEXT NOT NULL, endpoint TEXT NOT NULL, inputs TEXT NOT NULL, nonce TEXT NOT NULL,
-    task_id TEXT, claimed_utc TEXT NOT NULL, submitted_utc TEXT, noticed_utc TEXT, raw BLOB NOT NULL,
-    error TEXT, folder TEXT, paths TEXT NOT NULL, driving REAL,
-    contents TEXT NOT NULL DEFAULT '', status TEXT NOT NULL DEFAULT '',
-    PRIMARY KEY (site, key, attempt), UNIQUE (site, task_id)
-) STRICT;
-CREATE INDEX jobs_by_state ON jobs (site, state);
-CREATE INDEX jobs_by_nonce ON jobs (site, nonce);
-CREATE TABLE uploads (
-    site TEXT NOT NULL, fingerprint TEXT NOT NULL, sha256 TEXT NOT NULL, size INTEGER NOT NULL,
-    file_name TEXT NOT NULL, url TEXT NOT NULL, until REAL NOT NULL,
-    PRIMARY KEY (site, fingerprint, sha256, size)
-) STRICT;
-"""
-
-_FROM_1 = "ALTER TABLE jobs ADD COLUMN driving REAL;"
-_FROM_2 = """
-ALTER TABLE jobs ADD COLUMN contents TEXT NOT NULL DEFAULT '';
-ALTER TABLE jobs ADD COLUMN status TEXT NOT NULL DEFAULT '';
-UPDATE jobs SET state = 'lost' WHERE state = 'settled' AND error LIKE '["JobLost"%';
-"""  # what was lost counted as settled there, and was never asked about again
-_LACKS = {0: SCHEMA, 1: _FROM_1 + _FROM_2, 2: _FROM_2}
-"""What a journal of an older version lacks."""
+from .sqlite_errors import describe, is_transient, message_of
+from .sqlite_schema import VERSION, statements_to_newest
 
 _OPENING_PATIENCE = 30.0  # seconds that opening waits for a lock
 _BUSY_PATIENCE = 1.0  # seconds that an attempt waits for one: the thread can do nothing else meanwhile
-
-_PASSING = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM})
-"""Another process holds the lock, or this one has nothing left to open a file with."""
-_SPOILING = _PASSING | {
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_CORRUPT,
-    sqlite3.SQLITE_NOTADB,
-    sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_AUTH,
-    sqlite3.SQLITE_INTERRUPT,
-}
-"""What is wrong with the file, not with one change."""
-
-
-def passes(error: BaseException) -> bool:
-    """Whether an error says that the same attempt may succeed a little later."""
-    return is_shortage(error) or _code(error) in _PASSING
-
-
-def spoils_all(error: BaseException) -> bool:
-    """Whether an error speaks of the file, so that no other change can be made durable either."""
-    return is_shortage(error) or _code(error) in _SPOILING
-
-
-def named(error: Exception, path: Path) -> JournalError | ValidationError:
-    """An error as the journal tells it, with its cause."""
-    if isinstance(error, JournalError | ValidationError):
-        return error
-    named = JournalError(f"the journal {path} cannot be used: {_words(error)}")
-    if _code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-        named.advice = "Another process holds its lock, perhaps a backup: try again when that is done."
-    elif is_shortage(error):
-        named.advice = OutOfResources.advice
-    named.__cause__ = error
-    return named
-
-
-def _code(error: BaseException) -> int | None:
-    code = getattr(error, "sqlite_errorcode", None)
-    return None if code is None else code & 0xFF
-
-
-def _words(error: Exception) -> str:
-    if _code(error) == sqlite3.SQLITE_NOTADB:
-        return "it is a file of another kind, and no database"
-    return str(error) if isinstance(error, sqlite3.Error | OSError) else repr(error)
 
 
 @define(eq=False, repr=False)
 class JournalFile:
     """One session's connection to the file.
 
-    :param owner: shows that this session lives, and which file it has open.
+    :param lease: shows that this session is running, and which file it has open.
     :ivar salt: of the fingerprints in this file.
     """
 
     path: Path
-    owner: ProcessLease
+    lease: ProcessLease
     db: sqlite3.Connection = field(init=False)
     salt: bytes = field(default=b"", init=False)
     _files: Mapping[str, int | None] = field(factory=dict, init=False)
@@ -135,7 +58,7 @@ class JournalFile:
                 self._make()
                 self._connect()
         except (sqlite3.Error, OSError) as error:
-            raise named(error, self.path) from error
+            raise describe(error, self.path) from error
 
     def _refuse_what_is_no_file(self) -> None:
         if self.path.is_dir():
@@ -150,7 +73,7 @@ class JournalFile:
                 f"{kept} holds what a session knew when its journal {self.path} was deleted or replaced",
                 advice=_put_back(kept, self.path),
             )
-        for other in self.owner.others():
+        for other in self.lease.others():
             if other.files and other.files.get("") != self._inodes().get(""):
                 raise JournalError(
                     f"the journal {self.path} was deleted or replaced while process {other.pid} works with it",
@@ -168,7 +91,7 @@ class JournalFile:
             self.salt = self.db.execute("SELECT value FROM meta WHERE name = 'salt'").fetchone()[0]
             self._bought = _bought(self.db)
             self._files, self._stamp = self._inodes(), self._main_stamp()
-            self.owner.begin(self._files)
+            self.lease.acquire(self._files)
         except BaseException:
             self.db.close()
             raise
@@ -196,8 +119,8 @@ class JournalFile:
     def _bring_up_to_date(self, version: int) -> None:
         """Schema, version and salt in one transaction: killed in between, the file is as it was."""
         self.db.execute("BEGIN IMMEDIATE")
-        for change in _LACKS.get(version, "").split(";"):
-            self.db.execute(change)
+        for statement in statements_to_newest(version):
+            self.db.execute(statement)
         if not _salted(self.db):
             self.db.execute("INSERT INTO meta VALUES ('salt', ?)", (secrets.token_bytes(16),))
         self.db.execute(f"PRAGMA user_version = {VERSION}")
@@ -207,7 +130,7 @@ class JournalFile:
         """Leave everything in the file itself, and be gone."""
         with suppress(sqlite3.Error):
             self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self.owner.end()
+        self.lease.release()
         self.db.close()
 
     # --- while it is open --------------------------------------------------------------------------------------------
@@ -256,13 +179,13 @@ class JournalFile:
             with closing(sqlite3.connect(self.path)) as other:
                 return _bought(other) >= self._bought
         except sqlite3.DatabaseError as error:
-            if passes(error):
+            if is_transient(error):
                 raise
             return False
 
     def _move_out(self) -> JournalError:
         """Keep what this session knows in a file of its own, which takes what is still to be written."""
-        kept = self._beside(f"kept-{self.owner.name}")
+        kept = self._beside(f"kept-{self.lease.name}")
         lost = JournalError(f"the journal {self.path} was deleted or replaced while this session used it")
         try:
             os.close(os.open(kept, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
@@ -305,7 +228,7 @@ def backup(path: Path, to: Path) -> None:
             _copied(source, part).close()
         part.replace(to)
     except (sqlite3.Error, OSError) as error:
-        why = getattr(error, "strerror", None) or _words(error)
+        why = getattr(error, "strerror", None) or message_of(error)
         words = f"the journal {path} cannot be copied to {to}: {why}"
         raise JournalError(words, advice="Name another file.") from error
     finally:
@@ -324,7 +247,7 @@ def _refuse_no_journal(path: Path) -> None:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as found:
             ours = _salted(found)
     except sqlite3.Error as error:
-        raise JournalError(f"{path} is no journal: {_words(error)}", advice="Name another file.") from error
+        raise JournalError(f"{path} is no journal: {message_of(error)}", advice="Name another file.") from error
     if not ours:
         raise JournalError(f"{path} is no journal", advice="Name another file.")
 

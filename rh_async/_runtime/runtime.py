@@ -18,7 +18,7 @@ from attrs import define, field
 from rh_async._concurrency.session_tasks import SessionTasks
 from rh_async._concurrency.single_flight import SingleFlight
 from rh_async._http.transport import Transport
-from rh_async._journal.sqlite import Journal
+from rh_async._journal.submission_journal import SubmissionJournal
 from rh_async._media.local_file import LocalFiles
 from rh_async._polling.policy import PollingPolicy
 from rh_async._transfer.download_policy import DownloadPolicy
@@ -45,7 +45,7 @@ class SessionRuntime:
     polling: PollingPolicy
     in_flight: int | None
     notifier: EventNotifier
-    journal: Journal | None = None
+    journal: SubmissionJournal | None = None
     on_exit: OnExit = "detach"
     download_policy: DownloadPolicy = field(factory=DownloadPolicy)
     files: LocalFiles = field(factory=LocalFiles)

@@ -12,7 +12,8 @@ from rh_async._api.endpoints import CURRENCIES
 from rh_async._concurrency.session_tasks import SessionTasks
 from rh_async._http.transport import Transport
 from rh_async._journal.records import SubmitOptions
-from rh_async._journal.sqlite import Journal
+from rh_async._journal.sqlite import SqliteStore
+from rh_async._journal.submission_journal import SubmissionJournal
 from rh_async._media.local_file import LocalFiles
 from rh_async._polling.policy import PollingPolicy
 from rh_async._polling.poller import Poller
@@ -54,7 +55,7 @@ class SessionServices:
     polling: PollingPolicy
     in_flight: int | None
     notifier: EventNotifier
-    journal: Journal | None
+    journal: SubmissionJournal | None
     download_policy: DownloadPolicy
     files: LocalFiles
     tasks: SessionTasks
@@ -138,7 +139,7 @@ class SessionServices:
             policy=self.download_policy,
         )
         if self.journal is not None:
-            self.downloads.session_id = self.journal.owner.name
+            self.downloads.session_id = self.journal.owner
 
     def _make_submissions(self) -> None:
         slots = ConcurrencySlots(limiter=ConcurrencyLimiter(self.in_flight), emit=self.notifier)
@@ -199,9 +200,9 @@ class SessionServices:
         )
 
 
-def journal_at(path: Path, site: str) -> Journal:
+def journal_at(path: Path, site: str) -> SubmissionJournal:
     """Make the journal of one site."""
-    return Journal(path=path, site=site, wall=utc_now)
+    return SubmissionJournal(store=SqliteStore(path, site), wall=utc_now)
 
 
 def utc_now() -> datetime:

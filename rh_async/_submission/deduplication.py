@@ -21,8 +21,10 @@ from rh_async import errors
 from rh_async._api.endpoints import decode_query
 from rh_async._api.wire import ApiResponse
 from rh_async._job_updates import apply_snapshot, assign_task, mirror, outcome_of, set_outcome
-from rh_async._journal.records import SubmissionRecord, SubmissionState, SubmitOptions, derived_key
-from rh_async._journal.sqlite import Journal, TaskConflict
+from rh_async._journal.claims import Insert, Refuse, Reuse
+from rh_async._journal.records import ACTIVE_STATES, SubmissionRecord, SubmissionState, SubmitOptions, derived_key
+from rh_async._journal.store import TaskConflict
+from rh_async._journal.submission_journal import Claim, SubmissionJournal
 from rh_async.errors import STORED_NAMES, JobError, JobLost, JournalError, KeyConflict, NotFound, RHError, SubmitUnknown
 from rh_async.job import Job
 from rh_async.models.base import Request
@@ -32,7 +34,6 @@ from .input_comparison import check_same_inputs, new_record
 
 log = logging.getLogger(__name__)
 
-_CARRIED = frozenset({SubmissionState.CLAIMED, SubmissionState.SUBMITTING, SubmissionState.SUBMITTED})
 _OLD_ENOUGH = 1e-6
 """What an earlier session submitted is never new, in seconds: it is asked about at once."""
 _READ_EVERY = 0.5
@@ -65,7 +66,7 @@ class SubmissionRegistry:
     :param look: asks the server about a task once, now.
     """
 
-    journal: Journal | None
+    journal: SubmissionJournal | None
     currency: str | None
     wall: Callable[[], datetime]
     watch: Callable[..., Awaitable[None]]
@@ -129,28 +130,31 @@ class SubmissionRegistry:
             else None
         )
 
-    async def _claim(self, journal: Journal, job: Job, fresh: SubmissionRecord, options: SubmitOptions) -> bool:
-        record = await journal.claim(fresh, resubmit=options.resubmit, after=options.after)
-        while not self._mine(journal, record, fresh):
-            check_same_inputs(record, fresh)
+    async def _claim(
+        self, journal: SubmissionJournal, job: Job, fresh: SubmissionRecord, options: SubmitOptions
+    ) -> bool:
+        claim = await journal.claim(fresh, resubmit=options.resubmit, after=options.after)
+        while not isinstance(claim.decision, Insert):
+            last = claim.record
+            check_same_inputs(last, fresh)
             gone = None
-            if record.state is SubmissionState.LOST and options.resubmit and await self._is_gone(record):
-                gone = record.attempt
-            elif await self._known(journal, job, record):
+            if last.state is SubmissionState.LOST and options.resubmit and await self._is_gone(last):
+                gone = last.attempt
+            elif await self._reused(job, claim):
                 return False
             else:
-                await self._let_go(journal, job, record)
-            record = await journal.claim(fresh, resubmit=options.resubmit, after=options.after, gone=gone)
-        self._records[job] = record
+                await self._wait_for_owner(journal, job, last)
+            claim = await journal.claim(fresh, resubmit=options.resubmit, after=options.after, gone=gone)
+        self._records[job] = claim.record
         del self._asked[job]  # the record says it, too
         return True
 
-    async def _let_go(self, journal: Journal, job: Job, record: SubmissionRecord | None) -> None:
+    async def _wait_for_owner(self, journal: SubmissionJournal, job: Job, record: SubmissionRecord | None) -> None:
         """Follow the key's row until the live session that carries it has settled it, given it up, or died.
 
         Cancelled, the job still follows, as `follows` tells: it has a task that it neither bought nor watches.
         """
-        while record is not None and record.state in _CARRIED and journal.owner.alive(record.owner):
+        while record is not None and record.state in ACTIVE_STATES and await journal.is_alive(record.owner):
             self._following.add(job)
             _show(job, record)
             await anyio.sleep(_READ_EVERY)
@@ -161,25 +165,25 @@ class SubmissionRegistry:
         """Whether a job only goes the way of another live session's."""
         return job in self._following
 
-    def _mine(self, journal: Journal, record: SubmissionRecord, fresh: SubmissionRecord) -> bool:
-        return (
-            record.state is SubmissionState.CLAIMED
-            and record.owner == journal.owner.name
-            and record.webhook_token == fresh.webhook_token
-        )
+    async def _reused(self, job: Job, claim: Claim) -> bool:
+        """Settle the job from the key's last attempt, or take that over; return False if it must be waited for.
 
-    async def _known(self, journal: Journal, job: Job, record: SubmissionRecord) -> bool:
-        """End or attach the job as its record says; False if another live session still carries it."""
-        if record.state is SubmissionState.UNCERTAIN:
-            raise uncertain(record)
-        if record.state in {SubmissionState.SETTLED, SubmissionState.SAVED}:
-            self.settle_from_record(job, record)
-            return True
-        left = record.state is SubmissionState.SUBMITTED and not journal.owner.alive(record.owner)
-        if left or record.state is SubmissionState.LOST:
-            with suppress(JournalError):  # somebody was faster, and is followed; a broken journal says so once more
-                await self.attach(job, record)
+        :raises SubmitUnknown: the last attempt may have been bought.
+        """
+        match claim.decision:
+            case Refuse():
+                raise uncertain(claim.record)
+            case Reuse(take_over=False):
+                self.settle_from_record(job, claim.record)
                 return True
+            case Reuse():
+                # Another session may take it over first: then that one is waited for. A journal that cannot be
+                # written fails the next claim as well, and says so there.
+                with suppress(JournalError):
+                    await self.attach(job, claim.record)
+                    return True
+            case _:
+                pass
         return False
 
     async def attach(self, job: Job, record: SubmissionRecord) -> None:
@@ -236,14 +240,14 @@ class SubmissionRegistry:
         noticed = datetime.fromisoformat(record.noticed_utc or record.claimed_utc)
         return outcome_of(known, self._snapshot(record), noticed_utc=noticed)
 
-    async def run_times(self, endpoint: str, *, most: int = 200) -> list[tuple[float, float | None]]:
+    async def run_times(self, endpoint: str, *, limit: int = 200) -> list[tuple[float, float | None]]:
         """How long the last jobs of a model took from acceptance to notice, and how long their driving videos last.
 
         In seconds, oldest first; what the server did not end itself is left out.
         """
         rows: list[SubmissionRecord] = []
         try:
-            rows = [] if self.journal is None else await self.journal.last_settled(endpoint, most=most)
+            rows = [] if self.journal is None else await self.journal.last_settled(endpoint, limit=limit)
         except JournalError as error:
             log.error("rh_async.journal_failed %s", error)  # noqa: TRY400 - what is watched goes on without
         return [(_run_time(row), row.driving) for row in reversed(rows)]

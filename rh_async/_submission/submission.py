@@ -28,7 +28,7 @@ from rh_async._http.rate_limit import Priority
 from rh_async._http.transport import Transport
 from rh_async._job_updates import apply_snapshot, assign_task
 from rh_async._journal.records import SubmitOptions
-from rh_async._journal.sqlite import TaskConflict
+from rh_async._journal.store import TaskConflict
 from rh_async._polling.poller import Poller
 from rh_async._printable import one_line
 from rh_async._transfer.media_spool import Spool

@@ -19,7 +19,7 @@ from rh_async._api.endpoints import decode_upload, encode_upload
 from rh_async._concurrency.session_tasks import SessionTasks
 from rh_async._concurrency.single_flight import SingleFlight
 from rh_async._http.transport import FileBody, Transport
-from rh_async._journal.sqlite import Journal
+from rh_async._journal.submission_journal import SubmissionJournal
 from rh_async._media.file_io import in_thread, is_shortage
 from rh_async._media.local_file import FileIdentity, LocalFile, LocalFiles, read_file
 from rh_async._printable import one_line
@@ -74,7 +74,7 @@ class Uploads:
     tasks: SessionTasks
     emit: Callable[[Event], None]
     wall: Callable[[], datetime]
-    journal: Journal | None = None
+    journal: SubmissionJournal | None = None
     files: LocalFiles = field(factory=LocalFiles)
     _warned: bool = field(default=False, init=False)
     _reads: dict[FileIdentity, SingleFlight[LocalFile]] = field(factory=dict, init=False)

@@ -15,7 +15,7 @@ from rh_async import JournalError, KlingMotionControl, Session, SubmissionRecord
 from rh_async._cli.commands import jobs_command as _jobs
 from rh_async._cli.commands.jobs_command import model, outcome, subject
 from rh_async._journal.reader import Overview, Row, overview, read, stream
-from rh_async._journal.sqlite_file import SCHEMA, VERSION
+from rh_async._journal.sqlite_schema import SCHEMA, VERSION
 from rh_async.emulator import Emulator
 from tests.cli.conftest import Shell
 
@@ -159,7 +159,7 @@ def test_an_owner_who_cannot_be_asked_is_not_declared_dead(journal_file: Path, m
         db.execute(f"INSERT INTO jobs ({names}, {rest}) VALUES ({values})")  # noqa: S608 - all of it is written here
     db.close()
     assert [one.carried for one in read(journal_file)] == [False]
-    monkeypatch.setattr("rh_async._journal.lease.ProcessLease.alive", refused)
+    monkeypatch.setattr("rh_async._journal.lease.ProcessLease.is_alive", refused)
     assert [one.carried for one in read(journal_file)] == [True]
 
 

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from rh_async import JournalError, ModelRequest, PollingPolicy, Session, SessionError, Timeouts
-from rh_async._journal.sqlite import Journal
+from rh_async._journal.submission_journal import SubmissionJournal
 from rh_async._runtime.services import SessionServices
 from rh_async._submission.deduplication import SubmissionRegistry
 from rh_async.emulator import Emulator, Fault
@@ -103,7 +103,7 @@ async def fails(*_: object, **__: object) -> Any:
 async def test_a_journal_that_cannot_tell_run_times_fails_no_job_and_frees_no_place_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Journal, "last_settled", fails)
+    monkeypatch.setattr(SubmissionJournal, "last_settled", fails)
     async with (
         Emulator(seed=1) as server,
         Session(server.api_key, base_url=server.url, journal=tmp_path / "jobs.db", in_flight=1) as session,

@@ -14,7 +14,8 @@ from attrs import define, field, frozen
 
 from rh_async import Session
 from rh_async._journal.records import SubmissionState
-from rh_async._journal.sqlite import Journal
+from rh_async._journal.sqlite import SqliteStore
+from rh_async._journal.submission_journal import SubmissionJournal
 
 _CHANGES = ("claim", "transition", "record_transition", "record_status", "mark_saved", "release", "take_over")
 
@@ -34,44 +35,42 @@ class Assassin:
     met: set[str] = field(factory=set)
     struck: str = ""
     died: asyncio.Event = field(factory=asyncio.Event)
-    _target: Journal | None = None
+    _target: SubmissionJournal | None = None
     _left: int = 0
     _after: bool = False
     _move: str = ""
-    _dead: set[Journal] = field(factory=set)
+    _dead: set[SubmissionJournal] = field(factory=set)
 
     def aim(self, session: Session, number: int, *, after: bool, move: str = "") -> None:
         """Wait for a session's nth change, of all or of one move, and kill before it is made or once it is durable."""
         self._target, self._left, self._after, self._move = journal_of(session), number, after, move
         self.struck, self.died = "", asyncio.Event()
 
-    def kill(self, journal: Journal) -> None:
+    def kill(self, journal: SubmissionJournal) -> None:
         """Let nothing more through, and drop the lock; its file stays, since nobody is left to remove it."""
         self._dead.add(journal)
         for change in journal._writer.queue:
-            if not change.end.done():
-                change.end.set_exception(Killed())
-                change.end.exception()  # it may be that nobody waits any more
+            if not change.done.done():
+                change.done.set_exception(Killed())
+                change.done.exception()  # it may be that nobody waits any more
         journal._writer.queue.clear()
-        assert journal.owner._file is not None
-        os.close(journal.owner._file)
-        journal.owner._file = None
+        drop_lock(journal)
         self.died.set()
 
     def watch(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Stand between every session and its journal."""
         for name in _CHANGES:
-            monkeypatch.setattr(Journal, name, self._between(name, getattr(Journal, name)))
-        rows = Journal._rows
+            monkeypatch.setattr(SubmissionJournal, name, self._between(name, getattr(SubmissionJournal, name)))
+        reads = SubmissionJournal._read
 
-        async def read(journal: Journal, *args: Any) -> Any:
+        async def read(journal: SubmissionJournal, *args: Any) -> Any:
             self._no_ghost(journal)
-            return await rows(journal, *args)
+            return await reads(journal, *args)
 
-        monkeypatch.setattr(Journal, "_rows", read)
+        monkeypatch.setattr(SubmissionJournal, "_read", read)
 
     def _between(self, name: str, change: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        async def changed(journal: Journal, *args: Any, **facts: Any) -> Any:
+        async def changed(journal: SubmissionJournal, *args: Any, **facts: Any) -> Any:
             self._no_ghost(journal)
             label, fatal = _label(name, args), False
             if journal is self._target:
@@ -88,35 +87,49 @@ class Assassin:
 
         return changed
 
-    def _strike(self, journal: Journal, label: str) -> None:
+    def _strike(self, journal: SubmissionJournal, label: str) -> None:
         self.struck = label
         self.kill(journal)
         raise Killed
 
-    def _no_ghost(self, journal: Journal) -> None:
+    def _no_ghost(self, journal: SubmissionJournal) -> None:
         if journal in self._dead:
             raise Killed
 
 
-def journal_of(session: Session) -> Journal:
+def journal_of(session: Session) -> SubmissionJournal:
     """The journal of an open session."""
     assert session._runtime is not None
     assert session._runtime.journal is not None
     return session._runtime.journal
 
 
+def sqlite_of(journal: SubmissionJournal) -> SqliteStore:
+    """The store of a journal that is kept in SQLite."""
+    assert isinstance(journal.store, SqliteStore)
+    return journal.store
+
+
+def drop_lock(journal: SubmissionJournal) -> None:
+    """Drop a session's lock and leave its file, as the kernel does for a killed process."""
+    lease = sqlite_of(journal).lease
+    assert lease._file is not None
+    os.close(lease._file)
+    lease._file = None
+
+
 async def bury(session: Session) -> None:
     """Take away what is left of a killed session: its tasks, its sockets, its thread. Nothing is written."""
     services, journal = session._runtime, journal_of(session)
     assert services is not None
-    assert journal.owner._file is None
+    assert sqlite_of(journal).lease._file is None
     services._host.cancel()
     await services.transport.close()
     await asyncio.wait({services._host})
     while journal._writer.draining is not None:
         await asyncio.wait({journal._writer.draining})
-    journal._writer._rest()
-    await journal._writer.in_thread(journal._db.close)
+    journal._writer._cancel_idle()
+    await journal._writer.in_thread(sqlite_of(journal)._db.close)
     journal._writer.thread.shutdown(wait=False)
 
 

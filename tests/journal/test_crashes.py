@@ -216,7 +216,7 @@ async def _unless_killed(session: Session, assassin: Assassin, calls: Iterable[A
         await session.__aexit__(None, None, None)
         return ""
     await _ended(session, calling)
-    return journal_of(session).owner.name
+    return journal_of(session).owner
 
 
 async def _over(calls: Iterable[Awaitable[object]]) -> None:

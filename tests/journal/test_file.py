@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 from rh_async import DreamActor, Job, JournalError, RHError, Session
-from rh_async._journal.sqlite import Journal, backup
-from rh_async._journal.sqlite_file import SCHEMA, VERSION
+from rh_async._journal.sqlite_file import backup
+from rh_async._journal.sqlite_schema import SCHEMA, VERSION
+from rh_async._journal.submission_journal import SubmissionJournal
 from rh_async.emulator import Emulator
-from tests.journal.killing import journal_of, rows_of
+from tests.journal.killing import journal_of, rows_of, sqlite_of
 
 Act = Callable[[Path], object]
 
@@ -198,8 +199,8 @@ async def test_a_file_that_is_not_ours_is_called_what_it_is_and_left_as_it_is(
     assert not beside(book, "-wal").exists()
 
 
-def _pragma(journal: Journal, name: str) -> list[tuple[object, ...]]:
-    return journal._db.execute(f"PRAGMA {name}").fetchall()
+def _pragma(journal: SubmissionJournal, name: str) -> list[tuple[object, ...]]:
+    return sqlite_of(journal)._db.execute(f"PRAGMA {name}").fetchall()
 
 
 async def test_every_commit_reaches_the_disk_before_it_is_believed(server: Emulator, book: Path) -> None:

@@ -16,7 +16,7 @@ from rh_async._journal.sqlite_file import JournalFile
 from rh_async.emulator import Emulator, Fault
 from rh_async.events import Event, Waiting
 from tests.faults.test_giving_up import until
-from tests.journal.killing import rows_of
+from tests.journal.killing import rows_of, sqlite_of
 
 
 def request(number: int) -> DreamActor:
@@ -151,7 +151,7 @@ async def test_one_change_that_cannot_be_written_fails_alone_and_with_its_cause(
         assert session._runtime is not None
         journal = session._runtime.journal
         assert journal is not None
-        bad = journal._writer.intend(lambda: journal._db.execute("SELECT ?", ("\ud800",)))
+        bad = journal._writer.intend(lambda: sqlite_of(journal)._db.execute("SELECT ?", ("\ud800",)))
         ends = await asyncio.gather(session.submit(request(1)), bad, session.submit(request(2)), return_exceptions=True)
         assert [isinstance(end, JournalError) for end in ends] == [False, True, False]
         assert isinstance(ends[1], JournalError)

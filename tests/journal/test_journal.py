@@ -18,11 +18,13 @@ from attrs import define
 from rh_async import DreamActor, JournalError, Session
 from rh_async._journal.lease import ProcessLease
 from rh_async._journal.records import TRANSITIONS, SubmissionRecord, SubmissionState
-from rh_async._journal.sqlite import Journal, TaskConflict
+from rh_async._journal.sqlite import SqliteStore
+from rh_async._journal.store import TaskConflict
+from rh_async._journal.submission_journal import SubmissionJournal
 from rh_async.emulator import Emulator
 from rh_async.errors import KeyConflict
 from rh_async.types import TaskId, Upload
-from tests.journal.killing import rows_of
+from tests.journal.killing import drop_lock, rows_of, sqlite_of
 
 pytestmark = pytest.mark.quick
 
@@ -66,21 +68,21 @@ def wall() -> Wall:
 @pytest.fixture
 async def opened(book: Path, wall: Wall) -> AsyncIterator[Callable[..., object]]:
     """Opens journals on one file, and closes them all."""
-    journals: list[Journal] = []
+    journals: list[SubmissionJournal] = []
 
-    async def open_one(api_key: str = "k" * 32, site: str = SITE) -> Journal:
-        journal = Journal(path=book, site=site, wall=wall)
+    async def open_one(api_key: str = "k" * 32, site: str = SITE) -> SubmissionJournal:
+        journal = SubmissionJournal(store=SqliteStore(book, site), wall=wall)
         await journal.open(api_key)
         journals.append(journal)
         return journal
 
     yield open_one
     for journal in journals:
-        if journal.owner._file is not None:
+        if sqlite_of(journal).lease._file is not None:
             await journal.close()
 
 
-Opened = Callable[..., "asyncio.Future[Journal]"]
+Opened = Callable[..., "asyncio.Future[SubmissionJournal]"]
 
 
 def fresh(key: str = "clip", webhook_token: str = "n") -> SubmissionRecord:  # noqa: S107 - no password
@@ -89,22 +91,25 @@ def fresh(key: str = "clip", webhook_token: str = "n") -> SubmissionRecord:  # n
     )
 
 
-async def brought_to(journal: Journal, state: SubmissionState, key: str = "clip") -> SubmissionRecord:
+async def claimed(journal: SubmissionJournal, record: SubmissionRecord, **options: Any) -> SubmissionRecord:
+    """Claim a key, and return the record whatever was decided."""
+    return (await journal.claim(record, **options)).record
+
+
+async def brought_to(journal: SubmissionJournal, state: SubmissionState, key: str = "clip") -> SubmissionRecord:
     """A row in a state, by the shortest way there."""
-    record = await journal.claim(fresh(key))
+    record = await claimed(journal, fresh(key))
     for to in WAYS[state]:
         facts = {"task_id": TaskId(str(abs(hash(key)) % 10**9 + 1))} if to is SubmissionState.SUBMITTED else {}
         record = await journal.transition(record, to, **facts)
     return record
 
 
-async def die(journal: Journal) -> None:
+async def die(journal: SubmissionJournal) -> None:
     """Leave as a killed process does: the lock is gone, its file is not."""
-    assert journal.owner._file is not None
-    os.close(journal.owner._file)
-    journal.owner._file = None
-    journal._writer._rest()
-    await journal._writer.in_thread(journal._db.close)
+    drop_lock(journal)
+    journal._writer._cancel_idle()
+    await journal._writer.in_thread(sqlite_of(journal)._db.close)
     journal._writer.thread.shutdown(wait=False)
 
 
@@ -127,7 +132,7 @@ async def test_every_other_move_is_refused_and_changes_nothing(
 ) -> None:
     journal = await opened()
     record = await brought_to(journal, now)
-    with pytest.raises(JournalError, match=f"nothing moves from {now} to {to}"):
+    with pytest.raises(JournalError, match=f"there is no transition from {now} to {to}"):
         await journal.transition(record, to)
     assert [row.state for row in rows_of(book)] == [now]
 
@@ -136,7 +141,7 @@ async def test_a_move_from_what_is_no_longer_so_is_refused(opened: Opened, book:
     journal = await opened()
     old = await brought_to(journal, SubmissionState.SUBMITTING)
     await journal.transition(old, SubmissionState.UNCERTAIN)
-    with pytest.raises(JournalError, match="somebody else has moved it"):
+    with pytest.raises(JournalError, match="another session has changed it"):
         await journal.transition(old, SubmissionState.SUBMITTED, task_id=TaskId("7"))
     assert [row.state for row in rows_of(book)] == [SubmissionState.UNCERTAIN]
 
@@ -177,9 +182,9 @@ async def test_a_claim_that_is_released_leaves_no_row_and_what_was_sent_is_never
     opened: Opened, book: Path
 ) -> None:
     journal = await opened()
-    await journal.release(await journal.claim(fresh()))
+    await journal.release(await claimed(journal, fresh()))
     assert rows_of(book) == []
-    record = await journal.claim(fresh())
+    record = await claimed(journal, fresh())
     await journal.transition(record, SubmissionState.SUBMITTING)
     await journal.release(record)
     assert [row.state for row in rows_of(book)] == [SubmissionState.SUBMITTING]
@@ -187,25 +192,25 @@ async def test_a_claim_that_is_released_leaves_no_row_and_what_was_sent_is_never
 
 def cancels(task: asyncio.Future[Any], monkeypatch: pytest.MonkeyPatch, change: str) -> None:
     """Cancel a task while the change that it waits for is being written, so that the change is made all the same."""
-    loop, act = asyncio.get_running_loop(), getattr(Journal, change)
+    loop, act = asyncio.get_running_loop(), getattr(SubmissionJournal, change)
 
     def cancelling(*args: Any, **facts: Any) -> Any:
         loop.call_soon_threadsafe(task.cancel)
         return act(*args, **facts)
 
-    monkeypatch.setattr(Journal, change, cancelling)
+    monkeypatch.setattr(SubmissionJournal, change, cancelling)
 
 
 async def test_a_claim_cancelled_while_it_is_written_leaves_the_key_free_for_another_session(
     opened: Opened, book: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = await opened()
-    claiming = asyncio.ensure_future(journal.claim(fresh()))
+    claiming = asyncio.ensure_future(claimed(journal, fresh()))
     cancels(claiming, monkeypatch, "_claim")
     with pytest.raises(asyncio.CancelledError):
         await claiming
     await journal.close()
-    assert journal.moves == 2  # it was written, and taken back
+    assert journal.changes == 2  # it was written, and taken back
     assert rows_of(book) == []
 
 
@@ -213,32 +218,32 @@ async def test_a_submit_cancelled_while_it_is_written_down_is_only_claimed(
     opened: Opened, book: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = await opened()
-    record = await journal.claim(fresh())
+    record = await claimed(journal, fresh())
     submitting = asyncio.ensure_future(journal.mark_submitting(record))
     cancels(submitting, monkeypatch, "_update")
     with pytest.raises(asyncio.CancelledError):
         await submitting
     await journal.close()
-    assert journal.moves == 3  # it was written, and taken back
+    assert journal.changes == 3  # it was written, and taken back
     assert [row.state for row in rows_of(book)] == [SubmissionState.CLAIMED]
 
 
 async def test_a_delivery_without_a_token_names_no_submission(opened: Opened) -> None:
     journal = await opened()
-    await journal.claim(fresh(webhook_token=""))
+    await claimed(journal, fresh(webhook_token=""))
     assert await journal.find_by_webhook_token("") is None
 
 
 async def test_only_the_lost_attempt_the_server_was_asked_about_is_bought_again(opened: Opened, book: Path) -> None:
     journal = await opened()
     for webhook_token in ("first", "second"):
-        record = await journal.claim(fresh(webhook_token=webhook_token), resubmit=True, gone=1)
+        record = await claimed(journal, fresh(webhook_token=webhook_token), resubmit=True, gone=1)
         record = await journal.transition(record, SubmissionState.SUBMITTING)
         record = await journal.transition(record, SubmissionState.SUBMITTED, task_id=TaskId(webhook_token))
         await journal.transition(record, SubmissionState.LOST)
-    assert (await journal.claim(fresh(webhook_token="third"), resubmit=True, gone=1)).attempt == 2
+    assert (await claimed(journal, fresh(webhook_token="third"), resubmit=True, gone=1)).attempt == 2
     assert [row.state for row in rows_of(book)] == [SubmissionState.LOST, SubmissionState.LOST]
-    assert (await journal.claim(fresh(webhook_token="third"), resubmit=True, gone=2)).attempt == 3
+    assert (await claimed(journal, fresh(webhook_token="third"), resubmit=True, gone=2)).attempt == 3
 
 
 # --- the file --------------------------------------------------------------------------------------------------------
@@ -246,7 +251,7 @@ async def test_only_the_lost_attempt_the_server_was_asked_about_is_bought_again(
 
 async def test_only_its_owner_may_read_the_file_and_those_beside_it(opened: Opened, book: Path) -> None:
     journal = await opened()
-    await journal.claim(fresh())
+    await claimed(journal, fresh())
     files = [path for path in book.parent.rglob("*") if path.is_file() and path.name.startswith(("journal", "door"))]
     assert len(files) >= 4
     assert {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in files} == {0}
@@ -255,10 +260,10 @@ async def test_only_its_owner_may_read_the_file_and_those_beside_it(opened: Open
 async def test_the_key_itself_is_written_nowhere_and_its_fingerprint_differs_by_salt(tmp_path: Path) -> None:
     fingerprints, key = [], "s" * 32
     for name in ("one", "two"):
-        journal = Journal(path=tmp_path / name, site=SITE, wall=Wall())
+        journal = SubmissionJournal(store=SqliteStore(tmp_path / name, SITE), wall=Wall())
         await journal.open(key)
-        await journal.claim(fresh())
-        fingerprints.append(journal._fingerprint)
+        await claimed(journal, fresh())
+        fingerprints.append(sqlite_of(journal).fingerprint)
         await journal.close()
     assert len({*fingerprints, key}) == 3
     assert all(key.encode() not in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
@@ -266,7 +271,7 @@ async def test_the_key_itself_is_written_nowhere_and_its_fingerprint_differs_by_
 
 async def test_the_fingerprint_of_a_key_is_the_same_next_time(opened: Opened) -> None:
     one, two, other = await opened(), await opened(), await opened("o" * 32)
-    assert one._fingerprint == two._fingerprint != other._fingerprint
+    assert sqlite_of(one).fingerprint == sqlite_of(two).fingerprint != sqlite_of(other).fingerprint
 
 
 async def refused_on_opening(server: Emulator, book: Path, words: str) -> None:
@@ -338,7 +343,7 @@ async def test_a_disk_that_turns_read_only_or_full_submits_nothing(
         assert session._runtime is not None
         journal = session._runtime.journal
         assert journal is not None
-        await journal._writer.in_thread(lambda: journal._db.execute(f"PRAGMA {pragma}").fetchall())
+        await journal._writer.in_thread(lambda: sqlite_of(journal)._db.execute(f"PRAGMA {pragma}").fetchall())
         with pytest.raises(JournalError, match=says) as caught:
             for number in range(200):  # what is left of a page takes some rows
                 await session.submit(LINKED, idempotency_key=f"{number} {'x' * 400}")
@@ -360,7 +365,7 @@ async def test_a_journal_that_fails_before_the_post_submits_nothing(
         raise sqlite3.OperationalError("database or disk is full")
 
     async with Session(server.api_key, base_url=server.url, journal=book) as session:
-        monkeypatch.setattr(Journal, name, full)
+        monkeypatch.setattr(SubmissionJournal, name, full)
         with pytest.raises(JournalError, match="disk is full") as caught:
             await session.run(LINKED)
         assert not caught.value.maybe_billed
@@ -369,9 +374,9 @@ async def test_a_journal_that_fails_before_the_post_submits_nothing(
 
 async def test_many_open_one_new_file_at_once(opened: Opened) -> None:
     journals = await asyncio.gather(*(opened() for _ in range(8)))
-    claimed = await asyncio.gather(*(journal.claim(fresh()) for journal in journals))
-    assert len({record.owner for record in claimed}) == 1
-    assert len({journal._fingerprint for journal in journals}) == 1
+    records = await asyncio.gather(*(claimed(journal, fresh()) for journal in journals))
+    assert len({record.owner for record in records}) == 1
+    assert len({sqlite_of(journal).fingerprint for journal in journals}) == 1
 
 
 # --- owners ----------------------------------------------------------------------------------------------------------
@@ -379,41 +384,41 @@ async def test_many_open_one_new_file_at_once(opened: Opened) -> None:
 
 def test_an_owner_lives_until_its_lock_is_dropped_and_the_next_one_sweeps_it_away(tmp_path: Path) -> None:
     one, two = ProcessLease(tmp_path / "owners"), ProcessLease(tmp_path / "owners")
-    assert not one.alive(one.name)
-    one.begin()
-    two.begin()
-    assert one.alive(one.name)
-    assert two.alive(one.name)
-    assert not two.alive("nobody")
+    assert not one.is_alive(one.name)
+    one.acquire()
+    two.acquire()
+    assert one.is_alive(one.name)
+    assert two.is_alive(one.name)
+    assert not two.is_alive("nobody")
     assert one._file is not None
     os.close(one._file)
     one._file = None
-    assert not two.alive(one.name)
+    assert not two.is_alive(one.name)
     three = ProcessLease(tmp_path / "owners")
-    three.begin()
+    three.acquire()
     assert {path.stem for path in (tmp_path / "owners").glob("*.alive")} == {two.name, three.name}
-    two.end()
-    two.end()
-    three.end()
+    two.release()
+    two.release()
+    three.release()
     assert list((tmp_path / "owners").glob("*.alive")) == []
 
 
 async def test_a_live_owners_claim_stands_and_a_dead_ones_is_free(opened: Opened) -> None:
     one, two = await opened(), await opened()
-    first = await one.claim(fresh(webhook_token="one"))
-    assert await two.claim(fresh(webhook_token="two")) == first
+    first = await claimed(one, fresh(webhook_token="one"))
+    assert await claimed(two, fresh(webhook_token="two")) == first
     await die(one)
-    second = await two.claim(fresh(webhook_token="two"))
-    assert (second.attempt, second.owner, second.webhook_token) == (1, two.owner.name, "two")
+    second = await claimed(two, fresh(webhook_token="two"))
+    assert (second.attempt, second.owner, second.webhook_token) == (1, two.owner, "two")
 
 
 async def test_a_dead_owners_open_post_becomes_uncertain_and_a_live_ones_does_not(opened: Opened) -> None:
     one, two = await opened(), await opened()
     await brought_to(one, SubmissionState.SUBMITTING)
-    assert (await two.claim(fresh())).state is SubmissionState.SUBMITTING
-    assert (await two.claim(fresh(), resubmit=True)).state is SubmissionState.SUBMITTING
+    assert (await claimed(two, fresh())).state is SubmissionState.SUBMITTING
+    assert (await claimed(two, fresh(), resubmit=True)).state is SubmissionState.SUBMITTING
     await die(one)
-    assert (await two.claim(fresh())).state is SubmissionState.UNCERTAIN
+    assert (await claimed(two, fresh())).state is SubmissionState.UNCERTAIN
 
 
 @pytest.mark.parametrize("state", [SubmissionState.CLAIMED, SubmissionState.SUBMITTING, SubmissionState.SUBMITTED])
@@ -423,7 +428,7 @@ async def test_what_a_live_owner_carries_cannot_be_inherited(state: SubmissionSt
     with pytest.raises(JournalError, match="still running"):
         await two.take_over(record)
     await die(one)
-    assert (await two.take_over(record)).owner == two.owner.name
+    assert (await two.take_over(record)).owner == two.owner
 
 
 @pytest.mark.parametrize("state", [SubmissionState.SETTLED, SubmissionState.SAVED, SubmissionState.UNCERTAIN])
@@ -431,7 +436,7 @@ async def test_what_nobody_carries_is_inherited_once(state: SubmissionState, ope
     one, two, three = await opened(), await opened(), await opened()
     record = await brought_to(one, state)
     await two.take_over(record)
-    with pytest.raises(JournalError, match="somebody else took it over"):
+    with pytest.raises(JournalError, match="another session took it over"):
         await three.take_over(record)
 
 
@@ -441,10 +446,10 @@ async def test_another_keys_row_is_refused_unless_nothing_was_bought_by_it(opene
         await brought_to(mine, state, key=state)
         for again in (False, True):
             with pytest.raises(KeyConflict, match="under another API key"):
-                await other.claim(fresh(state), resubmit=again)
+                await claimed(other, fresh(state), resubmit=again)
     for state in (SubmissionState.REFUSED, SubmissionState.ABANDONED):
         await brought_to(mine, state, key=state)
-        assert (await other.claim(fresh(state))).attempt == 2
+        assert (await claimed(other, fresh(state))).attempt == 2
     assert len(rows_of(book)) == 7
 
 
@@ -456,8 +461,8 @@ async def test_again_opens_the_next_attempt_and_leaves_the_last_as_it_is(
 ) -> None:
     journal = await opened()
     record = await brought_to(journal, state)
-    assert (await journal.claim(fresh(webhook_token="n2"))).state is state
-    second = await journal.claim(fresh(webhook_token="n2"), resubmit=True)
+    assert (await claimed(journal, fresh(webhook_token="n2"))).state is state
+    second = await claimed(journal, fresh(webhook_token="n2"), resubmit=True)
     assert (second.attempt, second.state) == (2, SubmissionState.CLAIMED)
     assert [(row.attempt, row.state) for row in rows_of(book)] == [(1, record.state), (2, SubmissionState.CLAIMED)]
 

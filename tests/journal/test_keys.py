@@ -318,6 +318,6 @@ async def test_fifty_jobs_at_once_share_their_commits(book: Path, media: Media) 
         assert session._runtime is not None
         journal = session._runtime.journal
         assert journal is not None
-        assert journal.moves >= 50 * 4
-        assert journal.moves >= 5 * journal.commits
+        assert journal.changes >= 50 * 4
+        assert journal.changes >= 5 * journal.commits
     assert len(server.ledger.tasks) == 50

@@ -83,12 +83,12 @@ async def test_what_a_living_session_carries_is_named_with_its_process_and_left_
 
 def test_an_owner_of_a_version_that_says_nothing_of_itself_has_no_process(tmp_path: Path) -> None:
     one, two = ProcessLease(tmp_path), ProcessLease(tmp_path)
-    one.begin({"": 7})
-    two.begin()
+    one.acquire({"": 7})
+    two.acquire()
     assert [(other.pid, other.files) for other in two.others()] == [(os.getpid(), {"": 7})]
     for said in ("", "[]", "{}", json.dumps({"pid": "7"})):
         tmp_path.joinpath(f"{one.name}.alive").write_text(said)
         assert [(other.name, other.pid) for other in two.others()] == [(one.name, 0)]
-    one.end()
+    one.release()
     assert two.others() == []
-    two.end()
+    two.release()

@@ -346,14 +346,14 @@ async def test_a_delivery_adopts_by_the_token_that_travelled_and_by_no_other(
         recovery, (task,) = session._runtime.services.recovery, server.ledger.tasks
         asked = len(server.ledger.calls)
         for wrong in ("", "0" * 32, nonce[:-1]):
-            assert await recovery.delivered(task_id=task.task_id, webhook_token=wrong) is None  # type: ignore[arg-type]
+            assert await recovery.adopt_delivery(task_id=task.task_id, webhook_token=wrong) is None  # type: ignore[arg-type]
         assert len(server.ledger.calls) == asked
         assert states(book) == [SubmissionState.UNCERTAIN]
-        job = await recovery.delivered(task.task_id, nonce)  # type: ignore[arg-type]
+        job = await recovery.adopt_delivery(task.task_id, nonce)  # type: ignore[arg-type]
         assert server.ledger.calls[asked].task_id == task.task_id
         assert job is not None
         assert (await job).task_id == task.task_id
-        assert await recovery.delivered(task.task_id, nonce) is None  # type: ignore[arg-type]
+        assert await recovery.adopt_delivery(task.task_id, nonce) is None  # type: ignore[arg-type]
     assert len(server.ledger.submissions) == 1
 
 
