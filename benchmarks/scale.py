@@ -20,7 +20,7 @@ from attrs import frozen
 
 from benchmarks._report import Row, tabulate
 from rh_async import TaskId
-from tests.pure.fleet import Fleet, learnt, lognormal
+from tests.pure.fleet import Fleet, lognormal, trained
 
 _EVERY = 5.0  # seconds
 _BARS = {"requests_share": 0.65, "excess_seconds": 0.0}
@@ -41,15 +41,15 @@ class Game:
 
 def play(game: Game) -> dict[str, float]:
     """Measure the timetable, and reckon what the loop would have done about the same jobs."""
-    fleet = Fleet(learnt(lognormal(), seed=game.seed), slots=game.slots, chance=Random(game.seed))
+    fleet = Fleet(trained(lognormal(), seed=game.seed), slots=game.slots, rng=Random(game.seed))
     began = time.process_time()
     fleet.run((game.rounds + 2) * game.slots)
-    cpu = (time.process_time() - began) / len(fleet.late)
+    cpu = (time.process_time() - began) / len(fleet.latencies)
     measured = [TaskId(f"t{n}") for n in range(game.slots, (game.rounds + 1) * game.slots)]
-    asked, many = Counter(task for _, task in fleet.asked), len(measured)
+    asked, many = Counter(task for _, task in fleet.polls), len(measured)
     questions = [ceil(fleet.run_times[task] / _EVERY) for task in measured]
     late = sum(_EVERY * asked - fleet.run_times[task] for asked, task in zip(questions, measured, strict=True))
-    ranked = sorted(fleet.late[task] for task in measured)
+    ranked = sorted(fleet.latencies[task] for task in measured)
     return {
         "requests": 1.0 + sum(asked[task] for task in measured) / many,
         "late_mean": sum(ranked) / many,

@@ -24,7 +24,7 @@ from rh_async._polling.job_kinds import PRIORS, ModelKind, model_kind, run_time_
         ("rhart-text-g-3-pro-preview/video-to-text", ModelKind.TEXT),
         ("rhart-text-qwen-27b/chat", ModelKind.TEXT),
         ("meshy6/image-to-3d", ModelKind.MODEL_3D),
-        ("nobody/knows", ModelKind.VIDEO),
+        ("unknown/model", ModelKind.VIDEO),
         ("", ModelKind.VIDEO),
     ],
 )

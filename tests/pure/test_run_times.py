@@ -1,4 +1,4 @@
-"""How long jobs run, learnt from those that ended: on nothing at all, on a handful, and on whatever comes."""
+"""How long jobs run, learnt from jobs that settled: from none, from a handful, and from any sequence."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from rh_async._polling.run_time_estimator import RunTimeEstimator
 from rh_async._polling.scheduler import PollScheduler
 from rh_async._polling.survival_table import SurvivalTable
 from rh_async._runtime.statistics import RunTimeSummary
-from tests.pure.fleet import MODEL, Draw, Fleet, lognormal, two_humps
+from tests.pure.fleet import MODEL, Fleet, RunTimes, bimodal, lognormal
 
-LATENCY_COST = 10.0  # questions per second of lateness
+LATENCY_COST = 10.0  # polls per second of detection latency
 SHARES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
 AGES = (0.0, 0.5, 1.0, 10.0, 59.9, 60.0, 180.0, 181.3, 3600.0, 86400.0, 1e6, 1e9)
 
 seconds = st.one_of(st.just(0.0), st.floats(0, 1e-3), st.floats(0, 2000), st.floats(0, 1e9))
 
 
-def of(samples: Iterable[float]) -> SurvivalTable:
+def table_of(samples: Iterable[float]) -> SurvivalTable:
     times = SurvivalTable()
     for sample in samples:
         times.learn(sample)
     return times
 
 
-def drawn(draw: Draw, count: int, *, seed: int = 3) -> list[float]:
-    chance = random.Random(seed)
-    return [draw(chance) for _ in range(count)]
+def draw(run_time: RunTimes, count: int, *, seed: int = 3) -> list[float]:
+    rng = random.Random(seed)
+    return [run_time(rng) for _ in range(count)]
 
 
-def looks(times: SurvivalTable, *, until: float, step: float = 0.45) -> list[float]:
-    """At which ages a job is looked at, at the usual pace, if it never ends."""
+def poll_ages(times: SurvivalTable, *, until: float, step: float = 0.45) -> list[float]:
+    """Return the ages at which a job that never ends is polled, at the default interval."""
     ages = [0.0]
     while ages[-1] < until:
         ages.append(times.next_poll_age(ages[-1], step))
@@ -46,7 +46,7 @@ def looks(times: SurvivalTable, *, until: float, step: float = 0.45) -> list[flo
 
 
 def roughness(times: SurvivalTable) -> float:
-    """How much the hazard goes up and down over the ages at which jobs end."""
+    """Return how much the hazard goes up and down over the ages at which jobs end."""
     hazards = [times.hazard(age) for age in range(60, 420, 5)]
     return sum(abs(after - before) for before, after in pairwise(hazards))
 
@@ -62,8 +62,8 @@ def test_before_anything_is_known_a_job_takes_minutes_within_a_factor_of_two_or_
     assert nothing.quantile(0.9) == pytest.approx(180 * 2.79, rel=0.05)
 
 
-def test_a_few_ends_move_the_guess_and_do_not_replace_it() -> None:
-    few = of([30.0, 30.0])
+def test_a_few_samples_move_the_prior_and_do_not_replace_it() -> None:
+    few = table_of([30.0, 30.0])
     assert 30 < few.quantile(0.5) < 150
     assert few.quantile(0.95) > 100
 
@@ -72,58 +72,58 @@ def test_a_few_ends_move_the_guess_and_do_not_replace_it() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_hundred_ends_tell_the_median_within_a_tenth(seed: int) -> None:
-    times = of(drawn(lognormal(180, 0.4), 100, seed=seed))
+def test_a_hundred_samples_give_the_median_within_a_tenth(seed: int) -> None:
+    times = table_of(draw(lognormal(180, 0.4), 100, seed=seed))
     assert times.quantile(0.5) == pytest.approx(180, rel=0.1)
 
 
 @pytest.mark.parametrize("median", [4.0, 20.0, 60.0, 600.0, 7200.0])
-def test_quick_and_slow_models_are_learnt_alike(median: float) -> None:
-    times = of(drawn(lognormal(median, 0.2), 100))
+def test_fast_and_slow_models_are_learnt_alike(median: float) -> None:
+    times = table_of(draw(lognormal(median, 0.2), 100))
     assert times.quantile(0.5) == pytest.approx(median, rel=0.1)
     assert times.quantile(0.9) == pytest.approx(median * 1.29, rel=0.15)
 
 
-def test_the_more_is_known_the_fewer_questions_a_job_needs() -> None:
-    efforts = [of(drawn(lognormal(180, 0.2), count)).effort for count in (0, 10, 100, 400)]
+def test_the_more_is_known_the_fewer_polls_a_job_needs() -> None:
+    efforts = [table_of(draw(lognormal(180, 0.2), count)).effort for count in (0, 10, 100, 400)]
     assert all(after < before for before, after in pairwise(efforts))
 
 
-def test_two_humps_stay_two_and_hardly_anybody_is_asked_about_between_them() -> None:
-    times = of(drawn(two_humps(60, 300), 200))
-    asked = looks(times, until=360)
-    between = [age for age in asked if 95 < age < 205]
-    assert len(between) <= len(asked) / 8
+def test_two_modes_stay_two_and_jobs_are_hardly_polled_between_them() -> None:
+    times = table_of(draw(bimodal(60, 300), 200))
+    polls = poll_ages(times, until=360)
+    between = [age for age in polls if 95 < age < 205]
+    assert len(between) <= len(polls) / 8
     assert times.survival(110) == pytest.approx(times.survival(190), abs=0.02)
     assert times.survival(110) == pytest.approx(0.5, abs=0.1)
 
 
-@pytest.mark.parametrize("stray", [0.0, 1.0, 2000.0, 1e9])
-def test_one_stray_end_among_many_alike_widens_nothing(stray: float) -> None:
-    alike = drawn(lognormal(180, 0.1), 60)
-    with_stray = of([*alike[:30], stray, *alike[30:]])
-    without = of(alike)
+@pytest.mark.parametrize("outlier", [0.0, 1.0, 2000.0, 1e9])
+def test_one_outlier_among_many_samples_alike_widens_nothing(outlier: float) -> None:
+    alike = draw(lognormal(180, 0.1), 60)
+    with_outlier = table_of([*alike[:30], outlier, *alike[30:]])
+    without = table_of(alike)
     for share in (0.1, 0.5, 0.9):
-        assert with_stray.quantile(share) == pytest.approx(without.quantile(share), rel=0.05)
+        assert with_outlier.quantile(share) == pytest.approx(without.quantile(share), rel=0.05)
 
 
-def test_the_first_to_end_are_the_shortest_and_those_that_still_run_say_so() -> None:
-    ends = sorted(drawn(lognormal(400, 0.3), 50))
-    naive, told = SurvivalTable(), SurvivalTable()
+def test_running_jobs_correct_for_the_first_to_end_being_the_shortest() -> None:
+    ends = sorted(draw(lognormal(400, 0.3), 50))
+    naive, corrected = SurvivalTable(), SurvivalTable()
     before = 0.0
     for order, end in enumerate(ends[:10], start=1):
         naive.learn(end)
         for _ in range(50 - order):
-            told.add_running(before, end)
-        told.learn(end, ran_from=before)
+            corrected.add_running(before, end)
+        corrected.learn(end, ran_from=before)
         before = end
     assert naive.quantile(0.5) < 320
-    assert told.quantile(0.5) == pytest.approx(400, rel=0.2)
+    assert corrected.quantile(0.5) == pytest.approx(400, rel=0.2)
 
 
 @given(ends=st.lists(seconds, min_size=1, max_size=5), still=st.lists(seconds, max_size=20))
 @settings(max_examples=30, deadline=None)
-def test_however_long_others_still_run_the_table_holds(ends: list[float], still: list[float]) -> None:
+def test_however_long_other_jobs_run_the_table_stays_consistent(ends: list[float], still: list[float]) -> None:
     times = SurvivalTable()
     for end in ends:
         for age in still:
@@ -137,27 +137,27 @@ def test_however_long_others_still_run_the_table_holds(ends: list[float], still:
 
 
 @pytest.mark.parametrize("generation", range(3))
-def test_however_many_run_beside_them_the_ends_of_every_generation_tell_the_same(generation: int) -> None:
-    """A thousand at once: those that end make a fair sample, and those that still run must not crowd them out."""
-    scheduler, chance = PollScheduler(PollingPolicy(queue_counters=False)), random.Random(2)
-    fleet = Fleet(scheduler, slots=1000, chance=chance)
+def test_however_many_jobs_run_at_once_every_generation_teaches_the_same(generation: int) -> None:
+    """A thousand at once: the jobs that end are a fair sample, which the running ones must not outweigh."""
+    scheduler, rng = PollScheduler(PollingPolicy(queue_counters=False)), random.Random(2)
+    fleet = Fleet(scheduler, slots=1000, rng=rng)
     fleet.run(1000 * (generation + 1))
     assert scheduler.estimator(MODEL).unscaled.quantile(0.25) == pytest.approx(180 * 0.763, rel=0.07)
     assert scheduler.estimator(MODEL).unscaled.quantile(0.75) == pytest.approx(180 * 1.310, rel=0.07)
 
 
-def test_an_end_that_may_have_come_at_any_moment_of_a_stretch_is_spread_over_it() -> None:
-    stretch, moment = SurvivalTable(), SurvivalTable()
+def test_an_end_that_may_lie_anywhere_in_a_range_is_spread_over_it() -> None:
+    spread, moment = SurvivalTable(), SurvivalTable()
     for _ in range(60):
-        stretch.learn(40.0, at_least=0.0)
+        spread.learn(40.0, at_least=0.0)
         moment.learn(20.0)
-    assert stretch.survival(10.0) == pytest.approx(0.75, abs=0.15)
-    assert stretch.survival(30.0) == pytest.approx(0.25, abs=0.15)
+    assert spread.survival(10.0) == pytest.approx(0.75, abs=0.15)
+    assert spread.survival(30.0) == pytest.approx(0.25, abs=0.15)
     assert moment.survival(10.0) > 0.9
     assert moment.survival(30.0) < 0.2
 
 
-def test_a_model_is_guessed_at_by_what_it_makes_until_its_jobs_have_ended() -> None:
+def test_the_prior_depends_on_what_a_model_makes_until_its_jobs_have_ended() -> None:
     endpoints = ("seedream-v4/text-to-image", "vidu/text-to-video")
     image, video = (SurvivalTable(run_time_prior(endpoint)) for endpoint in endpoints)
     assert image.quantile(0.5) < 30.0
@@ -167,53 +167,53 @@ def test_a_model_is_guessed_at_by_what_it_makes_until_its_jobs_have_ended() -> N
     assert image.quantile(0.5) == pytest.approx(90.0, rel=0.1)
 
 
-def test_servers_change_and_what_came_last_counts_most() -> None:
-    times = of([*drawn(lognormal(60, 0.1), 200), *drawn(lognormal(240, 0.1), 400)])
+def test_servers_change_and_the_newest_samples_count_most() -> None:
+    times = table_of([*draw(lognormal(60, 0.1), 200), *draw(lognormal(240, 0.1), 400)])
     assert times.quantile(0.5) == pytest.approx(240, rel=0.15)
 
 
-def test_thousands_of_ends_make_a_table_no_finer_and_the_latest_still_count_most() -> None:
-    samples = drawn(lognormal(180, 0.4), 7200)
-    times = of(samples[:2000])
+def test_thousands_of_samples_make_the_table_no_rougher_and_the_newest_still_count_most() -> None:
+    samples = draw(lognormal(180, 0.4), 7200)
+    times = table_of(samples[:2000])
     before = roughness(times)
     for sample in samples[2000:]:
         times.learn(sample)
     assert times.samples == 7200
     assert roughness(times) < 2 * before
-    for sample in drawn(lognormal(20, 0.1), 600):
+    for sample in draw(lognormal(20, 0.1), 600):
         times.learn(sample)
     assert times.quantile(0.7) == pytest.approx(20, rel=0.15)
 
 
-def test_a_table_is_summed_up_by_its_median_and_by_what_one_in_ten_exceeds() -> None:
-    times = of(drawn(lognormal(180, 0.4), 200))
+def test_a_table_is_summarised_by_its_median_and_its_tenth_and_ninetieth_percentile() -> None:
+    times = table_of(draw(lognormal(180, 0.4), 200))
     summary = RunTimeSummary.of(times)
     assert summary.samples == 200
     assert (summary.low, summary.median, summary.high) == tuple(times.quantile(share) for share in (0.1, 0.5, 0.9))
 
 
-# --- when to look -----------------------------------------------------------------------------------------------------
+# --- when to poll -----------------------------------------------------------------------------------------------------
 
 
-def test_looks_are_close_where_ends_are_likely_and_wide_apart_where_they_are_not() -> None:
-    times = of(drawn(lognormal(180, 0.1), 200))
-    asked = looks(times, until=220)
-    assert len([age for age in asked if age < 120]) <= 3
-    assert len([age for age in asked if 150 <= age < 210]) >= 10
+def test_polls_are_close_where_ends_are_likely_and_far_apart_where_they_are_not() -> None:
+    times = table_of(draw(lognormal(180, 0.1), 200))
+    polls = poll_ages(times, until=220)
+    assert len([age for age in polls if age < 120]) <= 3
+    assert len([age for age in polls if 150 <= age < 210]) >= 10
 
 
 @pytest.mark.parametrize("step", [0.2, 0.45, 2.0])
-def test_a_longer_step_means_as_many_fewer_looks(step: float) -> None:
-    times = of(drawn(lognormal(180, 0.4), 100))
-    assert len(looks(times, until=400, step=step)) == pytest.approx(
-        len(looks(times, until=400, step=0.1)) * 0.1 / step, abs=2
+def test_a_longer_step_means_as_many_fewer_polls(step: float) -> None:
+    times = table_of(draw(lognormal(180, 0.4), 100))
+    assert len(poll_ages(times, until=400, step=step)) == pytest.approx(
+        len(poll_ages(times, until=400, step=0.1)) * 0.1 / step, abs=2
     )
 
 
-def test_the_effort_is_what_looks_at_a_life_cost_on_average() -> None:
-    draw = lognormal(180, 0.3)
-    times, step = of(drawn(draw, 400)), 0.2
-    needed = [1 + len(looks(times, until=end, step=step)) for end in drawn(draw, 300, seed=9)]
+def test_the_effort_is_what_the_polls_of_a_job_cost_on_average() -> None:
+    run_time = lognormal(180, 0.3)
+    times, step = table_of(draw(run_time, 400)), 0.2
+    needed = [1 + len(poll_ages(times, until=end, step=step)) for end in draw(run_time, 300, seed=9)]
     assert sum(needed) / len(needed) == pytest.approx(times.effort / step, rel=0.15)
 
 
@@ -222,8 +222,8 @@ def test_the_effort_is_what_looks_at_a_life_cost_on_average() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(samples=st.lists(seconds, max_size=24), ages=st.lists(seconds, min_size=1, max_size=4))
-def test_whatever_was_learnt_fewer_and_fewer_survive_and_time_goes_on(samples: list[float], ages: list[float]) -> None:
-    times = of(samples)
+def test_whatever_was_learnt_survival_falls_and_the_next_poll_is_ahead(samples: list[float], ages: list[float]) -> None:
+    times = table_of(samples)
     known = sorted({*AGES, *ages})
     surviving = [times.survival(age) for age in known]
     assert surviving[0] == 1.0
@@ -237,10 +237,10 @@ def test_whatever_was_learnt_fewer_and_fewer_survive_and_time_goes_on(samples: l
 
 @settings(max_examples=40, deadline=None)
 @given(samples=st.lists(seconds, max_size=24))
-def test_whatever_was_learnt_more_jobs_take_longer_to_end_and_a_later_look_is_never_sooner(
+def test_whatever_was_learnt_quantiles_rise_and_a_later_age_never_means_an_earlier_poll(
     samples: list[float],
 ) -> None:
-    times = of(samples)
+    times = table_of(samples)
     quantiles = [times.quantile(share) for share in (0.0, *SHARES, 1.0)]
     assert all(0.0 <= before <= after <= 86400.0 * 1.1 for before, after in pairwise(quantiles))
     ahead = [times.next_poll_age(age, 0.45) for age in AGES]
@@ -260,36 +260,36 @@ def estimator_of(pairs: Iterable[tuple[float, float | None]]) -> RunTimeEstimato
 
 
 def clips(count: int, *, seed: int = 4) -> list[float]:
-    chance = random.Random(seed)
-    return [chance.uniform(2, 30) for _ in range(count)]
+    rng = random.Random(seed)
+    return [rng.uniform(2, 30) for _ in range(count)]
 
 
-def test_where_the_length_of_the_driving_video_decides_run_times_are_expected_by_the_second_of_it() -> None:
-    chance = random.Random(8)
-    known = estimator_of((18.0 * clip * chance.lognormvariate(0, 0.1), clip) for clip in clips(80))
+def test_where_the_length_of_the_driving_video_decides_run_times_are_estimated_by_the_second_of_it() -> None:
+    rng = random.Random(8)
+    known = estimator_of((18.0 * clip * rng.lognormvariate(0, 0.1), clip) for clip in clips(80))
     assert known.estimate(5.0).remaining(0) == pytest.approx(90, rel=0.15)
     assert known.estimate(20.0).remaining(0) == pytest.approx(360, rel=0.15)
 
 
-def test_where_its_length_does_not_matter_it_is_not_gone_by() -> None:
-    chance = random.Random(8)
-    known = estimator_of((180.0 * chance.lognormvariate(0, 0.1), clip) for clip in clips(80))
+def test_where_the_length_of_the_driving_video_does_not_matter_it_is_ignored() -> None:
+    rng = random.Random(8)
+    known = estimator_of((180.0 * rng.lognormvariate(0, 0.1), clip) for clip in clips(80))
     assert known.estimate(3.0).remaining(0) == pytest.approx(180, rel=0.1)
     assert known.estimate(30.0).remaining(0) == pytest.approx(180, rel=0.1)
 
 
 @pytest.mark.parametrize("unknown", [None, 0.0])
-def test_a_job_whose_driving_video_is_not_known_is_expected_like_all_together(unknown: float | None) -> None:
+def test_a_job_whose_driving_video_is_not_known_is_estimated_from_all_jobs(unknown: float | None) -> None:
     known = estimator_of((18.0 * clip, clip) for clip in clips(80))
     assert known.estimate(unknown).remaining(0) == known.unscaled.remaining(0)
 
 
-def test_four_measured_videos_are_too_few_to_go_by_their_length() -> None:
+def test_four_measured_videos_are_too_few_to_estimate_by_their_length() -> None:
     known = estimator_of((18.0 * clip, clip) for clip in (5.0, 10.0, 15.0, 20.0))
     assert known.estimate(5.0).table is known.unscaled
 
 
-def test_what_is_expected_by_the_second_scales_with_the_seconds() -> None:
+def test_an_estimate_by_the_second_scales_with_the_seconds() -> None:
     known = estimator_of((18.0 * clip, clip) for clip in clips(80))
     short, long = known.estimate(5.0), known.estimate(15.0)
     assert long.remaining(0) == pytest.approx(3 * short.remaining(0), rel=1e-6)
@@ -298,14 +298,14 @@ def test_what_is_expected_by_the_second_scales_with_the_seconds() -> None:
 
 
 @pytest.mark.parametrize("driving", [None, 4.0, 25.0])
-def test_what_a_job_is_said_to_cost_is_half_questions_and_half_lateness(driving: float | None) -> None:
+def test_the_cost_of_a_job_is_half_polls_and_half_latency(driving: float | None) -> None:
     known = estimator_of((18.0 * clip * random.Random(clip).lognormvariate(0, 0.2), clip) for clip in clips(300))
     expected = known.estimate(driving)
-    age, asked, late, steps = 0.0, 0.0, 0.0, 0
+    age, polls, late, steps = 0.0, 0.0, 0.0, 0
     while (alive := expected.survival(age)) > 1e-3 and steps < 2000:
         after = expected.next_poll_age(age, latency_cost=LATENCY_COST, interval_factor=1.0)
-        asked += alive
+        polls += alive
         late += (alive - expected.survival(after)) * (after - age) / 2.0
         age, steps = after, steps + 1
-    assert asked == pytest.approx(LATENCY_COST * late, rel=0.3)
-    assert asked + LATENCY_COST * late == pytest.approx(expected.cost(LATENCY_COST), rel=0.2)
+    assert polls == pytest.approx(LATENCY_COST * late, rel=0.3)
+    assert polls + LATENCY_COST * late == pytest.approx(expected.cost(LATENCY_COST), rel=0.2)
