@@ -11,7 +11,7 @@ import pytest
 
 from rh_async import KlingMotionControl, plan_folder
 from rh_async._batch.planning.discovery import find_inputs
-from rh_async._batch.planning.earlier_outputs import IN_THE_FOLDER, OF_A_RUN, KnownOutputs
+from rh_async._batch.recorded_outputs.known_outputs import IN_THE_FOLDER, OF_A_RUN, KnownOutputs
 from rh_async.batch import Plan
 
 

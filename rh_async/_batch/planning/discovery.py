@@ -16,9 +16,9 @@ from typing import Literal
 
 from attrs import define, field, frozen
 
+from rh_async._batch.recorded_outputs.known_outputs import KnownOutputs
 from rh_async.issues import Issue, display_text
 
-from .earlier_outputs import KnownOutputs
 from .path_lookup import compose_accents, find_on_disk
 
 InputKind = Literal["clips", "images"]

@@ -10,13 +10,13 @@ from random import Random
 
 from attrs import frozen
 
+from rh_async._batch.recorded_outputs.known_outputs import KnownOutputs
 from rh_async._media.prober import Prober
 from rh_async.errors import InvalidRequestError
 from rh_async.issues import Issue, display_text
 from rh_async.models.base import Request
 
 from .discovery import find_inputs
-from .earlier_outputs import KnownOutputs
 from .pairing import Pairing, pair_inputs
 from .plan import Plan
 from .plan_builder import JobDraft, build_plan, select_items
