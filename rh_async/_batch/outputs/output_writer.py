@@ -13,6 +13,7 @@ import anyio
 from attrs import define, field, frozen
 
 from rh_async._batch.planning.plan import Entry
+from rh_async._batch.recorded_outputs.sidecar_reader import outputs_in_sidecar, read_sidecar, size_in_sidecar
 from rh_async._batch.running.session_port import SessionPort
 from rh_async._media.file_extension import KNOWN, possible_extensions, stated_extension
 from rh_async._media.file_io import in_thread
@@ -22,7 +23,7 @@ from rh_async.types import Output, Result, TaskId
 
 from .output_copies import put_all, same
 from .output_naming import NameFields, OutputNaming
-from .sidecar import as_json, asked_for, outputs_told_beside, size_told_beside, story, tell_beside, told_beside
+from .sidecar import as_json, asked_for, story, tell_beside
 
 T = TypeVar("T")
 
@@ -88,7 +89,7 @@ class OutputWriter:
 
     def _put(self, label: _Label, result: Result, sources: tuple[Path, ...]) -> tuple[Path, ...]:
         """Link or copy outputs from where they are, or else from where another entry with the same job has them."""
-        shared = (outputs_told_beside(path) for path in self.duplicate_paths.get(result.task_id, ()))
+        shared = (outputs_in_sidecar(path) for path in self.duplicate_paths.get(result.task_id, ()))
         for known in (sources, *shared):
             paths = self._as_sources(label, result, known)
             if _put(known, paths):
@@ -113,7 +114,7 @@ class OutputWriter:
     def _there(self, label: _Label, task_id: TaskId, index: int, output: Output) -> Path | None:
         """Where an output lies by its name, whatever it turned out to be, with its story beside it."""
         paths = (self.folder / label(task_id, index, kind) for kind in possible_extensions(output))
-        return next((path for path in paths if path.is_file() and told_beside(path).get("task_id") == task_id), None)
+        return next((path for path in paths if path.is_file() and read_sidecar(path).get("task_id") == task_id), None)
 
     def _as_sources(self, label: _Label, result: Result, sources: tuple[Path, ...]) -> tuple[Path, ...]:
         """The names of outputs that are what these files are."""
@@ -144,7 +145,7 @@ class OutputWriter:
         """Whether these outputs lie here, and their stories say that this entry wanted them."""
         wanted = json.loads(as_json(asked_for(entry.request)))
         here = (path.parent == self.folder and path.is_file() for path in paths)
-        return bool(paths) and all(here) and all(told_beside(path).get("request") == wanted for path in paths)
+        return bool(paths) and all(here) and all(read_sidecar(path).get("request") == wanted for path in paths)
 
     def _label(self, entry: Entry, past: PriorAttempt, result: Result, sources: tuple[Path, ...] = ()) -> _Label:
         """The template's names, or with the task id behind them where another task has one of them."""
@@ -170,7 +171,7 @@ class OutputWriter:
         path = self.folder / name
         if self._taken.get(name.casefold(), task_id) != task_id:
             return True
-        theirs = path.exists() and told_beside(path).get("task_id") != task_id
+        theirs = path.exists() and read_sidecar(path).get("task_id") != task_id
         # A run that was killed between the link and its story left no word of whose it is; the content tells.
         return theirs and not any(same(path, source) for source in sources)
 
@@ -215,7 +216,7 @@ def _whole(path: Path) -> bool:
     """Whether an output is there, with as many bytes as its story tells."""
     if not path.is_file():
         return False
-    size, told = path.stat().st_size, size_told_beside(path)
+    size, told = path.stat().st_size, size_in_sidecar(path)
     return size > 0 and told in {None, size}
 
 

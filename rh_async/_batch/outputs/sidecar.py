@@ -12,6 +12,7 @@ from uuid import uuid4
 from attrs import asdict
 
 from rh_async._batch.planning.plan import Entry
+from rh_async._batch.recorded_outputs.sidecar_reader import sidecar_path
 from rh_async._submission.deduplication import PriorAttempt
 from rh_async.models.base import Request, short_repr
 from rh_async.models.prices import Price
@@ -59,37 +60,6 @@ def _plain(value: object) -> object:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
-def beside(path: Path) -> Path:
-    """Where an output's story is."""
-    return path.with_name(f"{path.name}.json")
-
-
-def told_beside(path: Path) -> Mapping[str, Any]:
-    """What the story beside an output tells; nothing where there is none. Blocks."""
-    try:
-        told = json.loads(beside(path).read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return told if isinstance(told, dict) else {}
-
-
-def outputs_told_beside(path: Path) -> tuple[Path, ...]:
-    """All outputs of the job that made one, by the story beside it. Blocks."""
-    outputs = told_beside(path).get("outputs")
-    names = outputs if isinstance(outputs, list) else ()
-    return tuple(path.with_name(Path(name).name) for name in names if isinstance(name, str) and Path(name).name)
-
-
-def size_told_beside(path: Path) -> int | None:
-    """How many bytes an output has by the story beside it; None where that does not say. Blocks."""
-    told = told_beside(path)
-    outputs, sizes = told.get("outputs"), told.get("bytes")
-    if not (isinstance(outputs, list) and isinstance(sizes, list) and path.name in outputs):
-        return None
-    size = next(iter(sizes[outputs.index(path.name) :]), None)
-    return size if isinstance(size, int) else None
-
-
 def tell_beside(paths: tuple[Path, ...], facts: Mapping[str, Any]) -> None:
     """Write the story beside each output, with the sizes of all. Blocks.
 
@@ -97,7 +67,7 @@ def tell_beside(paths: tuple[Path, ...], facts: Mapping[str, Any]) -> None:
     """
     told = {**facts, "bytes": [path.stat().st_size for path in paths]}
     for path in paths:
-        _write(beside(path), as_json(told, indent=2) + "\n")
+        _write(sidecar_path(path), as_json(told, indent=2) + "\n")
 
 
 def asked_for(request: Request | None) -> dict[str, Any]:

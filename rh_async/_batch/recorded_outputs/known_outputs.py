@@ -1,4 +1,4 @@
-"""Tells outputs of earlier runs from inputs: taken as clips, they would be bought again by every further run.
+"""Recognises outputs of earlier runs among the inputs: as clips, they would be submitted again by every further run.
 
 Blocks: call it off the loop.
 """
@@ -12,101 +12,100 @@ from pathlib import Path
 
 from attrs import define, field
 
-from rh_async._batch.outputs.sidecar import told_beside
+from .sidecar_reader import read_sidecar
 
 IN_THE_FOLDER = "in the output folder"
 OF_A_RUN = "made by an earlier run"
 
-_LINES = "batch.jsonl"
-_OURS = frozenset({"task_id", "outputs", "request"})
-"""What the file beside an output always tells; the JSON files of download programs do not."""
+_RESULTS_LOG = "batch.jsonl"
+_SIDECAR_KEYS = frozenset({"task_id", "outputs", "request"})
+"""The keys of every sidecar of a run; the JSON files of download programs do not have them all."""
 
 
 @define(eq=False)
 class KnownOutputs:
-    """What holds outputs, or is one; remembers what it has read of the folders it was asked about."""
+    """Knows which files and folders hold outputs; keeps the results log of each folder once it has been read."""
 
-    _earlier_job: frozenset[str]  #: resolved; as text, for a journal may know very many
+    _paths: frozenset[str]  #: resolved; as text, because a journal may name very many
     _resolved: dict[Path, Path] = field(factory=dict, init=False)
-    _told: dict[Path, frozenset[str]] = field(factory=dict, init=False)
+    _logged: dict[Path, frozenset[str]] = field(factory=dict, init=False)  #: by folder, the names in its results log
 
     @classmethod
     def of(cls, paths: Iterable[str | os.PathLike[str]]) -> KnownOutputs:
-        """Take folders and files as they are named."""
+        """Make one of folders and files that hold outputs, as they are named."""
         folders: dict[str, str] = {}
-        return cls(frozenset(_resolved(os.fspath(path), folders) for path in paths))
+        return cls(frozenset(_resolve_text(os.fspath(path), folders) for path in paths))
 
     def exclusion_reason(self, path: Path, root: Path) -> str | None:
-        """Say why a file is an output; None if it is none.
+        """Say why a file is an output; None if it is not one.
 
-        :param root: the folder it was found through. An output folder counts as a whole only if it lies inside that
-            one: whoever writes outputs beside the clips, or names an output folder itself, means the files in it.
+        :param root: the folder that was searched. An output folder counts as a whole only if it lies inside the root:
+            a caller who writes outputs beside the clips, or searches an output folder itself, means the files in it.
         """
-        is_link = os.path.islink(path)  # noqa: PTH114 - the other one raises at a name too long
-        there = _real(path) if is_link else self._resolve(path.parent) / path.name
-        if self._lies_in_folder(there, self._resolve(root)):
+        # A link may lead to an output; os.path.islink, because Path.is_symlink raises at a name that is too long.
+        is_link = os.path.islink(path)  # noqa: PTH114
+        target = _resolve(path) if is_link else self._resolve_folder(path.parent) / path.name
+        if self._is_in_output_folder(target, self._resolve_folder(root)):
             return IN_THE_FOLDER
-        places = {path, there}
-        if str(there) in self._earlier_job or any(
-            _has_our_file_beside(place) or self._is_told_of(place) for place in places
-        ):
-            return OF_A_RUN
-        return None
+        is_known = str(target) in self._paths
+        return OF_A_RUN if is_known or any(map(self._is_recorded, {path, target})) else None
 
-    def _lies_in_folder(self, path: Path, root: Path) -> bool:
-        return any(str(folder) in self._earlier_job and root in folder.parents for folder in path.parents)
+    def _is_in_output_folder(self, path: Path, root: Path) -> bool:
+        return any(str(folder) in self._paths and root in folder.parents for folder in path.parents)
 
-    def _resolve(self, folder: Path) -> Path:
+    def _is_recorded(self, path: Path) -> bool:
+        """Whether its sidecar, or the results log of its folder, says that a run made it."""
+        if read_sidecar(path).keys() >= _SIDECAR_KEYS:
+            return True
+        folder = self._resolve_folder(path.parent)
+        if folder not in self._logged:
+            self._logged[folder] = frozenset(_logged_names(folder))
+        return path.name in self._logged[folder]
+
+    def _resolve_folder(self, folder: Path) -> Path:
         if folder not in self._resolved:
-            self._resolved[folder] = _real(folder)
+            self._resolved[folder] = _resolve(folder)
         return self._resolved[folder]
 
-    def _is_told_of(self, path: Path) -> bool:
-        folder = self._resolve(path.parent)
-        if folder not in self._told:
-            self._told[folder] = frozenset(_told_of(folder))
-        return path.name in self._told[folder]
 
-
-def _resolved(path: str, folders: dict[str, str]) -> str:
-    """The same as `_real`, of many paths in a few folders: of text, since making a `Path` takes longer than a look."""
-    folder, name = os.path.split(path)
-    if folder not in folders:
-        folders[folder] = str(_real(Path(folder)))
-    there = f"{folders[folder].rstrip(os.sep)}{os.sep}{name}"
-    is_plain = name not in {"", ".", ".."} and not os.path.islink(there)  # noqa: PTH114 - as said above
-    return there if is_plain else str(_real(Path(path)))
-
-
-def _real(path: Path) -> Path:
+def _resolve(path: Path) -> Path:
     try:
         return Path(os.path.realpath(path))  # Path.resolve() raises at a link to itself
-    except ValueError:  # no name a disk can have, which looking into it will say
+    except ValueError:  # a zero byte: no file can have this name, which probing the file will report
         return path.absolute()
 
 
-def _has_our_file_beside(path: Path) -> bool:
-    return told_beside(path).keys() >= _OURS
+def _resolve_text(path: str, folders: dict[str, str]) -> str:
+    """Resolve a path as `_resolve` does, with each folder resolved once.
+
+    Works on text: a journal may name 100,000 outputs, and making a `Path` of each takes longer than the look-up.
+    """
+    folder, name = os.path.split(path)
+    if folder not in folders:
+        folders[folder] = str(_resolve(Path(folder)))
+    resolved = f"{folders[folder].rstrip(os.sep)}{os.sep}{name}"
+    is_plain = name not in {"", ".", ".."} and not os.path.islink(resolved)  # noqa: PTH114 - as in exclusion_reason
+    return resolved if is_plain else str(_resolve(Path(path)))
 
 
-def _told_of(folder: Path) -> Iterator[str]:
-    """The names of a folder's outputs by its ``batch.jsonl``."""
+def _logged_names(folder: Path) -> Iterator[str]:
+    """Read the names of a folder's outputs from its results log; none where there is no log."""
     try:
-        with (folder / _LINES).open("rb") as lines:
-            paths = [path for line in lines if (path := _told_path(line)) is not None]
+        with (folder / _RESULTS_LOG).open("rb") as lines:
+            paths = [path for line in lines if (path := _logged_path(line)) is not None]
     except OSError:
         return
     for path in paths:
-        # An output that was kept elsewhere says nothing of a clip of its name here; in a moved folder, nothing is where
-        # it is said to be.
-        if path.parent == folder or not os.path.lexists(path) or _real(path.parent) == folder:
+        # An output that was saved in another folder says nothing of a clip of the same name here. A path that does not
+        # exist counts: in a folder that was moved, every logged path is the old one.
+        if path.parent == folder or not os.path.lexists(path) or _resolve(path.parent) == folder:
             yield path.name
 
 
-def _told_path(line: bytes) -> Path | None:
+def _logged_path(line: bytes) -> Path | None:
     try:
-        told = json.loads(line)
-    except (ValueError, RecursionError):
+        values = json.loads(line)
+    except (ValueError, RecursionError):  # another program's file of that name, or a line cut short by a crash
         return None
-    path = told.get("path") if isinstance(told, dict) else None
-    return Path(path) if isinstance(path, str) and "task_id" in told and "\0" not in path else None
+    path = values.get("path") if isinstance(values, dict) else None
+    return Path(path) if isinstance(path, str) and "task_id" in values and "\0" not in path else None
