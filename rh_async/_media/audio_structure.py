@@ -1,4 +1,4 @@
-"""Tells whether an MP3, FLAC or Ogg file is all there, by its frames. Pure."""
+"""Checks by its frames whether an MP3, FLAC or Ogg file is whole. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
-from .byte_source import STEPS, Cut, Source, Verdict
+from .byte_source import MAX_PARTS, ByteSource, Completeness, Truncated
 
 # --- MP3 -------------------------------------------------------------------------------------------------------------
 
@@ -23,51 +23,51 @@ _KILOBITS = {
 _LONGEST_FRAME = 1441 * 2
 
 
-def mp3(source: Source) -> Verdict:
-    """Follow the frames to the end, or believe the count of bytes that the first one holds.
+def mp3(source: ByteSource) -> Completeness:
+    """Walk the frames to the end, or trust the byte count in the first frame if there is one.
 
-    :raises Cut: the file ends before its last frame does.
+    :raises Truncated: the file ends before its last frame does.
     """
-    at = _after_id3(source)
-    if (promised := _promised(source.take(at, min(_LONGEST_FRAME, max(0, source.size - at))))) is not None:
-        source.reach(at + promised, "the audio")
+    at = _skip_id3(source)
+    if (promised := _promised_bytes(source.read_at(at, min(_LONGEST_FRAME, max(0, source.size - at))))) is not None:
+        source.require(at + promised, "the audio")
         return "whole"
-    for _ in range(STEPS):
+    for _ in range(MAX_PARTS):
         if at == source.size:
             return "whole"
-        length = _frame_length(source.take(at, 4)) if at + 4 <= source.size else 0
+        length = _frame_length(source.read_at(at, 4)) if at + 4 <= source.size else 0
         if not length:  # tags, or junk
-            return "whole" if source.take(at, min(3, source.size - at)) in {b"TAG", b"APE", b"ID3"} else "unjudged"
-        source.reach(at + length, "the last frame")
+            return "whole" if source.read_at(at, min(3, source.size - at)) in {b"TAG", b"APE", b"ID3"} else "unknown"
+        source.require(at + length, "the last frame")
         at += length
-    return "unjudged"
+    return "unknown"
 
 
-def _after_id3(source: Source) -> int:
-    if source.take(0, 3) != b"ID3":
+def _skip_id3(source: ByteSource) -> int:
+    if source.read_at(0, 3) != b"ID3":
         return 0
-    flags, size = source.number(5, 1), source.take(6, 4)
+    flags, size = source.read_int(5, 1), source.read_at(6, 4)
     length = sum((byte & 0x7F) << shift for byte, shift in zip(size, (21, 14, 7, 0), strict=True))
-    source.reach(10 + length, "the tag")
+    source.require(10 + length, "the tag")
     return 10 + length + (10 if flags & 0x10 else 0)
 
 
-def _promised(frame: bytes) -> int | None:
-    """How many bytes the encoder says that follow, from the frame on; None if it says nothing."""
+def _promised_bytes(frame: bytes) -> int | None:
+    """Return how many bytes the encoder says that there are from this frame on; None if it does not say."""
     if not _frame_length(frame[:4]):
         return None
     for name, flags, count in ((b"Xing", 4, 8), (b"Info", 4, 8), (b"VBRI", None, 10)):
         at = frame.find(name, 4, 64)
         if at < 0 or (flags is not None and not int.from_bytes(frame[at + flags : at + flags + 4], "big") & 2):
             continue
-        # A count of frames comes before that of bytes, where there is one.
+        # A frame count, where there is one, comes before the byte count.
         skip = 4 if flags is not None and int.from_bytes(frame[at + flags : at + flags + 4], "big") & 1 else 0
         return int.from_bytes(frame[at + count + skip : at + count + skip + 4], "big") or None
     return None
 
 
 def _frame_length(header: bytes) -> int:
-    """How long a frame is; 0 if that is no header of one."""
+    """Return the length of a frame by its header; 0 if this is not a frame header."""
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
         return 0
     version, layer = (header[1] >> 3) & 3, 4 - ((header[1] >> 1) & 3)
@@ -86,33 +86,33 @@ def _frame_length(header: bytes) -> int:
 _LARGEST_FRAME = 1 << 20
 
 
-def flac(source: Source) -> Verdict:
-    """Look for the last frame: it holds the last of the samples that the header promises, and its checksum is right.
+def flac(source: ByteSource) -> Completeness:
+    """Find the last frame: it holds the last sample that the header promises, and its checksum is right.
 
-    :raises Cut: there is no such frame.
+    :raises Truncated: there is no such frame.
     """
     at, last = 4, False
-    info = source.take(8, 34)
+    info = source.read_at(8, 34)
     while not last:
-        head = source.number(at, 4)
+        head = source.read_int(at, 4)
         last, at = bool(head >> 31), at + 4 + (head & 0xFFFFFF)
     samples = int.from_bytes(info[13:18], "big") & 0xFFFFFFFFF
     if not samples:
-        return "unjudged"
-    tail = source.tail((int.from_bytes(info[7:10], "big") or _LARGEST_FRAME) + 256)
+        return "unknown"
+    tail = source.read_tail((int.from_bytes(info[7:10], "big") or _LARGEST_FRAME) + 256)
     if tail[-128:-125] == b"TAG":
         tail = tail[:-128]
     block = int.from_bytes(info[2:4], "big")
     if any(frame.last(samples, block) and not _crc(tail[frame.at :], 0x8005, 16) for frame in _frames(tail)):
         return "whole"
-    raise Cut("its last frame is missing")
+    raise Truncated("its last frame is missing")
 
 
 @frozen
 class _Frame:
-    """The header of a frame.
+    """A frame header.
 
-    :param number: of the frame, or, in a stream of blocks of different lengths, of its first sample.
+    :param number: of the frame, or, in a stream with blocks of different lengths, of its first sample.
     """
 
     at: int
@@ -155,7 +155,7 @@ _BLOCKS = {1: 192, **{code: 576 << (code - 2) for code in range(2, 6)}, **{code:
 
 
 def _crc(data: bytes, polynomial: int, width: int) -> int:
-    """A checksum as FLAC has them; 0 over what ends with its own."""
+    """Compute a FLAC checksum; over data that ends with its own checksum it is 0."""
     rest, top, mask = 0, 1 << (width - 1), (1 << width) - 1
     for byte in data:
         rest ^= byte << (width - 8)
@@ -167,19 +167,19 @@ def _crc(data: bytes, polynomial: int, width: int) -> int:
 # --- Ogg -------------------------------------------------------------------------------------------------------------
 
 
-def ogg(source: Source) -> Verdict:
-    """Follow the pages to the end; the last one of a stream says that it is.
+def ogg(source: ByteSource) -> Completeness:
+    """Walk the pages to the end; the last page of a stream is marked as the last.
 
-    :raises Cut: the file ends inside a page.
+    :raises Truncated: the file ends inside a page.
     """
     at, flags = 0, 0
-    for _ in range(STEPS):
+    for _ in range(MAX_PARTS):
         if at == source.size:
-            return "whole" if flags & 4 else "unjudged"
-        head = source.take(at, 27)
+            return "whole" if flags & 4 else "unknown"
+        head = source.read_at(at, 27)
         if head[:4] != b"OggS":
-            return "unjudged"
-        flags, segments = head[5], source.take(at + 27, head[26])
+            return "unknown"
+        flags, segments = head[5], source.read_at(at + 27, head[26])
         at += 27 + len(segments) + sum(segments)
-        source.reach(at, "the last page")
-    return "unjudged"
+        source.require(at, "the last page")
+    return "unknown"

@@ -1,4 +1,4 @@
-"""Reads a media file's bytes by their places, and says *cut* where the file ends before what it promises. Pure."""
+"""Reads a media file by offset, and raises where the file ends before what its own structure promises. Pure."""
 
 from __future__ import annotations
 
@@ -6,53 +6,53 @@ from typing import BinaryIO, Literal
 
 from attrs import frozen
 
-Verdict = Literal["whole", "unjudged"]
-"""What a structure proves: that a file is all there, or nothing."""
-STEPS = 1_000_000
-"""How many parts of a file are looked at before it counts as unjudged: no file may keep a thread busy for ever."""
+Completeness = Literal["whole", "unknown"]
+"""What a file's structure proves: that the file is whole, or nothing."""
+MAX_PARTS = 1_000_000
+"""How many parts of a file are read before its completeness stays unknown: no file may keep a thread busy for ever."""
 
 
-class Cut(Exception):
-    """A file ends before its structure does; the text says where."""
+class Truncated(Exception):
+    """A file ends before its structure does; the message says where."""
 
 
 @frozen
-class Source:
+class ByteSource:
     """A file of known size."""
 
     _file: BinaryIO
     size: int
 
-    def take(self, at: int, count: int) -> bytes:
-        """Read so many bytes from a place.
+    def read_at(self, at: int, count: int) -> bytes:
+        """Read bytes at an offset.
 
-        :raises Cut: the file has fewer.
+        :raises Truncated: the file has fewer.
         """
-        self.reach(at + count)
+        self.require(at + count)
         self._file.seek(at)
         return self._file.read(count)
 
-    def number(self, at: int, count: int, *, little: bool = False) -> int:
-        """Read a number of so many bytes.
+    def read_int(self, at: int, count: int, *, little: bool = False) -> int:
+        """Read an integer at an offset.
 
-        :raises Cut: the file has fewer.
+        :raises Truncated: the file has fewer.
         """
-        return int.from_bytes(self.take(at, count), "little" if little else "big")
+        return int.from_bytes(self.read_at(at, count), "little" if little else "big")
 
-    def reach(self, end: int, what: str = "a part") -> None:
-        """Make sure that the file goes on to a place.
+    def require(self, end: int, what: str = "a part") -> None:
+        """Check that the file has bytes up to an offset.
 
-        :raises Cut: it does not.
+        :raises Truncated: it ends before.
         """
         if end > self.size:
-            raise Cut(f"{what} of it goes on for {end - self.size} bytes after its end")
+            raise Truncated(f"{what} of it goes on for {end - self.size} bytes after its end")
 
-    def tail(self, count: int) -> bytes:
+    def read_tail(self, count: int) -> bytes:
         """Read the last bytes, fewer if the file is smaller."""
-        return self.take(max(0, self.size - count), min(count, self.size))
+        return self.read_at(max(0, self.size - count), min(count, self.size))
 
-    def find(self, wanted: bytes, at: int) -> bool:
-        """Whether some bytes are anywhere after a place."""
+    def contains_after(self, wanted: bytes, at: int) -> bool:
+        """Whether some bytes occur anywhere from an offset on."""
         self._file.seek(at)
         before = b""
         while block := self._file.read(1 << 20):

@@ -1,7 +1,7 @@
-"""Finds the extension that an output's file gets: from what the server calls it, its link, its answer, its bytes. Pure.
+"""Chooses the extension of an output's file: by the server's type, the link, the response, or the bytes. Pure.
 
-The server may name an extension (``mp4``), a word (``video``), a media type, or nothing. The first source that knows
-one decides; only where none does, the file is called ``.bin``.
+The server may name an extension (``mp4``), a word (``video``), a media type, or nothing. The first of these that names
+an extension decides; only where none does, the file is called ``.bin``.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _PACKED = "zip 7z rar pdf safetensors npz"
 _WRITTEN = "txt srt vtt ass json csv md html htm xml svg obj mtl gltf dae usda yaml"
 
 BINARY = frozenset(f"{_VIDEO} {_IMAGE} {_AUDIO} {_SOLID} {_PACKED}".split())
-"""What never begins as a page does."""
+"""Extensions of formats that never begin as HTML, XML or JSON do."""
 KNOWN = BINARY | frozenset(_WRITTEN.split())
 
 _WORDS = frozenset(
     "video image audio 3d model file media bin binary picture photo music sound voice movie mesh object data other"
     " unknown url link text string output result none null".split()
 )
-"""What is no extension, though the server may send it where one belongs."""
+"""Words that are no extension, though the server may send them in place of one."""
 
 _CONTENT_TYPES = MappingProxyType(
     {
@@ -64,7 +64,7 @@ _EXTENSION = re.compile(r"[a-z0-9]{1,8}")
 
 
 def stated_extension(output: Output) -> str | None:
-    """The extension that is known before an output is fetched, by its type or its link's path; None if neither says."""
+    """Return the extension that is known before the download, by the type or the link's path; None if neither says."""
     kind = output.type.strip().lower().lstrip(".")
     kind = _CONTENT_TYPES.get(kind, kind)
     if kind not in _WORDS and _EXTENSION.fullmatch(kind):
@@ -73,22 +73,22 @@ def stated_extension(output: Output) -> str | None:
 
 
 def possible_extensions(output: Output) -> tuple[str, ...]:
-    """Every extension that an output may turn out to have."""
+    """List every extension that an output may turn out to have."""
     known = stated_extension(output)
     return (*sorted(KNOWN), "bin") if known is None else (known,)
 
 
 def choose_extension(output: Output, content_type: str, head: bytes) -> str:
-    """The extension of an output that has begun to come.
+    """Choose the extension of an output whose first bytes have come.
 
-    :param content_type: of the answer, without parameters; "" for none.
+    :param content_type: of the response, without parameters; "" for none.
     :param head: the first bytes.
     """
     return stated_extension(output) or _CONTENT_TYPES.get(content_type.lower()) or guess_kind(head) or "bin"
 
 
 def is_page(head: bytes) -> bool:
-    """Whether a file begins as HTML, XML or JSON do, as no medium does."""
+    """Whether a file begins as HTML, XML or JSON do, which no image, video or audio does."""
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     return bool(_MARKUP.match(text) or _JSON.match(text))
 

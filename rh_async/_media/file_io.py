@@ -1,7 +1,7 @@
-"""Opens files off the event loop, leaks none when the wait for a thread is cancelled, and waits out a shortage.
+"""Opens files off the event loop, closes them if the wait is cancelled, and waits out a shortage of resources.
 
-A machine that has no descriptor, thread or memory left has them again a moment later. Neither the file nor the disk is
-at fault then, and nobody is to be told so.
+A machine that has no descriptor, thread or memory left usually has them again a moment later. Neither the file nor the
+disk is at fault then, and no error may say so.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from rh_async.errors import OutOfResources
 T = TypeVar("T")
 
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
-_FIRST_WAIT, _LONGEST_WAIT, _PATIENCE = 0.25, 5.0, 300.0  # seconds
+_FIRST_DELAY, _MAX_DELAY, _GIVE_UP_AFTER = 0.25, 5.0, 300.0  # seconds
 
 
 def is_shortage(error: BaseException) -> bool:
-    """Whether an error only says that this machine lacks descriptors, threads or memory."""
+    """Whether an error says that this machine lacks descriptors, threads or memory."""
     if isinstance(error, OSError):
         return error.errno in _SHORTAGES
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "start new thread" in str(error))
 
 
 def out_of_resources(error: BaseException, phase: str = "") -> OutOfResources:
-    """What a shortage is called once it has been waited for long enough."""
-    words = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return OutOfResources(f"this machine has too little left of what it takes to go on ({words})", phase=phase)
+    """Make the error for a shortage that did not end."""
+    message = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return OutOfResources(f"this machine has too little left of what it takes to go on ({message})", phase=phase)
 
 
 async def in_thread(act: Callable[[], T]) -> T:
-    """Work on the disk in a thread; again after a while, where the machine lacks what that takes.
+    """Run a disk operation in a thread; while this machine lacks resources, back off and repeat it.
 
-    :raises OutOfResources: it still does after five minutes.
+    :raises OutOfResources: the shortage lasted five minutes.
     """
-    wait, until = _FIRST_WAIT, anyio.current_time() + _PATIENCE
+    wait, until = _FIRST_DELAY, anyio.current_time() + _GIVE_UP_AFTER
     while True:
         try:
             return await asyncio.to_thread(act)
@@ -52,22 +52,22 @@ async def in_thread(act: Callable[[], T]) -> T:
             if anyio.current_time() >= until:
                 raise out_of_resources(error) from error
         await anyio.sleep(wait)
-        wait = min(_LONGEST_WAIT, wait * 2)
+        wait = min(_MAX_DELAY, wait * 2)
 
 
 @asynccontextmanager
 async def open_file(path: Path, mode: Literal["rb", "wb"]) -> AsyncIterator[Any]:
-    """Open a file as aiofiles does; cancelled while a thread is opening it, close it once it is open.
+    """Open a file as aiofiles does. If the caller is cancelled while a thread opens it, close it once it is open.
 
     :raises OSError: it cannot be opened.
     """
-    # No task of its own: a loop that ends cancels every task, and what the thread opened then would be lost.
+    # Not a task: a loop that ends cancels every task, and the file that the thread opened then would leak.
     opening: asyncio.Future[IO[bytes]] = asyncio.get_running_loop().run_in_executor(None, path.open, mode)
     try:
         file = await asyncio.shield(opening)
     except asyncio.CancelledError:
         opening.add_done_callback(_close)
-        with anyio.CancelScope(shield=True):  # who gives up may next remove a file that is only now being made
+        with anyio.CancelScope(shield=True):  # the caller may next remove the file, which must exist by then
             await asyncio.wait({opening})
         raise
     with file:

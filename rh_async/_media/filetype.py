@@ -1,9 +1,9 @@
-"""Tells what kind of file some bytes begin. Pure: a name may lie, the first bytes seldom do."""
+"""Guesses a file's kind from its first bytes. Pure: a file's name may be wrong, its first bytes seldom are."""
 
 from __future__ import annotations
 
 HEAD = 64
-"""How many bytes `guess_kind` looks at."""
+"""How many bytes `guess_kind` needs."""
 
 _BRANDS = {b"qt  ": "mov", b"heic": "heic", b"heix": "heic", b"mif1": "heic", b"avif": "avif", b"M4A ": "m4a"}
 _STARTS = {
@@ -22,8 +22,9 @@ _RIFF = {b"WEBP": "webp", b"AVI ": "avi", b"WAVE": "wav"}
 
 
 def guess_kind(head: bytes) -> str | None:
-    """The kind of file, as its usual extension; None if it is none of those RunningHub names (contract 5.1)
-    or makes."""
+    """Guess the kind of file, as its usual extension; None for a kind that RunningHub neither takes (contract 5.1) nor
+    makes.
+    """
     if head[:4] == b"RIFF":
         return _RIFF.get(head[8:12])
     if head[4:8] == b"ftyp":

@@ -15,16 +15,16 @@ from rh_async.issues import InvalidMediaFile
 from .media_info import MediaInfo
 
 _ORIENTATION = 0x0112
-_LYING = frozenset({5, 6, 7, 8})  # the camera was held sideways
+_ROTATED = frozenset({5, 6, 7, 8})  # orientations of a camera that was held sideways
 _NOT_BUILT_IN = frozenset({"heic", "avif"})  # Pillow reads them with a plug-in, or not at all
-_BROKEN = (
+_DECODING_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, RuntimeError, struct.error, zlib.error,
     Image.DecompressionBombError,
 )  # fmt: skip
 _READERS = {
     "jpg": "JPEG", "png": "PNG", "gif": "GIF", "bmp": "BMP", "webp": "WEBP", "avif": "AVIF", "tiff": "TIFF",
 }  # fmt: skip
-_MOST_DECODED = 64_000_000
+_MAX_DECODED = 64_000_000
 """Pixels of the largest image that is decoded: several are decoded at once, each with up to four bytes a pixel."""
 _OTHERS = {
     b"II*\0": "tiff", b"MM\0*": "tiff", b"8BPS": "psd", b"\0\0\0\x0cjP": "jp2", b"\xffO\xffQ": "jp2",
@@ -49,7 +49,7 @@ def probe_image(path: Path, source: IO[bytes], kind: str, size: int) -> MediaInf
     try:
         with _open_image(source, kind) as image:
             return _media_info(kind, image, size)
-    except _BROKEN as error:
+    except _DECODING_ERRORS as error:
         if kind in _NOT_BUILT_IN and isinstance(error, UnidentifiedImageError):
             return _undecoded(kind, size)
         cut = "image file is truncated" in str(error)
@@ -62,9 +62,9 @@ def _undecoded(kind: str, size: int) -> MediaInfo:
 
 
 def _open_image(source: IO[bytes], kind: str) -> ImageFile:
-    """Read an image's header.
+    """Open an image and read its header.
 
-    `Image.open` would warn of every large photograph, and refuse the largest: the reader itself does neither.
+    `Image.open` would warn about every large photograph, and refuse the largest; the format's reader does neither.
     """
     reader = _READERS.get(kind, "")
     if reader not in Image.OPEN:
@@ -74,13 +74,13 @@ def _open_image(source: IO[bytes], kind: str) -> ImageFile:
     factory, accepts = Image.OPEN[reader]
     accepted = accepts is None or accepts(source.read(16))
     source.seek(0)
-    if accepted is not True:  # or it says why not
+    if accepted is not True:  # a string says why not
         raise UnidentifiedImageError(accepted or f"no {kind}")
     return factory(source, "")
 
 
 def _media_info(kind: str, image: ImageFile, size: int) -> MediaInfo:
-    decoded = image.width * image.height <= _MOST_DECODED
+    decoded = image.width * image.height <= _MAX_DECODED
     shown = _as_shown(image)
     if decoded:
         image.load()
@@ -95,7 +95,7 @@ def _media_info(kind: str, image: ImageFile, size: int) -> MediaInfo:
         stored=None if shown == image.size else image.size,
         mode=image.mode,
         alpha=image.has_transparency_data,
-        animated=bool(getattr(image, "is_animated", False)) and kind != "jpg",  # cameras put a preview beside
+        animated=bool(getattr(image, "is_animated", False)) and kind != "jpg",  # cameras add a preview
         decoded=decoded,
     )
 
@@ -104,7 +104,7 @@ def _as_shown(image: ImageFile) -> tuple[int, int]:
     """Return width and height of the upright picture; camera metadata that cannot be parsed turns nothing."""
     try:
         orientation = image.getexif().get(_ORIENTATION)
-    except (*_BROKEN, AttributeError):
+    except (*_DECODING_ERRORS, AttributeError):
         orientation = None
-    turned = orientation in _LYING and image.format != "TIFF"  # whose reader has turned it already
+    turned = orientation in _ROTATED and image.format != "TIFF"  # whose reader has applied the orientation already
     return (image.height, image.width) if turned else image.size

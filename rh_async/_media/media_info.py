@@ -1,4 +1,4 @@
-"""What a media file is, by its content and never by its name."""
+"""Describes what a media file is, by its content and never by its name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Family = Literal["image", "video", "audio"]
 
 @frozen(kw_only=True)
 class MediaInfo:
-    """What probing found out.
+    """Describe a probed media file.
 
     :param kind: by content, as its usual extension.
     :param container: as the library that read it names it.
@@ -26,7 +26,7 @@ class MediaInfo:
     :param mode: how colours are held, for instance ``RGB``, ``CMYK``, ``yuv420p``.
     :param alpha: whether parts may be transparent.
     :param animated: whether an image has more than one frame.
-    :param decoded: whether all of it was looked at; of a very large image only its header is.
+    :param decoded: whether all of it was decoded; of a very large image only the header is read.
     """
 
     kind: str

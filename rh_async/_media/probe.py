@@ -81,8 +81,8 @@ def require_media_extra() -> None:
     :raises ConfigurationError: the ``media`` extra is not installed.
     """
     if any(find_spec(name) is None for name in ("av", "PIL")):
-        words = "looking into media files needs the media extra: pip install 'rh-async[media]'"
-        raise ConfigurationError(words, advice="Nothing was sent.")
+        message = "looking into media files needs the media extra: pip install 'rh-async[media]'"
+        raise ConfigurationError(message, advice="Nothing was sent.")
 
 
 def unreadable(path: Path, error: OSError | ValueError) -> InvalidMediaFile:
@@ -90,8 +90,8 @@ def unreadable(path: Path, error: OSError | ValueError) -> InvalidMediaFile:
     if isinstance(error, FileNotFoundError):
         return InvalidMediaFile(path, "no such file", "does not exist", "Correct the path")
     if isinstance(error, PermissionError):
-        words = "may not be read (permission denied)"
-        return InvalidMediaFile(path, "unreadable file", words, "Allow reading it (chmod +r)")
+        message = "may not be read (permission denied)"
+        return InvalidMediaFile(path, "unreadable file", message, "Allow reading it (chmod +r)")
     why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
     hint = "Correct or shorten its path, or copy the file"
     return InvalidMediaFile(path, "unreadable file", f"cannot be read ({why})", hint)

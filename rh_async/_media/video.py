@@ -22,13 +22,13 @@ _READERS = {
     "mp4": "mov", "mov": "mov", "m4a": "mov", "webm": "matroska", "mkv": "matroska", "avi": "avi",
     "mp3": "mp3", "wav": "wav", "flac": "flac",
 }  # fmt: skip
-_OTHERS = {
+_UNNAMED = {
     "flv": "flv", "mpegts": "ts", "asf": "wmv", "mpeg": "mpg", "ogg": "ogg", "mp3": "mp3", "aac": "aac", "mxf": "mxf",
     "dv": "dv", "rm": "rm",
 }  # fmt: skip
-_SOUNDS = frozenset({"mp3", "wav", "flac", "m4a", "aac", "ogg"})
-_SLACK = 0.5  #: seconds by which a header may overstate
-_AGAIN = "Copy or export it again"
+_AUDIO = frozenset({"mp3", "wav", "flac", "m4a", "aac", "ogg"})
+_SLACK = 0.5  #: seconds by which a header may overstate the duration
+_EXPORT_AGAIN = "Copy or export it again"
 
 # PyAV before 19 refuses a file whose title is not UTF-8 unless told otherwise; PyAV 19 takes any text and has no such
 # argument. Python 3.11 gets 18 and Python 3.12 gets 19, so both are in use.
@@ -36,8 +36,8 @@ _ANY_TEXT: dict[str, Any] = {} if int(av.__version__.partition(".")[0]) >= 19 el
 
 
 @frozen
-class _Read:
-    """What is there after the last packet.
+class _Decoded:
+    """What reading every packet has shown.
 
     :param frame: the first of the picture.
     :param seconds: of the picture, or of the sound where there is no picture.
@@ -51,7 +51,7 @@ class _Read:
 
 @frozen
 class _Span:
-    """From when to when a track has anything, in seconds."""
+    """From when to when a track has data, in seconds."""
 
     begin: float = math.inf
     end: float = 0.0
@@ -60,7 +60,7 @@ class _Span:
     def seconds(self) -> float:
         return max(0.0, self.end - self.begin)
 
-    def with_(self, pts: int, duration: int, time_base: Fraction) -> _Span:
+    def extended(self, pts: int, duration: int, time_base: Fraction) -> _Span:
         begin, end = float(pts * time_base), float((pts + duration) * time_base)
         return _Span(min(self.begin, begin), max(self.end, end))
 
@@ -75,10 +75,10 @@ def probe_video(path: Path, source: BinaryIO, kind: str | None, size: int) -> Me
         raise InvalidMediaFile(path, "not media", "is an archive, not a video", "Unpack it and give the files inside")
     reader = _READERS.get(kind or "")
     # A named reader on an open file: a playlist in disguise can open no other file or URL, and any file name works.
-    only = {} if reader else {"format_whitelist": ",".join(_OTHERS)}
+    only = {} if reader else {"format_whitelist": ",".join(_UNNAMED)}
     try:
-        with av.open(source, "r", format=reader, options=only, **_ANY_TEXT) as film:
-            return _media_info(path, kind or _OTHERS[film.format.name], film, size)
+        with av.open(source, "r", format=reader, options=only, **_ANY_TEXT) as container:
+            return _media_info(path, kind or _UNNAMED[container.format.name], container, size)
     except InvalidMediaFile:  # which is a ValueError, too
         raise
     except (av.FFmpegError, ValueError) as error:
@@ -90,26 +90,28 @@ def _broken(path: Path, kind: str | None, error: Exception) -> InvalidMediaFile:
         what = "is no video, image or sound by its content, whatever its name says"
         return InvalidMediaFile(path, "not media", what, "Give a media file")
     why = getattr(error, "strerror", None) or error
-    return InvalidMediaFile(path, "cut short", f"begins like a {kind} but cannot be read to its end ({why})", _AGAIN)
+    return InvalidMediaFile(
+        path, "cut short", f"begins like a {kind} but cannot be read to its end ({why})", _EXPORT_AGAIN
+    )
 
 
-def _media_info(path: Path, kind: str, film: InputContainer, size: int) -> MediaInfo:
-    picture = next((track for track in film.streams.video if not _is_cover(track)), None)
-    if picture is None and not (kind in _SOUNDS and film.streams.audio):
+def _media_info(path: Path, kind: str, container: InputContainer, size: int) -> MediaInfo:
+    picture = next((track for track in container.streams.video if not _is_cover(track)), None)
+    if picture is None and not (kind in _AUDIO and container.streams.audio):
         raise InvalidMediaFile(path, "no picture", "has sound only, no picture", "Export it with its video track")
-    track = picture or film.streams.audio[0]
+    track = picture or container.streams.audio[0]
     if track.codec_context is None:
         raise InvalidMediaFile(
             path, "unknown codec", "is coded in a way that cannot be read here", "Export it as H.264"
         )
-    codec, name = track.codec_context.name, film.format.name
-    read = _read(path, film, picture)
+    codec, name = track.codec_context.name, container.format.name
+    decoded = _read_packets(path, container, picture)
     if picture is None:
-        return MediaInfo(kind=kind, family="audio", container=name, codec=codec, size=size, seconds=read.seconds)
-    if read.frame is None:
-        raise InvalidMediaFile(path, "cut short", "holds no frame that can be decoded", _AGAIN)
-    width, height = _as_shown(read.frame, picture)
-    held = read.frame.width, read.frame.height
+        return MediaInfo(kind=kind, family="audio", container=name, codec=codec, size=size, seconds=decoded.seconds)
+    if decoded.frame is None:
+        raise InvalidMediaFile(path, "cut short", "holds no frame that can be decoded", _EXPORT_AGAIN)
+    width, height = _as_shown(decoded.frame, picture)
+    held = decoded.frame.width, decoded.frame.height
     rate = picture.average_rate or picture.guessed_rate
     return MediaInfo(
         kind=kind,
@@ -120,11 +122,11 @@ def _media_info(path: Path, kind: str, film: InputContainer, size: int) -> Media
         width=width,
         height=height,
         stored=None if held == (width, height) else held,
-        seconds=read.seconds,
-        sound=read.sound,
+        seconds=decoded.seconds,
+        sound=decoded.sound,
         rate=float(rate) if rate else None,
-        mode=read.frame.format.name,
-        alpha=any(part.is_alpha for part in read.frame.format.components),
+        mode=decoded.frame.format.name,
+        alpha=any(part.is_alpha for part in decoded.frame.format.components),
     )
 
 
@@ -133,49 +135,49 @@ def _is_cover(track: VideoStream) -> bool:
 
 
 def _as_shown(frame: VideoFrame, picture: VideoStream) -> tuple[int, int]:
-    """The sides of the upright picture with square pixels, as a player shows it."""
+    """Return width and height of the upright picture with square pixels, as a player shows it."""
     width = round(frame.width * (picture.sample_aspect_ratio or 1)) or frame.width
     return (frame.height, width) if round(frame.rotation / 90) % 2 else (width, frame.height)
 
 
-def _read(path: Path, film: InputContainer, picture: VideoStream | None) -> _Read:
+def _read_packets(path: Path, container: InputContainer, picture: VideoStream | None) -> _Decoded:
     frame, spans = None, dict[int, _Span]()
-    for packet in film.demux():
+    for packet in container.demux():
         if packet.is_corrupt:
-            raise _cut(path, film, spans)
+            raise _cut_short(path, container, spans)
         if frame is None and picture is not None and packet.stream_index == picture.index:
             frame = next((one for one in packet.decode() if isinstance(one, VideoFrame)), None)
         if packet.pts is not None and packet.time_base is not None:
             span = spans.get(packet.stream_index, _Span())
-            spans[packet.stream_index] = span.with_(packet.pts, packet.duration or 0, packet.time_base)
-    if _stated(film, spans) - _there(film, spans) > _SLACK:
-        raise _cut(path, film, spans)
-    sound = max((spans[one.index].seconds for one in film.streams.audio if one.index in spans), default=None)
-    seconds = _stated(film, spans) if picture is None else _picture_seconds(film, picture, spans)
-    return _Read(frame, seconds, sound)
+            spans[packet.stream_index] = span.extended(packet.pts, packet.duration or 0, packet.time_base)
+    if _stated_seconds(container, spans) - _end_of_data(container, spans) > _SLACK:
+        raise _cut_short(path, container, spans)
+    sound = max((spans[one.index].seconds for one in container.streams.audio if one.index in spans), default=None)
+    seconds = _stated_seconds(container, spans) if picture is None else _picture_seconds(container, picture, spans)
+    return _Decoded(frame, seconds, sound)
 
 
-def _there(film: InputContainer, spans: Mapping[int, _Span]) -> float:
-    """Up to which second there is anything."""
-    return max((span.end for span in spans.values()), default=0.0) - (film.start_time or 0) / av.time_base
+def _end_of_data(container: InputContainer, spans: Mapping[int, _Span]) -> float:
+    """Return up to which second there is data."""
+    return max((span.end for span in spans.values()), default=0.0) - (container.start_time or 0) / av.time_base
 
 
-def _stated(film: InputContainer, spans: Mapping[int, _Span]) -> float:
-    """How long it is by its header, or by what is there if that does not say."""
-    return film.duration / av.time_base if film.duration else _there(film, spans)
+def _stated_seconds(container: InputContainer, spans: Mapping[int, _Span]) -> float:
+    """Return the duration by the header, or by the data if the header does not say."""
+    return container.duration / av.time_base if container.duration else _end_of_data(container, spans)
 
 
-def _picture_seconds(film: InputContainer, picture: VideoStream, spans: Mapping[int, _Span]) -> float:
-    """How long the picture is: by its own header, by that of the whole if nothing else outlasts it, or by its end."""
+def _picture_seconds(container: InputContainer, picture: VideoStream, spans: Mapping[int, _Span]) -> float:
+    """Return the duration of the picture: by the track's header, else by the file's, unless the data ends elsewhere."""
     span = spans.get(picture.index, _Span())
     if picture.duration and picture.time_base:
         stated = float(picture.duration * picture.time_base)
     else:
-        stated = _stated(film, spans)
+        stated = _stated_seconds(container, spans)
     return stated if abs(stated - span.seconds) <= _SLACK else span.seconds
 
 
-def _cut(path: Path, film: InputContainer, spans: Mapping[int, _Span]) -> InvalidMediaFile:
-    there, stated = _there(film, spans), _stated(film, spans)
-    of = f" of {stated:.1f}" if stated > there else ""
-    return InvalidMediaFile(path, "cut short", f"breaks off after {there:.1f}{of} s", _AGAIN)
+def _cut_short(path: Path, container: InputContainer, spans: Mapping[int, _Span]) -> InvalidMediaFile:
+    present, stated = _end_of_data(container, spans), _stated_seconds(container, spans)
+    of = f" of {stated:.1f}" if stated > present else ""
+    return InvalidMediaFile(path, "cut short", f"breaks off after {present:.1f}{of} s", _EXPORT_AGAIN)

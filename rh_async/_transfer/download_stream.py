@@ -108,8 +108,8 @@ class AttemptReader:
         head = bytes(self.head)
         extension = choose_extension(self.target.output, self.download.content_type, head)
         if extension in BINARY and is_page(head):
-            words = f"the link answered a page in place of {extension}"
-            raise InvalidResponse(words, body=head, phase="download")
+            message = f"the link answered a page in place of {extension}"
+            raise InvalidResponse(message, body=head, phase="download")
         return extension
 
     async def read(self) -> bytes:
@@ -133,8 +133,8 @@ class AttemptReader:
         rate = (self.size - self._checked_size) / self._reading
         if rate < self.limits.min_rate:
             self.limits.min_rate /= 2
-            words = f"download: {rate:,.0f} bytes a second came, which is too slow: given up for now"
-            raise ResponseLost(words, phase="download", advice=_SLOW)
+            message = f"download: {rate:,.0f} bytes a second came, which is too slow: given up for now"
+            raise ResponseLost(message, phase="download", advice=_SLOW)
         self._reading, self._checked_size = 0.0, self.size
 
 
@@ -148,10 +148,10 @@ def choose_source(target: DownloadTarget, download: Download) -> Source:
     extension = choose_extension(target.output, download.content_type, b"")
     if download.encoding in _DECOMPRESSED and extension not in {*BINARY, "bin"}:
         return DecompressedSource(download)
-    words = f"{target.path().name} comes compressed ({download.encoding:.20}), which was not asked for"
-    raise OutputRefused(words, phase="download")
+    message = f"{target.path().name} comes compressed ({download.encoding:.20}), which was not asked for"
+    raise OutputRefused(message, phase="download")
 
 
 def _too_large(target: DownloadTarget, size: str) -> OutputRefused:
-    words = f"{target.path().name} has {size} bytes; DownloadPolicy(max_bytes=...) takes less"
-    return OutputRefused(words, phase="download", task_id=target.task_id)
+    message = f"{target.path().name} has {size} bytes; DownloadPolicy(max_bytes=...) takes less"
+    return OutputRefused(message, phase="download", task_id=target.task_id)

@@ -1,7 +1,7 @@
-"""Writes media that is no file to disk, once each, and removes it when no job needs it any longer.
+"""Writes media that is not a file (bytes, streams, pictures) to temporary files, and removes them after their last job.
 
-All else works with files: their size is known before the first byte goes up, they can be sent again after a failed
-attempt, and memory does not grow with a queue of videos.
+The rest of the package works with files: their size is known before the first byte is sent, they can be sent again
+after a failed attempt, and memory does not grow with a queue of videos.
 """
 
 from __future__ import annotations
@@ -32,12 +32,13 @@ _CHUNK = 1024 * 1024
 
 @define(eq=False)
 class _Spooled:
-    """One source's file.
+    """The temporary file of one source.
 
+    :ivar written: the work that writes it.
     :ivar users: how many jobs need it now.
     """
 
-    flight: SingleFlight[Path]
+    written: SingleFlight[Path]
     users: int = 0
 
 
@@ -45,7 +46,7 @@ class _Spooled:
 class Spool:
     """The temporary files of one session.
 
-    :param tasks: where shared work runs: several jobs may wait for one source.
+    :param tasks: where a source is written: a cancelled job does not stop it for the other jobs with the same source.
     """
 
     tasks: SessionTasks
@@ -55,7 +56,7 @@ class Spool:
 
     @asynccontextmanager
     async def files(self, request: R) -> AsyncIterator[R]:
-        """Let every source of a request be a file while the body runs.
+        """Provide the request with a temporary file in place of each source, while the body runs.
 
         :raises InvalidMedia: a source cannot be read to its end.
         """
@@ -64,52 +65,52 @@ class Spool:
             yield request
             return
         for media in sources:
-            self._taken(media).users += 1
+            self._acquire(media).users += 1
         try:
-            yield request.with_files({media: await self._spooled[media].flight.value() for media in sources})
+            yield request.with_files({media: await self._spooled[media].written.value() for media in sources})
         finally:
             with anyio.CancelScope(shield=True):
                 for media in sources:
-                    await self._released(media)
+                    await self._release(media)
 
     @asynccontextmanager
     async def file(self, media: Media) -> AsyncIterator[Path]:
-        """Let one source be a file while the body runs.
+        """Provide a temporary file with one source, while the body runs.
 
         :raises InvalidMedia: it cannot be read to its end.
         """
-        self._taken(media).users += 1
+        self._acquire(media).users += 1
         try:
-            yield await self._spooled[media].flight.value()
+            yield await self._spooled[media].written.value()
         finally:
             with anyio.CancelScope(shield=True):
-                await self._released(media)
+                await self._release(media)
 
     async def close(self) -> None:
-        """Remove everything."""
+        """Remove all temporary files."""
         if self._folder is not None:
             await in_thread(partial(shutil.rmtree, self._folder, ignore_errors=True))
 
-    def _taken(self, media: Media) -> _Spooled:
+    def _acquire(self, media: Media) -> _Spooled:
         known = self._spooled.get(media)
-        if known is None or (known.flight.error is not None and not known.users):
+        if known is None or (known.written.error is not None and not known.users):
             known = self._spooled[media] = _Spooled(SingleFlight[Path]())
-            self.tasks.start_soon(known.flight.run, partial(self._written, media))
+            self.tasks.start_soon(known.written.run, partial(self._write, media))
         return known
 
-    async def _released(self, media: Media) -> None:
+    async def _release(self, media: Media) -> None:
         spooled = self._spooled[media]
         spooled.users -= 1
-        # A stream cannot be read twice: its file stays for a later job with the same media, until the session ends.
+        # A stream cannot be read twice: its file is kept for a later job with the same media, until the session ends.
         if not spooled.users and media.rereadable:
             del self._spooled[media]
-            for path in spooled.flight.values:
+            for path in spooled.written.values:
                 await in_thread(partial(shutil.rmtree, path.parent, ignore_errors=True))
 
-    async def _written(self, media: Media) -> Path:
+    async def _write(self, media: Media) -> Path:
         self._number += 1
         try:
-            path = await in_thread(partial(self._made, self._number, media.name))
+            path = await in_thread(partial(self._new_path, self._number, media.name))
             with await in_thread(lambda: path.open("wb")) as sink:
                 async for chunk in _chunks(media):
                     await in_thread(partial(sink.write, chunk))
@@ -118,7 +119,7 @@ class Spool:
             raise InvalidMedia(f"{media.name} cannot be written to a temporary file: {why}") from error
         return path
 
-    def _made(self, number: int, name: str) -> Path:
+    def _new_path(self, number: int, name: str) -> Path:
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="rh_async-"))
         folder = self._folder / str(number)
@@ -127,20 +128,20 @@ class Spool:
 
 
 async def _chunks(media: Media) -> AsyncIterator[bytes]:
-    """Read a source. What the caller's own code raises is told as this media's fault, whatever it is.
+    """Read a source. Whatever the caller's own code raises becomes an error of this source.
 
     :raises InvalidMedia: it cannot be read.
     """
     try:
-        async for chunk in _parts(media):
-            yield _bytes(chunk, media)
+        async for chunk in _raw_chunks(media):
+            yield _checked(chunk, media)
     except RHError:
         raise
     except Exception as error:
         raise InvalidMedia(f"{media.name} cannot be read: {type(error).__name__}: {error}") from error
 
 
-async def _parts(media: Media) -> AsyncIterator[object]:
+async def _raw_chunks(media: Media) -> AsyncIterator[object]:
     match media.kind:
         case SourceKind.STREAM:
             async for chunk in cast("AsyncIterator[object]", media.source):
@@ -157,7 +158,7 @@ async def _parts(media: Media) -> AsyncIterator[object]:
                 yield chunk
 
 
-def _bytes(chunk: object, media: Media) -> bytes:
+def _checked(chunk: object, media: Media) -> bytes:
     if not isinstance(chunk, bytes | bytearray | memoryview):
         raise InvalidMedia(f"{media.name} gave {type(chunk).__name__}, not bytes: open it in binary mode")
     return bytes(chunk)

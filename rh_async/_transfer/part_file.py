@@ -15,9 +15,9 @@ from typing import Protocol, TypeVar
 from attrs import frozen
 
 from rh_async._journal.lease import mark_in_use
-from rh_async._media.byte_source import Cut
+from rh_async._media.byte_source import Truncated
 from rh_async._media.file_io import in_thread, is_shortage, open_file
-from rh_async._media.file_structure import judge
+from rh_async._media.file_structure import check_structure
 from rh_async.errors import ResponseLost, RHError, SaveError
 from rh_async.types import TaskId
 
@@ -118,11 +118,11 @@ class PartFile:
 
         def check() -> bool:
             with self.path.open("rb") as file:
-                return judge(file, os.fstat(file.fileno()).st_size) == "whole"
+                return check_structure(file, os.fstat(file.fileno()).st_size) == "whole"
 
         try:
             return await asyncio.to_thread(check)
-        except Cut as error:
+        except Truncated as error:
             raise ResponseLost(f"download: the file is cut: {error}", phase="download") from error
 
     async def rename(self, extension: str) -> Path:

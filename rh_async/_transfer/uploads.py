@@ -216,9 +216,9 @@ class Uploads:
         named = _SHA256.search(file_name)
         if named is not None and named.group() != sha256 and not self._warned:
             self._warned = True
-            words = f"the server calls an upload {one_line(file_name)}, and its SHA-256 is {sha256}"
-            log.warning("rh_async.upload_name %s", words)
-            self.emit(Warned(code="upload_name", message=words))
+            message = f"the server calls an upload {one_line(file_name)}, and its SHA-256 is {sha256}"
+            log.warning("rh_async.upload_name %s", message)
+            self.emit(Warned(code="upload_name", message=message))
 
     def _report_progress(self, file: LocalFile) -> Callable[[int], None]:
         return lambda sent: self.emit(Uploading(path=file.path, bytes=sent, total=file.size))

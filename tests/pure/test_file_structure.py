@@ -16,8 +16,8 @@ import av
 import pytest
 from PIL import Image
 
-from rh_async._media.byte_source import Cut
-from rh_async._media.file_structure import judge
+from rh_async._media.byte_source import Truncated
+from rh_async._media.file_structure import check_structure
 from tests.pure.test_sniff import picture
 
 NOISE = Random(7)
@@ -25,8 +25,8 @@ NOISE = Random(7)
 
 def verdict(data: bytes) -> str:
     try:
-        return judge(io.BytesIO(data), len(data))
-    except Cut:
+        return check_structure(io.BytesIO(data), len(data))
+    except Truncated:
         return "cut"
 
 
@@ -173,15 +173,15 @@ def test_an_mp3_without_a_count_is_judged_by_its_frames() -> None:
 
 def test_fragments_and_pipes_prove_no_end() -> None:
     pieces = film("mp4", "mpeg4", movflags="frag_keyframe+empty_moov+default_base_moof")
-    assert verdict(pieces[: pieces.rindex(b"mfra") - 4]) in {"unjudged", "cut"}
+    assert verdict(pieces[: pieces.rindex(b"mfra") - 4]) in {"unknown", "cut"}
     piped = bytearray(spoken())
     piped[4:8] = b"\xff\xff\xff\xff"
-    assert verdict(bytes(piped)) == "unjudged"
+    assert verdict(bytes(piped)) == "unknown"
 
 
 @pytest.mark.parametrize("data", [b"", b"plain text", bytes(5000), b"v" * 1000, b"%PDF-1.7"])
 def test_what_has_no_structure_is_not_judged(data: bytes) -> None:
-    assert verdict(data) == "unjudged"
+    assert verdict(data) == "unknown"
 
 
 def test_bytes_of_any_kind_end_the_judging() -> None:
@@ -189,4 +189,4 @@ def test_bytes_of_any_kind_end_the_judging() -> None:
     heads = [make()[:40] for make in FILES.values()] + [picture("PNG")[:12]]
     for _ in range(300):
         data = NOISE.choice(heads)[: NOISE.randrange(41)] + NOISE.randbytes(NOISE.randrange(400))
-        assert verdict(data) in {"whole", "cut", "unjudged"}
+        assert verdict(data) in {"whole", "cut", "unknown"}
