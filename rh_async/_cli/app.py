@@ -103,7 +103,9 @@ def run(words: Sequence[str]) -> int:
     _listen(debug)
     _spell()
     try:
-        code = app(take_proxy([word for word in words if word != "--debug"]))
+        # Help that nobody reads to its end (`rh-async --help | head -1`) is no error either.
+        code = app(take_proxy([word for word in words if word != "--debug"]), console=make_console())
+        make_console().file.flush()  # a closed pipe shows here at the latest, not when the interpreter ends
     except (Exception, KeyboardInterrupt) as ending:  # noqa: BLE001 - the one seam: no command ends in a traceback
         return _report(ending, debug, renamed=_renamed(words))
     return ExitCode.SUCCESS if code is None else int(code)

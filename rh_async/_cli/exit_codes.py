@@ -74,4 +74,4 @@ def describe_error(ending: BaseException) -> str:
         return "interrupted"
     if isinstance(ending, UnusedCliTokensError):
         return f"nothing takes {' '.join(ending.unused_tokens or ())!r} here: see --help"
-    return printable(str(ending)).replace("(base_url=)", "(--base-url)")
+    return printable(str(ending)).replace("(base_url=)", "(--base-url)").replace("(journal=)", "(--journal)")

@@ -232,7 +232,8 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection | None]:
         with closing(sqlite3.connect(where, uri=True, timeout=_PATIENCE, check_same_thread=False)) as db:
             yield db
     except (sqlite3.Error, OSError) as error:
-        raise JournalError(f"the journal {path} cannot be read: {error}", advice="") from error
+        advice = "Name the journal's file (journal=)."
+        raise JournalError(f"the journal {path} cannot be read: {error}", advice=advice) from error
 
 
 def _version(db: sqlite3.Connection, path: Path) -> int:

@@ -443,7 +443,7 @@ async def test_interrupted_it_says_what_goes_on_and_the_same_command_continues(t
     assert len(names(there / "out")) == 5
 
 
-@pytest.mark.parametrize("width", [80, 160])
+@pytest.mark.parametrize("width", [60, 80, 160])
 async def test_the_live_view_says_how_it_stands_and_fits(
     width: int, there: Path, site: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -454,9 +454,9 @@ async def test_the_live_view_says_how_it_stands_and_fits(
     shown = told(view)
     for words in (
         "in flight 3 of 3",
-        "oldest in flight",
+        "longest running",
         "errors",
-        "questions/s",
+        "polls/s",
         "spent by this run",
         "budget 500.00",
         " left (",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ import pytest
 
 from rh_async._batch.manifest.column_help import known_columns
 from rh_async._cli import run
-from rh_async._cli.options.manifest_columns import column_words
+from rh_async._cli.options.manifest_columns import explain_columns
 from rh_async.emulator import Emulator
-from rh_async.models.registry import all_options
+from rh_async.models.registry import DEFAULT_MODEL, all_options
 from tests.batch.makers import film, paint
 from tests.cli.conftest import Shell
 
@@ -136,10 +137,17 @@ async def test_the_columns_of_a_manifest_are_told_without_a_manifest_and_without
     assert (unknown.code, unknown.err.count("\n")) == (2, 1)
 
 
+async def test_the_columns_of_a_model_are_those_that_it_takes(shell: Shell) -> None:
+    ended = await shell("batch --manifest-columns --model dreamactor-v2")
+    columns = set(re.findall(r"^  (\w+)  ", ended.out, re.MULTILINE))
+    assert columns == {"image", "video", "model", "key", "webhook_url"}
+    assert "only)" not in ended.out
+
+
 def test_every_column_that_a_manifest_takes_is_explained() -> None:
     assert {column.name for column in known_columns()} == all_options().keys() | {"model", "key"}
     assert {column.name for column in known_columns() if column.is_needed} == {"image", "video"}
-    assert len(list(column_words("wan2.2"))) > len(all_options())
+    assert len(list(explain_columns(DEFAULT_MODEL))) > len(all_options())
 
 
 def test_the_columns_of_a_manifest_stand_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:

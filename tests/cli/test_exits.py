@@ -101,7 +101,7 @@ def test_debug_shows_the_traceback_too(capsys: pytest.CaptureFixture[str], monke
 def test_whatever_ends_a_command_is_told_in_one_line(
     raised: Exception, code: int, says: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(_: object) -> NoReturn:
+    def failing(_: object, **_options: object) -> NoReturn:
         raise raised
 
     monkeypatch.setattr(_app, "app", failing)
@@ -120,7 +120,7 @@ def test_debug_prints_nothing_that_a_terminal_would_obey(
 ) -> None:
     hostile = "\x1b]0;title\x07\u202e" + "x" * 10_000
 
-    def failing(_: object) -> NoReturn:
+    def failing(_: object, **_options: object) -> NoReturn:
         logging.getLogger("rh_async").warning("the server said %s\nforged line", hostile)
         raise UsageError(hostile)
 
@@ -151,7 +151,7 @@ def test_a_key_in_quotes_is_named_as_such(
 
 
 def test_ctrl_c_is_one_word(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(_: object) -> NoReturn:
+    def interrupted(_: object, **_options: object) -> NoReturn:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(_app, "app", interrupted)

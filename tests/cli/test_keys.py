@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shlex
 import sqlite3
@@ -46,6 +47,12 @@ async def test_what_is_gone_from_the_disk_is_saved_again_and_not_bought(
     assert (await shell("run hero.png dance.mp4 -o elsewhere")).code == 0
     assert (desk / "elsewhere" / video.name).exists()
     assert len(site.ledger.submissions) == 1
+
+
+async def test_a_saved_job_is_listed_with_the_status_it_ended_with(site: Emulator, desk: Path, shell: Shell) -> None:
+    await shell(RUN)
+    (row,) = map(json.loads, (await shell("jobs --json")).out.splitlines())
+    assert (row["state"], row["status"]) == ("saved", "SUCCESS")
 
 
 async def test_again_buys_once_more(site: Emulator, desk: Path, shell: Shell) -> None:
@@ -178,7 +185,10 @@ async def test_interrupted_with_cancel_the_job_is_stopped(site: Emulator, desk: 
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"no database at all, whatever it is called" * 9, "cannot be read: file is not a database"),
+        (
+            b"no database at all, whatever it is called" * 9,
+            "cannot be read: file is not a database. Name the journal's file (--journal).\n",
+        ),
         ("PRAGMA user_version = 99", "made by a newer version of this program (99, known:"),
     ],
 )

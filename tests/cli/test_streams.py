@@ -40,3 +40,12 @@ def test_what_is_printed_never_lands_in_a_file_that_is_open(tmp_path: Path) -> N
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "kept").read_bytes() == b""
+
+
+@pytest.mark.parametrize("option", ["--help", "batch --help", "--version"])
+def test_output_that_is_not_read_is_no_error(option: str) -> None:
+    command = f"{sys.executable} -m rh_async {option} | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(  # noqa: S603 - our own command
+        ["/bin/bash", "-c", command], capture_output=True, text=True, timeout=60, check=False, env=_ENVIRONMENT
+    )
+    assert (done.stdout, done.stderr) == ("0\n", "")

@@ -16,7 +16,7 @@ from rh_async._cli.options.batch_model_options import BatchModelOptions
 from rh_async._cli.options.batch_options import BatchCommand, BatchRunOptions
 from rh_async._cli.options.batch_sources import SourceOptions
 from rh_async._cli.options.connection import Connection, site_of
-from rh_async._cli.options.manifest_columns import column_words
+from rh_async._cli.options.manifest_columns import explain_columns
 from rh_async._cli.options.prerequisites import need_folder
 from rh_async._cli.output.fields import printable
 from rh_async._cli.output.plan_report import as_event, report
@@ -38,7 +38,7 @@ async def batch(
     """
     if sources is not None and sources.manifest_columns:
         Reporter.for_process(json=False).print(
-            *await asyncio.to_thread(column_words, (options or BatchModelOptions()).model)
+            *await asyncio.to_thread(explain_columns, (options or BatchModelOptions()).model)
         )
         return ExitCode.SUCCESS
     command = BatchCommand(

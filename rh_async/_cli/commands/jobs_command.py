@@ -98,8 +98,13 @@ async def _by_the_page(rows: Iterator[Row]) -> AsyncIterator[list[Row]]:
 
 
 def as_json(row: Row) -> str:
-    """One row for a script: everything but the server's raw answer."""
+    """Convert one row for a script: everything but the server's raw response.
+
+    A record keeps the status that the server last named while the task ran; once it is over, its last response decides.
+    """
     facts = asdict(row.record, filter=lambda field, _: field.name not in _UNTOLD)
+    if (snapshot := row.snapshot()) is not None:
+        facts["status"] = snapshot.status
     facts["inputs"] = json.loads(row.record.inputs)
     return json.dumps({"site": row.site, **facts})
 

@@ -1,14 +1,15 @@
-"""``rh-async batch --manifest-columns``: what a manifest may say, in words."""
+"""Explains the columns of a manifest: ``rh-async batch --manifest-columns``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
+from attrs import evolve
 from rich.text import Text
 
 from rh_async._batch.manifest.column_help import ColumnHelp, endpoint_columns, known_columns
 from rh_async._cli.exit_codes import UsageError
-from rh_async.models.registry import aliases
+from rh_async.models.registry import DEFAULT_MODEL, ModelSpec, find_spec
 
 _FORMS = """\
 One row per job: a .csv, .tsv or .txt file as a spreadsheet writes it (cells between commas, semicolons or tabs; UTF-8,
@@ -22,21 +23,29 @@ _EXAMPLE = """\
     heroes/fox.png,clips/001.mp4,at night,12a"""
 
 
-def column_words(model: str) -> Iterator[Text]:
-    """The lines to print. Blocks: the catalogue is a file.
+def explain_columns(model: str) -> Iterator[Text]:
+    """Explain the columns of one model; for the default model those of all, since each row may name another.
 
-    :raises UsageError: nobody knows the model's fields.
+    Blocks: the catalogue is a file.
+
+    :raises UsageError: the catalogue does not know the model's fields.
     """
-    named = model in aliases()
-    columns = known_columns() if named else endpoint_columns(model)
+    spec = find_spec(model)
+    columns = endpoint_columns(model) if spec is None else _columns_of(spec)
     if not columns:
         raise UsageError(f"the catalogue knows no fields of {model:.80}: its rows take any field as it is")
-    lines = [*_FORMS.splitlines(), "", *_listed(columns), "", *_OTHERS.splitlines()]
-    yield from map(Text, [*lines, "", *_EXAMPLE.splitlines()] if named else lines)
+    lines = [*_FORMS.splitlines(), "", *_list(columns), "", *_OTHERS.splitlines()]
+    yield from map(Text, [*lines, "", *_EXAMPLE.splitlines()] if spec else lines)
 
 
-def _listed(columns: Iterable[ColumnHelp]) -> Iterator[str]:
-    columns = tuple(columns)
+def _columns_of(spec: ModelSpec) -> tuple[ColumnHelp, ...]:
+    if spec.alias == DEFAULT_MODEL:
+        return known_columns()
+    always = {"model", "key"}
+    return tuple(evolve(one, takers="") for one in known_columns() if one.name in spec.options or one.name in always)
+
+
+def _list(columns: Sequence[ColumnHelp]) -> Iterator[str]:
     width = max(len(column.name) for column in columns)
     for column in columns:
         needed = "needed; " if column.is_needed else ""

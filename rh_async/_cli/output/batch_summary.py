@@ -15,10 +15,10 @@ from rh_async._cli.exit_codes import ExitCode, describe_error, exit_code
 from rh_async._cli.options.connection import Connection
 from rh_async.errors import BudgetReached, JobError
 
-from .batch_view import clock, money_words
 from .fields import printable
 from .job_reporter import decision_commands
 from .plan_report import counted, format_amounts
+from .progress_text import SEPARATOR, clock, money_parts
 from .reporter import entry_name, outcome_line
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class BatchSummary:
         for state, meaning in _MEANING.items():
             if self.counts[state] or state == "saved":
                 yield _fact(state, f"{self.counts[state]:<7,} {meaning}")
-        yield _fact("money", money_words(progress))
+        yield _fact("money", SEPARATOR.join(money_parts(progress)))
         yield _fact("time", clock(seconds))
         there = self.counts["saved"] + self.counts["already_done"]
         made = "videos, a .json beside each, and batch.jsonl" if there else "no videos; batch.jsonl"

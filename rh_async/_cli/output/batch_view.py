@@ -1,12 +1,13 @@
-"""The live view of a batch: as readable at ten jobs as at ten thousand, at 80 columns as at 160. Draws, asks nobody."""
+"""Draws the live view of a batch: as readable at ten jobs as at ten thousand, at 60 columns as at 160."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from attrs import define, field
+from attrs import define, field, frozen
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.constrain import Constrain
 from rich.filesize import decimal
@@ -15,167 +16,128 @@ from rich.table import Table
 from rich.text import Text
 
 from .fields import printable
+from .progress_text import (
+    SEPARATOR,
+    active_parts,
+    clock,
+    count_ended,
+    ended_parts,
+    money_parts,
+    stall_text,
+    time_left,
+)
 
 if TYPE_CHECKING:
     from rh_async import RHError
     from rh_async.batch import Batch, BatchProgress, ErrorGroup, RunningJob
 
-_WINDOW = 10.0  #: seconds that a rate looks back
-_WIDE = 120
-_ALWAYS = 10  #: lines that may be there whatever happens
-_BETWEEN = " · "
-_ENDS = "saved", "already_done", "failed", "rejected", "unconfirmed", "save_failed"
+_RATE_WINDOW = 10.0  #: seconds over which a rate is taken
+_WIDE = 120  #: columns from which on two tables stand side by side
+_MIN_FIXED_LINES = 10  #: above the tables, with some room for a log line
+_NAME_WIDTH = 9
 
 
 @define(eq=False)
 class Meter:
-    """Makes rates of totals, over the last few seconds."""
+    """Turns totals into rates, over the last few seconds."""
 
     clock: Callable[[], float]
-    _seen: deque[tuple[float, tuple[int, ...]]] = field(factory=deque, init=False)
+    _samples: deque[tuple[float, tuple[int, ...]]] = field(factory=deque, init=False)
 
     def rates(self, *totals: int) -> tuple[float, ...]:
-        """How much of each came per second since it was asked some seconds ago."""
+        """Return how much of each total came per second, since the call some seconds ago."""
         now = self.clock()
-        self._seen.append((now, totals))
-        while len(self._seen) > 1 and now - self._seen[0][0] > _WINDOW:
-            self._seen.popleft()
-        since, before = self._seen[0]
+        self._samples.append((now, totals))
+        while len(self._samples) > 1 and now - self._samples[0][0] > _RATE_WINDOW:
+            self._samples.popleft()
+        since, before = self._samples[0]
         span = now - since
         return tuple((new - old) / span if span else 0.0 for new, old in zip(totals, before, strict=True))
 
 
-def picture(batch: Batch, meter: Meter, console: Console, *, idle_time: float = 0.0) -> RenderableType:
-    """Draw how a batch stands.
+def draw_batch(batch: Batch, meter: Meter, console: Console, *, idle_time: float = 0.0) -> RenderableType:
+    """Draw the progress of a batch.
 
-    :param idle_time: for how many seconds the server has owed an answer; 0 if that is not worth a word.
+    :param idle_time: seconds for which a response has been due; 0 while the network does not stall.
     """
-    progress = batch.progress()
-    rows = min(8, max(2, (console.height - _ALWAYS) // (1 if console.width >= _WIDE else 2) - 2))
-    lists = [*_oldest(progress.longest_running[:rows]), *_errors(progress.errors[:rows])]
-    facts = [*_lines(progress, meter), *_stall_line(idle_time), *_stopped(progress, batch.stopped)]
-    drawn = Group(_head(progress), *facts, *_beside(lists, wide=console.width >= _WIDE))
-    return Constrain(drawn, console.width - len("^C"))  # which a terminal writes behind the last line
+    progress, width = batch.progress(), console.width - len("^C")  # which a terminal prints behind the last line
+    lines = [line for one in _fields(progress, meter, idle_time, batch.stopped) for line in one.lines(console, width)]
+    wide = console.width >= _WIDE
+    height = console.height - max(_MIN_FIXED_LINES, len(lines) + 3)
+    rows = min(8, max(2, height // (1 if wide else 2) - 2))
+    tables = [*_longest_running(progress.longest_running[:rows]), *_errors(progress.errors[:rows])]
+    return Constrain(Group(_head(progress), *lines, *_arrange(tables, wide=wide)), width)
 
 
-def brief(progress: BatchProgress, *, idle_time: float = 0.0) -> str:
-    """How a batch stands, in one line for a log.
+@frozen
+class _Field:
+    """A name, and parts that are broken over several lines where they do not fit on one."""
 
-    :param idle_time: as `picture` has it.
-    """
-    skipped = f"skipped {progress.skipped:,}" if progress.skipped else ""
-    parts = [_under_way(progress), _ended(progress), skipped, money_words(progress), _time_left(progress)]
-    parts += [_stall_text(idle_time), *map(_trouble, progress.errors[:1])]
-    return _BETWEEN.join(filter(None, parts))
+    name: str
+    parts: Sequence[str]
+    style: str = "bold"
+
+    def lines(self, console: Console, width: int) -> Iterator[Text]:
+        """Lay the field out."""
+        room, name = max(1, width - _NAME_WIDTH), self.name
+        for row in _pack(self.parts, room):
+            for line in Text(row).wrap(console, room):
+                yield Text.assemble((f"{name:<{_NAME_WIDTH}}", self.style), line)
+                name = ""
 
 
-def clock(seconds: float) -> str:
-    """Seconds as people read them."""
-    minutes, rest = divmod(max(0, round(seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+def _pack(parts: Sequence[str], width: int) -> Iterator[str]:
+    """Join parts into as few rows as hold them, without breaking one apart."""
+    row = ""
+    for part in parts:
+        longer = f"{row}{SEPARATOR}{part}" if row else part
+        if row and cell_len(longer) > width:
+            yield row
+            longer = part
+        row = longer
+    yield row
 
 
 def _head(progress: BatchProgress) -> Table:
-    done = done_of(progress)
+    ended = count_ended(progress)
     grid = Table.grid(padding=(0, 1), expand=True)
     grid.add_column(width=8, style="bold")
     grid.add_column(ratio=1)
     grid.add_column(justify="right", no_wrap=True)
-    share = f"{done:,} of {progress.planned:,}, {100 * done // max(1, progress.planned)} %"
-    grid.add_row("batch", ProgressBar(total=max(1, progress.planned), completed=done), share)
+    share = f"{ended:,} of {progress.planned:,}, {100 * ended // max(1, progress.planned)} %"
+    grid.add_row("batch", ProgressBar(total=max(1, progress.planned), completed=ended), share)
     return grid
 
 
-def done_of(progress: BatchProgress) -> int:
-    """How many jobs are over, well or not; what was never started is not."""
-    return sum(getattr(progress, end) for end in _ENDS)
-
-
-def _lines(progress: BatchProgress, meter: Meter) -> Iterator[Text]:
-    up, down, asked = meter.rates(progress.uploaded_bytes, progress.downloaded_bytes, progress.polls)
-    traffic = f"up {decimal(round(up))}/s · down {decimal(round(down))}/s · {asked:.1f} questions/s"
-    busy = progress.waiting + progress.uploading + progress.in_flight + progress.saving
-    left = _time_left(progress) or ("not known before the first jobs have ended" if busy else "nothing is under way")
-    facts = {
-        "now": _under_way(progress),
-        "ended": _ended(progress),
-        "traffic": traffic,
-        "money": money_words(progress),
-        "time": left,
-    }
-    for name, fact in facts.items():
-        yield Text.assemble((f"{name:<9}", "bold"), fact, no_wrap=True, overflow="ellipsis")
-
-
-def _stopped(progress: BatchProgress, why: RHError | None) -> Iterator[Text]:
-    if why is not None:
-        words = f"{progress.skipped:,} not started: {why.message}"
-        yield Text.assemble((f"{'stopped':<9}", "bold red"), printable(words), no_wrap=True, overflow="ellipsis")
-
-
-def _stall_line(idle_time: float) -> Iterator[Text]:
+def _fields(progress: BatchProgress, meter: Meter, idle_time: float, stopped: RHError | None) -> Iterator[_Field]:
+    yield _Field("now", active_parts(progress))
+    yield _Field("ended", ended_parts(progress))
+    up, down, polls = meter.rates(progress.uploaded_bytes, progress.downloaded_bytes, progress.polls)
+    rates = f"up {decimal(round(up))}/s", f"down {decimal(round(down))}/s", f"{polls:.1f} polls/s"
+    yield _Field("traffic", rates)
+    yield _Field("money", money_parts(progress))
+    active = progress.waiting + progress.uploading + progress.in_flight + progress.saving
+    unknown = "not known before the first jobs have ended" if active else "nothing is under way"
+    yield _Field("time", [time_left(progress) or unknown])
     if idle_time:
-        words = f"{_stall_text(idle_time)}; it goes on by itself"
-        yield Text.assemble((f"{'network':<9}", "bold yellow"), words, no_wrap=True, overflow="ellipsis")
+        yield _Field("network", [f"{stall_text(idle_time)}; it goes on by itself"], "bold yellow")
+    if stopped is not None:
+        yield _Field("stopped", [printable(f"{progress.skipped:,} not started: {stopped.message}")], "bold red")
 
 
-def _stall_text(idle_time: float) -> str:
-    return f"nothing heard from the server for {idle_time:.0f} s" if idle_time else ""
-
-
-def _trouble(cause: ErrorGroup) -> str:
-    return f"{cause.count:,} × {cause.kind}: {cause.example}"
-
-
-def _under_way(progress: BatchProgress) -> str:
-    return _BETWEEN.join(
-        [
-            f"waiting {progress.waiting:,}",
-            f"uploading {progress.uploading:,}",
-            f"in flight {progress.in_flight:,} of {progress.limit:,}",
-            f"saving {progress.saving:,}",
-        ]
-    )
-
-
-def _ended(progress: BatchProgress) -> str:
-    counts = {end: getattr(progress, end) for end in _ENDS}
-    return _BETWEEN.join(f"{end} {count:,}" for end, count in counts.items() if count or end in {"saved", "failed"})
-
-
-def money_words(progress: BatchProgress) -> str:
-    """What a batch has cost and may yet: by this run, by earlier ones, by what runs, and what is in doubt."""
-    parts = [f"{progress.spent:,.2f} spent by this run"]
-    parts += [f"{progress.spent_earlier:,.2f} by earlier runs"] if progress.spent_earlier else []
-    parts += [f"{progress.reserved:,.2f} reserved"] if progress.reserved else []
-    if progress.maybe_billed_jobs:
-        jobs = "1 job" if progress.maybe_billed_jobs == 1 else f"{progress.maybe_billed_jobs:,} jobs"
-        parts.append(f"{progress.maybe_billed:,.2f} in doubt ({jobs})")
-    parts += [] if progress.budget is None else [f"budget {progress.budget:,.2f}"]
-    return f"{progress.currency} {_BETWEEN.join(parts)}".strip()
-
-
-def _time_left(progress: BatchProgress) -> str:
-    if progress.time_left is None:
-        return ""
-    low, middle, high = progress.time_left
-    return f"{clock(middle)} left ({clock(low)} to {clock(high)})"
-
-
-def _oldest(rows: Iterable[RunningJob]) -> Iterator[Table]:
-    table = _table("oldest in flight", "task", "age", "left")
-    for row in rows:
-        left = "" if row.eta is None else clock(row.eta)
-        table.add_row(printable(row.name), printable(row.task_id), clock(row.age), left)
+def _longest_running(jobs: Iterable[RunningJob]) -> Iterator[Table]:
+    table = _table("longest running", "task", "age", "left")
+    for job in jobs:
+        left = "" if job.eta is None else clock(job.eta)
+        table.add_row(printable(job.name), printable(job.task_id), clock(job.age), left)
     if table.rows:
         yield table
 
 
-def _errors(causes: Iterable[ErrorGroup]) -> Iterator[Table]:
+def _errors(groups: Iterable[ErrorGroup]) -> Iterator[Table]:
     table = _table("errors", "jobs")
-    for one in causes:
-        table.add_row(printable(f"{one.kind}: {one.example}"), f"{one.count:,}")
+    for group in groups:
+        table.add_row(printable(f"{group.kind}: {group.example}"), f"{group.count:,}")
     if table.rows:
         yield table
 
@@ -188,8 +150,8 @@ def _table(first: str, *others: str) -> Table:
     return table
 
 
-def _beside(tables: list[Table], *, wide: bool) -> list[Table]:
-    """Two tables stand side by side where there is room."""
+def _arrange(tables: list[Table], *, wide: bool) -> list[Table]:
+    """Put two tables side by side where there is room."""
     if not wide or len(tables) < 2:
         return tables
     grid = Table.grid(padding=(0, 2), expand=True)

@@ -15,7 +15,7 @@ from rich.table import Table
 from rh_async._cli.execution.timing import now, run_periodically
 from rh_async.batch import BatchProgress, PhaseProgress
 
-from .batch_view import clock
+from .progress_text import clock
 
 _REDRAW_INTERVAL = 0.1
 _LOG_INTERVAL = 3.0

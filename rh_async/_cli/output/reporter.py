@@ -21,8 +21,9 @@ from rh_async._cli.execution.terminal_prompt import can_be_asked, line_typed
 from rh_async._cli.execution.timing import now, run_periodically
 from rh_async._cli.exit_codes import describe_error
 
-from .batch_view import Meter, brief, picture
+from .batch_view import Meter, draw_batch
 from .fields import make_console, printable
+from .progress_text import log_line
 
 if TYPE_CHECKING:
     from rh_async.batch import Batch, BatchOutcome, Entry
@@ -110,7 +111,7 @@ class Reporter:
         live = Live(
             console=self.live_view,
             auto_refresh=False,
-            get_renderable=lambda: picture(batch, meter, self.live_view, idle_time=_idle_time(stall_monitor)),
+            get_renderable=lambda: draw_batch(batch, meter, self.live_view, idle_time=_idle_time(stall_monitor)),
         )
         with live:
             async with run_periodically(_REDRAW_INTERVAL, live.refresh):
@@ -120,7 +121,7 @@ class Reporter:
     @asynccontextmanager
     async def _show_log(self, batch: Batch, stall_monitor: StallMonitor | None) -> AsyncIterator[None]:
         def write() -> None:
-            self.log(brief(batch.progress(), idle_time=_idle_time(stall_monitor)))
+            self.log(log_line(batch.progress(), idle_time=_idle_time(stall_monitor)))
 
         async with run_periodically(_LOG_INTERVAL, write):
             yield
