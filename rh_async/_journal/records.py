@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from enum import StrEnum
-from hashlib import sha256
 from json import dumps, loads
 from pathlib import Path
-from typing import Any
 
 from attrs import field, frozen
 
 from rh_async.types import TaskId
-
-_DERIVED = re.compile(r"auto-[0-9a-f]{32}")
 
 
 class SubmissionState(StrEnum):
@@ -125,18 +120,3 @@ def read_folder(stored: str | None) -> str | None:
 def may_transition(now: SubmissionState, to: SubmissionState) -> bool:
     """Return whether the table has this transition."""
     return to in TRANSITIONS[now]
-
-
-def is_derived(key: str) -> bool:
-    """Return whether a key was derived from its submission's inputs."""
-    return _DERIVED.fullmatch(key) is not None
-
-
-def derived_key(endpoint: str, parameters: Mapping[str, Any]) -> str:
-    """Return the key of a submission without one: the same inputs to the same model are the same submission.
-
-    :param parameters: with local files as their content's hash. Links count by their text: a signed one differs each
-        time, so callers who sign links should pass a key of their own.
-    """
-    text = dumps({"endpoint": endpoint, "parameters": parameters}, sort_keys=True, separators=(",", ":"))
-    return f"auto-{sha256(text.encode()).hexdigest()[:32]}"

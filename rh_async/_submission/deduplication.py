@@ -22,12 +22,13 @@ from rh_async._api.endpoints import decode_query
 from rh_async._api.wire import ApiResponse
 from rh_async._job_updates import apply_snapshot, assign_task, mirror, outcome_of, set_outcome
 from rh_async._journal.claims import Insert, Refuse, Reuse
-from rh_async._journal.records import ACTIVE_STATES, SubmissionRecord, SubmissionState, SubmitOptions, derived_key
+from rh_async._journal.records import ACTIVE_STATES, SubmissionRecord, SubmissionState, SubmitOptions
 from rh_async._journal.store import TaskConflict
 from rh_async._journal.submission_journal import Claim, SubmissionJournal
 from rh_async.errors import STORED_NAMES, JobError, JobLost, JournalError, KeyConflict, NotFound, RHError, SubmitUnknown
 from rh_async.job import Job
 from rh_async.models.base import Request
+from rh_async.models.derived_key import derived_key
 from rh_async.types import Result, Snapshot, TaskId
 
 from .input_comparison import check_same_inputs, new_record
@@ -89,7 +90,7 @@ class SubmissionRegistry:
         :raises KeyConflict: the key was given to a job with other inputs, or under another API key.
         :raises RHError: the journal cannot be used, or nothing could be learnt of a lost attempt.
         """
-        job.key = options.key or (None if self.journal is None else _derived(request, sha256s))
+        job.key = options.key or (None if self.journal is None else derived_key(request, sha256s))
         if job.key is None:
             return True
         fresh = _fresh(job.key, request, options, sha256s)
@@ -109,7 +110,7 @@ class SubmissionRegistry:
         :param key: None for the derived one.
         :raises JournalError: the journal cannot be used.
         """
-        name = key or _derived(request, sha256s)
+        name = key or derived_key(request, sha256s)
         record = None if self.journal is None else await self.journal.find(name)
         return PriorAttempt(
             key=name,
@@ -379,10 +380,6 @@ def _conflict(known: SubmissionRecord, asked: SubmissionRecord) -> KeyConflict |
     except KeyConflict as error:
         return error
     return None
-
-
-def _derived(request: Request, sha256s: Mapping[Path, str]) -> str:
-    return derived_key(request.endpoint, request.fingerprint(sha256s))
 
 
 def _run_time(record: SubmissionRecord) -> float:

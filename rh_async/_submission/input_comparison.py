@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 
-from rh_async._journal.records import SubmissionRecord, SubmissionState, is_derived
+from rh_async._journal.records import SubmissionRecord, SubmissionState
 from rh_async.errors import KeyConflict
 from rh_async.models.base import Request, short_repr
+from rh_async.models.derived_key import is_derived
 
 _LINKS = ("http://", "https://")
 _AS_TYPED = (*_LINKS, "data:", "Upload(")

@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 
 from attrs import define, evolve, field, frozen
 
-from rh_async._journal.records import derived_key
 from rh_async._media.media_info import MediaInfo
 from rh_async._media.prober import Prober
 from rh_async.issues import Issue, display_text
 from rh_async.models.base import MediaValue, Request
 from rh_async.models.catalog import find_model
+from rh_async.models.derived_key import derived_key
 from rh_async.models.prices import Price, list_price, price_list_version
 from rh_async.models.registry import spec_of
 
@@ -168,7 +168,7 @@ class _Assessor:
 
     def _dedup_key(self, request: Request) -> Hashable:
         """Equal where a run would buy once: as a run derives keys, with the files by what they hold."""
-        return derived_key(request.endpoint, request.fingerprint(self.contents))
+        return derived_key(request, self.contents)
 
     def _conflict(self, draft: JobDraft, first: JobDraft) -> Issue:
         assert draft.request is not None  # noqa: S101 - for the type checker: jobs without a request have no twin

@@ -23,8 +23,8 @@ from rh_async._cli.exit_codes import ExitCode
 from rh_async._cli.options.journal_options import JournalFile, JournalPath
 from rh_async._cli.output.fields import make_console, printable
 from rh_async._journal.reader import Row, overview, stream
-from rh_async._journal.records import is_derived
 from rh_async._journal.sqlite_file import backup as copy_journal
+from rh_async.models.derived_key import is_derived
 from rh_async.models.registry import aliases
 
 Named = Literal["claimed", "submitting", "submitted", "settled", "saved", "lost", "refused", "uncertain", "abandoned"]

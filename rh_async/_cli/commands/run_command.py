@@ -29,9 +29,10 @@ from rh_async._cli.output.fields import format_cost, make_console, print_fields
 from rh_async._cli.output.job_reporter import JobReporter
 from rh_async._cli.output.job_view import show_phases
 from rh_async._journal.reader import SUBMITTED_STATES, Row, read
-from rh_async._journal.records import REUSABLE_STATES, derived_key
+from rh_async._journal.records import REUSABLE_STATES
 from rh_async._submission.input_comparison import check_same_inputs, new_record
 from rh_async.batch import LocalFiles, ProgressCounter
+from rh_async.models.derived_key import derived_key
 from rh_async.models.kling import Orientation
 from rh_async.models.registry import DEFAULT_MODEL
 from rh_async.types import OnExit
@@ -146,7 +147,7 @@ def _look_up(command: RunCommand, request: Request, site: str, journal: Path) ->
     :raises KeyConflict: the key was given to a job with other inputs.
     """
     sha256s = {media.path: sha256_of(media.path, command.files) for media in request.media()}
-    key = command.run_options.key or derived_key(request.endpoint, request.fingerprint(sha256s))
+    key = command.run_options.key or derived_key(request, sha256s)
     attempts = read(journal, site, key=key)
     earlier = None if command.run_options.resubmit or not attempts else attempts[-1]
     if earlier is not None and earlier.record.state not in REUSABLE_STATES:

@@ -10,9 +10,9 @@ from rh_async import SubmissionState
 from rh_async._cli.options.prerequisites import sha256_of
 from rh_async._cli.output.plan_report import format_amounts
 from rh_async._journal.reader import Row, read
-from rh_async._journal.records import derived_key
 from rh_async._submission.deduplication import rejection_error
 from rh_async.batch import Entry, LocalFiles, Plan
+from rh_async.models.derived_key import derived_key
 
 
 def resubmit_cost(plan: Plan, journal: Path, site: str) -> str:
@@ -57,4 +57,4 @@ def _derived(entry: Entry, sha256s: dict[Path, str], files: LocalFiles) -> str:
     assert request is not None  # noqa: S101 - for the type checker: what is ready has one
     for path in {media.path for media in request.media()} - sha256s.keys():
         sha256s[path] = sha256_of(path, files)
-    return derived_key(request.endpoint, request.fingerprint(sha256s))
+    return derived_key(request, sha256s)

@@ -10,7 +10,7 @@ from rh_async import SubmissionRecord
 from rh_async._cli.options.connection import Connection
 from rh_async._cli.options.journal_options import JournalFile
 from rh_async._cli.options.model_options import ModelOptions
-from rh_async._journal.records import is_derived
+from rh_async.models.derived_key import is_derived
 from rh_async.models.registry import aliases
 
 _IMAGES, _VIDEOS = ("imageUrl", "299##image"), ("videoUrl", "275##video")
