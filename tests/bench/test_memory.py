@@ -1,4 +1,4 @@
-"""What a job in flight costs and what a long map leaves behind, as counts: no time and no RSS is asserted here."""
+"""What a job in flight costs in memory and what a long map leaves behind, counted: neither time nor RSS decides."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import pytest
 from blockbuster import BlockBuster
 
 from benchmarks.memory import BYTES, Wires, bytes_per_job, map_growth, session
-from benchmarks.memory import request as a_request
+from benchmarks.memory import request as make_request
 
 
 @pytest.fixture(autouse=True)
-def the_guard_off_duty(nothing_blocks_the_loop: BlockBuster) -> None:
-    """What blocks the loop is other tests' business; here its cost per call would be most of the time."""
+def blocking_calls_are_not_checked(nothing_blocks_the_loop: BlockBuster) -> None:
+    """Turn the check for blocking calls off: its cost per call would be most of the time here."""
     nothing_blocks_the_loop.deactivate()
 
 
@@ -30,14 +30,14 @@ async def test_a_map_over_twenty_thousand_requests_leaves_nothing_of_them_behind
     assert await map_growth(20_000, _objects, warm=1_000, at_once=True) < 1_000.0
 
 
-async def test_a_map_whose_jobs_are_asked_about_leaves_nothing_of_them_behind() -> None:
+async def test_a_map_whose_jobs_are_polled_leaves_nothing_of_them_behind() -> None:
     assert await map_growth(3_000, _objects, warm=1_000) < 500.0
 
 
-async def test_the_count_would_see_what_is_kept() -> None:
-    kept = []
+async def test_the_count_notices_outcomes_that_are_kept() -> None:
+    outcomes = []
     async with session(Wires("SUCCESS"), 50) as opened:
         before = _objects()
-        async for outcome in opened.map(map(a_request, range(500))):
-            kept.append(outcome)
-        assert _objects() - before > len(kept) == 500
+        async for outcome in opened.map(map(make_request, range(500))):
+            outcomes.append(outcome)
+        assert _objects() - before > len(outcomes) == 500

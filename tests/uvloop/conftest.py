@@ -1,4 +1,4 @@
-"""The same tests on uvloop: its clock is real, so that everything is small and fast here."""
+"""Fixtures for tests on uvloop, whose clock cannot be virtual: everything is small and fast here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is most likely to differ between loops, once more on uvloop: timers, crashes, closing, threads, sockets."""
+"""Runs on uvloop what is most likely to differ between event loops: timers, crashes, closing, threads, sockets."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ pytestmark = pytest.mark.uvloop
 MODEL = "bench/motion"
 
 
-async def test_a_session_that_asks_as_often_as_may_be_survives() -> None:
+async def test_a_session_that_polls_as_often_as_possible_finishes_every_job() -> None:
     policy = PollingPolicy(interval=1, max_interval=2, polls_per_second=200)
     async with Emulator(seed=1, limit=100, run_time=lambda _, rng: rng.uniform(0.2, 2.0)) as server:
         async with Session(server.api_key, base_url=server.url, in_flight=100, polling=policy) as session:
@@ -59,7 +59,7 @@ async def test_a_session_that_asks_as_often_as_may_be_survives() -> None:
 
 
 @pytest.mark.parametrize("durable", [False, True])
-async def test_every_passing_fault_and_a_rate_limit_cost_no_job(tmp_path: Path, durable: bool) -> None:
+async def test_transient_faults_and_a_rate_limit_cost_no_job(tmp_path: Path, durable: bool) -> None:
     retry = RetryPolicy(initial_delay=0.01, max_delay=0.05)
     policy = PollingPolicy(interval=0.1, max_interval=0.3, polls_per_second=100)
     book = tmp_path / "journal.db" if durable else None
