@@ -15,7 +15,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from rh_async._api.endpoints import decode_query
+from rh_async._api.task_family import family_of
 from rh_async._api.wire import ApiResponse
 from rh_async._journal.lease import ProcessLease
 from rh_async._journal.records import SubmissionRecord, SubmissionState
@@ -63,7 +63,8 @@ class Row:
         if not self.record.raw or self.record.task_id is None:
             return None
         try:
-            return decode_query(ApiResponse(status=200, body=self.record.raw), self.record.task_id)
+            response = ApiResponse(status=200, body=self.record.raw)
+            return family_of(self.record.endpoint).decode_query(response, self.record.task_id)
         except RHError:
             return None
 

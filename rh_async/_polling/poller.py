@@ -16,8 +16,9 @@ import anyio
 from anyio.abc import TaskGroup
 from attrs import define, field
 
-from rh_async._api.endpoints import decode_query, decode_queue_status, encode_query, encode_queue_status
+from rh_async._api.endpoints import decode_queue_status, encode_queue_status
 from rh_async._api.error_codes import is_key_rejected
+from rh_async._api.task_family import STANDARD, TaskFamily, family_of
 from rh_async._concurrency.defects import unexpected
 from rh_async._http.rate_limit import Priority
 from rh_async._http.transport import Transport
@@ -60,6 +61,7 @@ class Poller:
     requests: Counter[str] = field(factory=Counter, init=False)
     jobs: dict[TaskId, tuple[Job, ...]] = field(factory=dict, init=False)
     settling: set[Job] = field(factory=set, init=False)
+    _families: dict[TaskId, TaskFamily] = field(factory=dict, init=False)  #: of tasks that are not standard ones
     _loop: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop, init=False)
     _idle_workers: list[asyncio.Future[PollTarget]] = field(factory=list, init=False)
     _timer: asyncio.Handle | None = field(default=None, init=False)
@@ -79,6 +81,9 @@ class Poller:
         :param endpoint: of its model.  :param at_once: whether it may have settled long ago.
         """
         self.jobs[task_id] = (*self.jobs.get(task_id, ()), job)
+        family = family_of(endpoint) if job.request is None else job.request.task_family
+        if family is not STANDARD:
+            self._families[task_id] = family
         self.scheduler.track(
             task_id,
             now=self._loop.time(),
@@ -97,16 +102,24 @@ class Poller:
     def forget(self, task_id: TaskId) -> None:
         """Stop polling a job."""
         self.jobs.pop(task_id, None)
+        self._families.pop(task_id, None)
         self.scheduler.forget(task_id, now=self._loop.time())
 
-    async def get_status(self, task_id: TaskId) -> Snapshot:
+    def family(self, task_id: TaskId) -> TaskFamily:
+        """Return the family of a polled task; the standard one for a task that is not polled."""
+        return self._families.get(task_id, STANDARD)
+
+    async def get_status(self, task_id: TaskId, family: TaskFamily | None = None) -> Snapshot:
         """Query one job now, outside the schedule.
 
+        :param family: of a task that is not polled; by default the standard one.
         :raises RHError: the query failed.
         """
         self.requests["query"] += 1
+        family = family or self.family(task_id)
+        call = family.encode_query(self.transport.api_key, task_id)
         return await self.transport.send(
-            encode_query(task_id), lambda response: decode_query(response, task_id, currency=self.currency)
+            call, lambda response: family.decode_query(response, task_id, currency=self.currency)
         )
 
     async def on_snapshot(self, snapshot: Snapshot) -> None:

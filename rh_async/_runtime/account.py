@@ -9,20 +9,12 @@ from typing import Any
 import anyio
 from attrs import define, evolve
 
-from rh_async._api.endpoints import (
-    PriceQuote,
-    decode_account,
-    decode_cancel,
-    decode_price,
-    decode_queue_status,
-    encode_account,
-    encode_cancel,
-    encode_price,
-    encode_queue_status,
-)
+from rh_async._api.endpoints import decode_account, decode_queue_status, encode_account, encode_queue_status
+from rh_async._api.standard_tasks import PriceQuote
 from rh_async._http.transport import Transport
 from rh_async._polling.poller import Poller
 from rh_async.errors import ApiError, InvalidResponse, TransportError
+from rh_async.models.base import Request
 from rh_async.types import Account, Snapshot, TaskId
 
 _TRUTH_WAITS = (0.0, 1.0, 3.0)
@@ -55,15 +47,15 @@ class AccountApi:
             queued=queue.queued,
         )
 
-    async def price(self, endpoint: str, body: Mapping[str, Any]) -> PriceQuote:
-        """What a submit of this body would cost.
+    async def price(self, request: Request, body: Mapping[str, Any]) -> PriceQuote:
+        """Ask what a submit of a request with this body would cost.
 
         :raises ApiError: the server has no price for it, or would not take it.
         :raises RHError: the server cannot be asked.
         """
-        return await self._transport.with_retries(
-            partial(self._transport.send, encode_price(endpoint, body), decode_price)
-        )
+        family = request.task_family
+        call = family.encode_price(self._transport.api_key, request.endpoint, body)
+        return await self._transport.with_retries(partial(self._transport.send, call, family.decode_price))
 
     async def cancel(self, task_id: TaskId) -> Snapshot:
         """Ask that a task be stopped, then ask what became of it: a request, never a guarantee.
@@ -71,12 +63,13 @@ class AccountApi:
         :raises NotFound: the server does not know the task.
         :raises RHError: the server cannot be asked.
         """
-        call = encode_cancel(self._transport.api_key, task_id)
-        await self._transport.with_retries(partial(self._transport.send, call, decode_cancel))
+        family = self._poller.family(task_id)
+        call = family.encode_cancel(self._transport.api_key, task_id)
+        await self._transport.with_retries(partial(self._transport.send, call, family.decode_cancel))
         snapshot: Snapshot | None = None
         for wait in _TRUTH_WAITS:
             await anyio.sleep(wait)
-            snapshot = await self._transport.with_retries(partial(self._poller.get_status, task_id))
+            snapshot = await self._transport.with_retries(partial(self._poller.get_status, task_id, family))
             if snapshot.settled:
                 break
         assert snapshot is not None  # noqa: S101 - for the type checker: there is a first wait

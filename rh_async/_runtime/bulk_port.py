@@ -7,7 +7,7 @@ from pathlib import Path
 
 from attrs import define, field
 
-from rh_async._api.endpoints import PriceQuote
+from rh_async._api.standard_tasks import PriceQuote
 from rh_async._concurrency.session_tasks import SessionTasks
 from rh_async._journal.records import SubmitOptions
 from rh_async._submission.deduplication import PriorAttempt

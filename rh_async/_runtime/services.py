@@ -9,6 +9,7 @@ from pathlib import Path
 from attrs import define, field
 
 from rh_async._api.endpoints import CURRENCIES
+from rh_async._api.task_family import TaskFamily
 from rh_async._concurrency.session_tasks import SessionTasks
 from rh_async._http.transport import Transport
 from rh_async._journal.records import SubmitOptions
@@ -164,8 +165,8 @@ class SessionServices:
             is_closing=self.is_closing,
         )
 
-    async def _get_status(self, task_id: TaskId) -> Snapshot:
-        return await self.calls.get_status(task_id)
+    async def _get_status(self, task_id: TaskId, family: TaskFamily) -> Snapshot:
+        return await self.calls.get_status(task_id, family)
 
     async def _fresh_outputs(self, task_id: TaskId) -> tuple[Output, ...]:
         return (await self.calls.get_status(task_id)).outputs

@@ -9,7 +9,8 @@ from pathlib import Path
 import anyio
 from attrs import define
 
-from rh_async._api.endpoints import PriceQuote
+from rh_async._api.standard_tasks import PriceQuote
+from rh_async._api.task_family import TaskFamily
 from rh_async._http.transport import Transport
 from rh_async._polling.poller import Poller
 from rh_async._submission.deduplication import PriorAttempt, SubmissionRegistry
@@ -68,12 +69,13 @@ class SessionCalls:
         """Estimate how many seconds a job will still take; None where no run time is known."""
         return None if job.task_id is None else self.poller.scheduler.eta(job.task_id, now=self.now())
 
-    async def get_status(self, task_id: TaskId) -> Snapshot:
+    async def get_status(self, task_id: TaskId, family: TaskFamily | None = None) -> Snapshot:
         """Query a task now, and again after failures that a repetition may cure.
 
+        :param family: of the task, where it is known; else that of the polled job, or the standard one.
         :raises RHError: the server did not answer, or does not know the task.
         """
-        return await self.transport.with_retries(partial(self.poller.get_status, task_id))
+        return await self.transport.with_retries(partial(self.poller.get_status, task_id, family))
 
     async def save(
         self, result: Result, folder: Path, *, overwrite: bool = False, name: Naming | None = None
@@ -96,7 +98,7 @@ class SessionCalls:
             uploads: dict[Path | Upload, Upload] = {one: await self.uploads.refresh_url(one) for one in asked.uploads()}
             for file in asked.media():
                 uploads[file.path] = await self.uploads.upload(file)
-            return await self.account_api.price(asked.endpoint, asked.to_body(uploads.__getitem__))
+            return await self.account_api.price(asked, asked.to_body(uploads.__getitem__))
 
     async def upload(self, source: Path | Media) -> Upload:
         """Upload a local file, or media that are not a file.

@@ -18,7 +18,7 @@ import anyio
 from attrs import define, evolve, field, frozen
 
 from rh_async import errors
-from rh_async._api.endpoints import decode_query
+from rh_async._api.task_family import TaskFamily, family_of
 from rh_async._api.wire import ApiResponse
 from rh_async._job_updates import apply_snapshot, assign_task, mirror, outcome_of, set_outcome
 from rh_async._journal.claims import Insert, Refuse, Reuse
@@ -71,7 +71,7 @@ class SubmissionRegistry:
     currency: str | None
     wall: Callable[[], datetime]
     watch: Callable[..., Awaitable[None]]
-    look: Callable[[TaskId], Awaitable[Snapshot]]
+    look: Callable[[TaskId, TaskFamily], Awaitable[Snapshot]]
     _carried: dict[str, Job] = field(factory=dict, init=False)
     _records: dict[Job, SubmissionRecord] = field(factory=dict, init=False)
     _following: set[Job] = field(factory=set, init=False)
@@ -212,7 +212,7 @@ class SubmissionRegistry:
         """
         assert record.task_id is not None  # noqa: S101 - a lost record has one
         try:
-            await self.look(record.task_id)
+            await self.look(record.task_id, family_of(record.endpoint))
         except NotFound as error:
             if error.code != "1004":
                 raise
@@ -230,7 +230,8 @@ class SubmissionRegistry:
 
     def _snapshot(self, record: SubmissionRecord) -> Snapshot:
         assert record.task_id is not None  # noqa: S101 - a settled record has one
-        return decode_query(ApiResponse(status=200, body=record.raw), record.task_id, currency=self.currency)
+        response = ApiResponse(status=200, body=record.raw)
+        return family_of(record.endpoint).decode_query(response, record.task_id, currency=self.currency)
 
     def outcome_of(self, record: SubmissionRecord) -> Result | RHError:
         """How a settled record ended."""

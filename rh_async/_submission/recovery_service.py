@@ -13,6 +13,7 @@ from typing import TypeVar
 import anyio
 from attrs import define, evolve
 
+from rh_async._api.task_family import TaskFamily, family_of
 from rh_async._journal.records import ACTIVE_STATES, SubmissionRecord, SubmissionState
 from rh_async._journal.submission_journal import SubmissionJournal
 from rh_async.errors import JournalError, KeyConflict, NotFound, RHError, SessionError
@@ -44,8 +45,8 @@ class RecoveryService:
 
     journal: SubmissionJournal | None
     registry: SubmissionRegistry
-    look: Callable[[TaskId], Awaitable[Snapshot]]
-    ask: Callable[[TaskId], Awaitable[Snapshot]]
+    look: Callable[[TaskId, TaskFamily], Awaitable[Snapshot]]
+    ask: Callable[[TaskId, TaskFamily], Awaitable[Snapshot]]
     save: Callable[[Result, Path], Awaitable[tuple[Path, ...]]]
     save_at_end: Callable[[Job, Path], None]
     new_job: Callable[[], Job]
@@ -91,7 +92,8 @@ class RecoveryService:
         record = await self._find_uncertain(key)
         if (holder := await self.open_journal().find_by_task(task_id)) is not None:
             raise JournalError(f"task {task_id} belongs to {holder.key}", task_id=task_id, advice=_NAME_ANOTHER)
-        snapshot = await self.look(task_id)  # a mistyped id must not end the search for the task that was bought
+        # A mistyped id must not end the search for the task that was submitted.
+        snapshot = await self.look(task_id, family_of(record.endpoint))
         mine = await self.open_journal().take_over(record)
         submitted = await self.open_journal().transition(mine, _S.SUBMITTED, task_id=snapshot.task_id, error=None)
         return await self._attach(submitted)
@@ -176,7 +178,7 @@ class RecoveryService:
     async def _is_unknown(self, record: SubmissionRecord) -> bool:
         assert record.task_id is not None  # noqa: S101 - a lost record has one
         try:
-            await self.ask(record.task_id)
+            await self.ask(record.task_id, family_of(record.endpoint))
         except NotFound as error:
             return error.code == "1004"  # a 404 of some other server proves nothing
         except RHError:

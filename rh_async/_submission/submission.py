@@ -22,8 +22,9 @@ from pathlib import Path
 import anyio
 from attrs import define, field
 
-from rh_async._api.endpoints import decode_submit, encode_submit, submit_unknown
-from rh_async._api.wire import ApiCall, ApiResponse
+from rh_async._api.standard_tasks import submit_unknown
+from rh_async._api.task_family import TaskFamily
+from rh_async._api.wire import ApiCall
 from rh_async._http.rate_limit import Priority
 from rh_async._http.transport import Transport
 from rh_async._job_updates import apply_snapshot, assign_task
@@ -145,7 +146,8 @@ class Submitter:
         # Just before the POST: upload links live a day (contract 0.7), and the job may have waited longer for its slot.
         fresh = {source: await self.uploads.refresh_url(upload) for source, upload in uploads.items()}
         token = self.registry.webhook_token(job)
-        call = encode_submit(request.endpoint, request.to_body(fresh.__getitem__, webhook_token=token))
+        body = request.to_body(fresh.__getitem__, webhook_token=token)
+        call = _family(job).encode_submit(self.transport.api_key, request.endpoint, body)
         # post_scope is shielded once the request headers were sent, so all that follows in it finishes, too.
         with anyio.CancelScope() as post_scope, ExitStack() as accounting:
             accounting.callback(self._mark_accounted, job)
@@ -167,8 +169,9 @@ class Submitter:
         # Durable before the POST: after a crash, the record says that the submit may have been billed.
         await self.registry.mark_submitting(job)
         try:
+            decode = partial(_family(job).decode_submit, currency=self.poller.currency)
             return await self.transport.send(
-                call, self._decode, on_sent=partial(self._mark_sent, job, post_scope), let_through_at=let_through_at
+                call, decode, on_sent=partial(self._mark_sent, job, post_scope), let_through_at=let_through_at
             )
         except (ResponseLost, InvalidResponse) as error:
             raise submit_unknown(error) from error
@@ -197,9 +200,6 @@ class Submitter:
             self._posts_unaccounted.remove(job)
             self.poller.scheduler.adjust_submits_in_flight(-1)
 
-    def _decode(self, answer: ApiResponse) -> Snapshot:
-        return decode_submit(answer, currency=self.poller.currency)
-
     async def record_failure(self, job: Job, error: ApiError | SubmitUnknown) -> None:
         """Record that the POST was not accepted: to be repeated, refused for good, or unknown."""
         self.posts_awaiting_response.discard(job)
@@ -223,7 +223,7 @@ class Submitter:
         cause: BaseException | None = None
         with anyio.move_on_after(LONGEST_CHECK):
             try:
-                return await query_refused_task(self._query, task_id)
+                return await query_refused_task(partial(self._query, _family(job)), task_id)
             except RHError as error:
                 if is_unknown_task(error):
                     await self.record_failure(job, refusal)
@@ -233,8 +233,8 @@ class Submitter:
         await self.record_failure(job, unknown)
         raise unknown from cause
 
-    async def _query(self, task_id: TaskId) -> Snapshot:
-        return await self.transport.with_retries(partial(self.poller.get_status, task_id))
+    async def _query(self, family: TaskFamily, task_id: TaskId) -> Snapshot:
+        return await self.transport.with_retries(partial(self.poller.get_status, task_id, family))
 
     async def _accept(self, job: Job, request: Request, snapshot: Snapshot) -> None:
         """Record the task, keep the slot, and start polling; in this order, so that a failure gives the slot back."""
@@ -277,3 +277,8 @@ class Submitter:
         """Refuse a task of an earlier job of this session, which only this memory knows if there is no journal."""
         if task_id in self._submitted_tasks:
             raise TaskConflict("another job of this session holds the task", task_id=task_id)
+
+
+def _family(job: Job) -> TaskFamily:
+    assert job.request is not None  # noqa: S101 - for the type checker: only jobs with a request are submitted
+    return job.request.task_family

@@ -17,6 +17,7 @@ from typing import Any, NoReturn, Self, cast
 from attrs import Attribute, evolve, field, frozen
 from attrs import fields as attrs_fields
 
+from rh_async._api.task_family import TaskFamily, family_of
 from rh_async.errors import InvalidRequestError
 from rh_async.types import Upload
 
@@ -114,6 +115,11 @@ class Request(ABC):
     @abstractmethod
     def endpoint(self) -> str:
         """The model's path below ``/openapi/v2/``."""
+
+    @property
+    def task_family(self) -> TaskFamily:
+        """Who encodes, decodes, queries, cancels and prices its task: by default, the family that owns the endpoint."""
+        return family_of(self.endpoint)
 
     @property
     def limits(self) -> Mapping[str, MediaLimits]:

@@ -26,7 +26,7 @@ class ModelSpec:
     """Describe one model.
 
     :param alias: its name on the command line and in manifests.
-    :param family: the name that it shares with models of the same limits.
+    :param series: the name that it shares with models of the same limits.
     :param request_class: makes its requests.
     :param fixed: arguments of the class that the alias stands for.
     :param without: options of the class that this model does not have.
@@ -35,7 +35,7 @@ class ModelSpec:
     """
 
     alias: str
-    family: str
+    series: str
     request_class: type[Request]
     fixed: Mapping[str, Any] = field(factory=dict)
     without: frozenset[str] = frozenset()
@@ -81,7 +81,7 @@ class ModelSpec:
 def _kling(alias: str, without: frozenset[str] = frozenset()) -> ModelSpec:
     return ModelSpec(
         alias=alias,
-        family="kling",
+        series="kling",
         request_class=KlingMotionControl,
         fixed={"model": alias},
         without=without,
@@ -94,8 +94,8 @@ MODELS: tuple[ModelSpec, ...] = (
     _kling("kling-v3.0-pro"),
     _kling("kling-v2.6-std", without=V3_ONLY),
     _kling("kling-v2.6-pro", without=V3_ONLY),
-    ModelSpec(alias="dreamactor-v2", family="dreamactor-v2", request_class=DreamActor),
-    ModelSpec(alias="wan2.2", family="wan2.2", request_class=CharacterMotionTransfer),
+    ModelSpec(alias="dreamactor-v2", series="dreamactor-v2", request_class=DreamActor),
+    ModelSpec(alias="wan2.2", series="wan2.2", request_class=CharacterMotionTransfer),
 )
 
 
@@ -114,11 +114,11 @@ def spec_of(request: Request) -> ModelSpec | None:
     return next((spec for spec in MODELS if isinstance(request, spec.request_class)), None)
 
 
-def families() -> Iterator[ModelSpec]:
-    """Return the first model of each family."""
+def one_of_each_series() -> Iterator[ModelSpec]:
+    """Return the first model of each series."""
     first: dict[str, ModelSpec] = {}
     for spec in MODELS:
-        first.setdefault(spec.family, spec)
+        first.setdefault(spec.series, spec)
     yield from first.values()
 
 

@@ -48,7 +48,7 @@ class MadeUp(Request):
         return {"image": self.image, "video": self.video, "prompt": self.prompt, "strength": self.strength}
 
 
-ROW = ModelSpec(alias="made-up", family="made-up", request_class=MadeUp)
+ROW = ModelSpec(alias="made-up", series="made-up", request_class=MadeUp)
 
 
 @pytest.fixture(scope="module")

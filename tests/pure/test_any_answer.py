@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,18 +15,17 @@ from rh_async import Account, RHError, Snapshot, SubmitUnknown, TaskId
 from rh_async._api.endpoints import (
     UploadResponse,
     decode_account,
-    decode_cancel,
-    decode_query,
     decode_queue_status,
-    decode_submit,
     decode_upload,
     download_error,
-    encode_cancel,
-    encode_query,
-    encode_submit,
 )
 from rh_async._api.error_codes import ERROR_CODES
+from rh_async._api.task_family import STANDARD
 from rh_async._api.wire import ApiResponse, text
+
+encode_submit, decode_submit = partial(STANDARD.encode_submit, "key"), STANDARD.decode_submit
+encode_query, decode_query = partial(STANDARD.encode_query, "key"), STANDARD.decode_query
+encode_cancel, decode_cancel = STANDARD.encode_cancel, STANDARD.decode_cancel
 
 TASK = TaskId("2013508786110730241")
 TWIN = "2019324151986266999"

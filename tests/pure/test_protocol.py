@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -32,27 +33,24 @@ from rh_async import (
 )
 from rh_async._api.endpoints import (
     CURRENCIES,
-    PriceQuote,
     UploadResponse,
     decode_account,
-    decode_cancel,
-    decode_price,
-    decode_query,
     decode_queue_status,
-    decode_submit,
     decode_upload,
     decode_webhook,
     download_error,
     encode_account,
-    encode_cancel,
-    encode_query,
     encode_queue_status,
-    encode_submit,
     encode_upload,
-    submit_unknown,
 )
+from rh_async._api.standard_tasks import PriceQuote, submit_unknown
+from rh_async._api.task_family import STANDARD
 from rh_async._api.wire import ApiCall, ApiResponse, Route
 from tests.pure.samples import answer, answer_of, value_of
+
+encode_submit, decode_submit = partial(STANDARD.encode_submit, "key"), STANDARD.decode_submit
+encode_query, decode_query = partial(STANDARD.encode_query, "key"), STANDARD.decode_query
+encode_cancel, decode_cancel, decode_price = STANDARD.encode_cancel, STANDARD.decode_cancel, STANDARD.decode_price
 
 TASK = TaskId("2013508786110730241")
 OTHER = TaskId("2019324151986266999")

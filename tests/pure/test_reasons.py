@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from rh_async import Job, JobFailed, Snapshot, TaskId
-from rh_async._api.endpoints import decode_query, decode_submit
 from rh_async._api.failure_reasons import flaw_of, reason_of
+from rh_async._api.task_family import STANDARD
 from rh_async._job_updates import apply_snapshot, outcome_of
 from tests.pure.samples import answer, answer_of
 
@@ -122,7 +122,7 @@ def test_prompt_tips_that_nobody_can_read_find_nothing(tips: object) -> None:
 
 def failed(reason: object, message: str = "m") -> Snapshot:
     body = {"taskId": TASK, "status": "FAILED", "errorCode": "1000", "errorMessage": message, "failedReason": reason}
-    return decode_query(answer(body), TASK)
+    return STANDARD.decode_query(answer(body), TASK)
 
 
 def error_of(snapshot: Snapshot, *, flaw: str = "") -> JobFailed:
@@ -148,7 +148,7 @@ def test_the_words_of_a_failure_repeat_nothing_and_leave_nothing_out(reason: obj
 @pytest.mark.parametrize("code", ["1005", "1010", "1011", "1012", "1504"])
 def test_a_job_that_failed_over_a_busy_server_says_that_it_may_be_bought_again(code: str) -> None:
     body = {"taskId": TASK, "status": "FAILED", "errorCode": code, "errorMessage": "busy"}
-    error = error_of(decode_query(answer(body), TASK))
+    error = error_of(STANDARD.decode_query(answer(body), TASK))
     assert (error.may_resubmit, error.retryable, error.maybe_billed) == (True, False, True)
     assert "may be bought again" in str(error)
     assert "Change the inputs" not in str(error)
@@ -168,6 +168,6 @@ def test_what_was_wrong_with_the_workflow_is_noted_on_the_failure_and_on_every_c
 
 def test_a_job_remembers_what_the_answer_to_its_submit_found() -> None:
     job = Job(request=None)
-    apply_snapshot(job, decode_submit(answer_of("submit_prompttips_false.json")))
+    apply_snapshot(job, STANDARD.decode_submit(answer_of("submit_prompttips_false.json")))
     apply_snapshot(job, failed(OOM))
     assert job.flaw == f"Prompt outputs failed validation; {FOUND}"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from rh_async._api.endpoints import PriceQuote
+from rh_async._api.standard_tasks import PriceQuote
 from rh_async._concurrency.session_tasks import SessionTasks
 from rh_async._journal.records import SubmitOptions
 from rh_async._runtime.statistics import Statistics

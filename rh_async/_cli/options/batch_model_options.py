@@ -11,7 +11,7 @@ from cyclopts import Group, Parameter
 from rh_async._cli.exit_codes import UsageError
 from rh_async.models.base import MediaLimits
 from rh_async.models.kling import Orientation
-from rh_async.models.registry import DEFAULT_MODEL, aliases, families
+from rh_async.models.registry import DEFAULT_MODEL, aliases, one_of_each_series
 
 from .model_options import ModelOptions, option_help
 
@@ -21,7 +21,7 @@ _SENT = "nothing was sent"
 
 
 def _limits_in_words() -> str:
-    return " ".join(f"{spec.family}: {_both(spec.limits)}." for spec in families())
+    return " ".join(f"{spec.series}: {_both(spec.limits)}." for spec in one_of_each_series())
 
 
 def _both(limits: Any) -> str:
