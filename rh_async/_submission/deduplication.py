@@ -22,7 +22,7 @@ from rh_async._api.task_family import TaskFamily, family_of
 from rh_async._api.wire import ApiResponse
 from rh_async._job_updates import apply_snapshot, assign_task, mirror, outcome_of, set_outcome
 from rh_async._journal.claims import Insert, Refuse, Reuse
-from rh_async._journal.records import ACTIVE_STATES, SubmissionRecord, SubmissionState, SubmitOptions
+from rh_async._journal.records import ACTIVE_STATES, REUSABLE_STATES, SubmissionRecord, SubmissionState, SubmitOptions
 from rh_async._journal.store import TaskConflict
 from rh_async._journal.submission_journal import Claim, SubmissionJournal
 from rh_async.errors import STORED_NAMES, JobError, JobLost, JournalError, KeyConflict, NotFound, RHError, SubmitUnknown
@@ -56,6 +56,12 @@ class PriorAttempt:
     record: SubmissionRecord | None = None
     outcome: Result | RHError | None = None
     conflict: KeyConflict | None = None
+
+    @property
+    def was_submitted(self) -> bool:
+        """Whether the last attempt may have reached the server: only then may it have been billed."""
+        not_sent = REUSABLE_STATES | {SubmissionState.CLAIMED}
+        return self.record is not None and self.record.state not in not_sent
 
 
 @define(eq=False, kw_only=True, repr=False)

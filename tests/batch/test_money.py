@@ -58,7 +58,7 @@ def test_what_cannot_be_compared_or_believed_may_be_billed_by_its_price(usage: U
     assert money.maybe_billed_jobs == 1
     assert not money.covers(CNY)
     assert money.close("a").maybe_billed == CNY
-    assert len(money.says_full(CNY)) < 200
+    assert len(money.describe_exhausted(CNY)) < 200
 
 
 def test_money_of_this_run_and_of_earlier_ones_is_apart_and_both_count_against_the_budget() -> None:
@@ -76,13 +76,13 @@ def test_money_of_this_run_and_of_earlier_ones_is_apart_and_both_count_against_t
 def test_a_doubt_that_is_cleared_later_counts_once() -> None:
     money = BudgetTracker(currency="CNY")
     money.reserve("a", CNY)
-    money.doubt("a")
+    money.mark_maybe_billed("a")
     money.settle("a", told("1.20"))
     assert sums(money) == sums_of("1.20", "0", "0", "0")
     assert money.maybe_billed_jobs == 0
 
 
-@pytest.mark.parametrize("later", ["release", "doubt", "settle", "reserve"])
+@pytest.mark.parametrize("later", ["release", "mark_maybe_billed", "settle", "reserve"])
 def test_what_was_paid_is_counted_once_whatever_is_said_of_it_later(later: str) -> None:
     money = BudgetTracker(currency="CNY", budget=Decimal(10))
     money.reserve("paid", CNY)
@@ -91,8 +91,8 @@ def test_what_was_paid_is_counted_once_whatever_is_said_of_it_later(later: str) 
     before = sums_of("1.20", "0", "1.50", "0")
     if later == "release":
         money.release("paid")
-    elif later == "doubt":
-        money.doubt("paid")
+    elif later == "mark_maybe_billed":
+        money.mark_maybe_billed("paid")
     elif later == "settle":
         money.settle("paid", told("1.20"))
     else:
@@ -104,28 +104,28 @@ def test_what_was_paid_is_counted_once_whatever_is_said_of_it_later(later: str) 
 
 def test_a_currency_is_changed_only_before_anything_is_counted() -> None:
     money = BudgetTracker(currency="CNY", certain=False, budget=Decimal(2))
-    money.bill_in("USD")
+    money.set_currency("USD")
     assert (money.currency, money.certain) == ("USD", True)
     money.reserve("a", Price(Decimal("1.50"), "USD"))
-    money.bill_in("CNY")
+    money.set_currency("CNY")
     assert money.currency == "USD"
     assert not money.covers(Price(Decimal("1.50"), "USD"))
 
 
-@pytest.mark.parametrize("later", ["doubt", "release"])
+@pytest.mark.parametrize("later", ["mark_maybe_billed", "release"])
 def test_a_doubt_is_counted_once_and_ends_when_the_job_cost_nothing(later: str) -> None:
     money = BudgetTracker(currency="CNY")
     money.reserve("a", CNY)
-    money.doubt("a")
+    money.mark_maybe_billed("a")
     getattr(money, later)("a")
-    assert sums(money) == sums_of("0", "0", "0", "1.50" if later == "doubt" else "0")
-    assert money.maybe_billed_jobs == (later == "doubt")
+    assert sums(money) == sums_of("0", "0", "0", "1.50" if later == "mark_maybe_billed" else "0")
+    assert money.maybe_billed_jobs == (later == "mark_maybe_billed")
 
 
 @pytest.mark.parametrize("price", [None, Price(Decimal(1), "USD")])
 def test_without_a_comparable_price_a_budget_covers_nothing(price: Price | None) -> None:
-    assert not BudgetTracker(currency="CNY", budget=Decimal(100)).knows(price)
-    assert BudgetTracker(currency="CNY").knows(price)
+    assert not BudgetTracker(currency="CNY", budget=Decimal(100)).can_compare(price)
+    assert BudgetTracker(currency="CNY").can_compare(price)
 
 
 def test_a_second_reservation_under_one_name_counts_once() -> None:
@@ -363,7 +363,7 @@ async def test_an_estimate_asks_few_prices_uploads_few_files_and_leaves_out_what
     async with overseas() as server:
         async with opened(server, tmp_path) as session:
             told_before = await session.batch(plan, tmp_path / "out").estimate()
-            assert (told_before.jobs, told_before.currency, told_before.untold) == (9, "USD", "")
+            assert (told_before.jobs, told_before.currency, told_before.no_quote_reason) == (9, "USD", "")
             assert told_before.total == {"USD": plan.total["CNY"] * Decimal("0.14")}
             assert [question.kind for question in server.ledger.calls].count("price") == 1
             assert len(server.ledger.uploads) == 2

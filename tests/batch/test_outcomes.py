@@ -46,7 +46,7 @@ from rh_async import (
 from rh_async._batch.outputs.output_writer import OutputWriter
 from rh_async._batch.outputs.results_log import ResultsLog
 from rh_async._batch.progress.eta import time_left
-from rh_async._batch.running.failure_sorting import ending_of, passes
+from rh_async._batch.running.batch_outcome import is_safe_to_retry, state_of
 from rh_async._batch.running.session_port import SessionPort
 from rh_async._media.file_extension import stated_extension
 from rh_async._submission.deduplication import PriorAttempt
@@ -171,7 +171,7 @@ async def test_a_name_that_is_no_utf8_is_told_all_the_same(tmp_path: Path) -> No
     (path,) = await shelf(tmp_path).save(entry, PriorAttempt(key="k", sha256s={odd: "00"}), result)
     book = ResultsLog(tmp_path / "batch.jsonl")
     await book.open()
-    await book.tell(BatchOutcome(entry=entry, state="saved", task_id=result.task_id, result=result, paths=(path,)))
+    await book.append(BatchOutcome(entry=entry, state="saved", task_id=result.task_id, result=result, paths=(path,)))
     assert json.loads((tmp_path / "batch.jsonl").read_text())["task_id"] == "1"
 
 
@@ -231,7 +231,7 @@ async def test_a_line_that_was_cut_off_by_a_kill_spoils_no_other(tmp_path: Path)
     book = ResultsLog(path)
     await book.open()
     for task in ("1", "2"):
-        await book.tell(BatchOutcome(entry=ENTRY, key="k7", state="saved", task_id=TaskId(task)))
+        await book.append(BatchOutcome(entry=ENTRY, key="k7", state="saved", task_id=TaskId(task)))
     whole = [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
     assert [line["task_id"] for line in whole] == ["1", "2"]
     assert len(path.read_text().splitlines()) == 3
@@ -243,12 +243,12 @@ async def test_a_line_the_disk_took_half_of_leaves_nothing_behind(
     book, write = ResultsLog(tmp_path / "batch.jsonl"), os.write
     await book.open()
     told = [BatchOutcome(entry=ENTRY, key="k7", state="saved", task_id=TaskId(task)) for task in ("1", "2", "3")]
-    await book.tell(told[0])
+    await book.append(told[0])
     with monkeypatch.context() as full:
         full.setattr(os, "write", lambda file, data: write(file, data[: len(data) // 2]))
         with pytest.raises(SaveError, match="No space left"):
-            await book.tell(told[1])
-    await book.tell(told[2])
+            await book.append(told[1])
+    await book.append(told[2])
     lines_there = (tmp_path / "batch.jsonl").read_text().splitlines()
     assert [json.loads(line)["task_id"] for line in lines_there] == ["1", "3"]
 
@@ -258,7 +258,7 @@ async def test_lines_of_somebody_else_stop_nothing(tmp_path: Path) -> None:
     path.write_text('{"key": ["k7"], "task_id": {}, "state": [1]}\n[]\n7\n')
     book = ResultsLog(path)
     await book.open()
-    await book.tell(BatchOutcome(entry=ENTRY, key="k7", state="saved", task_id=TaskId("1")))
+    await book.append(BatchOutcome(entry=ENTRY, key="k7", state="saved", task_id=TaskId("1")))
     assert len(path.read_text().splitlines()) == 4
 
 
@@ -303,7 +303,7 @@ SORTED: list[tuple[RHError, Any, Any, bool]] = [
     ("error", "reason", "ending", "again"), SORTED, ids=lambda value: type(value).__name__ if value else None
 )
 def test_a_failure_is_sorted_by_who_must_act(error: RHError, reason: str, ending: str, again: bool) -> None:
-    assert (error.blame, ending_of(error), passes(error)) == (reason, ending, again)
+    assert (error.blame, state_of(error), is_safe_to_retry(error)) == (reason, ending, again)
 
 
 # --- time left -------------------------------------------------------------------------------------------------------

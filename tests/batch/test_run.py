@@ -419,7 +419,7 @@ async def test_a_session_that_ends_first_is_said(stock: Path, tmp_path: Path) ->
 
 
 async def test_who_does_not_read_holds_back_submission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rh_async._batch.running.batch_runner._UNREAD", 20)
+    monkeypatch.setattr("rh_async._batch.running.batch_runner._MOST_UNREAD", 20)
     plan = plan_of(ModelRequest("bench/motion", {"seed": number}) for number in range(200))
     async with Emulator(seed=1, run_time=1.0) as server, opened(server, tmp_path, in_flight=10) as session:
         outcomes = aiter(session.batch(plan, tmp_path / "out"))

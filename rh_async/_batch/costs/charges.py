@@ -1,4 +1,4 @@
-"""Files what each entry of a batch costs: its price before, its bill while it runs, its cost once it is over."""
+"""Books what each entry of a batch costs: its price before, its reservation while it runs, its cost once it ended."""
 
 from __future__ import annotations
 
@@ -8,96 +8,100 @@ from contextlib import suppress
 from attrs import define, field
 
 from rh_async._batch.planning.plan import Entry
-from rh_async._batch.running.session_port import SessionPort
-from rh_async._journal.records import REUSABLE_STATES, SubmissionState
-from rh_async._submission.deduplication import PriorAttempt
+from rh_async._batch.running.session_port import PriorAttempt, SessionPort
 from rh_async.errors import BudgetReached, JobError, RHError
 from rh_async.models.prices import Price
-from rh_async.types import Result, Usage
+from rh_async.types import Account, Result, Usage
 
-from .budget import NO_COST, BudgetTracker, Cost, credible
+from .budget import NO_COST, BudgetTracker, Cost, credible_cost
 from .price_quotes import PriceQuotes
-
-NOT_BOUGHT = REUSABLE_STATES | {SubmissionState.CLAIMED}
-"""States of an attempt that has bought nothing."""
 
 
 @define(eq=False, kw_only=True)
 class Charges:
-    """What the entries of one run cost."""
+    """What the entries of one run cost.
+
+    A charge id names one submission: an earlier attempt by its key and number, a new one by its item. The same
+    submission is therefore never counted twice against the budget, however often an entry is looked up.
+    """
 
     port: SessionPort
-    money: BudgetTracker
+    budget: BudgetTracker
     quotes: PriceQuotes
-    _counted: set[Hashable] = field(factory=set, init=False)
+    _counted: set[Hashable] = field(factory=set, init=False)  #: charge ids of earlier attempts
+
+    def use_currency_of(self, account: Account | None) -> None:
+        """Count in the account's currency, where the site does not name one: the price list's may be another."""
+        if self.port.currency is None and account is not None and account.currency:
+            self.budget.set_currency(account.currency)
 
     def price_of(self, entry: Entry) -> Price | None:
-        """What an entry costs: by the server where it was asked, else by the list."""
+        """Return an entry's price: the server's where it was queried, else the list's."""
         return self.quotes.known(entry) or entry.price
 
-    async def ask(self, entry: Entry) -> None:
-        """Ask the server what an entry costs, where there is a budget to hold that against.
+    async def query_price(self, entry: Entry) -> None:
+        """Query an entry's price, where there is a budget to compare it with.
 
-        :raises RHError: nothing could be learnt, over the network or the account.
+        :raises RHError: no price could be learnt, because of the network or the account.
         """
-        if self.money.budget is not None:
+        if self.budget.budget is not None:
             price = await self.quotes.price(entry)
             if price is not None and self.port.currency is None:
-                self.money.bill_in(price.currency)  # where the account did not tell
+                self.budget.set_currency(price.currency)  # where the account did not name one
 
     async def count(self, entry: Entry, past: PriorAttempt) -> None:
-        """Take what an earlier run bought into account; once, however often this is called."""
-        bill = bill_of(past)
-        if bill in self._counted or past.record is None or past.record.state in NOT_BOUGHT:
+        """Count an earlier attempt's cost against the budget; once, however often this is called."""
+        charge_id = charge_id_of(past)
+        if charge_id in self._counted or not past.was_submitted:
             return
-        self._counted.add(bill)
-        told = None if past.outcome is None else _told(past.outcome)
-        if told is None and not self.money.knows(self.price_of(entry)):
+        self._counted.add(charge_id)  # before the first await: another look-up of the same key must not count it again
+        usage = None if past.outcome is None else _stated_usage(past.outcome)
+        if usage is None and not self.budget.can_compare(self.price_of(entry)):
             with suppress(RHError):  # then it has no price, as before
                 await self.quotes.price(entry)
-        self.money.reserve(bill, self.price_of(entry), earlier=True)
+        self.budget.reserve(charge_id, self.price_of(entry), earlier=True)
         if past.outcome is not None:
-            self.settle(bill, past.outcome)
+            self.settle(charge_id, past.outcome)
 
     def has_counted(self, past: PriorAttempt) -> bool:
-        """Whether that attempt of an earlier run was bought and is counted."""
-        return bill_of(past) in self._counted
+        """Return whether an earlier attempt was submitted, and counts already."""
+        return charge_id_of(past) in self._counted
 
-    def settle(self, bill: Hashable, end: Result | RHError) -> None:
-        """File how a job ended."""
-        usage = _told(end)
+    def settle(self, charge_id: Hashable, outcome: Result | RHError) -> None:
+        """Book the end of a job: its stated cost, else nothing if it was not billed, else what it may have cost."""
+        usage = _stated_usage(outcome)
         if usage is not None:
-            self.money.settle(bill, usage)
-        elif isinstance(end, RHError) and not end.maybe_billed:
-            self.money.release(bill)
+            self.budget.settle(charge_id, usage)
+        elif isinstance(outcome, RHError) and not outcome.maybe_billed:
+            self.budget.release(charge_id)
         else:
-            self.money.doubt(bill)
+            self.budget.mark_maybe_billed(charge_id)
 
     def cost_of(self, own: Hashable, past: PriorAttempt | None) -> Cost:
-        """What an entry that has ended cost, this run and earlier.
+        """Return what an entry that has ended cost, in this run or in an earlier one.
 
-        :param own: what this run's purchase is filed under.
+        :param own: the charge id of this run's submission.
         """
-        cost = self.money.close(own)
-        return self.money.close(bill_of(past)) if cost == NO_COST and past is not None else cost
+        cost = self.budget.close(own)
+        return self.budget.close(charge_id_of(past)) if cost == NO_COST and past is not None else cost
 
 
-def bill_of(past: PriorAttempt) -> Hashable:
-    """What an earlier attempt's cost is filed under."""
+def charge_id_of(past: PriorAttempt) -> Hashable:
+    """Return the charge id of an earlier attempt."""
     return past.key, 0 if past.record is None else past.record.attempt
 
 
-def _told(end: Result | RHError) -> Usage | None:
-    """What a job cost, if its last answer says so credibly."""
-    if isinstance(end, Result):
-        usage = end.usage
+def _stated_usage(outcome: Result | RHError) -> Usage | None:
+    """Return the usage in a job's last answer, if its cost is credible."""
+    if isinstance(outcome, Result):
+        usage = outcome.usage
     else:
-        usage = end.snapshot.usage if isinstance(end, JobError) and end.snapshot is not None else Usage()
-    return None if credible(usage) is None else usage
+        usage = outcome.snapshot.usage if isinstance(outcome, JobError) and outcome.snapshot is not None else Usage()
+    return None if credible_cost(usage) is None else usage
 
 
 def without_price(price: Price | None, currency: str) -> BudgetReached:
-    """That an entry cannot be held against the budget."""
+    """Make the error of an entry that cannot be compared with the budget, and is therefore not submitted."""
     if price is None:
         return BudgetReached("its price is unknown, and there is a budget", advice="Run it without a budget.")
     words = f"its price is known in {price.currency} alone, and the budget is in {currency}: they cannot be compared"

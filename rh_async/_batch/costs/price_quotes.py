@@ -1,4 +1,4 @@
-"""Asks the server what the entries of a plan cost, once per kind: the list's prices are one site's, and may be old."""
+"""Queries the server's own prices, once per price group: the price list is one site's, and may be old."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from rh_async.models.prices import Price
 
 _FINEST = Decimal("0.000001")
 _RAISED = (TransportError, RateLimited, AuthenticationFailed, BalanceExhausted)
-"""What tells nothing about prices: whoever asks waits, or stops."""
+"""Errors that say nothing about the price: the caller waits and repeats the query, or stops."""
 
 
 @frozen
 class _Answer:
-    """What the server said of one entry.
+    """What the server answered about one entry.
 
-    :param said: its price, None if the server has none.  :param listed: the list's price of the same entry.
+    :param quoted: its price, None if the server has none.  :param listed: the list's price of the same entry.
     """
 
-    said: Price | None
+    quoted: Price | None
     listed: Decimal | None
 
 
@@ -33,58 +33,61 @@ class _Answer:
 class PriceQuotes:
     """The server's own prices.
 
-    Asking takes the body of a submit, so that its files must go up. Therefore one entry of each kind is asked about,
-    the first that is to be bought, and the others of its kind follow in proportion to the list: a kind is a model and
-    what the list asks per unit (mostly the started second). An entry without a list price is a kind of its own.
-    Asking about every entry was rejected: it would bring thousands of files up before the first is paid for.
+    A price query takes the body of a submit, so that its files must be uploaded first. Therefore one entry of each
+    price group is queried, the first that is to be submitted, and the others follow in proportion to the list. A price
+    group is a model and what the list asks per unit (mostly the started second); an entry without a list price is a
+    group of its own. Querying every entry was rejected: it would upload thousands of files before the first is paid.
 
-    :ivar untold: why the server told no price, the last time that it did not; "" where it always has.
+    :ivar no_quote_reason: why the server named no price, the last time that it did not; "" where it always has.
     """
 
     _port: SessionPort
-    untold: str = field(default="", init=False)
+    no_quote_reason: str = field(default="", init=False)
     _answers: dict[Hashable, _Answer] = field(factory=dict, init=False)
-    _asking: anyio.Lock = field(factory=anyio.Lock, init=False)
+    _querying: anyio.Lock = field(factory=anyio.Lock, init=False)  #: many workers start at once: one query per group
 
     def known(self, entry: Entry) -> Price | None:
-        """What the server asks for an entry, as far as it was asked."""
-        answer = self._answers.get(kind_of(entry))
-        if answer is None or answer.said is None:
+        """Return the server's price of an entry, as far as it was queried.
+
+        It is rounded up: a price that is too low by a rounding would let the budget be exceeded.
+        """
+        answer = self._answers.get(price_group(entry))
+        if answer is None or answer.quoted is None:
             return None
         listed = None if entry.price is None else entry.price.amount
         if not answer.listed or listed is None or listed == answer.listed:
-            return answer.said
-        amount = answer.said.amount * listed / answer.listed
-        return Price(amount.quantize(_FINEST, rounding=ROUND_UP).normalize() + Decimal("0.00"), answer.said.currency)
+            return answer.quoted
+        amount = answer.quoted.amount * listed / answer.listed
+        return Price(amount.quantize(_FINEST, rounding=ROUND_UP).normalize() + Decimal("0.00"), answer.quoted.currency)
 
     async def price(self, entry: Entry) -> Price | None:
-        """What the server asks for an entry; None if it has no price for it. It is asked once.
+        """Return the server's price of an entry, None if it has none; each price group is queried once.
 
-        :raises RHError: nothing could be learnt, over the network or the account.
+        :raises RHError: no price could be learnt, because of the network or the account.
         """
-        async with self._asking:
-            if (kind := kind_of(entry)) not in self._answers:
+        async with self._querying:
+            if (group := price_group(entry)) not in self._answers:
                 listed = None if entry.price is None else entry.price.amount
-                self._answers[kind] = _Answer(await self._asked(entry), listed)
+                self._answers[group] = _Answer(await self._query(entry), listed)
         return self.known(entry)
 
-    async def _asked(self, entry: Entry) -> Price | None:
+    async def _query(self, entry: Entry) -> Price | None:
         assert entry.request is not None  # noqa: S101 - for the type checker: it is ready
         try:
-            said = await self._port.price(entry.request)
+            quote = await self._port.price(entry.request)
         except _RAISED:
             raise
         except RHError as error:
-            self.untold = error.message
+            self.no_quote_reason = error.message
             return None
-        if not said.amount.is_finite() or said.amount < 0:
-            self.untold = "its price is no amount"
+        if not quote.amount.is_finite() or quote.amount < 0:
+            self.no_quote_reason = "its price is no amount"
             return None
-        return Price(said.amount, said.currency)
+        return Price(quote.amount, quote.currency)
 
 
-def kind_of(entry: Entry) -> Hashable:
-    """What entries share that the server prices alike."""
+def price_group(entry: Entry) -> Hashable:
+    """Return what entries have in common whose prices are in proportion to the list."""
     if entry.request is None or entry.price is None:
         return entry.number
     each = entry.price.amount if entry.price.each is None else entry.price.each

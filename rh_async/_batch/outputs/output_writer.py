@@ -14,10 +14,9 @@ from attrs import define, field, frozen
 
 from rh_async._batch.planning.plan import Entry
 from rh_async._batch.recorded_outputs.sidecar_reader import outputs_in_sidecar, read_sidecar, size_in_sidecar
-from rh_async._batch.running.session_port import SessionPort
+from rh_async._batch.running.session_port import PriorAttempt, SessionPort
 from rh_async._media.file_extension import KNOWN, possible_extensions, stated_extension
 from rh_async._media.file_io import in_thread
-from rh_async._submission.deduplication import PriorAttempt
 from rh_async.errors import NotFound, RHError, SaveError
 from rh_async.types import Output, Result, TaskId
 
@@ -96,7 +95,7 @@ class OutputWriter:
                 return paths
         return ()
 
-    def kept(
+    def saved_paths(
         self, entry: Entry, past: PriorAttempt, result: Result, *, sources: tuple[Path, ...] = ()
     ) -> tuple[Path, ...] | None:
         """Where an entry's outputs are in this folder already, each with its story beside it. Blocks.
@@ -132,7 +131,7 @@ class OutputWriter:
             for (index, output), kind in zip(outputs, kinds, strict=True)
         )
 
-    def wanted(self, entry: Entry, past: PriorAttempt, result: Result) -> Path:
+    def first_path(self, entry: Entry, past: PriorAttempt, result: Result) -> Path:
         """Where an entry's first output would be. Blocks."""
         label = self._label(entry, past, result)
         names = (
@@ -143,9 +142,9 @@ class OutputWriter:
 
     def _told_of(self, entry: Entry, paths: tuple[Path, ...]) -> bool:
         """Whether these outputs lie here, and their stories say that this entry wanted them."""
-        wanted = json.loads(as_json(asked_for(entry.request)))
+        request = json.loads(as_json(asked_for(entry.request)))
         here = (path.parent == self.folder and path.is_file() for path in paths)
-        return bool(paths) and all(here) and all(read_sidecar(path).get("request") == wanted for path in paths)
+        return bool(paths) and all(here) and all(read_sidecar(path).get("request") == request for path in paths)
 
     def _label(self, entry: Entry, past: PriorAttempt, result: Result, sources: tuple[Path, ...] = ()) -> _Label:
         """The template's names, or with the task id behind them where another task has one of them."""

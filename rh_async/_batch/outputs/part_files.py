@@ -16,7 +16,7 @@ _OURS = re.compile(r"\..+\.([0-9a-f]{12}-\d+|[0-9a-f]{8})\.part", re.DOTALL)
 """A download's part ends in its session's name and a number, that of a file written at once in eight digits."""
 
 
-def remove_leftovers(folder: Path, *, before: float) -> None:
+def remove_part_files(folder: Path, *, before: float) -> None:
     """Remove what is ours, was last written before a moment, and is open in no process.
 
     :param before: in seconds, as file times are.

@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import define, field
 
-from rh_async._batch.costs.budget import credible
+from rh_async._batch.costs.budget import credible_cost
 from rh_async._batch.running.batch_outcome import BatchOutcome
 from rh_async.errors import JobError
 
@@ -48,7 +48,7 @@ class ResultsLog:
         """
         await off_loop(self.path, self._open)
 
-    async def tell(self, outcome: BatchOutcome) -> None:
+    async def append(self, outcome: BatchOutcome) -> None:
         """Append an outcome, unless an earlier run has told the same.
 
         :raises SaveError: the disk refused.
@@ -143,7 +143,7 @@ def _how(outcome: BatchOutcome) -> dict[str, Any]:
 def _cost(outcome: BatchOutcome) -> dict[str, Any]:
     price = outcome.entry.price
     usage = outcome.result.usage if outcome.result is not None and outcome.duplicate_of is None else None
-    money = None if usage is None else credible(usage)
+    money = None if usage is None else credible_cost(usage)
     return {
         "money": None if money is None else float(money),
         "currency": None if usage is None else usage.currency,

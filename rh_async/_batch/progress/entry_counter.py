@@ -10,10 +10,11 @@ from typing import Any
 
 from attrs import define, evolve, field
 
+from rh_async._batch.costs.budget import BudgetTracker
 from rh_async._batch.outputs.output_naming import stem_of
 from rh_async._batch.planning.plan import Entry
 from rh_async._batch.running.batch_outcome import BatchOutcome
-from rh_async._batch.running.entry_worker import BatchItem, EntryWorker
+from rh_async._batch.running.run_state import BatchItem, RunState
 from rh_async._batch.running.session_port import SessionPort
 from rh_async.types import TaskId
 
@@ -35,7 +36,8 @@ class EntryCounter:
 
     entries: Sequence[Entry]
     port: SessionPort
-    worker: EntryWorker
+    state: RunState
+    budget: BudgetTracker
     events: ProgressCounter
     _waiting: Counter[str] = field(init=False)  #: by model
     _outcomes: Counter[str] = field(factory=Counter, init=False)  #: by state
@@ -55,11 +57,11 @@ class EntryCounter:
 
     def progress(self) -> BatchProgress:
         """Return the progress of the run as a value; cheap."""
-        worker, statistics = self.worker, self.port.statistics()
-        in_flight = {item: item.job.task_id for item in worker.under_way if item.job and item.job.task_id}
-        started, saving = len(worker.under_way), len(worker.saving)
+        state, statistics = self.state, self.port.statistics()
+        in_flight = {item: item.job.task_id for item in state.under_way if item.job and item.job.task_id}
+        started, saving = len(state.under_way), len(state.saving)
         etas = [item.job.eta for item in in_flight if item.job]
-        not_sent = self._waiting + Counter(_model(item.entry) for item in worker.under_way - in_flight.keys())
+        not_sent = self._waiting + Counter(_model(item.entry) for item in state.under_way - in_flight.keys())
         outcomes: dict[str, Any] = {state: self._outcomes[state] for state in _STATES}
         return evolve(
             self.events.snapshot(),
@@ -77,15 +79,14 @@ class EntryCounter:
         )
 
     def _costs(self) -> dict[str, Any]:
-        money = self.worker.charges.money
         return {
-            "spent": money.spent,
-            "spent_earlier": money.spent_earlier,
-            "reserved": money.reserved,
-            "maybe_billed": money.maybe_billed,
-            "maybe_billed_jobs": money.maybe_billed_jobs,
-            "currency": money.currency if money.certain else "",
-            "budget": money.budget,
+            "spent": self.budget.spent,
+            "spent_earlier": self.budget.spent_earlier,
+            "reserved": self.budget.reserved,
+            "maybe_billed": self.budget.maybe_billed,
+            "maybe_billed_jobs": self.budget.maybe_billed_jobs,
+            "currency": self.budget.currency if self.budget.certain else "",
+            "budget": self.budget.budget,
         }
 
 

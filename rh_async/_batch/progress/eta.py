@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from math import sqrt
 
-from rh_async._runtime.statistics import RunTimeSummary
+from rh_async._batch.running.session_port import RunTimeSummary
 
 _DECILES = 2.56
 """How many standard deviations lie between the first and the last of ten, where values are spread as usual."""

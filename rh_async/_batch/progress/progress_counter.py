@@ -5,18 +5,19 @@ A batch and a single job are counted alike: each registers `ProgressCounter.on_e
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable
 
 from attrs import define, evolve, field
 
-from rh_async._batch.running.failure_sorting import kind_of
-from rh_async.errors import RHError
+from rh_async.errors import JobError, RHError
 from rh_async.events import Changed, Downloading, Event, Flawed, Saved, Settled, Submitted, Uploaded, Uploading, Waiting
 
 from .progress_snapshot import BatchProgress, ErrorGroup, PhaseProgress
 
 _MOST_GROUPS = 8
 _LONGEST_EXAMPLE = 300
+_WORD_START = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 @define(kw_only=True, eq=False)
@@ -173,7 +174,7 @@ class ProgressCounter:
 
     def note_error(self, error: RHError) -> None:
         """Count an error by its kind, so that a thousand alike are one line; also one that a retry overcame."""
-        kind = kind_of(error)
+        kind = _error_kind(error)
         count = self._errors[kind].count if kind in self._errors else 0
         self._errors[kind] = ErrorGroup(kind=kind, count=count + 1, example=error.message[:_LONGEST_EXAMPLE])
 
@@ -204,3 +205,10 @@ class ProgressCounter:
         if not run.finished:  # outputs are saved as jobs end: the last one waits for the last job
             download = evolve(download, time_left=run.time_left)
         return self._upload.snapshot(now), self._submit.snapshot(now), run, download
+
+
+def _error_kind(error: RHError) -> str:
+    """Name the kind of an error in a few words; the server's code distinguishes kinds within a class."""
+    busy = isinstance(error, JobError) and error.may_resubmit
+    words = "server busy" if busy else _WORD_START.sub(" ", type(error).__name__).lower()
+    return f"{words} ({error.code})" if error.code else words

@@ -1,125 +1,44 @@
-"""Carries one entry at a time from what is known of it to its outcome: looked up, bought if need be, brought to disk.
+"""Processes one entry at a time: looks up earlier attempts, checks the budget, submits, and has the outputs saved.
 
-What must not be bought twice is decided here by what the journal has of it, and once more by the session at the claim.
+An entry that may have been submitted before is never submitted again here; the session checks once more at the claim.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Hashable
-from functools import partial
+from collections.abc import Hashable
 from pathlib import Path
 
-import anyio
-from attrs import define, evolve, field
+from attrs import define, evolve
 
-from rh_async._batch.costs.charges import NOT_BOUGHT, Charges, bill_of, without_price
-from rh_async._batch.outputs.output_writer import OutputWriter, off_loop, recorded_paths, say_where_it_was
-from rh_async._batch.planning.plan import Entry
-from rh_async._journal.records import SubmitOptions
-from rh_async._submission.deduplication import PriorAttempt
-from rh_async.errors import (
-    BudgetReached,
-    JobCancelled,
-    JobError,
-    JobLost,
-    RHError,
-    SaveError,
-    SessionError,
-    SubmitUnknown,
-)
-from rh_async.job import Job
+from rh_async._batch.costs.charges import Charges, charge_id_of, without_price
+from rh_async.errors import BudgetReached, JobCancelled, JobError, JobLost, RHError, SessionError, SubmitUnknown
 from rh_async.types import Result
 
-from .batch_outcome import BatchOutcome
-from .failure_sorting import ending_of, passes
-from .session_port import SessionPort
-
-log = logging.getLogger(__name__)
-
-_FIRST_WAIT, _LONGEST_WAIT = 5.0, 60.0  # seconds between two starts of what the world would not have
-_SAVING_PATIENCE = 3600.0
-"""Seconds for which an output that cannot be fetched is tried again; links live for a day, and the journal knows it."""
-
-
-@define(eq=False)
-class BatchItem:
-    """One entry on its way.
-
-    :ivar past: what is known of it; None until it was looked at.
-    :ivar job: while it is being bought.
-    """
-
-    entry: Entry
-    past: PriorAttempt | None = field(default=None, init=False)
-    job: Job | None = field(default=None, init=False)
-
-    def ended(self, **facts: object) -> BatchOutcome:
-        """How it ended."""
-        return BatchOutcome(entry=self.entry, key=None if self.past is None else self.past.key, **facts)  # type: ignore[arg-type]
-
-    def failed(self, error: RHError, **facts: object) -> BatchOutcome:
-        """That it did not end well, and as what that counts."""
-        task_id = error.task_id or (self.job.task_id if self.job else None)
-        cause = None if isinstance(error, BudgetReached) else error.blame
-        told = {"state": ending_of(error), "task_id": task_id, "error": error, "cause": cause}
-        return self.ended(**{**told, **facts})
+from .batch_outcome import BatchOutcome, is_safe_to_retry
+from .entry_saver import EntrySaver
+from .run_state import FIRST_WAIT, BatchItem, RunState
+from .session_port import PriorAttempt, SessionPort, SubmitOptions
 
 
 @define(eq=False, kw_only=True)
 class EntryWorker:
-    """The ways of all entries of one run.
+    """Processes the entries of one run.
 
-    :param folder: where outputs are wanted.
-    :param retry_failed: whether what failed or was refused before is bought again.
-    :param freed: called when a slot is free.
-    :param note_error: called with each error that a retry may overcome.
-    :ivar stopped: why nothing more is started.
-    :ivar under_way: those that have a place, from the look at what is known to the end of the job.
-    :ivar saving: those whose outputs are on the way to disk, or wait for that.
+    :param output_dir: recorded with each submission, so that a resumed job is saved there.
+    :param retry_failed: whether what failed or was rejected before is submitted, and paid, once more.
     """
 
     port: SessionPort
-    shelf: OutputWriter
+    state: RunState
+    saver: EntrySaver
     charges: Charges
-    folder: Path
+    output_dir: Path
     retry_failed: bool
-    freed: Callable[[], object]
-    note_error: Callable[[RHError], object]
-    stopped: RHError | None = field(default=None, init=False)
-    under_way: set[BatchItem] = field(factory=set, init=False)
-    saving: set[BatchItem] = field(factory=set, init=False)
-    _disk: RHError | None = field(default=None, init=False)  #: why nothing more is saved
-    _stopping: anyio.Event = field(factory=anyio.Event, init=False)
 
-    def stop(self, error: RHError) -> None:
-        """Start nothing more; what has not been sent stays here, unless it is only the budget that is reached."""
-        if error.blame == "local_io":
-            self._disk = self._disk or error
-        if self.stopped is None:
-            log.warning("rh_async.batch_stopped %s", error, extra={"error": error})
-            self.stopped = error
-            self._stopping.set()
-        if not isinstance(error, BudgetReached):
-            self.withdraw()
+    # --- earlier attempts --------------------------------------------------------------------------------------------
 
-    def withdraw(self) -> None:
-        """Take back what has not been sent."""
-        for item in list(self.under_way):
-            if item.job is not None:
-                self.port.withdraw(item.job)
-
-    def skipped(self, item: BatchItem) -> BatchOutcome:
-        """That nothing more is started."""
-        assert self.stopped is not None  # noqa: S101 - for the type checker: there is a reason
-        why = self.stopped.fresh()
-        why.task_id = why.key = None  # it may have stopped over another job
-        return item.failed(why, state="skipped", task_id=None)
-
-    # --- what is known -----------------------------------------------------------------------------------------------
-
-    async def look(self, item: BatchItem) -> BatchOutcome | None:
-        """Find out what is known of an entry; how it ended, if that is all there is to it.
+    async def look_up(self, item: BatchItem) -> BatchOutcome | None:
+        """Look up earlier attempts of an entry; return its outcome if the look-up itself decides it.
 
         :raises SessionError: the session ended.
         """
@@ -128,221 +47,162 @@ class EntryWorker:
             item.past = await self.port.prior_attempt(item.entry.request, item.entry.key)
         except RHError as error:
             self.port.check(asking=False)
-            return self._lost(item, error)
-        return _another(item)
+            return self._failure(item, error)
+        return _conflict(item, item.past)
 
-    def would_buy(self, past: PriorAttempt) -> bool:
-        """Whether an entry of which this is known would be bought."""
-        end = past.outcome
-        if past.conflict is not None or isinstance(end, Result):
+    def would_submit(self, past: PriorAttempt) -> bool:
+        """Return whether an entry with this history would be submitted."""
+        outcome = past.outcome
+        if past.conflict is not None or isinstance(outcome, Result):
             return False
-        if end is None:
-            return past.record is None or past.record.state in NOT_BOUGHT
-        return not self._stands(end)
+        if outcome is None:
+            return not past.was_submitted
+        return not self._is_final(outcome)
 
-    # --- its way -----------------------------------------------------------------------------------------------------
+    def _is_final(self, error: RHError) -> bool:
+        """Return whether an earlier error is the outcome now.
 
-    async def carry(self, item: BatchItem, past: PriorAttempt) -> BatchOutcome:
-        """Bring an entry to its end.
+        An unknown submit always is: resending it may pay twice. What failed is, unless the caller asked to retry; that
+        includes jobs which failed because the server was busy, since each submit is paid.
+        """
+        ended = isinstance(error, JobError) or error.blame == "job"
+        return isinstance(error, SubmitUnknown) or (ended and not self.retry_failed)
+
+    # --- processing --------------------------------------------------------------------------------------------------
+
+    async def process(self, item: BatchItem, past: PriorAttempt) -> BatchOutcome:
+        """Bring an entry to its outcome, submitting it only where no earlier attempt will do.
 
         :raises SessionError: the session ended.
         """
         await self.charges.count(item.entry, past)
-        end = past.outcome
-        if isinstance(end, Result):
-            return await self._kept(item, past, end) or await self._saved(item, past, end)
-        if isinstance(end, JobLost):
-            return await self._sought(item, past)
-        if end is not None and self._stands(end):
-            return item.failed(end)
-        if end is None and self.charges.has_counted(past):
-            return await self._bought(item, past, bill_of(past))
-        return await self._gate(item) or await self._bought(item, past, item, resubmit=isinstance(end, JobError))
+        outcome = past.outcome
+        if isinstance(outcome, Result):
+            return await self.saver.find_saved(item, past, outcome) or await self.saver.save(item, past, outcome)
+        if isinstance(outcome, JobLost):
+            return await self._query_lost(item, past)
+        if outcome is not None and self._is_final(outcome):
+            return item.failure(outcome)
+        if outcome is None and self.charges.has_counted(past):
+            return await self._submit(item, past, charge_id_of(past))  # it runs: the session attaches to its task
+        return await self._check_budget(item) or await self._submit(
+            item, past, item, resubmit=isinstance(outcome, JobError)
+        )
 
-    async def _sought(self, item: BatchItem, past: PriorAttempt) -> BatchOutcome:
-        """Ask the server once more about what it had lost; only if that is of no use, it may be bought again."""
-        outcome = await self._bought(item, past, bill_of(past))
+    async def _query_lost(self, item: BatchItem, past: PriorAttempt) -> BatchOutcome:
+        """Query a task once more that the server had lost; only if it is still lost may it be submitted again."""
+        outcome = await self._submit(item, past, charge_id_of(past))
         if not self.retry_failed or not isinstance(outcome.error, JobError) or outcome.state != "failed":
             return outcome
-        return await self._gate(item) or await self._bought(item, past, item, resubmit=True)
+        return await self._check_budget(item) or await self._submit(item, past, item, resubmit=True)
 
-    def _stands(self, end: RHError) -> bool:
-        """Whether an earlier end is the end now: nobody knows it, or it is over and nobody asks to buy again.
+    async def _check_budget(self, item: BatchItem) -> BatchOutcome | None:
+        """Reserve an entry's price, or return the outcome that it is not submitted.
 
-        A server that was busy may take the same another time; but each submit is paid, so that is asked for, too.
+        No await separates the check from the reservation: two items must never both be promised the last of the budget.
         """
-        over = isinstance(end, JobError) or end.blame == "job"
-        return isinstance(end, SubmitUnknown) or (over and not self.retry_failed)
-
-    async def _gate(self, item: BatchItem) -> BatchOutcome | None:
-        """Let an entry be bought, and reserve its price; or say why not."""
-        if self.stopped is None and (refused := await self._asked(item)):
-            return refused
-        money, price = self.charges.money, self.charges.price_of(item.entry)
-        if self.stopped is None and not money.knows(price):
-            return item.failed(without_price(price, money.currency), state="skipped")
-        if self.stopped is None and not money.covers(price):
-            self.stop(BudgetReached(money.says_full(price)))
-        if self.stopped is not None:
-            return self.skipped(item)
-        money.reserve(item, price)
+        if self.state.stopped is None and (failure := await self._query_price(item)):
+            return failure
+        budget, price = self.charges.budget, self.charges.price_of(item.entry)
+        if self.state.stopped is None and not budget.can_compare(price):
+            return item.failure(without_price(price, budget.currency), state="skipped")
+        if self.state.stopped is None and not budget.covers(price):
+            self.state.stop(BudgetReached(budget.describe_exhausted(price)))
+        if self.state.stopped is not None:
+            return self.state.skipped(item)
+        budget.reserve(item, price)
         return None
 
-    async def _asked(self, item: BatchItem) -> BatchOutcome | None:
-        """Ask the server for a price, until there is a network; how the entry ended, if the account is refused.
+    async def _query_price(self, item: BatchItem) -> BatchOutcome | None:
+        """Query an entry's price, retrying while the network fails; return an outcome only if the account is refused.
 
         :raises SessionError: the session ended.
         """
-        wait = _FIRST_WAIT
-        while self.stopped is None:
+        wait = FIRST_WAIT
+        while self.state.stopped is None:
             try:
-                await self.charges.ask(item.entry)
+                await self.charges.query_price(item.entry)
             except RHError as error:
                 self.port.check(asking=False)
-                if not passes(error):
-                    return self._lost(item, error)
-                self._wait_told(error, wait)
+                if not is_safe_to_retry(error):
+                    return self._failure(item, error)
+                next_wait = self.state.note_retry(error, wait)
             else:
                 return None
-            with anyio.move_on_after(wait):
-                await self._stopping.wait()
-            wait = min(_LONGEST_WAIT, wait * 2)
+            await self.state.wait_unless_stopped(wait)
+            wait = next_wait
         return None
 
-    async def _bought(
-        self, item: BatchItem, past: PriorAttempt, bill: Hashable, *, resubmit: bool = False
+    async def _submit(
+        self, item: BatchItem, past: PriorAttempt, charge_id: Hashable, *, resubmit: bool = False
     ) -> BatchOutcome:
-        """Buy it, or wait for what has been bought already.
+        """Submit an entry, or attach to the job that was submitted before, and save its result.
 
-        :param bill: what its cost is filed under.
+        :param charge_id: the name under which the job's price is reserved, and its cost will be booked.
         """
+        after = None if past.record is None else past.record.attempt
+        options = SubmitOptions(key=past.key, resubmit=resubmit, after=after, output_dir=self.output_dir)
         try:
-            after = None if past.record is None else past.record.attempt
-            options = SubmitOptions(key=past.key, resubmit=resubmit, after=after, output_dir=self.folder)
-            result = await self._persisted(item, options)
+            result = await self._submit_with_retries(item, options)
         except SessionError:
-            raise
+            raise  # the job goes on remotely, and its price stays reserved
         except RHError as error:
-            self.charges.settle(bill, error)
-            return self._lost(item, error)
-        self.charges.settle(bill, result)
-        return await self._saved(item, past, result)
+            self.charges.settle(charge_id, error)
+            return self._failure(item, error)
+        self.charges.settle(charge_id, result)
+        return await self.saver.save(item, past, result)
 
-    async def _persisted(self, item: BatchItem, options: SubmitOptions) -> Result:
-        """Start a job, and again with the same key while it is the world that will not have it."""
-        wait = _FIRST_WAIT
+    async def _submit_with_retries(self, item: BatchItem, options: SubmitOptions) -> Result:
+        """Run a job; start it again under the same key only after errors that were certainly not billed.
+
+        :raises RHError: it ended without a result, or may not be started again.
+        """
+        wait = FIRST_WAIT
         while True:
             try:
-                return await self._awaited(item, options)
+                return await self._run_job(item, options)
             except RHError as error:
                 self.port.check(asking=False)
-                if not passes(error) or self.stopped is not None:
+                if not is_safe_to_retry(error) or self.state.stopped is not None:
                     raise
-                self._wait_told(error, wait)
-            with anyio.move_on_after(wait):
-                await self._stopping.wait()
-            wait = min(_LONGEST_WAIT, wait * 2)
-            if self.stopped is not None:
+                next_wait = self.state.note_retry(error, wait)
+            await self.state.wait_unless_stopped(wait)
+            wait = next_wait
+            if self.state.stopped is not None:
                 raise JobCancelled("it was not started again", phase="submit", maybe_billed=False)
 
-    async def _awaited(self, item: BatchItem, options: SubmitOptions) -> Result:
+    async def _run_job(self, item: BatchItem, options: SubmitOptions) -> Result:
         assert item.entry.request is not None  # noqa: S101 - for the type checker: it is ready
         item.job = self.port.begin(item.entry.request, options)
         return await item.job
 
-    def _lost(self, item: BatchItem, error: RHError) -> BatchOutcome:
-        """Without a result; what is the account's or the disk's fault stops the others too."""
-        outcome = item.failed(error)
+    def _failure(self, item: BatchItem, error: RHError) -> BatchOutcome:
+        """Make the outcome of an error; one of the account or of the disk stops the whole run."""
+        outcome = item.failure(error)
         if outcome.cause in {"account", "local_io"}:
-            self.stop(error)
-        return self.skipped(item) if outcome.state == "skipped" and self.stopped is not None else outcome
+            self.state.stop(error)
+        return self.state.skipped(item) if outcome.state == "skipped" and self.state.stopped is not None else outcome
 
-    async def share(self, item: BatchItem, lead: BatchOutcome) -> BatchOutcome:
-        """End an entry as the first one with its job ended, with outputs under names of its own."""
-        shared, past = evolve(lead, entry=item.entry, duplicate_of=lead.entry.number), item.past
-        if past is None or lead.result is None:
-            return shared
-        if not lead.paths:
-            return evolve(shared, error=await self._own(lead.error, item.entry, past, lead.result))
-        names = await self._kept(item, past, lead.result, sources=lead.paths)
-        own = names or await self._saved(item, past, lead.result, sources=lead.paths)
-        return evolve(own, duplicate_of=lead.entry.number, state=lead.state if own.paths == lead.paths else own.state)
+    # --- duplicates --------------------------------------------------------------------------------------------------
 
-    # --- to disk -----------------------------------------------------------------------------------------------------
-
-    async def _kept(
-        self, item: BatchItem, past: PriorAttempt, result: Result, *, sources: tuple[Path, ...] = ()
-    ) -> BatchOutcome | None:
-        """That an earlier run has saved it, if its files are still in this folder."""
-        try:
-            paths = await off_loop(self.folder, partial(self.shelf.kept, item.entry, past, result, sources=sources))
-        except RHError:  # saving says what is wrong with the disk
-            return None
-        if paths is None:
-            return None
-        return item.ended(state="already_done", task_id=result.task_id, result=result, paths=paths)
-
-    async def _saved(
-        self, item: BatchItem, past: PriorAttempt, result: Result, *, sources: tuple[Path, ...] = ()
-    ) -> BatchOutcome:
-        self.under_way.discard(item)
-        self.saving.add(item)
-        self.freed()
-        try:
-            # The session bounds how many come at once; a bound here would be held by those that wait to be tried again.
-            paths = await self._brought(item.entry, past, result, sources or recorded_paths(past))
-        except RHError as error:
-            outcome = item.failed(error, state="save_failed", task_id=result.task_id, result=result)
-            if outcome.cause in {"account", "local_io"}:
-                self.stop(error)
-            return outcome
-        kept = evolve(result, paths=paths)
-        return item.ended(state="saved", task_id=result.task_id, result=kept, paths=paths)
-
-    async def _brought(
-        self, entry: Entry, past: PriorAttempt, result: Result, sources: tuple[Path, ...]
-    ) -> tuple[Path, ...]:
-        """Save a result; while it is the network that will not have it, again."""
-        wait, until = _FIRST_WAIT, anyio.current_time() + _SAVING_PATIENCE
-        while True:
-            if own := await self._own(self._disk, entry, past, result):
-                raise own
-            try:
-                return await self.shelf.save(entry, past, result, sources=sources)
-            except RHError as error:
-                if not passes(error) or anyio.current_time() >= until:
-                    say_where_it_was(error, past)
-                    named = error if error.task_id else await self._own(error, entry, past, result)
-                    raise named or error from error.__cause__
-                self._wait_told(error, wait)
-            await anyio.sleep(wait)
-            wait = min(_LONGEST_WAIT, wait * 2)
-
-    async def _own(self, error: RHError | None, entry: Entry, past: PriorAttempt, result: Result) -> RHError | None:
-        """What kept another output from the disk, as it is told of this entry's own file."""
-        if error is None or error.blame != "local_io":
-            return error
-        try:
-            path = await off_loop(self.folder, partial(self.shelf.wanted, entry, past, result))
-        except RHError:
-            path = self.folder
-        if isinstance(error, SaveError):
-            return error.about(path, result.task_id)
-        return SaveError(f"{path} was not written: {error.message}", phase="download", task_id=result.task_id)
-
-    def _wait_told(self, error: RHError, wait: float) -> None:
-        self.note_error(error)
-        log.warning("rh_async.batch_waits %g s: %s", wait, error, extra={"error": error})
+    async def copy_outcome(self, item: BatchItem, primary: BatchOutcome) -> BatchOutcome:
+        """Give a duplicate the outcome of the entry with the same key, with the outputs under names of its own."""
+        number, past, result = primary.entry.number, item.past, primary.result
+        copy = evolve(primary, entry=item.entry, duplicate_of=number)
+        if past is None or result is None:
+            return copy
+        if not primary.paths:
+            return evolve(copy, error=await self.saver.own_error(primary.error, item.entry, past, result))
+        found = await self.saver.find_saved(item, past, result, sources=primary.paths)
+        own = found or await self.saver.save(item, past, result, sources=primary.paths)
+        return evolve(own, duplicate_of=number, state=primary.state if own.paths == primary.paths else own.state)
 
 
-def _another(item: BatchItem) -> BatchOutcome | None:
-    """That a key was given to another job before, whose video would be taken for this one's.
+def _conflict(item: BatchItem, past: PriorAttempt) -> BatchOutcome | None:
+    """Return the outcome of a key that names a job with other inputs: its video would pass for this entry's.
 
-    What was never bought, or ended badly, may be asked for anew in other words.
+    A key whose job was never submitted, or ended without a result, may be used for other inputs.
     """
-    past = item.past
-    if past is None or past.conflict is None or past.record is None or past.record.state in NOT_BOUGHT:
+    if past.conflict is None or not past.was_submitted or isinstance(past.outcome, RHError):
         return None
-    if isinstance(past.outcome, RHError):
-        return None
-    return item.failed(past.conflict, state="rejected")
+    return item.failure(past.conflict, state="rejected")

@@ -37,8 +37,8 @@ def _fields(estimate: Estimate, budget: Decimal | None) -> Iterator[tuple[str, s
         yield "to submit", "nothing: every job was submitted before"
         return
     yield "to submit", f"{counted(estimate.jobs, 'job')} for {_price(estimate)}"
-    if estimate.untold and estimate.by_list + estimate.unpriced:
-        yield "", f"the server does not tell every price: {estimate.untold}"
+    if estimate.no_quote_reason and estimate.by_list + estimate.unpriced:
+        yield "", f"the server does not tell every price: {estimate.no_quote_reason}"
     if budget is not None:
         yield "budget", f"{estimate.currency} {budget:,.2f}".strip()
     yield "balance", "unknown" if estimate.account is None else _balance(estimate, estimate.account)
