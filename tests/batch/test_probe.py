@@ -1,4 +1,4 @@
-"""What a file is: by its content, upright, and to its end."""
+"""Probing: a file's kind by its content, its size upright, and read to its end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.batch.makers import cut, film, paint, record
 pytestmark = pytest.mark.quick
 
 
-def test_a_video_is_known_by_its_content_whatever_it_is_called(tmp_path: Path) -> None:
+def test_a_video_is_recognised_by_its_content_whatever_its_name(tmp_path: Path) -> None:
     facts = probe(film(tmp_path / "clip.mp4", seconds=4, rate=10, size=(400, 300)).rename(tmp_path / "clip.png"))
     assert facts == MediaInfo(
         kind="mp4",
@@ -42,7 +42,7 @@ def test_a_video_is_known_by_its_content_whatever_it_is_called(tmp_path: Path) -
         ("a.vob", "mpg", "mpeg2video"),
     ],
 )
-def test_other_containers_are_told_apart(tmp_path: Path, name: str, kind: str, codec: str) -> None:
+def test_other_containers_are_recognised(tmp_path: Path, name: str, kind: str, codec: str) -> None:
     facts = probe(film(tmp_path / name, rate=25, codec=codec))
     assert (facts.kind, facts.family, round(facts.seconds or 0)) == (kind, "video", 3)
 
@@ -75,7 +75,7 @@ def test_a_title_in_another_alphabet_does_not_matter(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "codec"), [("a.mp3", "libmp3lame"), ("a.aac", "aac"), ("a.opus", "libopus")])
-def test_a_sound_in_any_container_is_a_sound(tmp_path: Path, name: str, codec: str) -> None:
+def test_audio_in_any_container_is_recognised(tmp_path: Path, name: str, codec: str) -> None:
     sound = record(tmp_path / name, codec=codec)
     assert probe(sound).family == "audio"
     if name == "a.mp3":
@@ -83,13 +83,13 @@ def test_a_sound_in_any_container_is_a_sound(tmp_path: Path, name: str, codec: s
         assert probe(sound).family == "audio"
 
 
-def test_a_sound_is_a_sound(tmp_path: Path) -> None:
-    facts = probe(record(tmp_path / "voice.wav", codec="pcm_s16le"))
+def test_a_wave_file_is_audio(tmp_path: Path) -> None:
+    facts = probe(record(tmp_path / "speech.wav", codec="pcm_s16le"))
     assert (facts.kind, facts.family, facts.codec, facts.seconds) == ("wav", "audio", "pcm_s16le", 4.0)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("a.jpg", "jpg"), ("a.bmp", "bmp"), ("a.webp", "webp"), ("a.tiff", "tiff")])
-def test_images_are_told_apart(tmp_path: Path, name: str, kind: str) -> None:
+def test_image_formats_are_recognised(tmp_path: Path, name: str, kind: str) -> None:
     facts = probe(paint(tmp_path / name))
     assert (facts.kind, facts.family, facts.width, facts.height, facts.animated) == (kind, "image", 320, 480, False)
 
@@ -103,7 +103,7 @@ def test_an_image_of_a_camera_held_sideways_is_measured_upright(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("name", ["photo.png", "photo.webp", "photo.tiff"])
-def test_any_kind_of_image_is_measured_as_it_is_shown(tmp_path: Path, name: str) -> None:
+def test_any_format_of_image_is_measured_upright(tmp_path: Path, name: str) -> None:
     turned = Image.Exif()
     turned[0x0112] = 8
     Image.new("RGB", (480, 320)).save(tmp_path / name, exif=turned)
@@ -112,14 +112,14 @@ def test_any_kind_of_image_is_measured_as_it_is_shown(tmp_path: Path, name: str)
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # as a caller sees it; the command line is silent
-def test_notes_about_the_camera_that_cannot_be_read_turn_nothing(tmp_path: Path) -> None:
+def test_unreadable_camera_metadata_rotates_nothing(tmp_path: Path) -> None:
     Image.new("RGB", (480, 320)).save(tmp_path / "photo.jpg", exif=b"Exif\0\0II*\0" + b"\xff" * 40)
     facts = probe(tmp_path / "photo.jpg")
     assert (facts.width, facts.height) == (480, 320)
 
 
 @pytest.mark.parametrize(("size", "megapixels"), [((12_000, 9_000), 108), ((16_320, 12_240), 200)])
-def test_a_very_large_photograph_is_judged_by_its_header_and_nobody_is_warned(
+def test_a_very_large_photograph_is_probed_by_its_header_without_a_warning(
     tmp_path: Path, size: tuple[int, int], megapixels: int, recwarn: pytest.WarningsRecorder
 ) -> None:
     Image.new("L", size).save(tmp_path / "photo.jpg", quality=5)
@@ -131,7 +131,7 @@ def test_a_very_large_photograph_is_judged_by_its_header_and_nobody_is_warned(
 
 @pytest.mark.parametrize(("pixel", "shown"), [(Fraction(64, 45), (512, 288)), (Fraction(1), (360, 288))])
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.mov"])
-def test_a_video_of_oblong_pixels_is_measured_as_it_is_shown(
+def test_a_video_of_non_square_pixels_is_measured_as_a_player_shows_it(
     tmp_path: Path, name: str, pixel: Fraction, shown: tuple[int, int]
 ) -> None:
     facts = probe(film(tmp_path / name, size=(360, 288), pixel=pixel))
@@ -155,7 +155,7 @@ def _turned(path: Path) -> Path:
     return path
 
 
-def test_a_refusal_is_a_media_refusal_that_says_what_to_do(tmp_path: Path) -> None:
+def test_an_unusable_file_raises_invalid_media_with_a_hint(tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").touch()
     with pytest.raises(
         InvalidMedia, match=r"empty\.mp4: has zero bytes\. Copy or export it again; nothing was submitted"

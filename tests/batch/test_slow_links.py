@@ -1,4 +1,4 @@
-"""Links that bring nothing, or lead nowhere, concern their own outputs, and no others."""
+"""Links that bring nothing, or lead nowhere, affect their own outputs only."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def test_a_link_that_may_not_be_fetched_stops_no_other_job(
     assert (lost.cause, lost.error.task_id) == ("job", lost.task_id)
 
 
-async def test_a_word_in_place_of_an_extension_becomes_no_suffix(stock: Path, tmp_path: Path) -> None:
+async def test_a_type_word_is_not_used_as_an_extension(stock: Path, tmp_path: Path) -> None:
     async with Emulator(seed=1, run_time=60.0) as server:
         server.faults.add(Fault("output_type", output_type="video", times=None))
         outcomes = await run(server, tmp_path, await product(stock), naming=OutputNaming("{clip}__{character}"))

@@ -1,4 +1,4 @@
-"""The extension of an output: the first of type, link, answer and bytes that knows one."""
+"""The extension of an output: by the first of type, link, response and bytes that names one."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ LINK = "https://cdn.test/1/result?sig=a.png"
         ("json", None, "", b"", "json"),
     ],
 )
-def test_the_first_that_knows_decides(
+def test_the_first_source_that_names_an_extension_decides(
     kind: str, url: str | None, content_type: str, head: bytes, extension: str
 ) -> None:
     output = Output(url=url, type=kind)
@@ -50,7 +50,7 @@ def test_the_first_that_knows_decides(
     assert extension in possible_extensions(output)
 
 
-def test_what_is_known_before_the_fetch_has_one_name() -> None:
+def test_an_extension_known_before_the_download_is_the_only_possible_one() -> None:
     assert possible_extensions(Output(url=LINK, type="mp4")) == ("mp4",)
     assert stated_extension(Output(url=LINK, type="video")) is None
 
@@ -68,12 +68,12 @@ def test_what_is_known_before_the_fetch_has_one_name() -> None:
         b"[]",
     ],
 )
-def test_a_page_is_known_by_its_beginning(head: bytes) -> None:
+def test_a_page_is_recognised_by_its_beginning(head: bytes) -> None:
     assert is_page(head)
 
 
 @pytest.mark.parametrize(
     "head", [b"", MP4, b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WEBP", b"v" * 600, b"[binary\0", b"<\0\0"]
 )
-def test_a_medium_is_no_page(head: bytes) -> None:
+def test_media_are_not_recognised_as_a_page(head: bytes) -> None:
     assert not is_page(head)

@@ -1,4 +1,4 @@
-"""A file is judged by its own structure, held against files that real libraries wrote, and every way to cut them."""
+"""Checks of a file's structure, on files that real libraries wrote and on every way to cut them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from PIL import Image
 
 from rh_async._media.byte_source import Truncated
 from rh_async._media.file_structure import check_structure
-from tests.pure.test_sniff import picture
+from tests.pure.test_filetype import picture
 
 NOISE = Random(7)
 
@@ -72,7 +72,7 @@ def noise(container: str, **options: object) -> bytes:
 
 
 def with_preview() -> bytes:
-    """A JPEG whose head holds another, whole one, as cameras write them."""
+    """Make a JPEG with a whole preview in its head, as cameras write them."""
     preview, whole = noise("JPEG"), noise("JPEG", progressive=True)
     segment = b"\xff\xe1" + struct.pack(">H", len(preview) + 8) + b"Exif\0\0" + preview
     return whole[:2] + segment + whole[2:]
@@ -145,33 +145,33 @@ def test_a_file_that_a_library_wrote_is_whole(name: str, files: dict[str, bytes]
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_that_is_cut_anywhere_is_never_whole(name: str, files: dict[str, bytes]) -> None:
     data = files[name]
-    places = {
+    sizes = {
         1,
         16,
         64,
         *(len(data) - back for back in (1, 2, 5, 20)),
         *(NOISE.randrange(len(data)) for _ in range(60)),
     }
-    told = {place: verdict(data[:place]) for place in places}
-    assert "whole" not in told.values(), told
-    late = [verdict for place, verdict in told.items() if place > 512]
-    assert set(late) == {"cut"}, told
+    answers = {size: verdict(data[:size]) for size in sizes}
+    assert "whole" not in answers.values(), answers
+    late = [verdict for size, verdict in answers.items() if size > 512]
+    assert set(late) == {"cut"}, answers
 
 
 @pytest.mark.parametrize("name", ["mp4", "png", "jpeg", "gif", "wav", "zip", "glb", "webp"])
-def test_junk_behind_the_end_takes_nothing_from_a_file(name: str, files: dict[str, bytes]) -> None:
+def test_junk_after_the_end_leaves_a_file_whole(name: str, files: dict[str, bytes]) -> None:
     assert verdict(files[name] + b"\0\0\0") == "whole"
     assert verdict(files[name] + b"\0" * 100) == "whole"
 
 
-def test_an_mp3_without_a_count_is_judged_by_its_frames() -> None:
+def test_an_mp3_without_a_byte_count_is_checked_by_its_frames() -> None:
     data = sound("mp3", "libmp3lame", "s16p", write_xing="0", id3v2_version="0")
     assert verdict(data) == "whole"
     assert verdict(data[:-7]) == "cut"
     assert verdict(data + b"TAG" + bytes(125)) == "whole"
 
 
-def test_fragments_and_pipes_prove_no_end() -> None:
+def test_fragmented_and_piped_files_have_unknown_completeness() -> None:
     pieces = film("mp4", "mpeg4", movflags="frag_keyframe+empty_moov+default_base_moof")
     assert verdict(pieces[: pieces.rindex(b"mfra") - 4]) in {"unknown", "cut"}
     piped = bytearray(spoken())
@@ -180,12 +180,12 @@ def test_fragments_and_pipes_prove_no_end() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"plain text", bytes(5000), b"v" * 1000, b"%PDF-1.7"])
-def test_what_has_no_structure_is_not_judged(data: bytes) -> None:
+def test_a_file_without_a_structure_has_unknown_completeness(data: bytes) -> None:
     assert verdict(data) == "unknown"
 
 
-def test_bytes_of_any_kind_end_the_judging() -> None:
-    """Heads of every kind with noise behind: no answer but a verdict, and that soon."""
+def test_any_bytes_give_an_answer_in_bounded_time() -> None:
+    """Heads of every kind with noise after them: only an answer or `Truncated`, and that soon."""
     heads = [make()[:40] for make in FILES.values()] + [picture("PNG")[:12]]
     for _ in range(300):
         data = NOISE.choice(heads)[: NOISE.randrange(41)] + NOISE.randbytes(NOISE.randrange(400))

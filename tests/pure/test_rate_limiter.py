@@ -1,4 +1,4 @@
-"""The gate for calls: nothing before a refusal, one cut per burst, and whatever was cut comes back."""
+"""The rate limiter: no limit before a refusal, one cut per burst, and the rate grows again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rh_async._http.rate_limit import Priority, RateLimiter, rank
 
 @define
 class Bucket:
-    """A server's limit: so many calls a second, and as many in a burst."""
+    """A server's token bucket: some calls per second, and as many in a burst."""
 
     rate: float
     tokens: float = field(init=False)
@@ -34,7 +34,7 @@ class Bucket:
 
 
 def burst(limiter: RateLimiter, *, calls: int, through: int, now: float = 0.0) -> None:
-    """Let calls leave at one instant, of which the first few pass."""
+    """Send calls at one instant, of which the first few pass."""
     for _ in range(calls):
         limiter.record_sent(now=now)
     for number in range(calls):
@@ -45,7 +45,7 @@ def burst(limiter: RateLimiter, *, calls: int, through: int, now: float = 0.0) -
 
 
 def departures(limiter: RateLimiter, *, start: float, until: float) -> list[float]:
-    """When calls leave that are always there, and always pass."""
+    """Return when calls leave, if there is always one waiting and each passes."""
     left, now = [], start
     while (now := max(now, limiter.opens_at(now=now))) < until:
         limiter.record_sent(now=now)
@@ -63,14 +63,14 @@ def test_before_the_first_refusal_every_call_leaves_at_once() -> None:
     assert limiter.rate(now=5.0) == inf
 
 
-def test_a_refusal_cuts_the_rate_to_a_share_of_what_got_through() -> None:
+def test_a_refusal_cuts_the_rate_to_a_share_of_the_calls_that_passed() -> None:
     limiter = RateLimiter()
     burst(limiter, calls=200, through=20)
     assert limiter.rate(now=0.0) == pytest.approx(16.0)
     assert limiter.opens_at(now=0.0) == 1.0
 
 
-def test_what_got_through_counts_in_whatever_order_the_answers_come() -> None:
+def test_calls_that_passed_count_in_whatever_order_their_responses_come() -> None:
     limiter = RateLimiter()
     for _ in range(50):
         limiter.record_sent(now=0.0)
@@ -83,14 +83,14 @@ def test_what_got_through_counts_in_whatever_order_the_answers_come() -> None:
 def test_one_burst_of_refusals_is_one_cut() -> None:
     limiter = RateLimiter()
     limiter.record_passed(0.0)
-    told = [limiter.record_limited(0.0, pause=1.0, now=0.01 * number) for number in range(50)]
-    assert told == [True] + [False] * 49
+    cuts = [limiter.record_limited(0.0, pause=1.0, now=0.01 * number) for number in range(50)]
+    assert cuts == [True] + [False] * 49
     assert limiter.cuts_in_a_row == 1
     assert limiter.record_limited(5.0, pause=1.0, now=5.1)
     assert limiter.cuts_in_a_row == 2
 
 
-def test_a_longer_pause_that_a_later_refusal_asks_for_is_kept() -> None:
+def test_the_longest_pause_that_a_refusal_asks_for_is_kept() -> None:
     limiter = RateLimiter()
     limiter.record_limited(0.0, pause=1.0, now=0.0)
     limiter.record_limited(0.0, pause=30.0, now=0.0)
@@ -98,7 +98,7 @@ def test_a_longer_pause_that_a_later_refusal_asks_for_is_kept() -> None:
     assert limiter.opens_at(now=0.0) == 30.0
 
 
-def test_calls_leave_one_by_one_after_a_cut_and_closer_and_closer() -> None:
+def test_after_a_cut_calls_leave_one_by_one_at_a_growing_rate() -> None:
     limiter = RateLimiter()
     burst(limiter, calls=200, through=20)
     left = departures(limiter, start=0.0, until=61.0)
@@ -118,7 +118,7 @@ def test_a_limit_that_is_gone_is_forgotten() -> None:
     assert limiter.opens_at(now=600.0) == -inf
 
 
-def test_a_call_that_gets_through_ends_a_row_of_failures() -> None:
+def test_a_call_that_passes_resets_the_number_of_cuts() -> None:
     limiter = RateLimiter()
     for second in range(4):
         limiter.record_limited(float(second), pause=0.1, now=second + 0.1)
@@ -127,7 +127,7 @@ def test_a_call_that_gets_through_ends_a_row_of_failures() -> None:
     assert limiter.cuts_in_a_row == 0
 
 
-def test_a_timer_that_is_late_costs_no_turn() -> None:
+def test_a_timer_that_fires_late_delays_no_later_call() -> None:
     limiter = RateLimiter()
     burst(limiter, calls=200, through=20)
     limiter.record_sent(now=1.03)
@@ -136,7 +136,7 @@ def test_a_timer_that_is_late_costs_no_turn() -> None:
 
 @pytest.mark.parametrize("rate", [0.2, 1.0, 5.0, 20.0, 100.0])
 @pytest.mark.parametrize("latency", [0.0, 0.3, 2.0])
-def test_whatever_the_limit_is_it_is_used_and_seldom_hit(rate: float, latency: float) -> None:
+def test_any_limit_is_used_well_and_hit_seldom(rate: float, latency: float) -> None:
     bucket, limiter, retry, rng = Bucket(rate), RateLimiter(), RetryPolicy(), Random(7)
     calls = 4000 if rate > 1 else 400
     answers: list[tuple[float, int, float, bool]] = []
@@ -162,7 +162,7 @@ def test_whatever_the_limit_is_it_is_used_and_seldom_hit(rate: float, latency: f
     assert refused <= 0.2 * calls + 300  # the first burst is not to be helped
 
 
-def test_a_submit_goes_before_what_waits_and_nothing_waits_for_ever() -> None:
+def test_a_submit_goes_first_and_no_call_waits_for_ever() -> None:
     order: Callable[[float], list[Priority]] = lambda since: sorted(  # noqa: E731
         Priority, key=lambda priority: rank(priority, now=0.0 if priority is not Priority.SUBMIT else since)
     )
@@ -171,7 +171,7 @@ def test_a_submit_goes_before_what_waits_and_nothing_waits_for_ever() -> None:
     assert order(7.0)[-1] is Priority.SUBMIT
 
 
-def test_waits_after_failures_differ_by_chance_so_that_many_sessions_do_not_come_back_together() -> None:
+def test_back_off_delays_are_random_so_that_many_sessions_do_not_come_back_together() -> None:
     retry, rng = RetryPolicy(initial_delay=1.0, max_delay=30.0), Random(3)
     for cuts_in_a_row, nominal in ((1, 1.0), (3, 4.0), (20, 30.0)):
         waits = [retry.delay(cuts_in_a_row, rng) for _ in range(400)]

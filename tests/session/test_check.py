@@ -30,7 +30,7 @@ async def test_a_request_that_breaks_no_rule_has_no_problem(server: Emulator, se
     assert (server.ledger.submissions, server.ledger.uploads, server.ledger.calls) == ([], [], [])
 
 
-async def test_every_problem_of_a_request_is_told_at_once_and_nothing_is_sent(
+async def test_every_problem_of_a_request_is_returned_at_once_and_nothing_is_sent(
     server: Emulator, session: Session, tmp_path: Path
 ) -> None:
     tiny, short = draw_image(tmp_path / "tiny.png", size=(90, 90)), film_video(tmp_path / "short.mp4", seconds=1)
@@ -39,11 +39,11 @@ async def test_every_problem_of_a_request_is_told_at_once_and_nothing_is_sent(
     assert (server.ledger.submissions, server.ledger.uploads) == ([], [])
 
 
-async def test_files_that_are_none_and_fields_nobody_knows_are_found(session: Session, tmp_path: Path) -> None:
+async def test_unusable_files_and_unknown_models_are_found(session: Session, tmp_path: Path) -> None:
     (tmp_path / "empty.png").touch()
     request = DreamActor(tmp_path / "empty.png", tmp_path / "missing.mp4")
     assert refused(await session.check(request)) == {"empty file": "empty.png", "no such file": "missing.mp4"}
-    (issue,) = await session.check(ModelRequest("nobody/knows", {"seed": 1}))
+    (issue,) = await session.check(ModelRequest("own/model", {"seed": 1}))
     assert (issue.rule, issue.is_error) == ("unknown model", False)
     wrong: Any = "no request"
     with pytest.raises(InvalidRequestError):
@@ -51,7 +51,7 @@ async def test_files_that_are_none_and_fields_nobody_knows_are_found(session: Se
 
 
 @pytest.mark.usefixtures("without_media")
-async def test_without_the_media_extra_kind_size_and_length_are_judged_and_the_rest_is_said_to_be_unseen(
+async def test_without_the_media_extra_only_kind_size_and_duration_are_checked_and_an_issue_says_so(
     session: Session, media: Media, tmp_path: Path
 ) -> None:
     good = KlingMotionControl(media.images[0], media.videos[0])

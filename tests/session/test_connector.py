@@ -20,7 +20,7 @@ from tests.session.conftest import Media
 
 
 class Directory(AbstractResolver):
-    """Leads every name to one port on this machine, and counts how often it was asked."""
+    """Resolves every name to one port on this machine, and counts the lookups."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -53,7 +53,7 @@ async def test_every_call_of_the_api_goes_through_the_callers_connector_which_st
 
 
 async def test_every_submit_has_a_connection_of_its_own() -> None:
-    """On a kept connection that the server has just closed, a paid call would fail after its headers left."""
+    """On a kept-alive connection that the server has just closed, a paid call would fail after its headers left."""
     ports: list[int] = []
 
     async def answering(request: web.Request) -> web.Response:
@@ -77,6 +77,6 @@ async def test_a_connector_that_keeps_connections_is_refused_before_anything_is_
 
 
 @pytest.mark.parametrize("given", [aiohttp.TCPConnector, object(), "tcp"])
-def test_what_is_no_connector_is_refused(given: Any) -> None:
+def test_a_connector_of_another_type_is_refused(given: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"^connector = "):
         Session("0" * 32, connector=given)

@@ -1,4 +1,4 @@
-"""What comes from a link is checked before it counts as saved: whole, of its kind, not too large, not too slow."""
+"""A download is checked before it counts as saved: whole, of the expected kind, not too large, not too slow."""
 
 from __future__ import annotations
 
@@ -84,14 +84,16 @@ async def test_a_whole_video_without_a_length_is_saved(video: bytes, tmp_path: P
     assert path.read_bytes() == video
 
 
-async def test_an_end_that_a_gateway_marks_after_half_a_video_is_not_believed(video: bytes, tmp_path: Path) -> None:
+async def test_half_a_video_whose_end_a_gateway_marks_is_not_saved(video: bytes, tmp_path: Path) -> None:
     half = video[: len(video) // 2]
     chunked = http(b"%x\r\n%b\r\n0\r\n\r\n" % (len(half), half), headers=["Transfer-Encoding: chunked"], length=False)
     with pytest.raises(ResponseLost, match="cut"):
         await saved(chunked, tmp_path)
 
 
-async def test_what_cannot_be_judged_is_saved_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_output_of_unknown_completeness_is_saved_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     events: list[Event] = []
     (path,) = await saved(http(b"spoken words", kind="", length=False), tmp_path, kind="srt", on_event=events.append)
     assert path.read_bytes() == b"spoken words"
@@ -100,7 +102,7 @@ async def test_what_cannot_be_judged_is_saved_and_said(tmp_path: Path, caplog: p
 
 
 @pytest.mark.parametrize("length", [True, False])
-async def test_what_is_proved_to_be_whole_is_not_said_to_be_doubtful(
+async def test_an_output_whose_structure_proves_it_whole_gets_no_warning(
     length: bool, video: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     await saved(http(video, length=length), tmp_path)
@@ -115,7 +117,7 @@ async def test_what_is_proved_to_be_whole_is_not_said_to_be_doubtful(
 @pytest.mark.parametrize(
     "page", [PAGE, b"\xef\xbb\xbf\n<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", b'{"code": 403}']
 )
-async def test_a_page_that_is_sent_as_a_medium_is_refused(page: bytes, kind: str, length: bool, tmp_path: Path) -> None:
+async def test_a_page_in_place_of_media_is_not_saved(page: bytes, kind: str, length: bool, tmp_path: Path) -> None:
     with pytest.raises(InvalidResponse, match="page"):
         await saved(http(page, length=length), tmp_path, kind)
     assert list(tmp_path.iterdir()) == []
@@ -123,7 +125,7 @@ async def test_a_page_that_is_sent_as_a_medium_is_refused(page: bytes, kind: str
 
 @pytest.mark.parametrize("content_type", ["text/html", "application/xml", "text/xml", "application/json"])
 @pytest.mark.parametrize("kind", ["mp4", "video"])
-async def test_a_page_that_says_so_is_refused(content_type: str, kind: str, tmp_path: Path) -> None:
+async def test_a_page_with_the_media_type_of_a_page_is_not_saved(content_type: str, kind: str, tmp_path: Path) -> None:
     with pytest.raises(InvalidResponse, match=content_type):
         await saved(http(b"    ", kind=f"{content_type}; charset=utf-8"), tmp_path, kind)
 
@@ -145,7 +147,9 @@ class Named(NamedTuple):
         Named("mov", "/o/clip.mp4", "video/mp4", "12_0.mov"),
     ],
 )
-async def test_an_extension_comes_from_whatever_knows_it_first(given: Named, video: bytes, tmp_path: Path) -> None:
+async def test_an_extension_comes_from_the_first_source_that_names_one(
+    given: Named, video: bytes, tmp_path: Path
+) -> None:
     async with raw_server(always(http(video, kind=given.content_type))) as server, opened(server.url) as session:
         result = made(server.url + given.path, kind=given.kind)
         (path,) = await session.save(result, tmp_path)
@@ -154,7 +158,7 @@ async def test_an_extension_comes_from_whatever_knows_it_first(given: Named, vid
     assert len(server.requests) == 1  # the second save found it there, under a name that was not known before
 
 
-async def test_a_text_that_comes_compressed_is_saved_as_it_was(tmp_path: Path) -> None:
+async def test_a_compressed_text_is_saved_decompressed(tmp_path: Path) -> None:
     text = b"a line of a subtitle\n" * 200_000
     answer = http(gzip.compress(text), kind="text/plain", headers=["Content-Encoding: gzip"])
     (path,) = await saved(answer, tmp_path, kind="srt")
@@ -166,7 +170,7 @@ async def test_a_text_that_comes_compressed_is_saved_as_it_was(tmp_path: Path) -
 
 @pytest.mark.parametrize("kind", ["mp4", "video", "png"])
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd"])
-async def test_a_compressed_medium_is_refused_before_it_becomes_a_thousand_times_its_size(
+async def test_compressed_media_are_refused_before_they_are_decompressed(
     encoding: str, kind: str, tmp_path: Path
 ) -> None:
     bomb = http(gzip.compress(bytes(5_000_000)), headers=[f"Content-Encoding: {encoding}"])
@@ -176,13 +180,13 @@ async def test_a_compressed_medium_is_refused_before_it_becomes_a_thousand_times
 
 
 @pytest.mark.parametrize("length", [True, False])
-async def test_an_output_larger_than_the_policy_is_refused(length: bool, tmp_path: Path) -> None:
+async def test_an_output_larger_than_the_policy_allows_is_refused(length: bool, tmp_path: Path) -> None:
     with pytest.raises(OutputRefused, match="max_bytes"):
         await saved(http(bytes(3000), length=length), tmp_path, downloads=DownloadPolicy(max_bytes=2999))
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_a_text_that_inflates_beyond_the_policy_is_refused(tmp_path: Path) -> None:
+async def test_a_text_that_decompresses_beyond_the_policy_is_refused(tmp_path: Path) -> None:
     bomb = http(gzip.compress(bytes(50_000_000)), kind="text/plain", headers=["Content-Encoding: gzip"])
     with pytest.raises(OutputRefused, match="max_bytes"):
         await saved(bomb, tmp_path, "txt", downloads=DownloadPolicy(max_bytes=1_000_000))
@@ -194,7 +198,7 @@ class Usage(NamedTuple):
     free: int
 
 
-async def test_what_does_not_fit_is_not_begun_and_said_with_the_missing_bytes(
+async def test_an_output_that_does_not_fit_on_the_disk_is_refused_with_the_missing_bytes(
     video: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**9, 10**9 - 100, 100))
@@ -206,7 +210,7 @@ async def test_what_does_not_fit_is_not_begun_and_said_with_the_missing_bytes(
     assert caught.value.task_id == "12"
 
 
-async def test_a_disk_that_others_fill_meanwhile_is_noticed_before_it_is_full(
+async def test_a_disk_that_fills_up_during_a_download_stops_it_before_it_is_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = iter([10**9, 1000])
@@ -220,7 +224,7 @@ async def test_a_disk_that_others_fill_meanwhile_is_noticed_before_it_is_full(
 
 
 def dripping(seconds: float, whole: bytes) -> Answer:
-    """A byte every so many seconds for paths that say so, everything at once for others."""
+    """Send a byte every few seconds for a path that asks for it, and the whole output at once for any other path."""
 
     async def answer(request: Request, writer: asyncio.StreamWriter) -> bytes | None:
         if not request.target.startswith("/slow"):
@@ -237,7 +241,7 @@ def dripping(seconds: float, whole: bytes) -> Answer:
 
 @pytest.fixture
 async def stuck(tmp_path: Path, video: bytes) -> AsyncIterator[tuple[Session, str, list[asyncio.Task[Any]]]]:
-    """A session whose every lane is taken by a download that drips."""
+    """Open a session whose download slots are all held by slow downloads."""
     async with raw_server(dripping(5.0, video)) as server, Session(KEY, base_url=server.url) as session:
         saves = [session.save(made(f"{server.url}/slow{n}"), tmp_path / f"{n}") for n in range(8)]
         tasks: list[asyncio.Task[Any]] = [asyncio.create_task(save) for save in saves]
@@ -247,7 +251,7 @@ async def stuck(tmp_path: Path, video: bytes) -> AsyncIterator[tuple[Session, st
             task.cancel()
 
 
-async def test_eight_dripping_downloads_do_not_keep_others_from_being_saved(
+async def test_eight_slow_downloads_do_not_keep_other_outputs_from_being_saved(
     stuck: tuple[Session, str, list[asyncio.Task[Any]]], video: bytes, tmp_path: Path
 ) -> None:
     session, url, tasks = stuck
@@ -258,7 +262,7 @@ async def test_eight_dripping_downloads_do_not_keep_others_from_being_saved(
     assert len(list(tmp_path.glob("fast*/*.mp4"))) == 20
 
 
-async def test_waiting_for_a_lane_uses_up_no_patience(video: bytes, tmp_path: Path) -> None:
+async def test_waiting_for_a_download_slot_does_not_count_as_failing(video: bytes, tmp_path: Path) -> None:
     asked: list[str] = []
 
     async def answer(request: Request, writer: asyncio.StreamWriter) -> bytes | None:
@@ -275,7 +279,7 @@ async def test_waiting_for_a_lane_uses_up_no_patience(video: bytes, tmp_path: Pa
 
     async with raw_server(answer) as server, opened(server.url, patience=50.0) as session:
         first = asyncio.create_task(session.save(made(f"{server.url}/short"), tmp_path / "short"))
-        while not asked:  # noqa: ASYNC110 - the server tells nobody
+        while not asked:  # noqa: ASYNC110 - the server wakes no task here
             await asyncio.sleep(0.01)
         long = [session.save(made(f"{server.url}/long{n}"), tmp_path / f"{n}") for n in range(16)]
         others = [asyncio.create_task(save) for save in long]
@@ -286,7 +290,9 @@ async def test_waiting_for_a_lane_uses_up_no_patience(video: bytes, tmp_path: Pa
 
 
 @pytest.mark.parametrize("task_id", ["..\x1b[31m/\u202e\x00\n", "7" * 4096, "a/../../b"])
-async def test_a_task_id_becomes_a_name_that_every_disk_takes(task_id: str, video: bytes, tmp_path: Path) -> None:
+async def test_a_task_id_becomes_a_file_name_that_every_file_system_takes(
+    task_id: str, video: bytes, tmp_path: Path
+) -> None:
     async with raw_server(always(http(video))) as server, opened(server.url) as session:
         result = evolve(made(f"{server.url}/x"), task_id=TaskId(task_id))
         (path,) = await session.save(result, tmp_path)
@@ -294,7 +300,7 @@ async def test_a_task_id_becomes_a_name_that_every_disk_takes(task_id: str, vide
     assert re.fullmatch(r"[0-9A-Za-z-]{1,64}_0\.mp4", path.name)
 
 
-async def test_a_download_that_only_drips_ends_with_what_to_change(tmp_path: Path) -> None:
+async def test_a_too_slow_download_ends_with_an_error_that_names_the_setting(tmp_path: Path) -> None:
     async with raw_server(dripping(5.0, b"")) as server, Session(KEY, base_url=server.url) as session:
         with pytest.raises(ResponseLost, match="too slow") as caught:
             await session.save(made(f"{server.url}/slow"), tmp_path)
@@ -319,7 +325,7 @@ async def test_a_line_slower_than_the_policy_gets_its_file_in_the_end(tmp_path: 
 
 
 @pytest.mark.parametrize("min_rate", [0.0, 3000.0])
-async def test_a_policy_may_bear_a_slow_server(min_rate: float, tmp_path: Path) -> None:
+async def test_a_policy_may_tolerate_a_slow_server(min_rate: float, tmp_path: Path) -> None:
     async def slow(_request: Request, writer: asyncio.StreamWriter) -> None:
         writer.write(http(bytes(400_000))[:-400_000])
         for _ in range(100):
@@ -334,7 +340,7 @@ async def test_a_policy_may_bear_a_slow_server(min_rate: float, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("facts", [{"min_rate": -1}, {"rate_window": 0}, {"max_bytes": 0}])
-def test_a_policy_that_makes_no_sense_is_refused(facts: dict[str, Any]) -> None:
+def test_a_policy_with_impossible_values_is_refused(facts: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(facts))):
         DownloadPolicy(**facts)
 
@@ -349,7 +355,7 @@ def shortage(kind: str) -> Exception:
 
 @pytest.mark.parametrize("kind", ["descriptors", "files", "memory", "threads"])
 @pytest.mark.parametrize("where", ["mkdir", "open", "replace"])
-async def test_what_the_machine_lacks_for_a_while_is_waited_for(
+async def test_a_download_waits_out_a_shortage_on_this_machine(
     kind: str, where: str, video: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     act = getattr(Path, where)
@@ -367,7 +373,7 @@ async def test_what_the_machine_lacks_for_a_while_is_waited_for(
     assert len(refused) == 3
 
 
-async def test_what_the_machine_never_gets_back_is_named(
+async def test_a_shortage_that_does_not_end_is_named_in_the_error(
     video: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lacking(_: Path, *_args: Any, **_options: Any) -> Any:
@@ -381,7 +387,7 @@ async def test_what_the_machine_never_gets_back_is_named(
     assert "another file" not in str(caught.value)
 
 
-async def test_a_full_disk_leaves_the_journals_row_to_be_saved_later(
+async def test_after_a_full_disk_the_journal_lets_the_outputs_be_saved_later(
     video: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request = DreamActor("https://example.test/hero.png", "https://example.test/dance.mp4")
@@ -398,7 +404,7 @@ async def test_a_full_disk_leaves_the_journals_row_to_be_saved_later(
         assert len(server.ledger.tasks) == 1
 
 
-def test_two_files_that_share_one_trouble_are_each_named(tmp_path: Path) -> None:
+def test_a_save_error_shared_by_two_files_names_each(tmp_path: Path) -> None:
     first = SaveError(f"{tmp_path / 'a'} cannot be written: full", why="full", task_id=made("x").task_id)
     second = first.about(tmp_path / "b", made("x").task_id)
     assert second.message == f"{tmp_path / 'b'} cannot be written: full"

@@ -1,4 +1,4 @@
-"""The saving side: whole files or none, names from the task, links renewed."""
+"""Saving outputs: whole files or none, names from the task, expired links replaced."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def test_outputs_are_saved_under_the_tasks_name(session: Session, media: M
     assert [path.name for path in result.paths[0].parent.iterdir()] == [result.paths[0].name]
 
 
-async def test_an_existing_file_stays_unless_asked_otherwise(
+async def test_an_existing_file_stays_unless_overwrite_is_set(
     server: Emulator, session: Session, media: Media, tmp_path: Path
 ) -> None:
     result = await session.run(DreamActor(media.images[0], media.videos[0]))
@@ -38,7 +38,7 @@ async def test_an_existing_file_stays_unless_asked_otherwise(
     assert path.read_bytes() == made_of(media.videos[0], result.task_id)
 
 
-async def test_an_expired_link_is_asked_for_anew(
+async def test_an_expired_link_is_replaced_by_a_fresh_one(
     server: Emulator, session: Session, media: Media, tmp_path: Path
 ) -> None:
     result = await session.run(DreamActor(media.images[0], media.videos[0]))
@@ -49,7 +49,7 @@ async def test_an_expired_link_is_asked_for_anew(
     assert len(server.ledger.tasks) == 1
 
 
-async def test_an_output_the_server_has_forgotten_is_said_to_be_gone(
+async def test_an_output_that_the_server_no_longer_has_raises_not_found(
     server: Emulator, session: Session, tmp_path: Path
 ) -> None:
     gone = Result(
@@ -87,7 +87,7 @@ async def test_a_folder_that_cannot_be_written_is_a_save_error(session: Session,
     assert isinstance(caught.value, OSError)
 
 
-async def test_a_disk_that_fails_leaves_no_litter(
+async def test_a_failing_disk_leaves_no_part_file(
     session: Session, media: Media, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_: int) -> None:
@@ -104,7 +104,7 @@ async def test_a_disk_that_fails_leaves_no_litter(
     assert await session.save(result, tmp_path)
 
 
-async def test_a_save_that_is_given_up_leaves_no_litter(server: Emulator, media: Media, tmp_path: Path) -> None:
+async def test_a_cancelled_save_leaves_no_part_file(server: Emulator, media: Media, tmp_path: Path) -> None:
     saving: list[asyncio.Task[object]] = []
 
     def give_up(event: Event) -> None:
@@ -120,7 +120,9 @@ async def test_a_save_that_is_given_up_leaves_no_litter(server: Emulator, media:
     assert len(server.ledger.tasks) == 1
 
 
-async def test_progress_and_the_end_are_told(server: Emulator, media: Media, tmp_path: Path) -> None:
+async def test_progress_and_the_saved_files_are_emitted_as_events(
+    server: Emulator, media: Media, tmp_path: Path
+) -> None:
     events: list[Event] = []
     async with Session(server.api_key, base_url=server.url, on_event=events.append) as session:
         result = await session.run(DreamActor(media.images[0], media.videos[0]), output_dir=tmp_path)

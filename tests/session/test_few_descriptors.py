@@ -1,4 +1,4 @@
-"""A process that may open few files gets everything saved that it bought, and buys nothing twice. In real time."""
+"""A process that may open few files saves every output that it paid for, and pays for nothing twice. In real time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Links of results: fetched as they were signed, and only where a server may send us."""
+"""Links of outputs: fetched exactly as they were signed, and only from public addresses."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ async def test_a_signed_link_is_fetched_byte_for_byte(target: str, cdn: RawServe
 
 
 @pytest.mark.parametrize("target", TARGETS)
-async def test_a_proxy_is_told_a_signed_link_byte_for_byte(target: str, cdn: RawServer, tmp_path: Path) -> None:
+async def test_a_proxy_gets_a_signed_link_byte_for_byte(target: str, cdn: RawServer, tmp_path: Path) -> None:
     async with opened(proxy=cdn.url) as session:
         await session.save(made(f"http://cdn.example{target}"), tmp_path)
     assert [request.target for request in cdn.requests] == [f"http://cdn.example{target}"]
@@ -119,7 +119,7 @@ async def test_a_redirect_is_followed_byte_for_byte(form: str, target: str, tmp_
         ("/b/\ud800.mp4", "/b/%ED%A0%80.mp4"),
     ],
 )
-async def test_only_what_no_request_can_carry_is_encoded(
+async def test_only_characters_that_no_request_line_can_carry_are_encoded(
     written: str, target: str, cdn: RawServer, tmp_path: Path
 ) -> None:
     async with opened(cdn.url) as session:
@@ -137,7 +137,7 @@ async def test_only_what_no_request_can_carry_is_encoded(
         ("?b=%2f", "/a/first?b=%2f"),
     ],
 )
-async def test_a_redirect_may_be_relative_and_hold_any_byte(location: str, target: str, tmp_path: Path) -> None:
+async def test_a_redirect_may_be_relative_and_contain_any_byte(location: str, target: str, tmp_path: Path) -> None:
     async def answer(request: Request, _writer: asyncio.StreamWriter) -> bytes:
         again = http(status="307 Temporary Redirect", headers=[f"Location: {location}"])
         return again if request.target == "/a/first" else http(BYTES)
@@ -147,7 +147,7 @@ async def test_a_redirect_may_be_relative_and_hold_any_byte(location: str, targe
     assert server.requests[-1].target == target
 
 
-async def test_a_redirect_loop_ends_after_ten_hops_and_is_named(tmp_path: Path) -> None:
+async def test_a_redirect_loop_ends_after_ten_hops_with_an_error_that_says_so(tmp_path: Path) -> None:
     async with (
         raw_server(always(http(status="302 Found", headers=["Location: /again"]))) as server,
         Session(KEY, base_url=server.url) as session,
@@ -162,7 +162,7 @@ async def test_a_redirect_to_nowhere_is_an_error(tmp_path: Path) -> None:
         assert "HTTP 302" in (await error_of(session, f"{server.url}/first", tmp_path)).message
 
 
-async def test_the_password_of_a_link_goes_to_its_host_only_and_into_no_error(tmp_path: Path) -> None:
+async def test_the_password_in_a_link_goes_to_its_host_only_and_into_no_error(tmp_path: Path) -> None:
     async def answer(request: Request, _writer: asyncio.StreamWriter) -> bytes:
         elsewhere = f"http://localhost:{server.port}/second"
         return http(status="302 Found", headers=[f"Location: {elsewhere if request.target == '/first' else '?'}"])
@@ -185,7 +185,7 @@ async def test_links_that_are_sent_back_in_a_request_stay_as_they_were_written(s
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_an_uploads_link_is_read_as_it_was_written(target: str) -> None:
+def test_an_uploads_link_is_parsed_unchanged(target: str) -> None:
     data = {"fileName": "openapi/x.mp4", "download_url": f"https://cdn.example{target}"}
     body = json.dumps({"code": 0, "data": data}).encode()
     assert decode_upload(ApiResponse(status=200, body=body)).url == data["download_url"]
@@ -205,7 +205,7 @@ async def test_a_links_signature_is_in_no_error_and_no_log(
     assert "c0ffee" not in f"{error} {error!r} {error.__cause__} {error.__cause__!r} {caplog.text}"
 
 
-async def test_a_links_signature_is_not_told_when_no_connection_comes_about(
+async def test_a_links_signature_is_in_no_error_of_a_failed_connection(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def silent(*_: object, **__: object) -> list[Any]:
@@ -260,7 +260,7 @@ NO_HTTP = [
 
 
 @pytest.mark.parametrize("link", INSIDE)
-async def test_a_link_that_leads_inside_is_not_fetched(link: str, cdn: RawServer, tmp_path: Path) -> None:
+async def test_a_link_to_a_private_address_is_not_fetched(link: str, cdn: RawServer, tmp_path: Path) -> None:
     async with opened() as session:
         error = await error_of(session, link.format(port=cdn.port), tmp_path)
     assert isinstance(error, OutputRefused)
@@ -271,7 +271,7 @@ async def test_a_link_that_leads_inside_is_not_fetched(link: str, cdn: RawServer
 
 
 @pytest.mark.parametrize("link", NO_HTTP)
-async def test_what_is_no_http_link_is_not_fetched(link: str, cdn: RawServer, tmp_path: Path) -> None:
+async def test_a_link_that_is_not_http_is_not_fetched(link: str, cdn: RawServer, tmp_path: Path) -> None:
     async with opened(cdn.url) as session:
         error = await error_of(session, link.format(port=cdn.port), tmp_path)
     assert isinstance(error, OutputRefused)
@@ -279,14 +279,14 @@ async def test_what_is_no_http_link_is_not_fetched(link: str, cdn: RawServer, tm
 
 
 @pytest.mark.parametrize("link", INSIDE)
-async def test_a_proxy_is_not_asked_for_an_address_inside(link: str, cdn: RawServer, tmp_path: Path) -> None:
+async def test_a_proxy_gets_no_request_for_a_private_address(link: str, cdn: RawServer, tmp_path: Path) -> None:
     async with opened(proxy=cdn.url) as session:
         assert isinstance(await error_of(session, link.format(port=cdn.port), tmp_path), OutputRefused)
     assert cdn.requests == []
 
 
 @pytest.mark.parametrize("location", [*INSIDE, *NO_HTTP[:4], NO_HTTP[7]])
-async def test_a_redirect_that_leads_inside_is_not_followed(location: str, tmp_path: Path) -> None:
+async def test_a_redirect_to_a_private_address_is_not_followed(location: str, tmp_path: Path) -> None:
     async def answer(request: Request, _writer: asyncio.StreamWriter) -> bytes:
         assert request.target == "http://cdn.example/first"
         return http(status="302 Found", headers=[f"Location: {location.format(port=server.port)}"])
@@ -296,10 +296,10 @@ async def test_a_redirect_that_leads_inside_is_not_followed(location: str, tmp_p
     assert len(server.requests) == 1
 
 
-async def test_a_name_that_resolves_inside_is_not_connected_to_though_it_was_public_a_moment_ago(
+async def test_a_name_that_now_resolves_to_a_private_address_is_not_connected_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The test's network has no public address: here 127.0.0.1 stands for one, and 127.0.0.2 for one inside."""
+    """The test's network has no public address: here 127.0.0.1 counts as public, and 127.0.0.2 as private."""
     monkeypatch.setattr(_outside, "is_public", lambda address: address in {"127.0.0.1", "8.8.8.8"})
     answers = iter(["127.0.0.1", "127.0.0.2"])
 
@@ -320,7 +320,7 @@ async def test_a_name_that_resolves_inside_is_not_connected_to_though_it_was_pub
     assert inside.requests == []
 
 
-async def test_links_inside_are_fetched_where_the_caller_or_the_apis_own_address_says_so(
+async def test_private_links_are_fetched_if_the_caller_allows_them_or_the_api_is_private(
     cdn: RawServer, tmp_path: Path
 ) -> None:
     async with opened(allow_private_links=True) as session:
@@ -330,7 +330,7 @@ async def test_links_inside_are_fetched_where_the_caller_or_the_apis_own_address
     assert [request.target for request in cdn.requests] == ["/1", "/2"]
 
 
-async def test_an_api_whose_address_cannot_be_told_for_a_while_has_its_links_tried_again(
+async def test_links_are_retried_while_the_apis_own_address_cannot_be_resolved(
     cdn: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refused: list[object] = []
@@ -348,7 +348,7 @@ async def test_an_api_whose_address_cannot_be_told_for_a_while_has_its_links_tri
 
 
 @pytest.mark.parametrize("link", [link for link in INSIDE if "169.254" in link or "fd00" in link or "100.100" in link])
-async def test_a_private_api_opens_no_way_to_a_clouds_metadata(link: str, cdn: RawServer, tmp_path: Path) -> None:
+async def test_a_private_api_allows_no_link_to_a_clouds_metadata(link: str, cdn: RawServer, tmp_path: Path) -> None:
     async with opened(cdn.url) as session:
         assert isinstance(await error_of(session, link, tmp_path), OutputRefused)
 
@@ -364,7 +364,7 @@ async def test_a_link_gets_no_password_from_a_netrc_file(
     assert "authorization" not in cdn.requests[0].headers
 
 
-async def test_proxies_of_the_environment_are_asked_for_links(
+async def test_links_go_through_the_environments_proxies(
     cdn: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", cdn.url)
@@ -385,7 +385,7 @@ async def _nowhere(*_: object, **__: object) -> list[Any]:
 
 
 @pytest.mark.parametrize("status", ["400 Bad Request", "401 Unauthorized", "403 Forbidden", "404 x", "410 Gone"])
-async def test_a_link_the_cdn_does_not_take_has_expired(status: str, tmp_path: Path) -> None:
+async def test_a_link_that_the_cdn_rejects_counts_as_expired(status: str, tmp_path: Path) -> None:
     async with raw_server(always(http(status=status))) as server, opened(server.url) as session:
         outputs = iter([(), ()])
         assert session._runtime is not None
@@ -414,7 +414,7 @@ GARBAGE = [
 
 
 @pytest.mark.parametrize("answer", GARBAGE)
-async def test_nothing_was_sent_is_not_said_of_an_answer_nobody_can_read(answer: bytes, tmp_path: Path) -> None:
+async def test_an_unreadable_response_to_a_link_is_not_reported_as_not_sent(answer: bytes, tmp_path: Path) -> None:
     async with raw_server(always(answer)) as server, opened(server.url) as session:
         error = await error_of(session, f"{server.url}/x.mp4", tmp_path)
     assert len(server.requests) >= 1
@@ -423,7 +423,7 @@ async def test_nothing_was_sent_is_not_said_of_an_answer_nobody_can_read(answer:
 
 @pytest.mark.parametrize("answer", [*GARBAGE, http(b"<html>", kind="text/html"), http(b"{", kind="application/json")])
 @pytest.mark.parametrize("what", ["account", "get_status", "cancel", "upload", "submit"])
-async def test_no_call_says_that_nothing_was_sent_of_an_answer_nobody_can_read(
+async def test_an_unreadable_response_to_a_call_is_not_reported_as_not_sent(
     what: str, answer: bytes, media: Media
 ) -> None:
     async with raw_server(always(answer)) as server, opened(server.url, timeouts=Timeouts(read=5.0)) as session:
@@ -441,7 +441,7 @@ async def test_no_call_says_that_nothing_was_sent_of_an_answer_nobody_can_read(
     assert "not reached" not in str(caught.value)
 
 
-async def test_headers_that_drip_are_not_waited_for_for_ever(tmp_path: Path) -> None:
+async def test_headers_that_come_byte_by_byte_time_out(tmp_path: Path) -> None:
     async def drip(_request: Request, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
         while not writer.is_closing():

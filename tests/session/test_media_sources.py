@@ -1,4 +1,4 @@
-"""Media from memory: whatever holds bytes stands wherever a path can, goes up once, and leaves no file behind."""
+"""Media from memory: bytes, streams and open files are accepted wherever a path is, sent once, and leave no file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KLING = "kling-v3.0-std/motion-control"
 
 @pytest.fixture(autouse=True)
 def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where temporary files are made."""
+    """Return the folder in which temporary files are made."""
     folder = tmp_path / "scratch"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -46,7 +46,7 @@ def left(scratch: Path) -> list[Path]:
 
 
 def spooled(path: Path) -> Any:
-    """A file as a web framework hands it over."""
+    """A file as a web framework passes it."""
     file = tempfile.SpooledTemporaryFile(max_size=1 << 20)  # noqa: SIM115 - the request holds it
     file.write(path.read_bytes())
     return file
@@ -83,7 +83,7 @@ async def test_the_server_gets_the_same_bytes_from_any_source(
     assert len(server.ledger.tasks) == 1
 
 
-async def test_a_picture_goes_up_as_png(server: Emulator, session: Session, media: Media) -> None:
+async def test_a_picture_is_sent_as_png(server: Emulator, session: Session, media: Media) -> None:
     picture = Image.new("RGB", (480, 640), (1, 2, 3))
     await session.run(DreamActor(picture, media.videos[0]))
     sink = io.BytesIO()
@@ -157,7 +157,7 @@ async def test_upload_takes_the_same_sources(server: Emulator, session: Session,
     assert len(server.ledger.uploads) == 1
 
 
-async def test_a_check_and_a_price_take_them_too(server: Emulator, session: Session, media: Media) -> None:
+async def test_check_and_price_take_sources_too(server: Emulator, session: Session, media: Media) -> None:
     request = KlingMotionControl(io.BytesIO(media.images[0].read_bytes()), io.BytesIO(media.videos[0].read_bytes()))
     assert [issue for issue in await session.check(request) if issue.is_error] == []
     assert (await session.price(request)).amount > 0
@@ -218,14 +218,14 @@ async def test_a_source_that_cannot_be_read_fails_its_own_job_in_one_line(
     ],
     ids=["bytes", "text file", "object", "number"],
 )
-def test_anything_else_is_refused_when_the_request_is_made(given: Any, says: str) -> None:
+def test_any_other_type_is_refused_when_the_request_is_made(given: Any, says: str) -> None:
     with pytest.raises(InvalidRequestError) as refused:
         KlingMotionControl("hero.png", given)
     assert says in str(refused.value)
 
 
 @pytest.mark.parametrize(("given", "says"), [(b"data", "from_bytes"), (3, "int is no path"), ("", "str is no path")])
-async def test_upload_refuses_anything_else_in_one_line(
+async def test_upload_refuses_any_other_type_in_one_line(
     given: Any, says: str, server: Emulator, session: Session
 ) -> None:
     with pytest.raises(InvalidRequestError, match=says):
@@ -236,7 +236,7 @@ async def test_upload_refuses_anything_else_in_one_line(
 @pytest.mark.parametrize(
     "name", ["../../etc/passwd", "a\0b\n.mp4", "", "x" * 300 + ".mp4", "C:\\clips\\dance.mp4", ".."]
 )
-async def test_a_name_never_leads_out_of_the_temporary_folder(
+async def test_a_source_name_never_leads_out_of_the_temporary_folder(
     name: str, server: Emulator, session: Session, media: Media, scratch: Path
 ) -> None:
     await session.upload(rh_async.Media.from_bytes(media.videos[0].read_bytes(), name))

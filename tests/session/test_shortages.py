@@ -1,4 +1,4 @@
-"""A machine that lacks descriptors, threads or memory for a while: waited out, and never called the file's fault."""
+"""A machine that lacks descriptors, threads or memory for a while: waited out, never blamed on the file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def shortage(kind: str) -> Exception:
 
 @pytest.mark.parametrize("kind", ["descriptors", "files", "memory", "threads"])
 @pytest.mark.parametrize("at", range(3))
-async def test_a_file_that_cannot_be_opened_for_a_while_is_waited_for(
+async def test_a_shortage_while_opening_a_file_is_waited_out(
     at: int, kind: str, server: Emulator, session: Session, media: Media, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is opened to be read, and to be sent: either may meet the shortage."""
@@ -42,7 +42,7 @@ async def test_a_file_that_cannot_be_opened_for_a_while_is_waited_for(
     assert len(server.ledger.uploads) == 1
 
 
-async def test_threads_that_cannot_be_started_for_a_name_are_waited_for(
+async def test_a_shortage_of_threads_while_resolving_a_name_is_waited_out(
     server: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop, refused = asyncio.get_running_loop(), list[object]()
@@ -87,7 +87,7 @@ async def test_a_file_is_not_refused_because_another_with_its_content_changed(
     assert len(server.ledger.uploads) == 1
 
 
-async def test_an_error_over_files_with_one_content_names_each_waiters_own(
+async def test_an_error_of_files_with_the_same_content_names_each_callers_own_file(
     session: Session, media: Media, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = [tmp_path / f"{n}.mp4" for n in range(4)]
@@ -106,7 +106,7 @@ async def test_an_error_over_files_with_one_content_names_each_waiters_own(
 
 
 @pytest.mark.parametrize("name", [b"B\xfcro", "B\udcfcro", "日本語"])
-async def test_a_folder_of_any_name_takes_outputs(name: str | bytes, session: Session, tmp_path: Path) -> None:
+async def test_outputs_are_saved_in_a_folder_of_any_name(name: str | bytes, session: Session, tmp_path: Path) -> None:
     folder: Any = os.fsencode(tmp_path) + b"/" + os.fsencode(name)
     given = folder if isinstance(name, bytes) else os.fsdecode(folder)
     request = DreamActor("https://example.test/hero.png", "https://example.test/dance.mp4")
@@ -115,7 +115,7 @@ async def test_a_folder_of_any_name_takes_outputs(name: str | bytes, session: Se
     assert result.paths[0].stat().st_size
 
 
-async def test_a_folder_of_a_name_no_disk_can_have_is_refused_before_anything_is_sent(
+async def test_a_folder_with_an_impossible_name_is_refused_before_anything_is_sent(
     server: Emulator, session: Session
 ) -> None:
     with pytest.raises(InvalidRequestError, match="output_dir"):
@@ -123,7 +123,7 @@ async def test_a_folder_of_a_name_no_disk_can_have_is_refused_before_anything_is
     assert server.ledger.submissions == []
 
 
-async def test_a_folder_that_is_no_utf8_ends_no_session_that_has_a_journal(server: Emulator, tmp_path: Path) -> None:
+async def test_a_folder_name_that_is_not_utf8_works_with_a_journal(server: Emulator, tmp_path: Path) -> None:
     request = DreamActor("https://example.test/hero.png", "https://example.test/dance.mp4")
     folder = os.fsdecode(os.fsencode(tmp_path) + b"/B\xfcro")
     async with Session(server.api_key, base_url=server.url, journal=tmp_path / "journal.db") as session:

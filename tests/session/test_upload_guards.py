@@ -1,4 +1,4 @@
-"""What guards an upload: the age of its link by both clocks, its stall, how much is remembered, whose hash counts."""
+"""Guards of an upload: the age of its URL by both clocks, its stall time-out, the cache bound, which hash counts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ VIDEO = "https://example.test/dance.mp4"
 
 @define
 class Wall:
-    """A time of day that goes on while the loop's clock stands still, as both do when a computer sleeps."""
+    """A time of day that goes on while the loop's clock stands still, as when a computer sleeps."""
 
     slept: timedelta = timedelta()
 
@@ -41,7 +41,7 @@ def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
 
 
 @pytest.mark.parametrize(("hours", "uploads"), [(1, 1), (22.9, 1), (23.1, 2), (30, 2)])
-async def test_a_link_that_aged_while_the_computer_slept_is_renewed_before_the_post(
+async def test_a_url_that_aged_while_the_computer_slept_is_refreshed_before_the_post(
     hours: float, uploads: int, wall: Wall, server: Emulator, session: Session, media: Media
 ) -> None:
     await session.run(DreamActor(media.images[0], VIDEO))
@@ -52,7 +52,7 @@ async def test_a_link_that_aged_while_the_computer_slept_is_renewed_before_the_p
     assert (first == second) is (uploads == 1)
 
 
-async def test_a_link_that_aged_while_its_job_waited_for_a_place_is_renewed(
+async def test_a_url_that_aged_while_its_job_waited_for_a_slot_is_refreshed(
     wall: Wall, server: Emulator, media: Media
 ) -> None:
     async with Session(server.api_key, base_url=server.url, in_flight=1) as session:
@@ -66,7 +66,7 @@ async def test_a_link_that_aged_while_its_job_waited_for_a_place_is_renewed(
 
 
 async def answering(request: web.Request) -> web.Response:
-    """A site that names each stored file by a hash of its own, and settles every task at once."""
+    """Run a server that names each stored file by another hash, and settles every task at once."""
     body = await request.read()
     if "/media/upload" in request.path:
         data = {"download_url": "https://cdn.test/x", "fileName": f"openapi/{'ab' * 32}.png", "type": "image"}
@@ -76,7 +76,7 @@ async def answering(request: web.Request) -> web.Response:
     return web.json_response({"taskId": "7", "status": "SUCCESS", "results": [{"text": "done"}]})
 
 
-async def test_a_name_with_another_hash_is_a_warning_told_once_and_no_refusal(
+async def test_a_server_name_with_another_hash_warns_once_and_refuses_nothing(
     media: Media, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = web.Application(client_max_size=1 << 30)
@@ -93,7 +93,7 @@ async def test_a_name_with_another_hash_is_a_warning_told_once_and_no_refusal(
     assert sum("rh_async.upload_name" in record.message for record in caplog.records) == 1
 
 
-async def test_an_upload_that_the_server_stops_reading_ends(tmp_path: Path) -> None:
+async def test_an_upload_that_the_server_stops_reading_times_out(tmp_path: Path) -> None:
     async def deaf(_request: Request, _writer: asyncio.StreamWriter) -> bytes | None:
         await asyncio.Event().wait()
         return None
@@ -112,7 +112,7 @@ async def test_an_upload_that_the_server_stops_reading_ends(tmp_path: Path) -> N
         assert asyncio.get_running_loop().time() < 60
 
 
-async def test_what_is_remembered_of_uploads_is_bounded(
+async def test_the_upload_cache_is_bounded(
     server: Emulator, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rh_async._transfer.uploads._REMEMBERED", 4)

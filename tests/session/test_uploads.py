@@ -1,4 +1,4 @@
-"""The upload helper: each content once, streamed, and refused before its first byte when it cannot serve."""
+"""Uploads: each content once, streamed, and an unusable file is refused before its first byte is sent."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ DAY = 24 * 3600.0
 async def test_fifty_jobs_that_share_a_character_at_one_instant_upload_it_once(
     server: Emulator, session: Session, media: Media, tmp_path: Path
 ) -> None:
-    twin = tmp_path / "twin.png"
-    twin.write_bytes(media.images[0].read_bytes())
-    jobs = [session.submit_nowait(DreamActor([media.images[0], twin][n % 2], media.videos[0])) for n in range(50)]
+    copy = tmp_path / "copy.png"
+    copy.write_bytes(media.images[0].read_bytes())
+    jobs = [session.submit_nowait(DreamActor([media.images[0], copy][n % 2], media.videos[0])) for n in range(50)]
     await asyncio.gather(*(job.accepted() for job in jobs))
     assert len(server.ledger.uploads) == 2
     assert len(server.ledger.tasks) == 50
 
 
-async def test_an_upload_stands_wherever_a_path_can(server: Emulator, session: Session, media: Media) -> None:
+async def test_an_upload_is_accepted_wherever_a_path_is(server: Emulator, session: Session, media: Media) -> None:
     image, video = await asyncio.gather(session.upload(media.images[0]), session.upload(os.fspath(media.videos[0])))
     content = media.images[0].read_bytes()
     assert (image.sha256, image.size) == (hashlib.sha256(content).hexdigest(), len(content))
@@ -53,7 +53,9 @@ async def test_an_upload_stands_wherever_a_path_can(server: Emulator, session: S
     assert len(server.ledger.uploads) == 2
 
 
-async def test_paths_inside_any_models_fields_go_up_first(server: Emulator, session: Session, media: Media) -> None:
+async def test_paths_inside_any_models_fields_are_uploaded_first(
+    server: Emulator, session: Session, media: Media
+) -> None:
     fields = {"prompt": "a dance", "refImages": [media.images[0], media.images[1]], "videoUrl": media.videos[0]}
     await session.submit(ModelRequest("own/model", fields))
     body = server.ledger.submissions[0].body
@@ -65,7 +67,7 @@ async def test_paths_inside_any_models_fields_go_up_first(server: Emulator, sess
     assert len(server.ledger.uploads) == 3
 
 
-async def test_progress_is_told_up_to_the_whole_size(server: Emulator, tmp_path: Path) -> None:
+async def test_upload_progress_is_emitted_up_to_the_whole_size(server: Emulator, tmp_path: Path) -> None:
     events: list[Event] = []
     film = film_video(tmp_path / "clip.mp4")
     with film.open("ab") as more:
@@ -80,7 +82,7 @@ async def test_progress_is_told_up_to_the_whole_size(server: Emulator, tmp_path:
     assert events[-1] == Uploaded(path=film, upload=upload)
 
 
-async def test_a_link_older_than_23_hours_is_renewed_just_before_the_post(
+async def test_a_url_older_than_23_hours_is_refreshed_just_before_the_post(
     server: Emulator, session: Session, media: Media
 ) -> None:
     upload = await session.upload(media.images[0])
@@ -94,7 +96,7 @@ async def test_a_link_older_than_23_hours_is_renewed_just_before_the_post(
     assert len(server.ledger.uploads) == 4
 
 
-async def test_a_foreign_upload_goes_as_it_is(server: Emulator, session: Session, media: Media) -> None:
+async def test_an_upload_of_another_program_is_used_unchanged(server: Emulator, session: Session, media: Media) -> None:
     async with Session(server.api_key, base_url=server.url) as other:
         image = await other.upload(media.images[0])
     await session.submit(DreamActor(image, media.videos[0]))
@@ -153,7 +155,7 @@ def _webp(folder: Path) -> Path:
         (_sparse_image, "has 11.0 MB; imageUrl takes 10 MB at most"),
     ],
 )
-async def test_a_file_that_cannot_serve_is_refused_before_its_first_byte(
+async def test_an_unusable_file_is_refused_before_its_first_byte_is_sent(
     make: object, words: str, server: Emulator, session: Session, media: Media, tmp_path: Path
 ) -> None:
     assert callable(make)
@@ -163,7 +165,7 @@ async def test_a_file_that_cannot_serve_is_refused_before_its_first_byte(
     assert server.ledger.submissions == []
 
 
-async def test_a_jpeg_is_a_jpg_whatever_its_name(
+async def test_a_jpeg_is_sent_as_jpg_whatever_its_name(
     server: Emulator, session: Session, media: Media, tmp_path: Path
 ) -> None:
     photo = draw_image(tmp_path / "photo.jpeg").rename(tmp_path / "photo.dat")
@@ -171,7 +173,7 @@ async def test_a_jpeg_is_a_jpg_whatever_its_name(
     assert "media.jpg" in {upload.file_name for upload in server.ledger.uploads}
 
 
-async def test_a_contradicted_limit_warns_and_never_refuses(
+async def test_a_limit_that_the_documents_contradict_warns_and_never_refuses(
     server: Emulator, session: Session, media: Media, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     film = tmp_path / "long.mp4"
@@ -185,7 +187,7 @@ async def test_a_contradicted_limit_warns_and_never_refuses(
     assert len(server.ledger.tasks) == 1
 
 
-async def test_a_file_that_changes_while_it_goes_up_is_refused_and_nothing_submitted(
+async def test_a_file_that_changes_while_it_is_sent_is_refused_and_nothing_submitted(
     server: Emulator, media: Media, tmp_path: Path
 ) -> None:
     film = tmp_path / "clip.mp4"
@@ -203,7 +205,7 @@ async def test_a_file_that_changes_while_it_goes_up_is_refused_and_nothing_submi
     assert server.ledger.submissions == []
 
 
-async def test_a_file_that_shrinks_while_it_goes_up_is_refused_too(
+async def test_a_file_that_shrinks_while_it_is_sent_is_refused_too(
     server: Emulator, media: Media, tmp_path: Path
 ) -> None:
     film = tmp_path / "clip.mp4"
@@ -219,7 +221,7 @@ async def test_a_file_that_shrinks_while_it_goes_up_is_refused_too(
     assert server.ledger.submissions == []
 
 
-async def test_an_upload_that_is_given_up_goes_on_for_those_who_share_it(
+async def test_a_cancelled_upload_goes_on_for_the_other_callers_that_share_it(
     server: Emulator, session: Session, media: Media
 ) -> None:
     first = asyncio.create_task(session.upload(media.videos[0]))

@@ -1,4 +1,4 @@
-"""The kind of a file by its first bytes, told from real files."""
+"""The kind of a file by its first bytes, on real files."""
 
 from __future__ import annotations
 
@@ -56,21 +56,21 @@ def sound(container: str, codec: str) -> bytes:
 
 
 @pytest.mark.parametrize(("container", "kind"), PICTURES.items())
-def test_a_picture_is_known_by_its_first_bytes(container: str, kind: str) -> None:
+def test_an_image_is_recognised_by_its_first_bytes(container: str, kind: str) -> None:
     assert guess_kind(picture(container)[:HEAD]) == kind
 
 
 @pytest.mark.parametrize(("container", "codec", "kind"), [(name, *made) for name, made in FILMS.items()])
-def test_a_film_is_known_by_its_first_bytes(container: str, codec: str, kind: str) -> None:
+def test_a_video_is_recognised_by_its_first_bytes(container: str, codec: str, kind: str) -> None:
     assert guess_kind(film(container, codec)[:HEAD]) == kind
 
 
 @pytest.mark.parametrize(("container", "codec", "kind"), [(name, *made) for name, made in SOUNDS.items()])
-def test_a_sound_is_known_by_its_first_bytes(container: str, codec: str, kind: str) -> None:
+def test_an_audio_file_is_recognised_by_its_first_bytes(container: str, codec: str, kind: str) -> None:
     assert guess_kind(sound(container, codec)[:HEAD]) == kind
 
 
-def test_a_wave_file_is_known_by_its_first_bytes() -> None:
+def test_a_wave_file_is_recognised_by_its_first_bytes() -> None:
     file = io.BytesIO()
     with wave.open(file, "wb") as out:
         out.setparams((1, 2, 8000, 0, "NONE", ""))
@@ -78,7 +78,7 @@ def test_a_wave_file_is_known_by_its_first_bytes() -> None:
     assert guess_kind(file.getvalue()[:HEAD]) == "wav"
 
 
-def test_an_archive_is_known_by_its_first_bytes() -> None:
+def test_an_archive_is_recognised_by_its_first_bytes() -> None:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as out:
         out.writestr("a.txt", "a")
@@ -103,7 +103,7 @@ def test_an_archive_is_known_by_its_first_bytes() -> None:
         (b"\xff\xd8\xff\xe1\x00\x18Exif\x00\x00", "jpg"),
     ],
 )
-def test_what_no_library_here_writes_is_known_by_its_documented_head(head: bytes, kind: str) -> None:
+def test_other_formats_are_recognised_by_their_documented_head(head: bytes, kind: str) -> None:
     assert guess_kind(head) == kind
 
 
@@ -128,5 +128,5 @@ def test_what_no_library_here_writes_is_known_by_its_documented_head(head: bytes
         bytes(HEAD),
     ],
 )
-def test_half_a_head_or_another_kind_of_file_is_not_guessed(head: bytes) -> None:
+def test_a_cut_head_or_another_kind_of_file_gives_none(head: bytes) -> None:
     assert guess_kind(head) is None
