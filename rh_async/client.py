@@ -436,6 +436,7 @@ def _furnished(*, transport: Transport, journal: Path | None, **settings: Any) -
     """What runs while the session is open: a third of the package, loaded when the first one is, off the event loop."""
     from . import batch  # noqa: F401, PLC0415 - named while jobs run, it could not be loaded without a descriptor
     from ._api.wire import prepare  # noqa: PLC0415
+    from ._runtime import bulk_port  # noqa: F401, PLC0415 - likewise
     from ._runtime.runtime import SessionRuntime  # noqa: PLC0415
     from ._runtime.services import journal_at  # noqa: PLC0415
 

@@ -53,8 +53,8 @@ CASES = {
     "before the POST, with its place": (Submitter, "_post", True, SubmissionState.CLAIMED),
     "once the POST is answered": (Submitter, "_send", False, SubmissionState.UNCERTAIN),
     "once it is accepted": (Submitter, "_record_task", False, SubmissionState.SUBMITTED),
-    "at a question": (Poller, "_ask", True, SubmissionState.SUBMITTED),
-    "at its end": (Poller, "_answered", True, SubmissionState.SUBMITTED),
+    "at a question": (Poller, Poller._poll.__name__, True, SubmissionState.SUBMITTED),
+    "at its end": (Poller, Poller._handle_snapshot.__name__, True, SubmissionState.SUBMITTED),
 }
 
 
