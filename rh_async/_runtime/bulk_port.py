@@ -10,7 +10,7 @@ from attrs import define, field
 from rh_async._api.standard_tasks import PriceQuote
 from rh_async._concurrency.session_tasks import SessionTasks
 from rh_async._journal.records import SubmitOptions
-from rh_async._submission.deduplication import PriorAttempt
+from rh_async._submission.record_mapping import PriorAttempt
 from rh_async._transfer.download_stream import Naming
 from rh_async.errors import SessionError
 from rh_async.events import Event

@@ -13,8 +13,9 @@ from rh_async._api.standard_tasks import PriceQuote
 from rh_async._api.task_family import TaskFamily
 from rh_async._http.transport import Transport
 from rh_async._polling.poller import Poller
-from rh_async._submission.deduplication import PriorAttempt, SubmissionRegistry
+from rh_async._submission.deduplication import SubmissionRegistry
 from rh_async._submission.job_log import log_change
+from rh_async._submission.record_mapping import PriorAttempt
 from rh_async._submission.submission_queue import SubmissionQueue
 from rh_async._transfer.download_stream import Naming
 from rh_async._transfer.downloads import Downloads

@@ -21,6 +21,7 @@ from rh_async.job import Job
 from rh_async.types import Result, Snapshot, TaskId
 
 from .deduplication import SubmissionRegistry
+from .record_mapping import settled_outcome
 from .recovery import ResumeReport
 
 T = TypeVar("T")
@@ -187,7 +188,7 @@ class RecoveryService:
 
     async def _saved(self, record: SubmissionRecord, output_dir: Path | None) -> Result | RHError | None:
         """Save a settled result where it is wanted; None if it failed, or no folder is known."""
-        result, wanted = self.registry.outcome_of(record), record.folder or output_dir
+        result, wanted = settled_outcome(record, self.registry.currency), record.folder or output_dir
         if not isinstance(result, Result) or wanted is None:
             return None
         try:

@@ -190,7 +190,7 @@ class SubmissionQueue:
         self._dispatch()
         if job in self.slots.holders:
             return  # accepted, and polled
-        waits_for_other = self.registry.follows(job)
+        waits_for_other = self.registry.waits_for_other_session(job)
         if job.task_id is None or job.done or waits_for_other:  # else this session has taken an earlier task over
             with anyio.CancelScope(shield=True):  # a claim that is not released blocks its key until this process ends
                 await self.registry.release(job)

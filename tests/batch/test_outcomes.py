@@ -49,7 +49,7 @@ from rh_async._batch.progress.eta import time_left
 from rh_async._batch.running.batch_outcome import is_safe_to_retry, state_of
 from rh_async._batch.running.session_port import SessionPort
 from rh_async._media.file_extension import stated_extension
-from rh_async._submission.deduplication import PriorAttempt
+from rh_async._submission.record_mapping import PriorAttempt
 from rh_async.batch import BatchOutcome, Entry, OutputNaming, Price
 from rh_async.emulator import Emulator, Fault
 from tests.batch.running import lines, product, run

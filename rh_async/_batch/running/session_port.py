@@ -13,7 +13,7 @@ from rh_async._api.standard_tasks import PriceQuote
 from rh_async._journal.records import SubmitOptions
 from rh_async._runtime.outcome_stream import OutcomeStream, StreamHost
 from rh_async._runtime.statistics import RunTimeSummary, Statistics
-from rh_async._submission.deduplication import PriorAttempt
+from rh_async._submission.record_mapping import PriorAttempt
 from rh_async._transfer.download_stream import Naming
 from rh_async.events import Event
 from rh_async.job import Job
