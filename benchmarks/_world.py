@@ -155,7 +155,7 @@ async def taught(server: Emulator, world: World) -> int:
     async with Session(server.api_key, base_url=server.url, in_flight=world.in_flight or 50) as session:
         chance = Random(world.seed)
         for _ in range(100):
-            session._runtime.services.poller.scheduler.learn(ENDPOINT, USUAL(ENDPOINT, chance))  # type: ignore[union-attr] # noqa: SLF001
+            session._lifetime.runtime.services.poller.scheduler.learn(ENDPOINT, USUAL(ENDPOINT, chance))  # type: ignore[union-attr] # noqa: SLF001
         return sum([outcome.error is not None async for outcome in session.map(_requests(ENDPOINT, world.jobs))])
 
 

@@ -5,6 +5,7 @@ This module holds names only. The layers below it; each imports only from the la
     __main__         Starts the command line, or says how to install it
     _cli             The command line: commands, options, output; the only package that prints and exits
     client           The session: what a program calls to submit, attach, save, and ask about the account
+    _client          What the session is made of: its lifetime, and the options of its calls
     batch            The public names for many jobs; ``Batch``, ``plan_folder`` and ``plan_manifest`` are also here
     _batch           Many jobs: plan and check them, estimate their cost, run them, and name what they make
     _runtime         One open session: opens its services, settles its jobs, and closes everything in order
@@ -43,7 +44,7 @@ from ._runtime.outcome_stream import OutcomeStream
 from ._runtime.statistics import RunTimeSummary, Statistics
 from ._submission.recovery import ResumeReport
 from ._transfer.download_policy import DownloadPolicy
-from .client import Session
+from .client import Session, run
 from .errors import (
     ApiError,
     AtCapacity,
@@ -158,6 +159,7 @@ __all__ = [
     "ValidationError",
     "plan_folder",
     "plan_manifest",
+    "run",
 ]
 
 _OF_THE_BATCH = frozenset({"Batch", "plan_folder", "plan_manifest"})

@@ -50,7 +50,7 @@ class Watch:
 
     def _keys(self) -> set[str]:
         keys = {key for server in self.servers for key in server.keys.values()}
-        keys |= {session._transport.api_key for session in self._made()}
+        keys |= {session._lifetime.transport.api_key for session in self._made()}
         return {key for key in keys if len(key) >= _SHORTEST}
 
     def _made(self) -> list[Session]:
@@ -63,7 +63,7 @@ class Watch:
         for error in self.errors:
             yield f"{error} {error!r} {vars(error)!r} {getattr(error, '__notes__', '')!r} {error.__cause__!r}"
         for session in self._made():
-            yield f"{session!r} {session._transport!r} {session._runtime!r}"
+            yield f"{session!r} {session._lifetime.transport!r} {session._lifetime.runtime!r}"
 
     def _files(self) -> list[Path]:
         paths = self.folder.rglob("*") if self.folder is not None else ()
@@ -86,7 +86,7 @@ def _is_made(session: Session) -> bool:
     nothing would say so but the type checker.
     """
     try:
-        _ = session._transport, session._runtime
+        _ = session._lifetime.transport, session._lifetime.runtime
     except AttributeError:
         return False
     return True

@@ -95,12 +95,14 @@ class SubmitOptions:
     :param resubmit: whether to pay for it once more, knowingly.
     :param after: the last attempt that the caller knows of: if there is a later one, that is reused. None for any.
     :param output_dir: where its outputs are wanted.
+    :param webhook_url: where the server announces the end of the task, if the request names no address.
     """
 
     key: str | None = None
     resubmit: bool = False
     after: int | None = None
     output_dir: Path | None = None
+    webhook_url: str | None = None
 
 
 def stored_folder(folder: str | None) -> str | None:

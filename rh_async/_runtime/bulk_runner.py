@@ -76,14 +76,14 @@ class BulkRunner(Generic[R]):
     Jobs under way and outcomes that were not read yet count together against the session's window.
 
     :param submit: starts one job.
-    :param save: writes a result to disk; None where that is not wanted.
+    :param save: writes a job's result to disk; None where that is not wanted.
     :ivar stream: the outcomes.
     """
 
     host: StreamHost
     requests: Requests[R]
     submit: Callable[[Request], Job]
-    save: Callable[[Result], Awaitable[Result]] | None
+    save: Callable[[Job, Result], Awaitable[Result]] | None
     stream: OutcomeStream[Outcome[R]] = field(init=False)
     _open: dict[Job, R] = field(factory=dict, init=False)
     _producer: asyncio.Task[None] | None = field(default=None, init=False)
@@ -161,9 +161,9 @@ class BulkRunner(Generic[R]):
             for job in list(self._open):
                 self.host.withdraw(job)
 
-    async def _save(self, job: Job, result: Result, save: Callable[[Result], Awaitable[Result]]) -> None:
+    async def _save(self, job: Job, result: Result, save: Callable[[Job, Result], Awaitable[Result]]) -> None:
         try:
-            self._put(job, await save(result), None)
+            self._put(job, await save(job, result), None)
         except RHError as error:
             self._put(job, result, error)
         finally:

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 import anyio
 from attrs import define, field
@@ -24,6 +25,7 @@ from rh_async._polling.policy import PollingPolicy
 from rh_async._transfer.download_policy import DownloadPolicy
 from rh_async.errors import RHError, SessionError
 from rh_async.events import Waiting
+from rh_async.job import Job
 from rh_async.types import OnExit
 
 from .notifier import EventNotifier
@@ -39,6 +41,7 @@ class SessionRuntime:
     """The lifetime of one open session, from `open` to `close`.
 
     :param in_flight: how many jobs may be in flight; None to learn it.
+    :ivar exit_policies: the ``on_exit`` of jobs that do not follow the session's.
     """
 
     transport: Transport
@@ -50,6 +53,7 @@ class SessionRuntime:
     download_policy: DownloadPolicy = field(factory=DownloadPolicy)
     files: LocalFiles = field(factory=LocalFiles)
     services: SessionServices = field(init=False)
+    exit_policies: WeakKeyDictionary[Job, OnExit] = field(factory=WeakKeyDictionary, init=False)
     _loop: asyncio.AbstractEventLoop = field(init=False)
     _host: asyncio.Task[None] = field(init=False)  #: the task in which the task group lives
     _ready: anyio.Event = field(factory=anyio.Event, init=False)
@@ -121,18 +125,21 @@ class SessionRuntime:
 
     async def _apply_on_exit(self) -> None:
         """Cancel the running jobs, or wait for them, as ``on_exit`` says."""
-        if self.on_exit != "detach":
+        if {self.on_exit, *self.exit_policies.values()} != {"detach"}:
             # A POST that has been sent may yet bring a task that is to be cancelled, or waited for.
             await self.services.submissions.wait_tasks_done()
         jobs = [job for several in self.services.poller.jobs.values() for job in several]
-        if self.on_exit == "cancel":
-            for job in jobs:
+        for job in jobs:
+            if self._exit_policy(job) == "cancel":
                 with _errors_logged():
                     await self.services.calls.cancel(job)
-        if self.on_exit == "drain":
-            for job in (*jobs, *self.services.settlement.saving):
+        for job in (*jobs, *self.services.settlement.saving):
+            if self._exit_policy(job) == "drain":
                 with _errors_logged():
                     await job
+
+    def _exit_policy(self, job: Job) -> OnExit:
+        return self.exit_policies.get(job, self.on_exit)
 
     def check(self, *, asking: bool = True) -> None:
         """Raise where the session cannot be used: after its end, in another event loop.

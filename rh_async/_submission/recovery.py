@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import define, frozen
@@ -50,6 +51,7 @@ class Recovery:
     """
 
     _service: Callable[[], RecoveryService]
+    _output_dir: Path | None = None
 
     async def resume(self, *, output_dir: str | os.PathLike[str] | None = None) -> ResumeReport:
         """Take over what ended sessions left: poll what runs, save what is done, report what is unconfirmed.
@@ -60,7 +62,7 @@ class Recovery:
         :param output_dir: a folder for outputs whose submission named none.
         :raises RHError: there is no journal, or it cannot be used.
         """
-        return await self._service().resume(output_dir_from(output_dir))
+        return await self._service().resume(output_dir_from(output_dir) or self._output_dir)
 
     async def unconfirmed(self) -> tuple[SubmissionRecord, ...]:
         """List the submissions that may or may not have been bought, oldest first; they are never resent by themselves.

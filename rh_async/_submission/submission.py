@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 
 import anyio
-from attrs import define, field
+from attrs import define, evolve, field
 
 from rh_async._api.standard_tasks import submit_unknown
 from rh_async._api.task_family import TaskFamily
@@ -97,7 +97,7 @@ class Submitter:
         """
         assert job.request is not None  # noqa: S101 - for the type checker: only jobs with a request are queued
         async with self.spool.files(job.request) as with_files:
-            await self._submit_files(job, with_files, options)
+            await self._submit_files(job, _with_webhook(with_files, options.webhook_url), options)
 
     async def _submit_files(self, job: Job, request: Request, options: SubmitOptions) -> None:
         media = list(request.media())
@@ -282,3 +282,10 @@ class Submitter:
 def _family(job: Job) -> TaskFamily:
     assert job.request is not None  # noqa: S101 - for the type checker: only jobs with a request are submitted
     return job.request.task_family
+
+
+def _with_webhook(request: Request, webhook_url: str | None) -> Request:
+    """Add the session's webhook address to a request that names none."""
+    if webhook_url is None or request.webhook_url is not None or "webhookUrl" in request.parameters():
+        return request
+    return evolve(request, webhook_url=webhook_url)

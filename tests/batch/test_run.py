@@ -338,7 +338,7 @@ async def test_a_disk_that_gives_out_stops_saving_and_starting_and_the_next_run_
 
 async def _in_journal(server: Emulator, folder: Path) -> dict[TaskId | None, SubmissionState]:
     async with opened(server, folder) as session:
-        services = session._runtime
+        services = session._lifetime.runtime
         assert services is not None
         assert services.journal is not None
         return {record.task_id: record.state for record in await services.journal.list_in_states(list(SubmissionState))}

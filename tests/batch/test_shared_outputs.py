@@ -138,8 +138,8 @@ async def test_writing_over_one_name_leaves_what_the_others_show(tmp_path: Path)
             assert path.samefile(first)
         result = next(outcome.result for outcome in outcomes if outcome.result is not None)
         async with opened(server, tmp_path) as session:
-            assert session._runtime is not None
-            await session._runtime.services.calls.save(
+            assert session._lifetime.runtime is not None
+            await session._lifetime.runtime.services.calls.save(
                 result, tmp_path / "out", overwrite=True, name=lambda *_: first.name
             )
         assert not first.samefile(others[0])

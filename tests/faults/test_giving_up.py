@@ -67,7 +67,7 @@ async def test_a_call_given_up_after_any_number_of_turns_leaves_everything_accou
                 await asyncio.gather(calling, return_exceptions=True)
                 other = await session.run(LINKED)
                 assert other.outputs
-                known = set(session._runtime.services.poller.jobs) if session._runtime else set()
+                known = set(session._lifetime.runtime.services.poller.jobs) if session._lifetime.runtime else set()
             mine = {task.task_id for task in server.ledger.tasks[received:]} - {other.task_id}
             assert len(server.ledger.submissions) == received + len(mine) + 1
             bought.add(len(mine) > 0)

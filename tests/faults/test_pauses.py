@@ -154,7 +154,7 @@ async def test_a_job_that_waits_for_its_turn_is_not_written_down_as_being_sent(
             session.submit_nowait(request, idempotency_key=str(number)) for number, request in enumerate(requests(10))
         ]
         await asyncio.sleep(60)
-        journal = session._runtime.journal  # type: ignore[union-attr]
+        journal = session._lifetime.runtime.journal  # type: ignore[union-attr]
         assert journal is not None
         records = [await journal.find(str(number)) for number in range(10)]
         sent = [record.state for record in records if record is not None]

@@ -23,8 +23,8 @@ WITHOUT_COUNTERS = PollingPolicy(queue_counters=False)
 
 
 def services(session: Session) -> SessionServices:
-    assert session._runtime is not None
-    return session._runtime.services
+    assert session._lifetime.runtime is not None
+    return session._lifetime.runtime.services
 
 
 # --- asking ----------------------------------------------------------------------------------------------------------

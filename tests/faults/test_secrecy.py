@@ -28,7 +28,7 @@ async def test_a_planted_key_is_found_wherever_it_is(
     no_key_gets_out.folder = tmp_path
     assert len(no_key_gets_out.leaks()) == 3
     async with Session("x" * 40, base_url=server.url, on_event=lambda _: None) as session:
-        session._runtime.notifier(key)  # type: ignore[union-attr, arg-type]
+        session._lifetime.runtime.notifier(key)  # type: ignore[union-attr, arg-type]
     assert len(no_key_gets_out.leaks()) == 4
     headers = {"Authorization": f"Bearer {key}"}
     async with aiohttp.ClientSession() as http, http.get(f"{server.url}/output/1/x.mp4", headers=headers) as answer:

@@ -99,9 +99,9 @@ class Assassin:
 
 def journal_of(session: Session) -> SubmissionJournal:
     """The journal of an open session."""
-    assert session._runtime is not None
-    assert session._runtime.journal is not None
-    return session._runtime.journal
+    assert session._lifetime.runtime is not None
+    assert session._lifetime.runtime.journal is not None
+    return session._lifetime.runtime.journal
 
 
 def sqlite_of(journal: SubmissionJournal) -> SqliteStore:
@@ -120,7 +120,7 @@ def drop_lock(journal: SubmissionJournal) -> None:
 
 async def bury(session: Session) -> None:
     """Take away what is left of a killed session: its tasks, its sockets, its thread. Nothing is written."""
-    services, journal = session._runtime, journal_of(session)
+    services, journal = session._lifetime.runtime, journal_of(session)
     assert services is not None
     assert sqlite_of(journal).lease._file is None
     services._host.cancel()

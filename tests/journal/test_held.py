@@ -148,8 +148,8 @@ async def test_a_job_that_waits_for_the_lock_can_be_withdrawn_and_leaves_nothing
 
 async def test_one_change_that_cannot_be_written_fails_alone_and_with_its_cause(server: Emulator, book: Path) -> None:
     async with Session(server.api_key, base_url=server.url, journal=book) as session:
-        assert session._runtime is not None
-        journal = session._runtime.journal
+        assert session._lifetime.runtime is not None
+        journal = session._lifetime.runtime.journal
         assert journal is not None
         bad = journal._writer.intend(lambda: sqlite_of(journal)._db.execute("SELECT ?", ("\ud800",)))
         ends = await asyncio.gather(session.submit(request(1)), bad, session.submit(request(2)), return_exceptions=True)

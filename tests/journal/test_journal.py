@@ -340,8 +340,8 @@ async def test_a_disk_that_turns_read_only_or_full_submits_nothing(
     pragma: str, says: str, server: Emulator, book: Path
 ) -> None:
     async with Session(server.api_key, base_url=server.url, journal=book) as session:
-        assert session._runtime is not None
-        journal = session._runtime.journal
+        assert session._lifetime.runtime is not None
+        journal = session._lifetime.runtime.journal
         assert journal is not None
         await journal._writer.in_thread(lambda: sqlite_of(journal)._db.execute(f"PRAGMA {pragma}").fetchall())
         with pytest.raises(JournalError, match=says) as caught:

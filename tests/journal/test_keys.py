@@ -194,8 +194,8 @@ async def test_again_buys_once_more_and_overwrites_nothing(open_session: Open, s
         first = await session.run(LINKED, idempotency_key="clip")
         second = await session.run(LINKED, idempotency_key="clip", resubmit=True)
         third = await session.run(LINKED, idempotency_key="clip")
-        assert session._runtime is not None
-        journal = session._runtime.journal
+        assert session._lifetime.runtime is not None
+        journal = session._lifetime.runtime.journal
         assert journal is not None
         records = [await journal.find_by_task(result.task_id) for result in (first, second)]
     assert [record.attempt for record in records if record] == [1, 2]
@@ -315,8 +315,8 @@ async def test_fifty_jobs_at_once_share_their_commits(book: Path, media: Media) 
         requests = [KlingMotionControl(media.images[n % 3], media.videos[n % 3], prompt=str(n)) for n in range(50)]
         async for outcome in session.map(requests):
             assert outcome.result
-        assert session._runtime is not None
-        journal = session._runtime.journal
+        assert session._lifetime.runtime is not None
+        journal = session._lifetime.runtime.journal
         assert journal is not None
         assert journal.changes >= 50 * 4
         assert journal.changes >= 5 * journal.commits

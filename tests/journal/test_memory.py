@@ -58,9 +58,9 @@ async def test_run_times_of_settled_jobs_are_kept_by_model(book: Path) -> None:
         async with Session(server.api_key, base_url=server.url, journal=book) as session:
             await session.run(LINKED)
         async with Session(server.api_key, base_url=server.url, journal=book) as session:
-            assert session._runtime is not None
-            times = await session._runtime.services.registry.run_times("bytedance/dreamactor-v2")
-            assert await session._runtime.services.registry.run_times("kling-v3.0-std/motion-control") == []
+            assert session._lifetime.runtime is not None
+            times = await session._lifetime.runtime.services.registry.run_times("bytedance/dreamactor-v2")
+            assert await session._lifetime.runtime.services.registry.run_times("kling-v3.0-std/motion-control") == []
     (run_time, driving), *others = times
     assert not others
     assert run_time >= 0  # of the wall clock, which stands still where the loop's jumps

@@ -342,8 +342,8 @@ async def test_a_delivery_adopts_by_the_token_that_travelled_and_by_no_other(
         sent = server.ledger.submissions[0].body["webhookUrl"]
         address, _, nonce = sent.partition("&rh_nonce=")
         assert (address, len(nonce) >= 16, server.api_key in sent) == ("https://mine.test/hook?a=1", True, False)
-        assert session._runtime is not None
-        recovery, (task,) = session._runtime.services.recovery, server.ledger.tasks
+        assert session._lifetime.runtime is not None
+        recovery, (task,) = session._lifetime.runtime.services.recovery, server.ledger.tasks
         asked = len(server.ledger.calls)
         for wrong in ("", "0" * 32, nonce[:-1]):
             assert await recovery.adopt_delivery(task_id=task.task_id, webhook_token=wrong) is None  # type: ignore[arg-type]

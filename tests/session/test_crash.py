@@ -112,7 +112,7 @@ async def test_a_services_task_that_is_cancelled_from_outside_ends_every_wait(se
     with pytest.raises(SessionError, match="cancelled from outside"):
         async with Session(server.api_key, base_url=server.url, polling=POLLING) as session:
             job = await session.submit(request())
-            session._runtime._host.cancel()  # type: ignore[union-attr]
+            session._lifetime.runtime._host.cancel()  # type: ignore[union-attr]
             assert "cancelled from outside" in str(await ended(job))
 
 
@@ -126,7 +126,7 @@ async def test_a_job_can_be_started_watched_asked_and_withdrawn_where_no_task_ru
             assert asyncio.current_task() is None
             try:
                 job, other = session.submit_nowait(request(1)), session.submit_nowait(request(2))
-                session._runtime.services.submissions.withdraw(other)  # type: ignore[union-attr]
+                session._lifetime.runtime.services.submissions.withdraw(other)  # type: ignore[union-attr]
                 watched = session.attach(first.task_id or "")
                 done.set_result([job, other, watched, watched.eta, session.statistics().waiting])
             except BaseException as error:  # noqa: BLE001 - the test is told

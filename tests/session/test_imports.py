@@ -33,7 +33,7 @@ async def main():
             print(error, file=sys.stderr)
         job = await session.submit(DreamActor(image, "https://e.test/stopped.mp4"))
         await job.cancel()
-        submitter = session._runtime.services.submitter
+        submitter = session._lifetime.runtime.services.submitter
         uploads, submitter.uploads = submitter.uploads, None  # a defect, to be logged with its traceback
         try:
             await session.run(DreamActor(image, "https://e.test/bad.mp4"))

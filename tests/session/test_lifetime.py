@@ -77,9 +77,9 @@ async def test_leaving_after_an_error_of_the_caller_raises_that_error(server: Em
 async def test_a_session_is_entered_once(server: Emulator) -> None:
     session = Session(server.api_key, base_url=server.url)
     async with session:
-        with pytest.raises(SessionError, match="entered once"):
+        with pytest.raises(SessionError, match="opened once"):
             await session.__aenter__()
-    with pytest.raises(SessionError, match="entered once"):
+    with pytest.raises(SessionError, match="opened once"):
         async with session:
             pass
 

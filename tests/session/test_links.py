@@ -388,14 +388,14 @@ async def _nowhere(*_: object, **__: object) -> list[Any]:
 async def test_a_link_that_the_cdn_rejects_counts_as_expired(status: str, tmp_path: Path) -> None:
     async with raw_server(always(http(status=status))) as server, opened(server.url) as session:
         outputs = iter([(), ()])
-        assert session._runtime is not None
+        assert session._lifetime.runtime is not None
         asked = []
 
         async def fresh(task_id: TaskId) -> tuple[Output, ...]:
             asked.append(task_id)
             return next(outputs)
 
-        session._runtime.services.downloads.refresh_outputs = fresh
+        session._lifetime.runtime.services.downloads.refresh_outputs = fresh
         assert isinstance(await error_of(session, f"{server.url}/x.mp4", tmp_path), NotFound)
         assert asked == ["12"]
 

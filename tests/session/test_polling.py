@@ -55,10 +55,10 @@ def video_jobs(_endpoint: str, rng: Any) -> float:
 
 def teach_run_times(session: Session) -> None:
     """Let a session know the run times of a hundred jobs, as if it had read them from its journal."""
-    assert session._runtime is not None
+    assert session._lifetime.runtime is not None
     rng = Random(7)
     for _ in range(100):
-        session._runtime.services.poller.scheduler.learn(ENDPOINT, video_jobs(ENDPOINT, rng))
+        session._lifetime.runtime.services.poller.scheduler.learn(ENDPOINT, video_jobs(ENDPOINT, rng))
 
 
 async def test_a_session_that_knows_nothing_yet_polls_little_and_detects_ends_soon() -> None:
@@ -179,8 +179,8 @@ async def test_with_hundreds_in_flight_as_many_polls_are_sent_as_they_need() -> 
 
 
 def reliability_of_counters(session: Session) -> float:
-    assert session._runtime is not None
-    detector = session._runtime.services.poller.scheduler.detector
+    assert session._lifetime.runtime is not None
+    detector = session._lifetime.runtime.services.poller.scheduler.detector
     assert isinstance(detector, QueueCounterDetector)
     return detector.evidence.reliability
 
@@ -204,7 +204,7 @@ async def test_ends_that_webhooks_report_cost_the_counters_no_reliability() -> N
     ):
         teach_run_times(session)
         loop = asyncio.get_running_loop()
-        poller = session._runtime.services.poller if session._runtime else None
+        poller = session._lifetime.runtime.services.poller if session._lifetime.runtime else None
         assert poller is not None
 
         async def deliver() -> None:

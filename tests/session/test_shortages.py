@@ -68,7 +68,7 @@ async def test_a_file_is_not_refused_because_another_with_its_content_changed(
     first, *others = (tmp_path / f"{n}.mp4" for n in range(4))
     for path in (first, *others):
         path.write_bytes(media.videos[0].read_bytes())
-    uploads = session._runtime.services.uploads if session._runtime else None
+    uploads = session._lifetime.runtime.services.uploads if session._lifetime.runtime else None
     assert uploads is not None
     attempt = uploads._attempt
 
@@ -93,7 +93,7 @@ async def test_an_error_of_files_with_the_same_content_names_each_callers_own_fi
     paths = [tmp_path / f"{n}.mp4" for n in range(4)]
     for path in paths:
         path.write_bytes(media.videos[0].read_bytes())
-    uploads = session._runtime.services.uploads if session._runtime else None
+    uploads = session._lifetime.runtime.services.uploads if session._lifetime.runtime else None
     assert uploads is not None
 
     async def changed(self: object, file: Any, limits: Any) -> Any:

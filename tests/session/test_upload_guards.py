@@ -120,8 +120,8 @@ async def test_the_upload_cache_is_bounded(
     images = [draw_image(tmp_path / f"{shade}.png", shade=shade) for shade in range(12)]
     for image in images:
         await session.upload(image)
-    assert session._runtime is not None
-    uploads = session._runtime.services.uploads
+    assert session._lifetime.runtime is not None
+    uploads = session._lifetime.runtime.services.uploads
     assert max(len(uploads.files._known), len(uploads._transfers), len(uploads._latest)) <= 4
     assert not uploads._reads
     await session.upload(images[-1])

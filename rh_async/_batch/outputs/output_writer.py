@@ -31,7 +31,7 @@ _STEM = 100
 
 
 @frozen
-class _Label:
+class FileNames:
     """The names of one result's outputs.
 
     :param own: put behind the stem; "" if the name is free.
@@ -86,7 +86,7 @@ class OutputWriter:
                 self._taken.pop(name, None)
         return paths
 
-    def _put(self, label: _Label, result: Result, sources: tuple[Path, ...]) -> tuple[Path, ...]:
+    def _put(self, label: FileNames, result: Result, sources: tuple[Path, ...]) -> tuple[Path, ...]:
         """Link or copy outputs from where they are, or else from where another entry with the same job has them."""
         shared = (outputs_in_sidecar(path) for path in self.duplicate_paths.get(result.task_id, ()))
         for known in (sources, *shared):
@@ -110,12 +110,12 @@ class OutputWriter:
         paths = tuple(path for path in named if path is not None)
         return paths if paths and len(paths) == len(named) else None
 
-    def _there(self, label: _Label, task_id: TaskId, index: int, output: Output) -> Path | None:
+    def _there(self, label: FileNames, task_id: TaskId, index: int, output: Output) -> Path | None:
         """Where an output lies by its name, whatever it turned out to be, with its story beside it."""
         paths = (self.folder / label(task_id, index, kind) for kind in possible_extensions(output))
         return next((path for path in paths if path.is_file() and read_sidecar(path).get("task_id") == task_id), None)
 
-    def _as_sources(self, label: _Label, result: Result, sources: tuple[Path, ...]) -> tuple[Path, ...]:
+    def _as_sources(self, label: FileNames, result: Result, sources: tuple[Path, ...]) -> tuple[Path, ...]:
         """The names of outputs that are what these files are."""
         kinds = [path.suffix[1:].lower() for path in sources]
         outputs = list(enumerate(result.outputs))
@@ -146,7 +146,7 @@ class OutputWriter:
         here = (path.parent == self.folder and path.is_file() for path in paths)
         return bool(paths) and all(here) and all(read_sidecar(path).get("request") == request for path in paths)
 
-    def _label(self, entry: Entry, past: PriorAttempt, result: Result, sources: tuple[Path, ...] = ()) -> _Label:
+    def _label(self, entry: Entry, past: PriorAttempt, result: Result, sources: tuple[Path, ...] = ()) -> FileNames:
         """The template's names, or with the task id behind them where another task has one of them."""
         subject = NameFields(
             clip=entry.clip,
@@ -156,11 +156,11 @@ class OutputWriter:
             model="" if entry.request is None else entry.request.endpoint,
             key=past.key,
         )
-        label = _Label(self.naming.name(subject), len(result.outputs) > 1)
+        label = FileNames(self.naming.name(subject), len(result.outputs) > 1)
         known = recorded_paths(past)
         mine = (name for name in _targets(label, result) if self.folder / name not in known)
         if any(self._another(name, result.task_id, sources) for name in mine):
-            return _Label(label.name, label.many, result.task_id)
+            return FileNames(label.name, label.many, result.task_id)
         return label
 
     def _another(self, name: str, task_id: TaskId, sources: tuple[Path, ...]) -> bool:
@@ -219,7 +219,7 @@ def _whole(path: Path) -> bool:
     return size > 0 and told in {None, size}
 
 
-def _targets(label: _Label, result: Result) -> list[str]:
+def _targets(label: FileNames, result: Result) -> list[str]:
     """Every name that an output may get: what it is may show only once it comes."""
     outputs = enumerate(result.outputs)
     return [label(result.task_id, index, kind) for index, output in outputs for kind in possible_extensions(output)]

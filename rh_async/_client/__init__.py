@@ -1,0 +1,1 @@
+"""What `Session` is made of: its lifetime, and the options of its calls."""
