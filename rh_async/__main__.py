@@ -1,4 +1,4 @@
-"""The door from the shell: whoever has not installed the command line is told how, in one line."""
+"""Entry point of ``rh-async``: without the ``cli`` extra, say in one line how to install it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
         sys.stderr.write("rh-async: the command line is not installed: pip install 'rh-async[cli]'\n")
         return 2
     try:
-        from ._cli import run  # noqa: PLC0415 - a library user has none of what it needs
+        from ._cli import run  # noqa: PLC0415 - without the extra its imports fail
     except KeyboardInterrupt:
         return 130
     return run(sys.argv[1:] if tokens is None else tokens)

@@ -1,4 +1,4 @@
-"""Words in, words out, exit codes: the one room that prints, reads the command line and ends the process."""
+"""The command line: reads arguments, prints, asks, and chooses exit codes; no other package does."""
 
 from .app import run
 

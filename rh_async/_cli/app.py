@@ -1,4 +1,4 @@
-"""The commands, and how they end: one line on stderr and an exit code, never a traceback nobody asked for."""
+"""The table of commands, and how each ends: one line on stderr and an exit code; a traceback only with --debug."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _HELP = "Run many motion-transfer jobs on RunningHub at once: character image + 
 
 _EPILOGUE = """\
 The API key comes from RUNNINGHUB_API_KEY or RH_API_KEY in the environment.
-Any command takes --debug: logs, and the traceback of whatever ended it; and
---proxy http://HOST:PORT, which stands for HTTP_PROXY and HTTPS_PROXY. Those and
-NO_PROXY in the environment are honoured.
+Any command takes --debug, which prints the log and the traceback of an error,
+and --proxy http://HOST:PORT, which sets HTTP_PROXY and HTTPS_PROXY for it.
+Those variables and NO_PROXY are honoured.
 
 Exit codes:
     0  all good
-    1  some job failed
+    1  a job or a call failed
     2  bad usage, input or configuration
     3  account refused (key, balance)
     4  budget reached
-   70  a defect of this program
-  130  interrupted; what goes on remotely is named
+   70  an internal error: a bug in this program
+  130  interrupted; the last line names what goes on remotely
 """
 
 app = App(
@@ -52,35 +52,35 @@ app = App(
     result_action="return_value",
 )
 _COMMANDS = {
-    "commands.run_command:run": "Run one job, which is paid, and save what it makes.\n\n"
-    "The journal remembers it: the same command again buys nothing, and saves what is not saved yet.\n\n"
+    "commands.run_command:run": "Run one job, which is billed, and save its video.\n\n"
+    "The journal records it: the same command again submits nothing, and saves what is not saved yet.\n\n"
     "Interrupted, it lets the job go on remotely and names the command that picks it up.",
     "commands.batch_command:batch": "Make a video of every clip of a folder, or of every row of a manifest.\n\n"
     "rh-async batch clips/ --image hero.png -o out\n\n"
     "rh-async batch --manifest jobs.csv --check\n\n"
-    "Everything is looked into and priced first; --check stops there. Stopped in any way, the same command continues:"
-    " nothing is bought twice.\n\n"
+    "Every file is checked and every job priced first; --check stops there. However a run ends, the same command"
+    " continues it: no job is billed twice.\n\n"
     "Every option can also stand in the environment (RH_ASYNC_BATCH_IN_FLIGHT=20) and in the table [batch] of"
     " rh-async.toml (in-flight = 20); the command line comes first, then the environment.",
-    "commands.jobs_command:jobs": "Tell what the journal remembers: every job, its key, task and files.\n\n"
-    "It asks nobody, and needs no API key.",
-    "commands.resume_command:resume": "Pick up what ended early: watch what runs, save what is done.\n\n"
-    "Nothing is bought. Exit code 0 if everything ended well, 1 if something failed or is uncertain.",
+    "commands.jobs_command:jobs": "List the jobs in the journal: state, key, task and files.\n\n"
+    "It makes no call, and needs no API key.",
+    "commands.resume_command:resume": "Watch and save the jobs of commands that ended early.\n\n"
+    "Nothing is submitted. Exit code 0 if every job succeeded, 1 if one failed or is unconfirmed.",
     "commands.decision_commands:confirm": "Record the task that an unconfirmed submission became.\n\n"
     "An unconfirmed submission was sent, and its response was lost: it may have been billed, so it is never sent again"
     " on its own. Look for its task in the console's call record, and give its id: rh-async resume then fetches it.",
     "commands.decision_commands:discard": "Give up an unconfirmed submission that became no task.\n\n"
     "An unconfirmed submission was sent, and its response was lost. If the console's call record has no task for it,"
     " this frees its key and names the command that submits it anew; nothing is submitted or billed by this one.",
-    "commands.save_command:save": "Save what a job has made, by key or task id.\n\n"
-    "Links live for about 24 h; a task the journal does not know is asked about.",
-    "commands.task_commands:status": "Look at a task once.\n\n"
+    "commands.save_command:save": "Save the outputs of a job, by key or task id.\n\n"
+    "Links live for about 24 h. The server is asked for a task that the journal does not have.",
+    "commands.task_commands:status": "Get the status of a task.\n\n"
     "Exit code 0 if it runs or has succeeded, 1 if it failed, was cancelled or is unknown.",
-    "commands.task_commands:cancel": "Ask that a task be stopped, and tell what became of it.\n\n"
+    "commands.task_commands:cancel": "Ask the server to stop a task, and show its status afterwards.\n\n"
     "Exit code 0 if it is cancelled, 1 if it is not. Whether a cancelled task is refunded is not documented.",
-    "commands.task_commands:account": "Tell key type, limit, tasks and balance.",
-    "commands.demo_command:demo": "Run made-up jobs against a local RunningHub: nothing is paid.",
-    "commands.emulator_command:emulator": "Serve a local RunningHub to build against.",
+    "commands.task_commands:account": "Show the account: key type, limit, tasks and balance.",
+    "commands.demo_command:demo": "Run generated jobs against a local RunningHub: nothing is billed.",
+    "commands.emulator_command:emulator": "Serve a local RunningHub to develop against.",
 }
 _SETTINGS: dict[str, dict[str, Any]] = {
     "commands.batch_command:batch": {"config": [Env("RH_ASYNC_", show=False), from_file]}
@@ -91,19 +91,19 @@ _RENAMED = {
     "--again": "--resubmit",
     "--name": "--naming",
 }
-# Named, not imported: a command that needs no local server loads none.
-for _place, _words in _COMMANDS.items():
-    app.command(f"rh_async._cli.{_place}", name=_place.partition(":")[2], help=_words, **_SETTINGS.get(_place, {}))
-app.register_install_completion_command(help="Install completion for the shell that runs (bash, zsh or fish).")
+# Named, not imported: a command loads only what it needs, so that help and `jobs` start fast.
+for _place, _help in _COMMANDS.items():
+    app.command(f"rh_async._cli.{_place}", name=_place.partition(":")[2], help=_help, **_SETTINGS.get(_place, {}))
+app.register_install_completion_command(help="Install completion for your shell (bash, zsh or fish).")
 
 
 def run(words: Sequence[str]) -> int:
-    """Carry out one command line, and return its exit code."""
+    """Run one command line, and return its exit code."""
     debug = "--debug" in words
-    _listen(debug)
-    _spell()
+    _configure_logging(debug)
+    _replace_unencodable()
     try:
-        # Help that nobody reads to its end (`rh-async --help | head -1`) is no error either.
+        # Help that is not read to its end (`rh-async --help | head -1`) is no error either.
         code = app(take_proxy([word for word in words if word != "--debug"]), console=make_console())
         make_console().file.flush()  # a closed pipe shows here at the latest, not when the interpreter ends
     except (Exception, KeyboardInterrupt) as ending:  # noqa: BLE001 - the one seam: no command ends in a traceback
@@ -111,8 +111,8 @@ def run(words: Sequence[str]) -> int:
     return ExitCode.SUCCESS if code is None else int(code)
 
 
-def _listen(debug: bool) -> None:
-    """Keep the library's log out of the user's sight, unless it was asked for."""
+def _configure_logging(debug: bool) -> None:
+    """Print the library's log with --debug, and nothing of it otherwise."""
     if debug:
         handler = logging.StreamHandler()
         handler.setFormatter(CleanFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
@@ -120,8 +120,8 @@ def _listen(debug: bool) -> None:
     logging.getLogger("rh_async").addHandler(logging.NullHandler())
 
 
-def _spell() -> None:
-    """Let no sign that the terminal cannot show end a job that is paid."""
+def _replace_unencodable() -> None:
+    """Replace characters that a stream cannot encode: an encoding error must not end a job that is billed."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")

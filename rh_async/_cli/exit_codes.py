@@ -1,4 +1,4 @@
-"""What a command's end is worth to a shell: one exit code for every way to fail."""
+"""Maps the end of a command to its exit code and to one line of text."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ class ExitCode(IntEnum):
 
 
 class UsageError(Exception):
-    """The command cannot be carried out as it was given; the message says what to change."""
+    """The command cannot be run as it was given; the message says what to change."""
 
 
 class Interrupted(Exception):
-    """Somebody stopped the command; the message says what goes on elsewhere."""
+    """A signal or an answer stopped the command; the message says what goes on remotely."""
 
 
-_LONGEST = 500  # characters of an exception's own text
+_MAX_LENGTH = 500  # characters of an exception's own text
 
 ExpectedError = CycloptsError | UsageError | Interrupted | RHError | KeyboardInterrupt | OSError
-"""What may end a command early; any other exception is a defect of this program."""
+"""What may end a command early; any other exception is a bug in this program."""
 
 
 def root_cause(error: BaseException) -> BaseException:
-    """Find what ended a command: the first exception that is not a group of others."""
+    """Return what ended a command: the first exception that is not an exception group."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
 
 
 def exit_code(ending: BaseException) -> ExitCode:
-    """Choose the code by who must act: the account's owner, whoever typed the command, or nobody yet."""
+    """Choose the code by what has to change: the account, the command line, or only time."""
     match ending:
         case KeyboardInterrupt() | Interrupted():
             return ExitCode.INTERRUPTED
@@ -61,17 +61,16 @@ def exit_code(ending: BaseException) -> ExitCode:
 
 
 def describe_error(ending: BaseException) -> str:
-    """Say in one line why a command ended."""
+    """Describe in one line why a command ended."""
     if not isinstance(ending, ExpectedError):
-        return (
-            f"a defect of this program ended the command: {printable(repr(ending))[:_LONGEST]}; what was bought stands"
-            " in the journal (rh-async jobs). Run it again with --debug for the traceback, and report that"
-        )
-    if isinstance(ending, OSError) and not isinstance(ending, RHError):  # of ours, some are both
+        bug = f"internal error: {printable(repr(ending))[:_MAX_LENGTH]}"
+        advice = "Run it again with --debug for the traceback, and report that"
+        return f"{bug}; submitted jobs are in the journal (rh-async jobs). {advice}"
+    if isinstance(ending, OSError) and not isinstance(ending, RHError):  # some errors of this package are both
         named = f" ({ending.filename})" if ending.filename is not None else ""
-        return printable((ending.strerror or repr(ending)) + named)[:_LONGEST]
+        return printable((ending.strerror or repr(ending)) + named)[:_MAX_LENGTH]
     if isinstance(ending, KeyboardInterrupt):
         return "interrupted"
     if isinstance(ending, UnusedCliTokensError):
-        return f"nothing takes {' '.join(ending.unused_tokens or ())!r} here: see --help"
+        return f"unexpected argument {' '.join(ending.unused_tokens or ())!r}: see --help"
     return printable(str(ending)).replace("(base_url=)", "(--base-url)").replace("(journal=)", "(--journal)")

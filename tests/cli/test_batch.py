@@ -131,7 +131,7 @@ async def test_refused_inputs_are_left_out_when_that_is_asked_for(there: Path, s
     (there / "more" / "zero.mp4").touch()
     refused = await shell("batch clips more --image heroes/fox.png")
     assert (refused.code, len(site.ledger.uploads)) == (2, 0)
-    assert "--skip-refused sends 5 that are ready; nothing was sent" in refused.err
+    assert "--skip-refused sends the 5 that are ready; nothing was sent" in refused.err
     ended = await shell("batch clips more --image heroes/fox.png --skip-refused")
     assert (ended.code, len(site.ledger.tasks)) == (0, 5)
 
@@ -150,7 +150,7 @@ async def test_failed_jobs_are_named_and_bought_again_only_when_that_is_asked_fo
     assert (again.code, len(site.ledger.tasks)) == (1, 5)
     retried = await shell("batch clips --image heroes/fox.png --retry-failed")
     assert (retried.code, len(site.ledger.tasks)) == (0, 7)
-    assert f"retry     2 failed before and will be bought again: CNY {offer[1]}\n" in retried.out
+    assert f"retry     2 failed before and will be submitted again: CNY {offer[1]}\n" in retried.out
 
 
 async def test_a_key_that_names_another_job_is_refused_and_no_retry_is_offered(
@@ -195,7 +195,7 @@ async def test_a_journal_that_knows_none_of_the_folders_jobs_buys_nothing_unless
     assert (await shell(line)).code == 0
     ended = await shell(f"{line} --journal other.db")
     assert ended.code == 2
-    assert "out/batch.jsonl tells of a job that the journal other.db does not know, and would buy again" in ended.err
+    assert "out/batch.jsonl has a job that the journal other.db does not have; they would be submitted" in ended.err
     assert len(site.ledger.submissions) == 1
     assert (await shell(f"{line} --journal other.db --new-journal")).code == 0
     assert len(site.ledger.submissions) == 2
@@ -335,8 +335,8 @@ async def test_at_a_terminal_a_journal_that_knows_none_of_the_folders_jobs_is_as
     else:
         assert await perform(other, Reporter(plain(), view)) is ExitCode.SUCCESS
     assert desk.asked == (1 if bought == 5 else 2)
-    assert "tells of 5 jobs that the journal" in told(view)
-    assert "Buy them again? [y/N]" in told(view)
+    assert "has 5 jobs that the journal" in told(view)
+    assert "Submit them again? [y/N]" in told(view)
     assert len(site.ledger.submissions) == bought
 
 

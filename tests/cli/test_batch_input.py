@@ -198,7 +198,10 @@ async def test_rows_that_ask_for_the_same_are_said_to_be_bought_once(there: Path
         ("good.mp4 --image hero.png --model wan2.2 --prompt x", "wan2.2 does not take --prompt"),
         ("good.mp4 --image hero.png --model kling-v2.6-std --element 5", "does not take --element"),
         ("good.mp4 --image hero.png --field a=b", "--field is for other endpoints"),
-        ("good.mp4 --image hero.png --model any/thing", "nothing tells which field of any/thing takes the image"),
+        (
+            "good.mp4 --image hero.png --model any/thing",
+            "the catalogue does not say which field of any/thing takes the image",
+        ),
         ("good.mp4 --image hero.png --model any/thing --prompt x", "takes its options as --field name=value"),
         ("good.mp4 --image hero.png --model any/thing --field x", "--field 'x' is not name=value"),
         ("good.mp4 --image hero.png --model any/thing --field x=1 --field x=2", "a --field is given twice"),

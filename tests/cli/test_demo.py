@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, ImageColor
 
 from rh_async._cli import app as _app
-from rh_async._cli.commands.demo_command import DemoCommand, cast, demo, perform
+from rh_async._cli.commands.demo_command import DemoCommand, demo, make_jobs, perform
 from rh_async._cli.demo.demo_clips import Clips
 from rh_async._cli.demo.drawings import CHARACTERS, DANCES
 from rh_async._cli.exit_codes import ExitCode, UsageError
@@ -44,8 +44,8 @@ async def test_the_summary_says_what_the_ledger_says(show: Prepare, servers: lis
         "wanted     5",
         "succeeded  5",
         "failed     0",
-        f"asked      questions {len(ledger.calls)}, submits 5, uploads 4",
-        f"money      CNY {ledger.total_charged} by the emulator's ledger; nothing real was paid",
+        f"calls      queries {len(ledger.calls)}, submits 5, uploads 4",
+        f"money      CNY {ledger.total_charged} by the emulator's ledger; nothing real was billed",
         f"videos     {act.out}",
     ):
         assert f"  {line}\n" in summary
@@ -136,7 +136,7 @@ async def test_the_command_prepares_the_whole_show(tmp_path: Path, monkeypatch: 
 
 def test_no_two_jobs_are_alike_before_all_combinations_have_been() -> None:
     clips = Clips(tuple(map(Path, "abcd")), tuple(map(Path, "wxyz")))
-    parts = cast(clips, 96)
+    parts = make_jobs(clips, 96)
     assert len(set(parts)) == 96
     assert len({(part.image, part.video) for part in parts[:16]}) == 16
     assert len({part.model for part in parts[:6]}) == 6
@@ -158,7 +158,7 @@ async def test_each_video_shows_the_character_and_the_dance_that_its_line_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rh_async._cli.demo.demo_clips._FRAMES_PER_SECOND", 6)
-    monkeypatch.setattr("rh_async._cli.commands.demo_command._SHOWN", 16)
+    monkeypatch.setattr("rh_async._cli.commands.demo_command._SAMPLES", 16)
     act = DemoCommand(jobs=16, out=tmp_path, console=plain())
     assert await perform(act) is ExitCode.SUCCESS
     samples = re.findall(r"^  (\w+) × (\w+) +(\S+\.mp4)$", told(act.console), re.MULTILINE)

@@ -44,7 +44,7 @@ async def test_what_it_prints_is_all_a_client_needs_and_ctrl_c_sums_up(
     assert len(ledger["tasks"]) == 1
     summary = capsys.readouterr().out
     assert summary.startswith("\nTasks created: 1; ")
-    assert "files taken: 2; charged: CNY 2.43, play money.\n" in summary
+    assert "files received: 2; charged: CNY 2.43, play money.\n" in summary
 
 
 async def test_a_port_in_use_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,7 @@ def test_a_message_of_many_lines_becomes_one() -> None:
     [
         ("demo --jobs 0", 'Invalid value "0" for --jobs'),
         ("demo --jobs many", 'unable to convert "many"'),
-        ("demo extra", "nothing takes 'extra' here"),
+        ("demo extra", "unexpected argument 'extra'"),
         ("demo --nonsense", "Unknown option: --nonsense"),
         ("nonsense", 'Unknown command "nonsense"'),
         ("emulator --port 65536", 'Invalid value "65536" for --port'),
@@ -96,7 +96,7 @@ def test_debug_shows_the_traceback_too(capsys: pytest.CaptureFixture[str], monke
         (ValueError("\x1b[2Jgone"), 70, r"\x1b[2Jgone"),
         (RuntimeError("long" * 10_000), 70, "RuntimeError('longlong"),
     ],
-    ids=["defect", "group of defects", "group of one misuse", "file", "escape", "long"],
+    ids=["defect", "group of defects", "group of one usage error", "file", "escape", "long"],
 )
 def test_whatever_ends_a_command_is_told_in_one_line(
     raised: Exception, code: int, says: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -112,7 +112,7 @@ def test_whatever_ends_a_command_is_told_in_one_line(
     assert says in err
     assert err.count("\n") == 1
     assert len(err) < 800
-    assert ("defect" in err) == (code == ExitCode.INTERNAL_ERROR)
+    assert ("internal error" in err) == (code == ExitCode.INTERNAL_ERROR)
 
 
 def test_debug_prints_nothing_that_a_terminal_would_obey(
@@ -174,8 +174,13 @@ def test_help_lists_the_commands_with_what_they_do_and_the_exit_codes(
 ) -> None:
     assert run(line.split()) == ExitCode.SUCCESS
     out = capsys.readouterr().out
-    commands = {"run": "Run one job", "status": "Look", "cancel": "Ask", "account": "Tell", "jobs": "Tell"}
-    commands |= {"resume": "Pick", "demo": "Run made-up jobs", "emulator": "Serve", "--install-completion": "Install"}
+    commands = {"run": "Run one job", "status": "Get", "cancel": "Ask", "account": "Show", "jobs": "List"}
+    commands |= {
+        "resume": "Watch",
+        "demo": "Run generated jobs",
+        "emulator": "Serve",
+        "--install-completion": "Install",
+    }
     for name, words in commands.items():
         assert re.search(rf"^│ {name} +{words}", out, re.MULTILINE)
     for words in ("--debug", "--proxy", "NO_PROXY", *(f"  {code}  " for code in ExitCode)):

@@ -17,7 +17,7 @@ import anyio
 import pytest
 
 from rh_async import JobFailed, TaskId
-from rh_async._cli.app import _spell
+from rh_async._cli.app import _replace_unencodable
 from rh_async._cli.execution.signals import stop_on_signals
 from rh_async._cli.execution.stall_monitor import StallMonitor
 from rh_async._cli.options.connection import Connection
@@ -189,6 +189,6 @@ async def test_a_job_goes_on_when_nobody_can_read_about_it(
 def test_a_sign_that_cannot_be_shown_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     sink = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(sink, encoding="ascii"))
-    _spell()
+    _replace_unencodable()
     print("a · b", flush=True)  # noqa: T201 - what is printed is what is tested
     assert sink.getvalue() == b"a ? b\n"

@@ -289,9 +289,9 @@ async def test_what_is_being_sent_or_was_left_so_is_not_decided_about(
     left = journal_file.with_name("left.db")
     left.write_bytes(copied[0])
     left.with_name("left.db-wal").write_bytes(copied[1])
-    assert "left while it was sent: rh-async resume\n" in (await shell("jobs --journal left.db")).out
+    assert "its process ended while it was sent: rh-async resume\n" in (await shell("jobs --journal left.db")).out
     ended = await shell("discard k --journal left.db")
-    assert ended.err.endswith("it was left while it was sent; first: rh-async resume --journal left.db\n")
+    assert ended.err.endswith("its process ended while it was sent; first: rh-async resume --journal left.db\n")
     assert "unconfirmed: key k" in (await shell("resume --journal left.db")).out
     assert (await shell("discard k --journal left.db")).code == 0
 

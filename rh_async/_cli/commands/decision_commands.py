@@ -67,7 +67,9 @@ async def _unconfirmed(key: str, connection: Connection, journal_file: JournalFi
     if row.record.state is SubmissionState.SUBMITTING:
         first = connection.command("resume", *journal_file.arguments)
         reason = (
-            "another command is sending it now" if row.carried else f"it was left while it was sent; first: {first}"
+            "another command is sending it now"
+            if row.carried
+            else f"its process ended while it was sent; first: {first}"
         )
         raise UsageError(f"{row.record.key} cannot be decided about yet: {reason}")
     return path, row

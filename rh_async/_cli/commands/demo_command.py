@@ -1,4 +1,4 @@
-"""``rh-async demo``: a manifest of clips against a local RunningHub, planned and run as any batch is."""
+"""``rh-async demo``: a manifest of drawn clips, planned and run as any batch, against a local RunningHub."""
 
 from __future__ import annotations
 
@@ -33,29 +33,29 @@ if TYPE_CHECKING:
     from rh_async._cli.demo.demo_clips import Clips
 
 _OUT = Path("rh-async-demo")
-_BRISK = PollingPolicy(interval=1.0, polls_per_second=20.0)
+_FAST_POLLING = PollingPolicy(interval=1.0, polls_per_second=20.0)
 _SEED = 7
 _RUN_TIMES = (4.0, 9.0)  #: seconds, in place of minutes
-_MOST_IN_FLIGHT = 50
-_SHOWN = 4
+_MAX_IN_FLIGHT = 50
+_SAMPLES = 4
 _MODELS = aliases()
 
 
 async def demo(*, jobs: Annotated[int, Parameter(validator=Number(gte=1))] = 24, out: Path = _OUT) -> int:
-    """Run made-up jobs against a local RunningHub: nothing is paid, nothing leaves this machine.
+    """Run generated jobs against a local RunningHub: nothing is billed, nothing leaves this machine.
 
     :param jobs: how many.
-    :param out: a folder for the videos; what they are made from goes into its folder inputs.
+    :param out: a folder for the videos; their inputs go into its folder inputs.
     """
     return await perform(DemoCommand(jobs=jobs, out=out, console=Console(highlight=False)))
 
 
 @frozen(kw_only=True)
 class DemoCommand:
-    """One demonstration.
+    """One run of the demo.
 
-    :param render: whether the emulator draws who met whom.
-    :param make: puts something to send into a folder; None draws it.
+    :param render: whether the emulator draws the character into the driving video.
+    :param make: puts images and videos into a folder; None draws them.
     """
 
     jobs: int
@@ -66,25 +66,25 @@ class DemoCommand:
 
     @property
     def in_flight(self) -> int:
-        """Half of the jobs, so that a freed place is seen to be filled again."""
-        return min((self.jobs + 1) // 2, _MOST_IN_FLIGHT)
+        """Return how many jobs run at once: half of them, so that a released slot is seen to be taken again."""
+        return min((self.jobs + 1) // 2, _MAX_IN_FLIGHT)
 
 
-async def perform(show: DemoCommand) -> ExitCode:
-    """Give the demonstration, and return what its end is worth to a shell."""
+async def perform(command: DemoCommand) -> ExitCode:
+    """Run the demo, and return its exit code."""
     began = now()
     stop = Event()
     try:
-        manifest = await asyncio.to_thread(_prepared, show, stop)
+        manifest = await asyncio.to_thread(_prepare, command, stop)
     finally:
-        stop.set()  # a thread cannot be cancelled, and nobody who pressed Ctrl-C waits for drawings
-    reporter = Reporter(text=show.console, live_view=show.console)
+        stop.set()  # a thread cannot be cancelled: after Ctrl-C it must not go on drawing
+    reporter = Reporter(text=command.console, live_view=command.console)
     plan = await plan_manifest(manifest)
     reporter.print(*report(plan))
-    async with Emulator(seed=_SEED, limit=show.in_flight, render=show.render, run_time=_run_time) as server:
-        reporter.print("", f"Jobs to run: {len(plan.ready)}, {show.in_flight} at a time, on {server.url}", "")
-        outcomes = await _run(show, plan, server, reporter)
-        _sum_up(show, outcomes, server.ledger, now() - began)
+    async with Emulator(seed=_SEED, limit=command.in_flight, render=command.render, run_time=_run_time) as server:
+        reporter.print("", f"Jobs to run: {len(plan.ready)}, {command.in_flight} at a time, on {server.url}", "")
+        outcomes = await _run(command, plan, server, reporter)
+        _print_summary(command, outcomes, server.ledger, now() - began)
     return (
         ExitCode.SUCCESS if plan.is_valid and all(outcome.state == "saved" for outcome in outcomes) else ExitCode.FAILED
     )
@@ -94,8 +94,8 @@ def _run_time(_endpoint: str, rng: Random) -> float:
     return rng.uniform(*_RUN_TIMES)
 
 
-def cast(clips: Clips, jobs: int) -> list[DemoJob]:
-    """Give every job its character, its dance and its model; no two are alike before all combinations have been."""
+def make_jobs(clips: Clips, jobs: int) -> list[DemoJob]:
+    """Choose image, video and model of each job; no two are equal before every combination was used."""
     pairs = len(clips.images) * len(clips.videos)
     return [
         DemoJob(
@@ -109,39 +109,39 @@ def cast(clips: Clips, jobs: int) -> list[DemoJob]:
 
 @frozen(kw_only=True)
 class DemoJob:
-    """Who dances what, and which model shows it."""
+    """The image, the video and the model of one job."""
 
     image: Path
     video: Path
     model: str
 
     def row(self, number: int) -> list[str]:
-        """What a person would write into a manifest; its own key keeps it from being another's twin."""
+        """Return its row of the manifest; with a key of its own, it is no duplicate of another job."""
         return [f"demo-{number}", self.image.name, self.video.name, self.model]
 
 
-def _prepared(show: DemoCommand, stop: Event) -> Path:
-    """Draw what there is to send, and write down what is wanted of it: a manifest."""
+def _prepare(command: DemoCommand, stop: Event) -> Path:
+    """Draw the inputs, and write the manifest."""
     need_media("demo")
     from rh_async._cli.demo.demo_clips import make_clips  # noqa: PLC0415 - needs the media extra, which may be missing
 
-    folder = show.out / "inputs"
-    need_folder(show.out, "")
+    folder = command.out / "inputs"
+    need_folder(command.out, "")
     folder.mkdir(exist_ok=True)
-    show.console.print("Drawing character images and driving videos …")
-    clips = (show.make or make_clips)(folder, stop)
+    command.console.print("Drawing character images and driving videos …")
+    clips = (command.make or make_clips)(folder, stop)
     manifest = folder / "jobs.csv"
     with manifest.open("w", newline="", encoding="utf-8") as sink:
         rows = csv.writer(sink)
         rows.writerow(["key", "image", "video", "model"])
-        rows.writerows(part.row(number) for number, part in enumerate(cast(clips, show.jobs), start=1))
+        rows.writerows(job.row(number) for number, job in enumerate(make_jobs(clips, command.jobs), start=1))
     return manifest
 
 
-async def _run(show: DemoCommand, plan: Plan, server: Emulator, reporter: Reporter) -> list[BatchOutcome]:
+async def _run(command: DemoCommand, plan: Plan, server: Emulator, reporter: Reporter) -> list[BatchOutcome]:
     outcomes: list[BatchOutcome] = []
-    out = await asyncio.to_thread(show.out.absolute)
-    session = Session(server.api_key, base_url=server.url, in_flight=show.in_flight, polling=_BRISK)
+    out = await asyncio.to_thread(command.out.absolute)
+    session = Session(server.api_key, base_url=server.url, in_flight=command.in_flight, polling=_FAST_POLLING)
     try:
         async with session, aclosing(session.batch(plan, out)) as batch, reporter.show_progress(batch):
             async for outcome in batch:
@@ -149,27 +149,27 @@ async def _run(show: DemoCommand, plan: Plan, server: Emulator, reporter: Report
                 reporter.report_outcome(outcome)
     except asyncio.CancelledError:
         saved = sum(outcome.state == "saved" for outcome in outcomes)
-        reporter.print("", f"{saved} of {show.jobs} videos were saved in {show.out}")
+        reporter.print("", f"{saved} of {command.jobs} videos were saved in {command.out}")
         raise
     return outcomes
 
 
-def _sum_up(show: DemoCommand, outcomes: list[BatchOutcome], ledger: Ledger, seconds: float) -> None:
+def _print_summary(command: DemoCommand, outcomes: list[BatchOutcome], ledger: Ledger, seconds: float) -> None:
     saved = sum(outcome.state == "saved" for outcome in outcomes)
-    facts = {
-        "wanted": f"{show.jobs}",
+    fields = {
+        "wanted": f"{command.jobs}",
         "succeeded": f"{saved}",
-        "failed": f"{show.jobs - saved}",
-        "asked": f"questions {len(ledger.calls)}, submits {len(ledger.submissions)}, uploads {len(ledger.uploads)}",
-        "money": f"CNY {ledger.total_charged} by the emulator's ledger; nothing real was paid",
+        "failed": f"{command.jobs - saved}",
+        "calls": f"queries {len(ledger.calls)}, submits {len(ledger.submissions)}, uploads {len(ledger.uploads)}",
+        "money": f"CNY {ledger.total_charged} by the emulator's ledger; nothing real was billed",
         "time": f"{seconds:.1f} s",
-        "videos": f"{show.out}",
+        "videos": f"{command.out}",
     }
-    show.console.print()
-    for name, fact in facts.items():
-        show.console.print(f"  [bold]{name:<10}[/] {escape(fact)}", soft_wrap=True)
+    command.console.print()
+    for name, value in fields.items():
+        command.console.print(f"  [bold]{name:<10}[/] {escape(value)}", soft_wrap=True)
     for line in (*_failures(outcomes), *_samples(outcomes)):
-        show.console.print(line, soft_wrap=True)
+        command.console.print(line, soft_wrap=True)
 
 
 def _failures(outcomes: list[BatchOutcome]) -> Iterator[Text]:
@@ -181,6 +181,6 @@ def _failures(outcomes: list[BatchOutcome]) -> Iterator[Text]:
 def _samples(outcomes: list[BatchOutcome]) -> Iterator[Text]:
     saved = {clip_and_character(outcome.entry): outcome.paths[0] for outcome in outcomes if outcome.paths}
     if saved:
-        yield Text("\nLook at some, each shows which character met which dance:")
-    for name, path in islice(saved.items(), _SHOWN):
+        yield Text("\nSome of them; each shows its character in its driving video:")
+    for name, path in islice(saved.items(), _SAMPLES):
         yield Text(f"  {name:<15} {path}")

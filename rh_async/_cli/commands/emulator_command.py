@@ -1,4 +1,4 @@
-"""``rh-async emulator``: a local RunningHub for whoever builds against it, until Ctrl-C."""
+"""``rh-async emulator``: serve a local RunningHub to develop against, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def emulator(
     scale: Annotated[float, Parameter(validator=Number(gte=0))] = 1.0,
     render: bool = False,
 ) -> int:
-    """Serve a local RunningHub to build against, until Ctrl-C: nothing is paid.
+    """Serve a local RunningHub to develop against, until Ctrl-C: nothing is billed.
 
     :param host: where to listen.
     :param port: 0 for any free one.
@@ -50,12 +50,12 @@ async def emulator(
         render=render,
     )
     async with _serving(server):
-        _introduce(console, server)
+        _print_addresses(console, server)
         try:
             await anyio.sleep_forever()
         except asyncio.CancelledError:
-            # Ctrl-C is the way to end it, and no failure: only a cancellation that is let through becomes one.
-            _sum_up(console, server.ledger)
+            # Ctrl-C is the usual end, and no failure: a cancellation that is not caught here would become one.
+            _print_summary(console, server.ledger)
     return ExitCode.SUCCESS
 
 
@@ -71,10 +71,10 @@ async def _serving(server: Emulator) -> AsyncIterator[None]:
         await server.__aexit__(None, None, None)
 
 
-def _introduce(console: Console, server: Emulator) -> None:
-    console.print("[bold]A local RunningHub: nothing here is paid.[/] Ctrl-C ends it.\n")
+def _print_addresses(console: Console, server: Emulator) -> None:
+    console.print("[bold]A local RunningHub: nothing here is billed.[/] Ctrl-C ends it.\n")
     console.print(f"  url    {server.url}\n  key    {server.api_key}\n  token  {server.admin_token}\n")
-    console.print("What it has seen, to be read with the token:\n")
+    console.print("What it has received, to be read with the token:\n")
     ledger = f"curl -H 'X-Emulator-Token: {server.admin_token}' {server.url}/_emulator/ledger"
     console.print(f"  {ledger}\n", soft_wrap=True)
     console.print("In the shell that runs your program:\n")
@@ -82,9 +82,9 @@ def _introduce(console: Console, server: Emulator) -> None:
         console.print(f"  export {name}={value}", soft_wrap=True)
 
 
-def _sum_up(console: Console, ledger: Ledger) -> None:
+def _print_summary(console: Console, ledger: Ledger) -> None:
     console.print(
-        f"\nTasks created: {len(ledger.tasks)}; questions answered: {len(ledger.calls)};"
-        f" files taken: {len(ledger.uploads)}; charged: CNY {ledger.total_charged}, play money.",
+        f"\nTasks created: {len(ledger.tasks)}; calls answered: {len(ledger.calls)};"
+        f" files received: {len(ledger.uploads)}; charged: CNY {ledger.total_charged}, play money.",
         soft_wrap=True,
     )

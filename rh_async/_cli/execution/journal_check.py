@@ -1,4 +1,4 @@
-"""Holds a plan against the journal before anything is sent: keys of other jobs, and a journal that is not the folder's.
+"""Compares a plan with the journal before anything is sent: keys of other jobs, a journal that is not the folder's.
 
 Blocks throughout.
 """
@@ -19,14 +19,14 @@ from rh_async._submission.input_comparison import check_same_inputs, new_record
 from rh_async.batch import Entry, Issue, LocalFiles, Plan
 from rh_async.issues import display_text
 
-_HANDED_OVER = frozenset(
+_KEPT_STATES = frozenset(
     {SubmissionState.SUBMITTING, SubmissionState.SUBMITTED, SubmissionState.LOST, SubmissionState.SAVED}
 )
-"""Whoever asks for the key in one of these gets its job; so in ``settled``, if that has a result."""
+"""A job with the same key gets the result of one in these states; so in ``settled``, if that has a result."""
 
 
 def with_used_keys(plan: Plan, journal: Path, site: str) -> Plan:
-    """The plan, with a finding on each entry whose key was given to a job with other inputs.
+    """Return the plan, with an issue on each entry whose key was given to a job with other inputs.
 
     :raises UsageError: a file cannot be read.
     :raises JournalError: the journal cannot.
@@ -34,60 +34,63 @@ def with_used_keys(plan: Plan, journal: Path, site: str) -> Plan:
     keys = [entry.key for entry in plan.ready if entry.key is not None]
     rows = {row.record.key: row for row in last_attempts(journal, site, keys)}
     sha256s: dict[Path, str] = {}
-    return evolve(plan, entries=tuple(_judged(entry, rows, sha256s, plan.files) for entry in plan.entries))
+    return evolve(plan, entries=tuple(_check_entry(entry, rows, sha256s, plan.files) for entry in plan.entries))
 
 
-def _judged(entry: Entry, rows: Mapping[str, Row], sha256s: dict[Path, str], files: LocalFiles) -> Entry:
+def _check_entry(entry: Entry, rows: Mapping[str, Row], sha256s: dict[Path, str], files: LocalFiles) -> Entry:
     row = rows.get(entry.key or "")
-    if row is None or entry.request is None or entry.refused or not _is_handed_over(row):
+    if row is None or entry.request is None or entry.refused or not _is_kept(row):
         return entry
     for path in {media.path for media in entry.request.media()} - sha256s.keys():
         sha256s[path] = sha256_of(path, files)
     try:
         check_same_inputs(row.record, new_record(row.record.key, entry.request, sha256s))
     except KeyConflict as error:
-        what = f"its key {display_text(row.record.key)!r} {error.message.removeprefix('the key ')}"
-        issue = Issue(rule="key of another job", subject=entry.origin, message=what, hint="Give this job another key")
+        message = f"its key {display_text(row.record.key)!r} {error.message.removeprefix('the key ')}"
+        issue = Issue(
+            rule="key of another job", subject=entry.origin, message=message, hint="Give this job another key"
+        )
         return evolve(entry, issues=(*entry.issues, issue))
     return entry
 
 
-def _is_handed_over(row: Row) -> bool:
-    return row.record.state in _HANDED_OVER or (
+def _is_kept(row: Row) -> bool:
+    return row.record.state in _KEPT_STATES or (
         row.record.state is SubmissionState.SETTLED and row.result() is not None
     )
 
 
-def new_journal_words(out: Path, journal: Path, site: str) -> str | None:
-    """Say that a journal knows none of the jobs that a folder has the outcomes of; None if it does know some.
+def unknown_jobs_warning(out: Path, journal: Path, site: str) -> str | None:
+    """Warn that a journal has none of the jobs whose outcomes are in a folder; return None if it has some.
 
-    :raises UsageError: what the folder tells cannot be read.
+    :raises UsageError: the folder's batch.jsonl cannot be read.
     :raises JournalError: the journal cannot be read.
     """
-    told = set(_told_tasks(out / "batch.jsonl"))
-    if not told or told & task_ids(journal, site):
+    finished = set(_task_ids_in(out / "batch.jsonl"))
+    if not finished or finished & task_ids(journal, site):
         return None
-    jobs = "a job" if len(told) == 1 else f"{len(told):,} jobs"
-    return f"{out / 'batch.jsonl'} tells of {jobs} that the journal {journal} does not know, and would buy again"
+    jobs = "a job" if len(finished) == 1 else f"{len(finished):,} jobs"
+    unknown = f"{out / 'batch.jsonl'} has {jobs} that the journal {journal} does not have"
+    return f"{unknown}; they would be submitted, and billed, again"
 
 
-def _told_tasks(lines: Path) -> Iterator[str]:
+def _task_ids_in(results_log: Path) -> Iterator[str]:
     try:
-        with lines.open("rb") as journal_file:
-            for line in journal_file:
-                task_id = _task_of(line)
+        with results_log.open("rb") as lines:
+            for line in lines:
+                task_id = _task_id_in(line)
                 if task_id:
                     yield task_id
     except FileNotFoundError:
         return
     except OSError as error:
-        raise UsageError(f"{lines} cannot be read: {error.strerror or error}; nothing was sent") from error
+        raise UsageError(f"{results_log} cannot be read: {error.strerror or error}; nothing was sent") from error
 
 
-def _task_of(line: bytes) -> str | None:
+def _task_id_in(line: bytes) -> str | None:
     try:
-        told = json.loads(line)
-    except ValueError:  # the file may be anybody's, and its last line torn
+        outcome = json.loads(line)
+    except ValueError:  # the file may have another origin, and its last line be cut
         return None
-    task_id = told.get("task_id") if isinstance(told, dict) else None
+    task_id = outcome.get("task_id") if isinstance(outcome, dict) else None
     return task_id if isinstance(task_id, str) else None

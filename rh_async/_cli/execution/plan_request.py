@@ -1,4 +1,4 @@
-"""From what was typed to a plan: every file looked into, with a line that says how far that is. Nothing is sent."""
+"""Turns the options of ``rh-async batch`` into a plan: probes every file and shows its progress. Nothing is sent."""
 
 from __future__ import annotations
 
@@ -30,38 +30,39 @@ from rh_async.models.base import MediaValue, media_value
 from rh_async.models.catalog import Param, find_model
 
 _SENT = "nothing was sent"
-_MANY = 200  #: files that take long enough to be told of
+_MIN_LOGGED = 200  #: files; fewer are probed before a log line would help
 _TASK_ID = re.compile(r"[0-9]{15,19}")
-_HOLES = {"{image}": "IMAGE", "{clip}": "VIDEO"}
+_PLACEHOLDERS = {"{image}": "IMAGE", "{clip}": "VIDEO"}
 
 
 async def make_plan(command: BatchCommand, console: Console) -> Plan:
-    """Look at everything, and say what would be sent.
+    """Probe every file, and plan what would be sent.
 
-    :param console: where to say how far that is.
+    :param console: for the progress.
     :raises UsageError: the options make no request of their model, or the ``media`` extra is missing.
     """
     await asyncio.to_thread(_check, command.options)
-    looking = _Looking(console)
-    with looking.shown():
-        return await (_from_folder if command.sources.manifest is None else _from_manifest)(command, looking.prober())
+    progress = _ProbeProgress(console)
+    with progress.status:
+        plan = _plan_folder if command.sources.manifest is None else _plan_manifest
+        return await plan(command, Prober(progress=progress.update))
 
 
 def _check(options: BatchModelOptions) -> None:
-    need_media("batch", "looks into videos")
-    warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong with a file is in the plan, in our words
-    logging.getLogger("PIL").addHandler(logging.NullHandler())  # else its errors go to stderr, which nobody set up
+    need_media("batch", "probes videos")
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # the plan says what is wrong with a file
+    logging.getLogger("PIL").addHandler(logging.NullHandler())  # without a handler its errors would go to stderr
     for problem in RowParser(Path(), {}).read({"model": options.model}).problems:
         if problem.column == "model":
-            raise UsageError(f"{_typed(problem)}; {_SENT}")
+            raise UsageError(f"{_as_option(problem)}; {_SENT}")
 
 
-async def _from_folder(command: BatchCommand, prober: Prober) -> Plan:
+async def _plan_folder(command: BatchCommand, prober: Prober) -> Plan:
     sources = command.sources
     return await plan_folder(
         command.clips,
         sources.image,
-        make=await asyncio.to_thread(_maker, command.options),
+        make=await asyncio.to_thread(_request_factory, command.options),
         pair=sources.pair,
         recursive=sources.recursive,
         outputs=await asyncio.to_thread(_outputs, command),
@@ -72,7 +73,7 @@ async def _from_folder(command: BatchCommand, prober: Prober) -> Plan:
     )
 
 
-async def _from_manifest(command: BatchCommand, prober: Prober) -> Plan:
+async def _plan_manifest(command: BatchCommand, prober: Prober) -> Plan:
     sources = command.sources
     assert sources.manifest is not None  # noqa: S101 - for the type checker: chosen by it
     return await plan_manifest(
@@ -85,85 +86,85 @@ async def _from_manifest(command: BatchCommand, prober: Prober) -> Plan:
 
 
 def _outputs(command: BatchCommand) -> list[Path | str]:
-    """Where outputs go, and every file the journal has as one: `resume` tells of it nowhere else. Blocks."""
+    """Return the output folder, and every output that the journal has: no input may be one. Blocks."""
     journal_file, out, site = command.running.journal_file, command.running.out, site_of(command.running.base_url)
-    return (
-        [out]
-        if journal_file is None
-        else [out, *saved_paths(journal_file.path), *_named_for_tasks(out, task_ids(journal_file.path, site))]
-    )
+    if journal_file is None:
+        return [out]
+    known = task_ids(journal_file.path, site)
+    return [out, *saved_paths(journal_file.path), *_named_after_tasks(out, known)]
 
 
-def _named_for_tasks(out: Path, known: Collection[str]) -> Iterator[Path]:
-    """Files called after a task of ours: a run that was killed between a file and its story left no other word."""
+def _named_after_tasks(out: Path, known: Collection[str]) -> Iterator[Path]:
+    """Find files named after a journaled task: a run killed between a file and its sidecar left no other trace."""
     if known and out.is_dir():
         yield from (path for path in out.iterdir() if not set(_TASK_ID.findall(path.name)).isdisjoint(known))
 
 
-def _maker(options: BatchModelOptions) -> RequestFactory:
-    """What makes a request of a couple. Blocks: the catalogue is a file."""
+def _request_factory(options: BatchModelOptions) -> RequestFactory:
+    """Return what makes a request of an image and a clip. Blocks: the catalogue is a file."""
     if options.is_motion:
         return lambda image, clip: options.model_options(image, clip).request()
-    return _Filling(options.model, _with_holes(options), options.webhook_url, RowParser(Path(), {})).request
+    template = _with_placeholders(options)
+    return _EndpointTemplate(options.model, template, options.webhook_url, RowParser(Path(), {})).request
 
 
-def _with_holes(options: BatchModelOptions) -> Mapping[str, str]:
-    """An endpoint's fields, with a hole for each of the two files."""
+def _with_placeholders(options: BatchModelOptions) -> Mapping[str, str]:
+    """Return an endpoint's fields, with a placeholder for each of the two files."""
     fields = options.fields()
-    for hole, kind in _HOLES.items():
-        if hole not in fields.values():
-            fields[_media_field(options.model, kind, fields, hole)] = hole
+    for placeholder, kind in _PLACEHOLDERS.items():
+        if placeholder not in fields.values():
+            fields[_media_field(options.model, kind, fields, placeholder)] = placeholder
     return fields
 
 
-def _media_field(endpoint: str, kind: str, taken: Mapping[str, str], hole: str) -> str:
+def _media_field(endpoint: str, kind: str, taken: Mapping[str, str], placeholder: str) -> str:
     model = find_model(endpoint)
     free = [one for one in (model.params.values() if model else ()) if one.type == kind and one.name not in taken]
     if not free:
-        advice = f"say it with --field NAME={hole}, or write a manifest"
-        raise UsageError(f"nothing tells which field of {endpoint:.80} takes the {hole.strip('{}')}: {advice}; {_SENT}")
+        unknown = f"the catalogue does not say which field of {endpoint:.80} takes the {placeholder.strip('{}')}"
+        raise UsageError(f"{unknown}: add --field NAME={placeholder}, or write a manifest; {_SENT}")
     return next((one for one in free if one.required), free[0]).name
 
 
 @frozen
-class _Filling:
-    """Puts the two files of a job into an endpoint's fields."""
+class _EndpointTemplate:
+    """Makes requests of an endpoint: puts the two files of a job into its fields."""
 
     endpoint: str
     fields: Mapping[str, str]
     webhook_url: str | None
-    reader: RowParser
+    parser: RowParser
 
     def request(self, image: Path, clip: Path) -> Request:
         files = {"{image}": image, "{clip}": clip}
         row: dict[str, Any] = {name: files.get(value, value) for name, value in self.fields.items()}
-        hook = {} if self.webhook_url is None else {"webhook_url": self.webhook_url}
-        made = self.reader.read({"model": self.endpoint, **row, **hook})
-        if made.request is None:
-            raise UsageError("; ".join(map(_typed, made.problems)) + f"; {_SENT}")
-        return made.request
+        webhook = {} if self.webhook_url is None else {"webhook_url": self.webhook_url}
+        parsed = self.parser.read({"model": self.endpoint, **row, **webhook})
+        if parsed.request is None:
+            raise UsageError("; ".join(map(_as_option, parsed.problems)) + f"; {_SENT}")
+        return parsed.request
 
 
-def _typed(problem: RowIssue) -> str:
+def _as_option(problem: RowIssue) -> str:
     option = "--model" if problem.column == "model" else f"--field {problem.column}".strip()
     return f"{option}: {problem.message}. {problem.hint}"
 
 
 def _defaults(command: BatchCommand) -> dict[str, Any]:
-    """What rows that do not say ask for; paths begin here, not at the manifest. Blocks: the catalogue is a file."""
+    """Return the values of rows that do not set them; paths are relative to the current folder. Blocks."""
     options = command.options
-    said = {
+    values = {
         "model": options.model,
         "image": _image(command.sources.image[0]) if command.sources.image else None,
         "webhook_url": options.webhook_url,
         **options.model_options(Path(), Path()).given(),
     }
-    return {name: value for name, value in said.items() if value is not None} | _field_defaults(options)
+    return {name: value for name, value in values.items() if value is not None} | _field_defaults(options)
 
 
-def _image(words: str) -> MediaValue:
-    found = media_value(words)
-    return find_on_disk(found) if isinstance(found, Path) else found
+def _image(given: str) -> MediaValue:
+    value = media_value(given)
+    return find_on_disk(value) if isinstance(value, Path) else value
 
 
 def _field_defaults(options: BatchModelOptions) -> dict[str, Any]:
@@ -171,10 +172,10 @@ def _field_defaults(options: BatchModelOptions) -> dict[str, Any]:
         return {}
     model = find_model(options.model)
     params = model.params if model else {}
-    return {name: _as_given(value, params.get(name)) for name, value in options.fields().items()}
+    return {name: _field_value(value, params.get(name)) for name, value in options.fields().items()}
 
 
-def _as_given(value: str, param: Param | None) -> Any:
+def _field_value(value: str, param: Param | None) -> Any:
     if param is None or not param.is_media:
         return value
     files = [media_value(one.strip()) for one in value.split(";") if one.strip()]
@@ -182,26 +183,21 @@ def _as_given(value: str, param: Param | None) -> Any:
 
 
 @define
-class _Looking:
-    """Says how many files have been looked into: in place on a terminal, in a line every so often elsewhere."""
+class _ProbeProgress:
+    """Shows how many files have been probed: in place on a terminal, with a line per tenth elsewhere."""
 
     _console: Console
-    _status: Status = field(init=False)
-    _told: int = field(default=0, init=False)
+    status: Status = field(init=False)
+    _tenths: int = field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._status = Status("Looking for files …", console=self._console)
+        self.status = Status("Looking for files …", console=self._console)
 
-    def prober(self) -> Prober:
-        return Prober(progress=self._tell)
-
-    def shown(self) -> Any:
-        return self._status
-
-    def _tell(self, done: int, wanted: int) -> None:
-        words = f"Looking into files: {done:,} of {wanted:,}"
+    def update(self, done: int, wanted: int) -> None:
+        """Show that so many files of all have been probed."""
+        message = f"Probing files: {done:,} of {wanted:,}"
         if self._console.is_terminal:
-            self._status.update(Text(words))
-        elif done * 10 // wanted > self._told and wanted >= _MANY:
-            self._told = done * 10 // wanted
-            self._console.print(words)
+            self.status.update(Text(message))
+        elif done * 10 // wanted > self._tenths and wanted >= _MIN_LOGGED:
+            self._tenths = done * 10 // wanted
+            self._console.print(message)

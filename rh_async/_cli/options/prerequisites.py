@@ -1,4 +1,4 @@
-"""What a command needs beyond the core: asked for before it begins, named in one line."""
+"""Checks what a command needs before it starts: the media extra, a writable folder, readable files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MEDIA = ("av", "PIL")
 
 
 def need_media(command: str, does: str = "draws videos") -> None:
-    """Make sure that media can be drawn, or looked into.
+    """Make sure that media can be drawn and probed.
 
     :raises UsageError: the ``media`` extra is not installed.
     """
@@ -22,13 +22,13 @@ def need_media(command: str, does: str = "draws videos") -> None:
 
 
 def need_folder(out: Path, afterwards: str = "; nothing was sent") -> None:
-    """Make sure that there is a folder to write to. Blocks: call it off the loop.
+    """Make sure that the folder exists and can be written. Blocks: call it off the event loop.
 
-    :raises UsageError: there is none.
+    :raises UsageError: it cannot.
     """
     try:
         str(out.absolute()).encode()
-    except UnicodeEncodeError as error:  # the journal remembers folders as text
+    except UnicodeEncodeError as error:  # the journal stores folders as text
         raise UsageError(f"--out {out} has a name that is not UTF-8: name another{afterwards}") from error
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -39,7 +39,7 @@ def need_folder(out: Path, afterwards: str = "; nothing was sent") -> None:
 
 
 def sha256_of(path: Path, known: LocalFiles) -> str:
-    """Tell a file's content from every other. Blocks: call it off the loop.
+    """Hash a file's content, once per command. Blocks: call it off the event loop.
 
     :raises UsageError: it cannot be read.
     """
