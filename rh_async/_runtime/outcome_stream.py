@@ -112,7 +112,7 @@ class OutcomeStream(AsyncIterable[T]):
         raise StopAsyncIteration if error is None or self._closed else error
 
     def close(self) -> None:
-        """Tell the producer to stop, and drop what nobody will read."""
+        """Tell the producer to stop, and drop the outcomes that will not be read."""
         self._closed = True
         self._unread.clear()
         self._arrived.set()

@@ -9,7 +9,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rh_async._batch.outputs.output_naming import LONGEST, clashes
+from rh_async._batch.outputs.output_naming import LONGEST
 from rh_async.batch import NameFields, OutputNaming
 from rh_async.errors import ConfigurationError
 
@@ -89,7 +89,3 @@ def test_a_long_name_gives_up_the_longest_word_first_and_never_half_a_sign(sign:
     name = OutputNaming().name(evolve(SUBJECT, clip=Path(sign * 300 + ".mp4")))
     assert LONGEST - len(sign.encode()) < len(name.encode()) <= LONGEST
     assert name.strip(sign) == "__hero__2013508786110730241.mp4"
-
-
-def test_two_outputs_of_one_name_are_found_whatever_the_case() -> None:
-    assert clashes(["a.mp4", "b.mp4", "A.MP4"]) == {"a.mp4"}

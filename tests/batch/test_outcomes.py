@@ -46,7 +46,7 @@ from rh_async import (
 from rh_async._batch.outputs.output_writer import OutputWriter
 from rh_async._batch.outputs.results_log import ResultsLog
 from rh_async._batch.progress.eta import time_left
-from rh_async._batch.running.batch_outcome import is_safe_to_retry, state_of
+from rh_async._batch.running.batch_outcome import OutcomeState, is_safe_to_retry, state_of
 from rh_async._batch.running.session_port import SessionPort
 from rh_async._media.file_extension import stated_extension
 from rh_async._submission.record_mapping import PriorAttempt
@@ -235,6 +235,38 @@ async def test_a_line_that_was_cut_off_by_a_kill_spoils_no_other(tmp_path: Path)
     whole = [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
     assert [line["task_id"] for line in whole] == ["1", "2"]
     assert len(path.read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("key", ["duplicate_of", "twin"])
+async def test_a_duplicates_output_is_known_from_a_line_of_this_and_of_an_earlier_version(
+    tmp_path: Path, key: str
+) -> None:
+    line = {"number": 2, "task_id": "1", "path": "/moved/since/dance.mp4", key: 1}
+    (tmp_path / "batch.jsonl").write_text(f"{json.dumps(line)}\n{json.dumps({**line, key: None})}\n")
+    log = ResultsLog(tmp_path / "batch.jsonl")
+    await log.open()
+    assert log.duplicate_paths == {"1": [tmp_path / "dance.mp4"]}
+
+
+@pytest.mark.parametrize(
+    ("old", "state"),
+    [
+        ("kept", "already_done"),
+        ("refused", "rejected"),
+        ("uncertain", "unconfirmed"),
+        ("unsaved", "save_failed"),
+        ("withheld", "skipped"),
+    ],
+)
+async def test_an_outcome_that_an_earlier_version_logged_by_an_old_state_is_not_logged_again(
+    tmp_path: Path, old: str, state: OutcomeState
+) -> None:
+    path = tmp_path / "batch.jsonl"
+    path.write_text(f'{{"key": "k7", "clip": "dance", "character": "hero", "task_id": "1", "state": "{old}"}}\n')
+    log, before = ResultsLog(path), path.read_text()
+    await log.open()
+    await log.append(BatchOutcome(entry=ENTRY, key="k7", state=state, task_id=TaskId("1")))
+    assert path.read_text() == before
 
 
 async def test_a_line_the_disk_took_half_of_leaves_nothing_behind(

@@ -1,7 +1,7 @@
-"""Puts an output that is on disk already under another name: as a hard link, else as a copy. Blocks.
+"""Gives an output that is on disk a second name: as a hard link, else as a copy. Blocks.
 
-A hard link shares its content with the other name. That is safe here: whatever writes an output writes a ``.part`` file
-and renames it, so a later overwrite replaces one name and never changes what the other one shows.
+A hard link shares its content with the other name. That is safe here: outputs are written to a ``.part`` file and
+renamed, so a later overwrite replaces one name and never changes the content under the other.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from pathlib import Path
 from uuid import uuid4
 
 
-def put_all(sources: Sequence[Path], targets: Sequence[Path]) -> None:
-    """Put each source under its target's name; a target that is there already is left as it is.
+def link_or_copy_all(sources: Sequence[Path], targets: Sequence[Path]) -> None:
+    """Link or copy each source to its target; a target that exists is left as it is.
 
     :raises OSError: the disk refused.
     """
     for source, target in zip(sources, targets, strict=True):
         if not target.exists():
-            _put(source, target)
+            _link_or_copy(source, target)
 
 
-def same(one: Path, other: Path) -> bool:
-    """Whether two names show the same file."""
+def is_same_file(one: Path, other: Path) -> bool:
+    """Return whether two names lead to the same file."""
     try:
         return one.samefile(other)
     except OSError:
         return False
 
 
-def _put(source: Path, target: Path) -> None:
+def _link_or_copy(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except FileExistsError:
@@ -41,6 +41,7 @@ def _put(source: Path, target: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
+    """Copy a file so that the target appears complete or not at all, also if the power fails."""
     part = target.with_name(f".{target.name}.{uuid4().hex[:8]}.part")
     try:
         shutil.copyfile(source, part)

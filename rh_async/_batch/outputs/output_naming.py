@@ -1,10 +1,10 @@
-"""Names outputs: a template, checked before anything is bought, and names that are safe on every platform. Pure."""
+"""Names outputs: a template, checked before anything is submitted, and names that every platform allows. Pure."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from string import Formatter
 from urllib.parse import unquote, urlsplit
@@ -27,10 +27,10 @@ _WIDTH = re.compile(r"0?[1-9]?")
 
 @frozen(kw_only=True)
 class NameFields:
-    """What a name may speak of.
+    """The values of a template's placeholders.
 
-    :param number: of the job in its plan.
-    :param model: its endpoint, or any word for it.
+    :param number: the entry's number in its plan.
+    :param model: the model's endpoint, or any other name of the model.
     """
 
     clip: MediaValue | None
@@ -41,23 +41,23 @@ class NameFields:
     key: str | None = None
 
 
-def _checked(_self: OutputNaming, _field: Attribute[str], template: str) -> None:
+def _check_template(_self: OutputNaming, _field: Attribute[str], template: str) -> None:
     try:
         parts = list(Formatter().parse(template))
     except ValueError as error:
-        raise _refused(template, f"cannot be read ({error})") from error
+        raise _invalid_template(template, f"cannot be read ({error})") from error
     for text, name, spec, conversion in parts:
         if _UNSAFE.search(text) or not text.isprintable():
-            raise _refused(template, "holds a sign that no file name may hold")
+            raise _invalid_template(template, "holds a sign that no file name may hold")
         if name is not None and name not in PLACEHOLDERS:
-            raise _refused(template, f"knows no {{{name}}}")
+            raise _invalid_template(template, f"knows no {{{name}}}")
         if conversion or (spec and not (name == "number" and _WIDTH.fullmatch(spec))):
-            raise _refused(template, f"asks for {{{name}}} in a special form; only {{number:04}} has one")
+            raise _invalid_template(template, f"asks for {{{name}}} in a special form; only {{number:04}} has one")
     if not template.strip(". ") or len(template.encode(errors="replace")) > LONGEST // 2:
-        raise _refused(template, f"is empty, or longer than {LONGEST // 2} bytes")
+        raise _invalid_template(template, f"is empty, or longer than {LONGEST // 2} bytes")
 
 
-def _refused(template: str, why: str) -> ConfigurationError:
+def _invalid_template(template: str, why: str) -> ConfigurationError:
     known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
     return ConfigurationError(
         f"output name {template!r} {why}", advice=f"Use {known} and plain words; nothing was sent."
@@ -66,49 +66,42 @@ def _refused(template: str, why: str) -> ConfigurationError:
 
 @frozen
 class OutputNaming:
-    """Names for outputs.
+    """Names the outputs of a batch.
 
     :param template: with any of ``{clip}``, ``{character}``, ``{task_id}``, ``{number}``, ``{model}``, ``{key}``;
         the number may be padded (``{number:04}``).
-    :raises ConfigurationError: the template has another placeholder, or what no file name may have.
+    :raises ConfigurationError: the template has another placeholder, or characters that file names must not contain.
     """
 
-    template: str = field(default="{clip}__{character}__{task_id}.mp4", validator=_checked)
+    template: str = field(default="{clip}__{character}__{task_id}.mp4", validator=_check_template)
 
-    def name(self, subject: NameFields) -> str:
-        """A safe name of at most `LONGEST` bytes, in which the task id stays whole."""
-        words = {
-            "clip": stem_of(subject.clip),
-            "character": stem_of(subject.character),
-            "model": _safe(subject.model),
-            "key": _safe(subject.key or ""),
-            "task_id": _safe(subject.task_id),
+    def name(self, fields: NameFields) -> str:
+        """Return a safe name of at most `LONGEST` bytes.
+
+        The longest of the other values are cut first; the task id stays whole, because it finds a lost output again.
+        """
+        values = {
+            "clip": stem_of(fields.clip),
+            "character": stem_of(fields.character),
+            "model": _safe(fields.model),
+            "key": _safe(fields.key or ""),
+            "task_id": _safe(fields.task_id),
         }
-        name = self._filled(words, subject.number)
+        name = self._fill_in(values, fields.number)
         while (over := len(name.encode()) - LONGEST) > 0:
-            longest = max(words.keys() - {"task_id"}, key=lambda word: (len(words[word].encode()), word))
-            if not words[longest]:
+            longest = max(values.keys() - {"task_id"}, key=lambda value: (len(values[value].encode()), value))
+            if not values[longest]:
                 break
-            words[longest] = _cut(words[longest], over)
-            name = self._filled(words, subject.number)
+            values[longest] = _cut(values[longest], over)
+            name = self._fill_in(values, fields.number)
         return name
 
-    def _filled(self, words: Mapping[str, str], number: int) -> str:
-        return _whole(self.template.format(number=number, **words))
-
-
-def clashes(names: Iterable[str]) -> frozenset[str]:
-    """Which names are there twice, on a disk that does not tell large letters from small."""
-    seen: set[str] = set()
-    twice: set[str] = set()
-    for name in names:
-        folded = name.casefold()
-        (twice if folded in seen else seen).add(folded)
-    return frozenset(twice)
+    def _fill_in(self, values: Mapping[str, str], number: int) -> str:
+        return _allowed(self.template.format(number=number, **values))
 
 
 def stem_of(value: MediaValue | None) -> str:
-    """What a file or link is called, safely, without its suffix."""
+    """Return the name of a file or link without its suffix, with unsafe characters replaced."""
     if value is None:
         return "none"
     if isinstance(value, Upload):
@@ -121,15 +114,18 @@ def stem_of(value: MediaValue | None) -> str:
 
 
 def _safe(text: str) -> str:
+    """Replace what file names must not contain; one normal form, or macOS and Linux would name one clip differently."""
     text = unicodedata.normalize("NFC", text)
-    return "".join("_" if _UNSAFE.match(sign) or not sign.isprintable() else sign for sign in text)
+    return "".join("_" if _UNSAFE.match(char) or not char.isprintable() else char for char in text)
 
 
 def _cut(text: str, over: int) -> str:
-    room = max(0, len(text.encode()) - max(over, 1))
-    return text.encode()[:room].decode(errors="ignore")
+    """Shorten a text by at least as many bytes, without leaving half a character."""
+    length = max(0, len(text.encode()) - max(over, 1))
+    return text.encode()[:length].decode(errors="ignore")
 
 
-def _whole(name: str) -> str:
+def _allowed(name: str) -> str:
+    """Make the complete name one that Windows allows too, and that is not hidden."""
     name = name.rstrip(". ").lstrip(" ")
     return f"_{name}" if _RESERVED.match(name) or name.startswith(".") or not name else name

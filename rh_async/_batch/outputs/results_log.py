@@ -1,4 +1,4 @@
-"""``batch.jsonl``: one line per outcome, appended as they come; flat but for ``notes``, and so fit for a table."""
+"""Writes ``batch.jsonl``: one line per outcome, flat but for ``notes``, so that it can be read as a table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rh_async.errors import JobError
 
 from .output_naming import stem_of
 from .output_writer import off_loop
-from .sidecar import as_json, seconds_of
+from .sidecar import run_seconds, to_json
 
 _OLD_STATES = {
     "kept": "already_done",
@@ -30,88 +30,90 @@ _OLD_STATES = {
 
 @define(eq=False)
 class ResultsLog:
-    """The lines of one output folder.
+    """The results log of one output folder.
 
-    :ivar begun_before: whether an earlier run has begun them.
-    :ivar twins: where earlier runs put outputs of entries that shared a job, by its task.
+    :ivar begun_before: whether an earlier run wrote to the log.
+    :ivar duplicate_paths: by task id, the outputs that earlier runs wrote for duplicates.
     """
 
     path: Path
     begun_before: bool = field(default=False, init=False)
     duplicate_paths: dict[str, list[Path]] = field(factory=dict, init=False)
-    _told: set[int] = field(factory=set, init=False)  #: by earlier runs; hashes, for there may be very many
+    _known: set[int] = field(factory=set, init=False)  #: dedup hashes of earlier lines, which may be very many
 
     async def open(self) -> None:
-        """Read what earlier runs told; begin the file where there is none.
+        """Read the lines of earlier runs; create the log where there is none.
 
         :raises SaveError: the disk refused.
         """
         await off_loop(self.path, self._open)
 
     async def append(self, outcome: BatchOutcome) -> None:
-        """Append an outcome, unless an earlier run has told the same.
+        """Append an outcome, unless an earlier run wrote the same.
 
         :raises SaveError: the disk refused.
         """
         line = line_of(outcome)
-        if _sameness(line) not in self._told:
-            await off_loop(self.path, lambda: self._append(as_json(line) + "\n"))
+        if _dedup_hash(line) not in self._known:
+            await off_loop(self.path, lambda: self._append(to_json(line) + "\n"))
 
     def _open(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.begun_before = self.path.exists()
-        with self.path.open("a+b") as book:
-            book.seek(0)
+        with self.path.open("a+b") as file:
+            file.seek(0)
             last = b"\n"
-            for last in book:
+            for last in file:
                 self._read(last)
-            if not last.endswith(b"\n"):  # a run was killed while it wrote
-                book.write(b"\n")
+            if not last.endswith(b"\n"):  # a run was killed while it wrote; the next line must begin its own
+                file.write(b"\n")
 
     def _read(self, line: bytes) -> None:
         try:
-            told = json.loads(line)
+            values = json.loads(line)
         except ValueError:
             return
-        if isinstance(told, dict):
-            self._told.add(_sameness(told))
-            task, path = told.get("task_id"), told.get("path")
-            if told.get("twin") is not None and isinstance(task, str) and isinstance(path, str):
+        if isinstance(values, dict):
+            self._known.add(_dedup_hash(values))
+            task, path = values.get("task_id"), values.get("path")
+            is_duplicate = values.get("duplicate_of", values.get("twin")) is not None  # ``twin``: an earlier version
+            if is_duplicate and isinstance(task, str) and isinstance(path, str):
                 self.duplicate_paths.setdefault(task, []).append(self.path.parent / Path(path).name)
 
     def _append(self, line: str) -> None:
-        # One write of one line to the end: another run's lines are never torn by it.
-        book = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        # A single write in append mode: two runs into the same folder never tear each other's lines.
+        file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         try:
-            if (written := os.write(book, line.encode())) < len(line):
-                _take_back(book, written)
+            if (written := os.write(file, line.encode())) < len(line):
+                _truncate(file, written)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         finally:
-            os.close(book)
+            os.close(file)
 
 
-def _take_back(book: int, written: int) -> None:
-    """Leave no half line, unless another run's line is behind it by now."""
-    if os.lseek(book, 0, os.SEEK_CUR) == (size := os.fstat(book).st_size):
-        os.ftruncate(book, size - written)
+def _truncate(file: int, written: int) -> None:
+    """Remove a half-written line, unless another run has appended behind it."""
+    if os.lseek(file, 0, os.SEEK_CUR) == (size := os.fstat(file).st_size):
+        os.ftruncate(file, size - written)
 
 
-def _sameness(line: dict[str, Any]) -> int:
+def _dedup_hash(line: dict[str, Any]) -> int:
+    """Hash what makes two lines the same outcome; ``saved`` and a later ``already_done`` are the same."""
     written = str(line.get("state"))
     state = _OLD_STATES.get(written, written)
     state = "saved" if state == "already_done" else state
-    who = line.get("key") or line.get("number"), line.get("clip"), line.get("character")
+    entry = line.get("key") or line.get("number"), line.get("clip"), line.get("character")
     name = os.path.basename(str(line.get("path")))  # noqa: PTH119 - the folder may have been moved since
-    # As text: the file may be anybody's, and hold what has no hash.
-    return hash(repr((*who, line.get("task_id"), state, name)))
+    # Hashed as text: a line of another program may hold values that have no hash.
+    return hash(repr((*entry, line.get("task_id"), state, name)))
 
 
 def line_of(outcome: BatchOutcome) -> dict[str, Any]:
-    """An outcome as a flat line. What a twin cost is in the line of the one that was bought."""
-    return {**_what(outcome), **_how(outcome), **_cost(outcome), **_when(outcome)}
+    """Convert an outcome to a flat line. The cost of a job that has duplicates is in its primary's line alone."""
+    return {**_entry_values(outcome), **_state_values(outcome), **_cost_values(outcome), **_time_values(outcome)}
 
 
-def _what(outcome: BatchOutcome) -> dict[str, Any]:
+def _entry_values(outcome: BatchOutcome) -> dict[str, Any]:
     entry = outcome.entry
     return {
         "number": entry.number,
@@ -125,7 +127,7 @@ def _what(outcome: BatchOutcome) -> dict[str, Any]:
     }
 
 
-def _how(outcome: BatchOutcome) -> dict[str, Any]:
+def _state_values(outcome: BatchOutcome) -> dict[str, Any]:
     error = outcome.error
     return {
         "task_id": outcome.task_id,
@@ -140,7 +142,7 @@ def _how(outcome: BatchOutcome) -> dict[str, Any]:
     }
 
 
-def _cost(outcome: BatchOutcome) -> dict[str, Any]:
+def _cost_values(outcome: BatchOutcome) -> dict[str, Any]:
     price = outcome.entry.price
     usage = outcome.result.usage if outcome.result is not None and outcome.duplicate_of is None else None
     money = None if usage is None else credible_cost(usage)
@@ -153,10 +155,10 @@ def _cost(outcome: BatchOutcome) -> dict[str, Any]:
     }
 
 
-def _when(outcome: BatchOutcome) -> dict[str, Any]:
+def _time_values(outcome: BatchOutcome) -> dict[str, Any]:
     result = outcome.result
     return {
         "submitted_utc": None if result is None else result.submitted_utc,
         "noticed_utc": None if result is None else result.noticed_utc,
-        "seconds": None if result is None else seconds_of(result),
+        "seconds": None if result is None else run_seconds(result),
     }

@@ -1,4 +1,4 @@
-"""How long a batch will still take, from what was learnt of run times. Pure."""
+"""Estimates how long a batch will still take, from the run times of earlier jobs. Pure."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from math import sqrt
 from rh_async._batch.running.session_port import RunTimeSummary
 
 _DECILES = 2.56
-"""How many standard deviations lie between the first and the last of ten, where values are spread as usual."""
+"""Standard deviations between the first and the last decile of a normal distribution."""
 
 
 def time_left(
     waiting: Mapping[str, int], etas: Iterable[float | None], run_times: Mapping[str, RunTimeSummary], limit: int
 ) -> tuple[float, float, float] | None:
-    """Seconds until all is done, as (low, middle, high); None where nothing is known of run times.
+    """Return the seconds until all jobs have ended, as (low, middle, high); None where a run time is unknown.
 
-    The work that is left, each waiting job's median and each running job's own expectation, is divided by the limit; it
-    takes no less than the longest of them. The spread is that of a sum: it grows with the root of the number of jobs,
-    and with their number itself as far as the median was learnt from few.
+    The remaining work is each waiting job's median and each running job's own estimate. Divided by the limit it is the
+    middle, which is no less than the longest single job. The spread is that of a sum: it grows with the square root of
+    the number of jobs, and with the number itself as far as the median was learnt from few jobs.
 
-    :param waiting: jobs that have not begun, by model.  :param etas: of those in flight.
+    :param waiting: the number of jobs that are not in flight, by model.
+    :param etas: the estimated seconds left of each job in flight.
     :param limit: how many may be in flight.
     """
     known = {model: (run_times[model], count) for model, count in waiting.items() if count and model in run_times}
@@ -30,10 +31,10 @@ def time_left(
         return None
     work = sum(times.median * count for times, count in known.values()) + sum(running)
     begun = len(running) * max((_deviation(times) for times in run_times.values()), default=0.0) ** 2
-    doubt = sqrt(begun + sum(_variance(times, count) for times, count in known.values())) / max(limit, 1)
+    deviation = sqrt(begun + sum(_variance(times, count) for times, count in known.values())) / max(limit, 1)
     longest = max([*running, *(times.median for times, _ in known.values())])
     middle = max(work / max(limit, 1), longest)
-    spread = _DECILES / 2 * doubt
+    spread = _DECILES / 2 * deviation
     return max(0.0, middle - spread), middle, middle + spread + _tail(run_times.values())
 
 
@@ -46,5 +47,5 @@ def _variance(times: RunTimeSummary, count: int) -> float:
 
 
 def _tail(known: Iterable[RunTimeSummary]) -> float:
-    """The last to end may be one that takes long."""
+    """Return what the last job may take beyond its median: it may be one of the longest tenth."""
     return max((times.high - times.median for times in known), default=0.0)

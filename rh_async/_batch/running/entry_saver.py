@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 from attrs import define, evolve
 
-from rh_async._batch.outputs.output_writer import OutputWriter, off_loop, recorded_paths, say_where_it_was
+from rh_async._batch.outputs.output_writer import OutputWriter, add_earlier_paths, off_loop, recorded_paths
 from rh_async._batch.planning.plan import Entry
 from rh_async.errors import RHError, SaveError
 from rh_async.types import Result
@@ -81,7 +81,7 @@ class EntrySaver:
                 return await self.writer.save(entry, past, result, sources=sources)
             except RHError as error:
                 if not is_safe_to_retry(error) or anyio.current_time() >= until:
-                    say_where_it_was(error, past)
+                    add_earlier_paths(error, past)
                     named = error if error.task_id else await self.own_error(error, entry, past, result)
                     raise named or error from error.__cause__
                 next_wait = self.state.note_retry(error, wait)

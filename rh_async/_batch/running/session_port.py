@@ -20,7 +20,7 @@ from rh_async.job import Job
 from rh_async.models.base import Request
 from rh_async.types import Account, Result
 
-__all__ = ["OutcomeStream", "PriorAttempt", "RunTimeSummary", "SessionPort", "SubmitOptions"]
+__all__ = ["Naming", "OutcomeStream", "PriorAttempt", "RunTimeSummary", "SessionPort", "SubmitOptions"]
 
 
 class SessionPort(StreamHost, Protocol):
