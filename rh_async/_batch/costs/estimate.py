@@ -82,7 +82,7 @@ async def query_account(port: SessionPort, *, patience: float = _PATIENCE) -> Ac
             return await port.account()
     except RHError as error:
         port.check(asking=False)
-        log.info("rh_async.account_untold %s", error)
+        log.info("rh_async.account_unavailable %s", error)
     return None
 
 

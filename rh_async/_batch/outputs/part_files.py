@@ -27,4 +27,4 @@ def remove_part_files(folder: Path, *, before: float) -> None:
             with suppress(OSError):  # another run may remove the same file meanwhile
                 if part.stat().st_mtime < before and not in_use(part):
                     part.unlink()
-                    log.info("rh_async.leftover_removed %s", part)
+                    log.info("rh_async.part_file_removed %s", part)

@@ -122,7 +122,7 @@ def _entry_values(outcome: BatchOutcome) -> dict[str, Any]:
         "character": stem_of(entry.characters[0] if entry.characters else None),
         "model": None if entry.request is None else entry.request.endpoint,
         "key": outcome.key or entry.key,
-        "twin": outcome.duplicate_of,
+        "duplicate_of": outcome.duplicate_of,
         "notes": dict(entry.columns),  # apart: a column may be called like one of ours
     }
 
@@ -149,7 +149,7 @@ def _cost_values(outcome: BatchOutcome) -> dict[str, Any]:
     return {
         "money": None if money is None else float(money),
         "currency": None if usage is None else usage.currency,
-        "in_doubt": None if outcome.cost.maybe_billed is None else float(outcome.cost.maybe_billed.amount),
+        "maybe_billed": None if outcome.cost.maybe_billed is None else float(outcome.cost.maybe_billed.amount),
         "list_price": None if price is None else float(price.amount),
         "list_currency": None if price is None else price.currency,
     }

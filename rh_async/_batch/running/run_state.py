@@ -112,7 +112,7 @@ class RunState:
     def note_retry(self, error: RHError, wait: float) -> float:
         """Count and log an error that is retried after a wait; return the wait after the next one."""
         self.note_error(error)
-        log.warning("rh_async.batch_waits %g s: %s", wait, error, extra={"error": error})
+        log.warning("rh_async.batch_retry %g s: %s", wait, error, extra={"error": error})
         return min(_LONGEST_WAIT, wait * 2)
 
     async def wait_unless_stopped(self, seconds: float) -> None:
