@@ -119,6 +119,21 @@ async def test_a_journal_that_is_tampered_with_buys_nothing_twice_in_silence(
         assert all(said)
 
 
+async def test_a_rested_journal_overwritten_by_a_whole_copy_with_fewer_tasks_buys_nothing_more(
+    server: Emulator, book: Path
+) -> None:
+    async with Session(server.api_key, base_url=server.url, journal=book) as session:
+        for number in range(2):
+            await session.run(request(number))
+            await asyncio.sleep(5)  # its log is copied into the file
+            if number == 0:
+                shutil.copyfile(book, beside(book, ".old"))
+        shutil.copyfile(beside(book, ".old"), book)
+        with pytest.raises(JournalError, match="was deleted or replaced"):
+            await session.submit(request(1), resubmit=True)
+    assert len(server.ledger.tasks) == 2
+
+
 async def test_what_a_session_knew_of_a_deleted_journal_is_kept_and_can_be_put_back(
     server: Emulator, book: Path
 ) -> None:

@@ -8,12 +8,15 @@ import pytest
 
 from rh_async import ModelRequest, PollingPolicy, RetryPolicy, Session
 from rh_async.emulator import Emulator, Fault
-from tests.journal.test_journal import (
-    opened,
+from tests.journal.conftest import opened, wall
+from tests.journal.test_journal import test_many_open_one_new_file_at_once
+from tests.journal.test_stores import (
+    new_store,
+    open_journal,
+    place,
+    rows,
     test_a_dead_owners_open_post_becomes_uncertain_and_a_live_ones_does_not,
     test_a_task_belongs_to_one_row_only_and_its_neighbours_in_a_commit_are_kept,
-    test_many_open_one_new_file_at_once,
-    wall,
 )
 from tests.session.test_crash import (
     test_a_job_can_be_started_watched_asked_and_withdrawn_where_no_task_runs,
@@ -28,7 +31,11 @@ from tests.session.test_jobs import (
 )
 
 __all__ = [
+    "new_store",
+    "open_journal",
     "opened",
+    "place",
+    "rows",
     "test_a_dead_owners_open_post_becomes_uncertain_and_a_live_ones_does_not",
     "test_a_job_can_be_started_watched_asked_and_withdrawn_where_no_task_runs",
     "test_a_job_whose_end_cannot_be_told_ends_all_the_same",
