@@ -1,6 +1,6 @@
-"""A server that does the least, in a process of its own: it answers at once, and counts.
+"""A minimal server, in a process of its own: it responds at once, and counts requests.
 
-A task is settled by its nth question, so that every client needs the same number of them, whatever the clock says.
+A task is settled by its nth query, so that every client needs the same number of them, at whatever speed.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ _HEAD = "HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\nCon
 
 @define(eq=False)
 class Bare:
-    """What it knows.
+    """The state of the server.
 
-    :param patience: how many questions settle a task.
+    :param polls_per_task: how many queries settle a task.
     """
 
-    patience: int
-    asked: Counter[str] = field(factory=Counter)  #: by task
+    polls_per_task: int
+    polls: Counter[str] = field(factory=Counter)  #: by task
     calls: Counter[str] = field(factory=Counter)  #: by kind
 
     def answer(self, path: str, body: bytes) -> Json:
-        """Answer a call."""
+        """Return the response to a call."""
         kind = path.rpartition("/")[2]
         if kind == "counts":
             return dict(self.calls)
         if path.endswith("queue/status"):
-            self.calls["hint"] += 1
+            self.calls["queue_status"] += 1
             return task_payload(code="1014")
         self.calls["query" if kind == "query" else "submit"] += 1
         return self._progress(json.loads(body)["taskId"]) if kind == "query" else self._accept()
@@ -50,8 +50,8 @@ class Bare:
         return submit_payload(str(1_900_000_000_000_000_000 + self.calls["submit"]), "RUNNING")
 
     def _progress(self, task: str) -> Json:
-        self.asked[task] += 1
-        if self.asked[task] < self.patience:
+        self.polls[task] += 1
+        if self.polls[task] < self.polls_per_task:
             return task_payload(task, "RUNNING")
         return task_payload(task, "SUCCESS", results=[_OUTPUT], usage=usage_payload("1.2"))
 
@@ -70,7 +70,7 @@ class _Wire(asyncio.Protocol):
         head, found, body = self._read.partition(b"\r\n\r\n")
         if not found or len(body) < _length(head):
             return
-        self._read = b""  # nobody here pipelines
+        self._read = b""  # no client here pipelines
         answer = json.dumps(self.bare.answer(head.split(b" ", 2)[1].decode(), body)).encode()
         self.transport.write(_HEAD.format(len(answer)).encode() + answer)
 
@@ -81,7 +81,7 @@ def _length(head: bytes) -> int:
 
 
 def counts(url: str) -> Counter[str]:
-    """How many calls have arrived, by kind."""
+    """Ask the server how many calls have arrived, by kind."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
     try:
         connection.request("GET", "/counts")
@@ -91,31 +91,31 @@ def counts(url: str) -> Counter[str]:
 
 
 @contextmanager
-def bare_process(patience: int) -> Iterator[str]:
-    """Run one elsewhere; its url."""
-    with elsewhere(_listening, patience) as url:
+def bare_process(polls_per_task: int) -> Iterator[str]:
+    """Run the server in another process; yield its URL."""
+    with in_process(_listening, polls_per_task) as url:
         yield url
 
 
 @asynccontextmanager
-async def _listening(patience: int) -> AsyncIterator[str]:
-    bare = Bare(patience)
+async def _listening(polls_per_task: int) -> AsyncIterator[str]:
+    bare = Bare(polls_per_task)
     server = await asyncio.get_running_loop().create_server(lambda: _Wire(bare), "127.0.0.1", 0)
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-# --- in another process ----------------------------------------------------------------------------------------------
+# --- in another process -----------------------------------------------------------------------------------------------
 
-Held = Callable[..., AbstractAsyncContextManager[Any]]
+Opened = Callable[..., AbstractAsyncContextManager[Any]]
 
 
 @contextmanager
-def elsewhere(held: Held, *options: Any) -> Iterator[Any]:
-    """Hold something open in another process; what it gives."""
+def in_process(opened: Opened, *options: Any) -> Iterator[Any]:
+    """Keep a context manager open in another process; yield what it yields."""
     spawn = multiprocessing.get_context("spawn")
     here, there = spawn.Pipe()
-    process = spawn.Process(target=_hold, args=(there, held, options), daemon=True)
+    process = spawn.Process(target=_run, args=(there, opened, options), daemon=True)
     process.start()
     try:
         yield here.recv()
@@ -124,11 +124,11 @@ def elsewhere(held: Held, *options: Any) -> Iterator[Any]:
         process.join()
 
 
-def _hold(pipe: Connection, held: Held, options: tuple[Any, ...]) -> None:
-    asyncio.run(_until_told(pipe, held, options))
+def _run(pipe: Connection, opened: Opened, options: tuple[Any, ...]) -> None:
+    asyncio.run(_until_released(pipe, opened, options))
 
 
-async def _until_told(pipe: Connection, held: Held, options: tuple[Any, ...]) -> None:
-    async with held(*options) as given:
+async def _until_released(pipe: Connection, opened: Opened, options: tuple[Any, ...]) -> None:
+    async with opened(*options) as given:
         pipe.send(given)
         await asyncio.to_thread(pipe.recv)

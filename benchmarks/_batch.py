@@ -1,6 +1,6 @@
 """A batch of keyed jobs in a process of its own, to be killed and started again.
 
-Each key is its model's path too, so that the ledger names the key of every submit, even of one that was not read.
+Each key is also in its model's endpoint, so that the ledger names the key of every submit, even of an unread one.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ QUICK = RetryPolicy(initial_delay=0.02, max_delay=0.1)
 
 @frozen(kw_only=True)
 class Batch:
-    """What a process is to do.
+    """The batch that a process runs.
 
     :param journal: the file that all starts of the batch share.
     :param folder: where the outputs go.
-    :param read: how long an answer may take, in seconds.
+    :param read: how long a response may take, in seconds.
     """
 
     url: str
@@ -43,11 +43,11 @@ class Batch:
 
     @property
     def log(self) -> Path:
-        """What all its processes say that nobody waits for."""
+        """The file that takes the stderr of its processes."""
         return self.journal.with_suffix(".log")
 
     def session(self, **more: Any) -> Session:
-        """A session as the batch wants it."""
+        """Return a session with fast polling, retries and time limits."""
         timeouts = Timeouts(connect=2.0, read=self.read, stall=5.0)
         settings: dict[str, Any] = {"polling": BRISK, "timeouts": timeouts, "retry": QUICK, "in_flight": self.in_flight}
         return Session(self.api_key, base_url=self.url, journal=self.journal, **settings, **more)
@@ -59,26 +59,26 @@ class Way:
 
     :param prepare: called once per batch.
     :param begin: starts a process.
-    :param heard: what it says, until it is dead.
-    :param is_last: whether a word is said once all is done.
-    :param ends: the exit codes of one that ends by itself.
-    :param words: about how many it says.
-    :param latest: about how long it takes after its first word, in seconds.
-    :param leavings: counts what is wrong with what it left, given the outputs of every key that is saved.
+    :param messages: yields what the process sends, until it is dead.
+    :param is_last: whether a message is sent only when all is done.
+    :param exit_codes: of a process that ends by itself.
+    :param message_count: about how many messages it sends.
+    :param longest_seconds: about how long it takes after its first message.
+    :param flaws: counts what is wrong with the files it left, given the outputs of every key that is saved.
     :param run_time: how long its jobs run, in seconds.
-    :param hangs: whether it gives an answer up soon, so that some may never come.
+    :param hangs: whether it gives a response up soon, so that some may never come.
     :param rounds: how many are a whole run.
-    :param results: the name under which that is kept.
+    :param results: the name of the results' file.
     """
 
     prepare: Callable[[Batch], object]
     begin: Callable[[Batch], tuple[BaseProcess, Connection]]
-    heard: Callable[[Connection], Iterable[Any]]
+    messages: Callable[[Connection], Iterable[Any]]
     is_last: Callable[[Any], bool]
-    ends: frozenset[int]
-    words: int
-    latest: float
-    leavings: Callable[[Batch, Mapping[str, tuple[Path, ...]]], Counter[str]]
+    exit_codes: frozenset[int]
+    message_count: int
+    longest_seconds: float
+    flaws: Callable[[Batch, Mapping[str, tuple[Path, ...]]], Counter[str]]
     run_time: float
     hangs: bool
     rounds: int
@@ -86,24 +86,24 @@ class Way:
 
 
 def request_of(key: str) -> ModelRequest:
-    """What is bought under a key."""
+    """Return the request that is submitted under a key."""
     return ModelRequest(endpoint_of(key), {"prompt": key})
 
 
 def endpoint_of(key: str) -> str:
-    """Whose path tells the key."""
+    """Return an endpoint that names the key."""
     return f"crash/{key}"
 
 
 def key_of(endpoint: str) -> str:
-    """Under which key a submit or a task in the ledger was bought."""
+    """Return the key of a submit or a task in the ledger."""
     return endpoint.removeprefix("crash/")
 
 
 def begin(batch: Batch) -> tuple[BaseProcess, Connection]:
-    """Start a process that comes back to a batch and finishes it.
+    """Start a process that resumes a batch and finishes it.
 
-    :return: the process, and where it says "open", "event" for each event, and last which keys have results.
+    :return: the process, and a pipe with "open", "event" for each event, and last the keys that have results.
     """
     here, there = _CHILDREN.Pipe(duplex=False)
     process = _CHILDREN.Process(target=_work, args=(batch, there), daemon=True)
@@ -112,22 +112,22 @@ def begin(batch: Batch) -> tuple[BaseProcess, Connection]:
     return process, here
 
 
-def _work(batch: Batch, told: Connection) -> None:
+def _work(batch: Batch, pipe: Connection) -> None:
     logging.disable(logging.WARNING)
     with suppress(BrokenPipeError):
-        asyncio.run(_finish(batch, told))
+        asyncio.run(_finish(batch, pipe))
 
 
-async def _finish(batch: Batch, told: Connection) -> None:
-    async with batch.session(on_event=lambda _: told.send("event")) as session:
-        told.send("open")
+async def _finish(batch: Batch, pipe: Connection) -> None:
+    async with batch.session(on_event=lambda _: pipe.send("event")) as session:
+        pipe.send("open")
         await session.recovery.resume()
-        ends = await asyncio.gather(*(_run(session, batch.folder, key) for key in batch.keys))
-    told.send([key for key, done in zip(batch.keys, ends, strict=True) if done])
+        done = await asyncio.gather(*(_run(session, batch.folder, key) for key in batch.keys))
+    pipe.send([key for key, saved in zip(batch.keys, done, strict=True) if saved])
 
 
 async def _run(session: Session, folder: Path, key: str) -> bool:
-    """Whether a key has its result on disk; only a submit of unknown fate excuses it."""
+    """Return whether a key has its result on disk; only an unconfirmed submit excuses its absence."""
     try:
         result = await session.run(request_of(key), idempotency_key=key, output_dir=folder)
     except SubmitUnknown:
@@ -135,34 +135,34 @@ async def _run(session: Session, folder: Path, key: str) -> bool:
     return bool(result.paths)
 
 
-def heard(told: Connection) -> Iterable[Any]:
-    """What a process says, until it is dead."""
+def messages(pipe: Connection) -> Iterable[Any]:
+    """Yield what a process sends, until it is dead."""
     with suppress(EOFError, ConnectionResetError):
         while True:
-            yield told.recv()
+            yield pipe.recv()
 
 
 def children(module: str) -> Any:
-    """Processes of a server that has imported a module already: one starts within milliseconds."""
+    """Return a fork server that has imported a module already: a process starts within milliseconds."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([module])
     return context
 
 
-def _is_list(word: Any) -> bool:
-    return isinstance(word, list)
+def _is_list(message: Any) -> bool:
+    return isinstance(message, list)
 
 
 _CHILDREN = children(__name__)
 SESSION = Way(
     prepare=lambda _: None,
     begin=begin,
-    heard=heard,
+    messages=messages,
     is_last=_is_list,
-    ends=frozenset({0}),
-    words=50,  # about five per job
-    latest=0.4,
-    leavings=lambda *_: Counter(),
+    exit_codes=frozenset({0}),
+    message_count=50,  # about five per job
+    longest_seconds=0.4,
+    flaws=lambda *_: Counter(),
     run_time=0.1,
     hangs=True,
     rounds=300,

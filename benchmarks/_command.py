@@ -1,7 +1,7 @@
-"""The same batch as a command line: a manifest, ``rh-async batch`` on it in a process of its own, and what it leaves.
+"""The same batch as a command line: ``rh-async batch`` on a manifest, in a process of its own, and the files it leaves.
 
-Only the pace is not the command's own: questions follow one another within milliseconds, for jobs that take a moment.
-Every third row brings files; every sixth is a motion transfer, whose key the ledger has as its prompt.
+Only the polling policy is not the command's own: polls follow one another within milliseconds, for jobs that take a
+moment. Every third row has files; every sixth is a motion transfer, whose key is its prompt in the ledger.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from tests.media import draw_image, film_video
 
 __all__ = ["COMMAND"]
 
-_PRELOADED = _batch, _image, _video  # a command loads them first thing: here they are loaded once for all
+_PRELOADED = _batch, _image, _video  # every command loads them first; here the fork server loads them once
 _COLUMNS = "key", "model", "prompt", "image", "video", "imageUrl", "videoUrl"
 _MOTION = "kling-v3.0-std"
-_TOLD = "saved", "already_done"
+_SAVED_STATES = "saved", "already_done"
 
 
 def prepare(batch: Batch) -> None:
-    """Write a batch's manifest, and the files it names, beside its journal."""
+    """Write the manifest of a batch, and the files it names, beside its journal."""
     folder = batch.journal.parent
     image, video = draw_image(folder / "hero.png"), film_video(folder / "dance.mp4")
     with (folder / "jobs.csv").open("w", newline="") as manifest:
@@ -71,13 +71,13 @@ def _work(batch: Batch, stdout: Connection) -> None:
     sys.stderr = batch.log.open("a", buffering=1)
     os.environ |= {"RUNNINGHUB_API_KEY": batch.api_key, "RUNNINGHUB_BASE_URL": batch.url}
     manifest = batch.journal.with_name("jobs.csv")
-    words = ["batch", "--manifest", manifest, "--journal", batch.journal, "-o", batch.folder, "--json"]
+    arguments = ["batch", "--manifest", manifest, "--journal", batch.journal, "-o", batch.folder, "--json"]
     with patch.object(_connection, "Session", partial(Session, polling=BRISK, retry=QUICK)):
-        sys.exit(run([str(word) for word in words]))
+        sys.exit(run([str(argument) for argument in arguments]))
 
 
-def heard(stdout: Connection) -> Iterator[Any]:
-    """Every event of a command, until it is dead; what was cut short is none."""
+def messages(stdout: Connection) -> Iterator[Any]:
+    """Yield every event of a command until it is dead; a line that was cut short is none."""
     with open(stdout.fileno(), "rb", closefd=False) as lines:
         yield from (json.loads(line) for line in lines if line.endswith(b"\n"))
 
@@ -86,21 +86,21 @@ def _is_end(event: Any) -> bool:
     return bool(event["event"] == "end")
 
 
-def leavings(batch: Batch, saved: Mapping[str, tuple[Path, ...]]) -> Counter[str]:
-    """Count what is wrong with what the last run left for people to read.
+def flaws(batch: Batch, saved: Mapping[str, tuple[Path, ...]]) -> Counter[str]:
+    """Count what is wrong with the files that the last run left for people to read.
 
     :param saved: the outputs of every key that the journal has as saved.
-    :return: ``torn``, lines that are no JSON; ``told_twice``, outcomes with more than one line; ``untold``, saved keys
-        without a line; ``no_story``, outputs without a file beside them that tells of them; ``tracebacks``.
+    :return: ``torn``, lines that are no JSON; ``logged_twice``, outcomes with more than one line; ``not_logged``, saved
+        keys without a line; ``no_sidecar``, outputs without a sidecar file; ``tracebacks``.
     """
     lines = [_read(line) for line in (batch.folder / "batch.jsonl").read_bytes().splitlines(keepends=True)]
-    told = Counter((line["key"], line["task_id"], line["state"]) for line in lines if line is not None)
-    known = {key for key, _, state in told if state in _TOLD}
+    logged = Counter((line["key"], line["task_id"], line["state"]) for line in lines if line is not None)
+    known = {key for key, _, state in logged if state in _SAVED_STATES}
     return Counter(
         torn=lines.count(None),
-        told_twice=sum(count > 1 for count in told.values()),
-        untold=len(saved.keys() - known),
-        no_story=sum(not _tells(path, key) for key, paths in saved.items() for path in paths),
+        logged_twice=sum(count > 1 for count in logged.values()),
+        not_logged=len(saved.keys() - known),
+        no_sidecar=sum(not _has_sidecar(path, key) for key, paths in saved.items() for path in paths),
         tracebacks=batch.log.read_text().count("Traceback"),
     )
 
@@ -110,24 +110,24 @@ def _read(line: bytes) -> Any:
         return json.loads(line) if line.endswith(b"\n") else None
 
 
-def _tells(path: Path, key: str) -> bool:
+def _has_sidecar(path: Path, key: str) -> bool:
     try:
-        story = json.loads(path.with_name(f"{path.name}.json").read_bytes())
+        sidecar = json.loads(path.with_name(f"{path.name}.json").read_bytes())
     except (OSError, ValueError):
         return False
-    return bool(story["key"] == key and path.name in story["outputs"] and path.stat().st_size)
+    return bool(sidecar["key"] == key and path.name in sidecar["outputs"] and path.stat().st_size)
 
 
 _CHILDREN = children(__name__)
 COMMAND = Way(
     prepare=prepare,
     begin=begin,
-    heard=heard,
+    messages=messages,
     is_last=_is_end,
-    ends=frozenset({0, 1}),
-    words=16,  # one per job, and a few
-    latest=1.2,
-    leavings=leavings,
+    exit_codes=frozenset({0, 1}),
+    message_count=16,  # one per job, and a few
+    longest_seconds=1.2,
+    flaws=flaws,
     run_time=0.3,
     hangs=False,
     rounds=60,

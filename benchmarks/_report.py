@@ -1,4 +1,4 @@
-"""Prints a benchmark's figures, keeps them in a file of its name, and says whether they meet their bars."""
+"""Prints the figures of a benchmark, keeps them in a file of its name, and checks them against their limits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RESULTS = Path(__file__).parent / "results"
 class Row:
     """What one client did in one scenario.
 
-    :param bars: by figure; what it may be at most.
+    :param bars: by figure; the most that it may be.
     """
 
     scenario: str = ""
@@ -24,11 +24,11 @@ class Row:
     bars: Mapping[str, float] = field(factory=dict)
 
     def missed(self) -> list[str]:
-        """Which figures are beyond their bars; one that is not there is."""
+        """Return the figures beyond their limits; one that is absent counts as beyond."""
         return [name for name, bar in self.bars.items() if not self.figures.get(name, float("nan")) <= bar]
 
     def cell(self, name: str) -> str:
-        """A figure as it is printed, beside its bar."""
+        """Format a figure, with its limit."""
         if name not in self.figures:
             return "not measured: MISSED" if name in self.bars else ""
         value = number(self.figures[name])
@@ -38,16 +38,16 @@ class Row:
 
 
 def number(value: float) -> str:
-    """A figure in as many digits as say something."""
+    """Format a number with its significant digits."""
     return f"{value:,.0f}" if value == int(value) or abs(value) >= 1000 else f"{value:,.4g}"
 
 
 def report(name: str, figures: Mapping[str, float], bars: Mapping[str, float], *, keep: bool) -> int:
     """Print one client's figures, and keep them.
 
-    :param bars: by figure; what it may be at most.
+    :param bars: by figure; the most that it may be.
     :param keep: whether the results' file is rewritten.
-    :return: 0 if every bar was met, else 1.
+    :return: 0 if every limit was met, else 1.
     """
     return tabulate(name, [Row(figures=figures, bars=bars)], keep=keep)
 
@@ -56,7 +56,7 @@ def tabulate(name: str, rows: Sequence[Row], *, keep: bool) -> int:
     """Print a table, and keep it.
 
     :param keep: whether the results' file is rewritten.
-    :return: 0 if every bar was met, else 1.
+    :return: 0 if every limit was met, else 1.
     """
     print(aligned(table(rows)))
     for row in rows:
@@ -70,7 +70,7 @@ def tabulate(name: str, rows: Sequence[Row], *, keep: bool) -> int:
 
 
 def kept(name: str) -> list[Row]:
-    """The rows of a results' file; a plain object of figures is one row."""
+    """Read the rows of a results' file; a plain object of figures is one row."""
     found = json.loads((RESULTS / f"{name}.json").read_text())
     if isinstance(found, dict):
         return [Row(figures=found)]
@@ -78,7 +78,7 @@ def kept(name: str) -> list[Row]:
 
 
 def table(rows: Iterable[Row]) -> list[list[str]]:
-    """A head and a line per row, without the columns that nobody fills."""
+    """Return a head and a line per row, without empty columns."""
     rows = list(rows)
     names = list(dict.fromkeys(name for row in rows for name in (*row.figures, *row.bars)))
     lines = [
@@ -90,7 +90,7 @@ def table(rows: Iterable[Row]) -> list[list[str]]:
 
 
 def aligned(lines: Sequence[Sequence[str]]) -> str:
-    """A table for a terminal."""
+    """Format a table for a terminal."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines

@@ -1,6 +1,6 @@
-"""One client, one emulator, one virtual clock: what comes out is counted from the ledger, exact and repeatable.
+"""Runs one client against one emulator in virtual time; the ledger gives exact, repeatable figures.
 
-The network takes no time here: what is late is late by the client's own choice.
+The network takes no time here: latency is due to the client's own schedule.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from rh_async.emulator import CallRecord, Emulator, Fault, RateLimitedCallRecord
 from tests.virtual_clock import VirtualClockLoop
 
 ENDPOINT = "bench/motion"
-MISSING = Fault("error_code", route="queue_status", code="1014", times=None)  #: the counts cannot be read, ever
+MISSING = Fault("error_code", route="queue_status", code="1014", times=None)  #: the queue counters can never be read
 _EVERY = 5.0  #: seconds, the vendor's own interval
 
 
 @frozen
 class LogNormal:
-    """Run times as video jobs have them: a median in seconds, and a spread of their logarithm."""
+    """Run times as those of video jobs: a median in seconds, and the spread of their logarithm."""
 
     median: float
     sigma: float
@@ -40,7 +40,7 @@ class LogNormal:
 
 @frozen
 class Mixed:
-    """Run times of one kind or another, as likely."""
+    """Run times of several kinds, each as likely."""
 
     kinds: tuple[LogNormal, ...]
 
@@ -53,12 +53,12 @@ USUAL = LogNormal(180.0, 0.4)
 
 @frozen(kw_only=True)
 class World:
-    """What a client is let loose on.
+    """The account and the jobs that a client is given.
 
     :param jobs: how many it is given, all at once.
     :param in_flight: how many it may keep in flight; None leaves that to it.
-    :param limits: what the account allows, from which second on; the first holds at once.
-    :param faults: what goes wrong, and from which second on.
+    :param limits: how many jobs the account allows, from which second on; the first holds at once.
+    :param faults: and from which second on they occur.
     :param seed: decides every run time, in the order of creation.
     :param more: further options of the emulator.
     """
@@ -72,11 +72,11 @@ class World:
     more: Mapping[str, Any] = field(factory=dict)
 
     def emulator(self) -> Emulator:
-        """A server for it."""
+        """Return the server."""
         return Emulator(seed=self.seed, limit=self.limits[0][1], run_time=self.run_time, **self.more)
 
-    def unfold(self, server: Emulator) -> None:
-        """Let everything happen at its second."""
+    def schedule_changes(self, server: Emulator) -> None:
+        """Schedule the changes of the limit and the faults."""
         loop = asyncio.get_running_loop()
         for at, limit in self.limits[1:]:
             loop.call_later(at, setattr, server, "limit", limit)
@@ -88,8 +88,8 @@ class World:
 class History:
     """What the server saw.
 
-    :param began: when the client was let loose, on the server's clock.
-    :param failed: how many jobs the client could not bring to a result.
+    :param began: when the client started, on the server's clock.
+    :param failed: how many jobs the client could not finish.
     """
 
     began: float
@@ -100,7 +100,7 @@ class History:
     rate_limited_calls: list[RateLimitedCallRecord]
 
     def occupied(self, start: float, end: float) -> float:
-        """How many places were taken between two instants, on average."""
+        """Return how many slots were taken between two instants, on average."""
         held = (min(end, settled_at(task)) - max(start, task.created_at) for task in self.tasks)
         return sum(max(0.0, seconds) for seconds in held) / (end - start)
 
@@ -109,29 +109,29 @@ Client = Callable[[Emulator, World], Awaitable[int]]
 
 
 def settled_at(task: TaskRecord) -> float:
-    """When it settled, which all of them have."""
+    """Return when a task settled; all of them have."""
     if task.settles_at is None:
         raise ValueError(f"{task.task_id} is still queued")
     return task.settles_at
 
 
 def play(world: World, client: Client) -> History:
-    """Let a client loose on a world."""
-    logging.disable(logging.WARNING)  # refusals are what some worlds are made of
+    """Run a client in a world."""
+    logging.disable(logging.WARNING)  # in some worlds most requests are refused
     with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
         return runner.run(_played(world, client))
 
 
-def play_all(games: Iterable[tuple[World, Client]]) -> list[History]:
-    """Play several at once; their clocks are virtual, so that they do not disturb each other's figures."""
+def play_all(runs: Iterable[tuple[World, Client]]) -> list[History]:
+    """Run several at once; their clocks are virtual, so that they do not disturb each other's figures."""
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(play, *zip(*games, strict=True)))
+        return list(pool.map(play, *zip(*runs, strict=True)))
 
 
 async def _played(world: World, client: Client) -> History:
     async with world.emulator() as server:
         began = asyncio.get_running_loop().time()
-        world.unfold(server)
+        world.schedule_changes(server)
         failed = await client(server, world)
         return History(
             began=began,
@@ -144,14 +144,14 @@ async def _played(world: World, client: Client) -> History:
 
 
 async def ours(server: Emulator, world: World, *, endpoint: str = ENDPOINT) -> int:
-    """A session with its defaults."""
+    """Run the jobs in a session with its defaults."""
     options: dict[str, Any] = {} if world.in_flight is None else {"in_flight": world.in_flight}
     async with Session(server.api_key, base_url=server.url, **options) as session:
         return sum([outcome.error is not None async for outcome in session.map(_requests(endpoint, world.jobs))])
 
 
-async def taught(server: Emulator, world: World) -> int:
-    """A session with its defaults that knows what a hundred usual jobs have taken, as if its journal had told."""
+async def trained(server: Emulator, world: World) -> int:
+    """Run the jobs in a session that knows the run times of a hundred earlier ones, as if from its journal."""
     async with Session(server.api_key, base_url=server.url, in_flight=world.in_flight or 50) as session:
         chance = Random(world.seed)
         for _ in range(100):
@@ -164,7 +164,7 @@ def _requests(endpoint: str, jobs: int) -> Iterator[ModelRequest]:
 
 
 async def fixed(server: Emulator, world: World) -> int:
-    """A task per job and a question every five seconds: what the vendor's client does."""
+    """Run a task per job and poll every five seconds, as the vendor's client does."""
     slots = asyncio.Semaphore(world.in_flight or 50)
     async with _http(server) as http, asyncio.TaskGroup() as jobs:
         for number in range(world.jobs):

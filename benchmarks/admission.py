@@ -2,7 +2,7 @@
 
 ``uv run python -m benchmarks.admission [--quick]``: all jobs are there at once, in virtual time. The makespan runs
 until the last task ends; it is compared with the same run times, in the order of creation, each begun the moment that
-the account has room for it. Shares are of the places taken while both clients still had jobs to submit.
+the account has a free slot. Shares are of the slots taken while both clients still had jobs to submit.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from benchmarks._world import MISSING, Client, History, World, fixed, ours, play
 from rh_async.emulator import Emulator, Fault, TaskRecord
 
 PAIR = ("bench/one", "bench/two")
-LAG = 2.0  #: seconds until the account takes back a settled task's place
+LAG = 2.0  #: seconds until the account frees the slot of a settled task
 _HIDDEN = ((0.0, MISSING),)
 _LATE = ((0.0, Fault("slot_release_delay", seconds=LAG, times=None)),)
 
@@ -31,8 +31,8 @@ Limits = tuple[tuple[float, int], ...]
 class Scenario:
     """An account, and what a session's figures may be at most on it.
 
-    :param rounds: how many jobs there are per place.
-    :param lag: for how long, in seconds, a settled task holds its place.
+    :param rounds: how many jobs there are per slot.
+    :param lag: for how long, in seconds, a settled task keeps its slot.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Scenario:
     bars: Mapping[str, float] = field(factory=lambda: {"failed": 0.0})
 
     def world(self, share: float) -> World:
-        """The world it is played in, with some share of its jobs; it says no number to the client."""
+        """Return the world it runs in, with some share of its jobs; the client is not given the limit."""
         jobs = round(share * self.rounds * self.limits[0][1])
         return World(jobs=jobs, in_flight=None, limits=self.limits, faults=self.faults)
 
@@ -68,7 +68,7 @@ CLIENTS: Mapping[str, Client] = {
 }
 SCENARIOS = (
     Scenario(name="known limit of 50", clients=("rh_async", "fixed 5 s"), bars={"makespan": 1.015, "failed": 0.0}),
-    Scenario(name=f"known limit of 50, places free {LAG:g} s late", faults=_LATE, lag=LAG),
+    Scenario(name=f"known limit of 50, slots freed {LAG:g} s late", faults=_LATE, lag=LAG),
     _unknown(5),
     _unknown(50, makespan=1.05),
     _unknown(300),
@@ -80,17 +80,17 @@ SCENARIOS = (
 
 
 def ideal(run_times: Iterable[float], limits: Limits) -> float:
-    """How long a list of jobs takes when each begins the moment that there is room for it."""
+    """Return how long a list of jobs takes when each begins the moment that a slot is free."""
     now, last, ends = 0.0, 0.0, list[float]()
     for run_time in run_times:
-        now = _room_at(now, ends, limits)
+        now = _free_at(now, ends, limits)
         heappush(ends, now + run_time)
         last = max(last, now + run_time)
     return last
 
 
-def _room_at(now: float, ends: list[float], limits: Limits) -> float:
-    """When the next job may begin; those that have ended by then are taken out of ``ends``."""
+def _free_at(now: float, ends: list[float], limits: Limits) -> float:
+    """Return when the next job may begin; removes from ``ends`` the jobs that have ended by then."""
     while True:
         while ends and ends[0] <= now:
             heappop(ends)
@@ -100,7 +100,7 @@ def _room_at(now: float, ends: list[float], limits: Limits) -> float:
 
 
 def figures(scenario: Scenario, history: History) -> dict[str, float]:
-    """Compare what happened with what could have."""
+    """Compare the run with the best schedule."""
     took = max(map(settled_at, history.tasks)) - history.began
     best = ideal((_run_time(task) + scenario.lag for task in history.tasks), scenario.limits) - scenario.lag
     refused = sum(bool(submission.code) for submission in history.submissions)
@@ -118,7 +118,7 @@ def _run_time(task: TaskRecord) -> float:
 
 
 def _shares(history: History) -> dict[str, float]:
-    """What each of two sessions held of what both held, in percent."""
+    """Return the share of each of two sessions in the slots that both held, in percent."""
     theirs = [[task for task in history.tasks if task.endpoint == endpoint] for endpoint in PAIR]
     if not all(theirs):
         return {}
@@ -128,9 +128,9 @@ def _shares(history: History) -> dict[str, float]:
 
 
 def measure(scenarios: Iterable[Scenario], share: float) -> list[Row]:
-    """Let the clients loose."""
-    games = [(scenario, name) for scenario in scenarios for name in scenario.clients]
-    histories = play_all((scenario.world(share), CLIENTS[name]) for scenario, name in games)
+    """Run the clients."""
+    runs = [(scenario, name) for scenario in scenarios for name in scenario.clients]
+    histories = play_all((scenario.world(share), CLIENTS[name]) for scenario, name in runs)
     return [
         Row(
             scenario=scenario.name,
@@ -138,7 +138,7 @@ def measure(scenarios: Iterable[Scenario], share: float) -> list[Row]:
             figures=figures(scenario, history),
             bars={} if name == "fixed 5 s" else scenario.bars,
         )
-        for (scenario, name), history in zip(games, histories, strict=True)
+        for (scenario, name), history in zip(runs, histories, strict=True)
     ]
 
 

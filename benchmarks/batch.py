@@ -1,9 +1,9 @@
-"""How full a batch keeps its places, and whether two thousand jobs take more memory than a few.
+"""How full a batch keeps its slots, and whether two thousand jobs take more memory than a few.
 
 ``uv run python -m benchmarks.batch [--quick]``: 2,000 jobs (300 with ``--quick``) of three minutes in virtual time,
-from five files, fifty at once, with a journal, every output on disk. ``empty_share`` is the share of the places that
-nobody took, on average, from when all first were taken until the last job was accepted; it is read from the server's
-ledger. RSS is the process's, with the emulator in it, from the moment at which a hundred jobs are told to the end.
+from five files, fifty at once, with a journal, every output on disk. ``empty_slot_share`` is the share of the slots
+that are free, on average, from when all were first taken until the last job was accepted, by the server's ledger. RSS
+is the process's, with the emulator in it, from the moment at which a hundred outcomes are known to the end.
 """
 
 from __future__ import annotations
@@ -25,8 +25,14 @@ from tests.batch.makers import paint
 from tests.batch.running import long_runs, many, occupied
 from tests.virtual_clock import VirtualClockLoop
 
-BARS = {"empty_share": 0.015, "rss_growth_mb": 64.0, "uploads_per_file": 1.0, "not_saved": 0.0, "paid_twice": 0.0}
-_PLACES = 50
+BARS = {
+    "empty_slot_share": 0.015,
+    "rss_growth_mb": 64.0,
+    "uploads_per_file": 1.0,
+    "not_saved": 0.0,
+    "billed_twice": 0.0,
+}
+_SLOTS = 50
 _FILES = 5
 _WARM = 100
 
@@ -43,9 +49,9 @@ def main() -> int:
 async def measure(folder: Path, jobs: int) -> dict[str, float]:
     """Run a batch to its end."""
     files = [paint(folder / f"{number}.png", size=(300 + number, 400)) for number in range(_FILES)]
-    async with Emulator(seed=1, limit=_PLACES, run_time=long_runs) as server:
+    async with Emulator(seed=1, limit=_SLOTS, run_time=long_runs) as server:
         async with Session(
-            server.api_key, base_url=server.url, journal=folder / "journal.sqlite", in_flight=_PLACES
+            server.api_key, base_url=server.url, journal=folder / "journal.sqlite", in_flight=_SLOTS
         ) as session:
             states, growth = await _read(session.batch(many(files, jobs), folder / "out"))
         return {"jobs": jobs, "rss_growth_mb": growth, "not_saved": jobs - states["saved"], **_seen(server.ledger)}
@@ -62,14 +68,14 @@ async def _read(outcomes: AsyncIterable[BatchOutcome]) -> tuple[Counter[str], fl
 
 
 def _seen(ledger: Ledger) -> dict[str, float]:
-    """What the server saw."""
+    """Return what the server saw."""
     bodies = Counter(submission.body["seed"] for submission in ledger.submissions if submission.task_id)
-    asked = sum(question.kind != "account" for question in ledger.calls)
+    polls = sum(call.kind != "account" for call in ledger.calls)
     return {
-        "empty_share": 1 - occupied(ledger.tasks, _PLACES),
+        "empty_slot_share": 1 - occupied(ledger.tasks, _SLOTS),
         "uploads_per_file": max(Counter(upload.sha256 for upload in ledger.uploads).values()),
-        "paid_twice": sum(times - 1 for times in bodies.values()),
-        "questions_per_job": asked / len(ledger.tasks),
+        "billed_twice": sum(times - 1 for times in bodies.values()),
+        "polls_per_job": polls / len(ledger.tasks),
     }
 
 

@@ -1,4 +1,4 @@
-"""How soon the end of a job is noticed whose model nobody knows, and what jobs that fail at once cost.
+"""How soon the end of a job of an unknown model is detected, and what jobs that fail at once cost.
 
 ``uv run python -m benchmarks.cold [--quick]``: a session with all defaults and no journal, in virtual time. The rows of
 one job are the worst of a few run times near the one that is named. Makespan is the last task's end against the best.
@@ -13,11 +13,11 @@ from random import Random
 from attrs import field, frozen
 
 from benchmarks._report import Row, tabulate
-from benchmarks._world import MISSING, USUAL, Client, History, World, ours, play_all, settled_at, taught
-from benchmarks.polling import asked_in, late_of
+from benchmarks._world import MISSING, USUAL, Client, History, World, ours, play_all, settled_at, trained
+from benchmarks.polling import latency_of, queries_in
 
 _SECONDS = (0.1, 2.0, 5.0, 10.0, 20.0, 40.0)
-_NEARBY = (0.93, 0.97, 1.0, 1.04)  # of a run time: how late it is noticed depends on where the looks fall
+_NEARBY = (0.93, 0.97, 1.0, 1.04)  # of a run time: the latency depends on where the polls fall
 _REFUSED = 0.1  # of all jobs
 _AT_ONCE = 0.01  # seconds
 
@@ -33,13 +33,13 @@ class Constant:
 
 
 def often_at_once(endpoint: str, rng: Random) -> float:
-    """A tenth of the jobs is refused by moderation as soon as it is accepted."""
+    """Return a run time; moderation refuses a tenth of the jobs as soon as they are accepted."""
     return _AT_ONCE if rng.random() < _REFUSED else USUAL(endpoint, rng)
 
 
 @frozen(kw_only=True)
 class Scenario:
-    """Worlds whose worst figures count, and what they may be at most."""
+    """Simulated accounts whose worst figures count, and the limits for these."""
 
     name: str
     worlds: tuple[World, ...]
@@ -53,15 +53,15 @@ def _one(seconds: float, *, readable: bool) -> Scenario:
     times = [seconds] if seconds < 1.0 else [seconds * near for near in _NEARBY]
     faults = () if readable else ((0.0, MISSING),)
     return Scenario(
-        name=f"one job of {seconds:g} s, counts {'readable' if readable else 'missing'}",
+        name=f"one job of {seconds:g} s, counters {'readable' if readable else 'missing'}",
         worlds=tuple(World(jobs=1, in_flight=None, run_time=Constant(time), faults=faults) for time in times),
-        bars={"late_max": 2.0 if readable else max(3.0, 0.25 * seconds)},
+        bars={"latency_max": 2.0 if readable else max(3.0, 0.25 * seconds)},
     )
 
 
 def _fast(jobs: int, seconds: float) -> Scenario:
     return Scenario(
-        name=f"{jobs} jobs of {seconds:g} s in 50 places",
+        name=f"{jobs} jobs of {seconds:g} s in 50 slots",
         worlds=(World(jobs=jobs, run_time=Constant(seconds)),),
         ideal=seconds * jobs / 50,
         bars={"makespan": 1.15} if seconds == 10.0 else {},
@@ -77,30 +77,32 @@ def scenarios(*, quick: bool) -> list[Scenario]:
         Scenario(
             name="one in ten fails at once, 50 in flight",
             worlds=tuple(World(jobs=jobs, run_time=often_at_once, seed=seed) for seed in range(1, seeds + 1)),
-            client=taught,
-            bars={"requests": 21.0, "late_mean": 0.8},
+            client=trained,
+            bars={"requests": 21.0, "latency_mean": 0.8},
             average=True,
         ),
     ]
 
 
 def figures(scenario: Scenario, histories: Iterable[History]) -> dict[str, float]:
-    """The worst of what happened, or the mean of each world where they are seeds of one."""
-    found = [_figures(scenario, history) for history in histories]
-    many = {name: max(one[name] for one in found) for name in found[0]}
+    """Return the worst figures, or the means where the runs differ by their seed only."""
+    runs = [_figures(scenario, history) for history in histories]
+    many = {name: max(one[name] for one in runs) for name in runs[0]}
     if scenario.average:
-        worst = {"late_mean_worst": many["late_mean"], "requests_worst": many["requests"]}
-        return {name: sum(one[name] for one in found) / len(found) for name in many} | worst
+        worst = {"latency_mean_worst": many["latency_mean"], "requests_worst": many["requests"]}
+        return {name: sum(one[name] for one in runs) / len(runs) for name in many} | worst
     return many
 
 
 def _figures(scenario: Scenario, history: History) -> dict[str, float]:
-    asked = asked_in(history)
-    late = [late_of(settled_at(task), asked[task.task_id]) for task in history.tasks if task.task_id in asked]
+    queried = queries_in(history)
+    latencies = [
+        latency_of(settled_at(task), queried[task.task_id]) for task in history.tasks if task.task_id in queried
+    ]
     found = {
         "requests": (len(history.submissions) + len(history.calls)) / len(history.tasks),
-        "late_mean": sum(late) / len(late),
-        "late_max": max(late),
+        "latency_mean": sum(latencies) / len(latencies),
+        "latency_max": max(latencies),
     }
     if scenario.ideal is not None:
         found["makespan"] = (max(map(settled_at, history.tasks)) - history.began) / scenario.ideal
@@ -108,7 +110,7 @@ def _figures(scenario: Scenario, history: History) -> dict[str, float]:
 
 
 def measure(found: Iterable[Scenario]) -> list[Row]:
-    """Let a session loose on each."""
+    """Run a session in each."""
     chosen = list(found)
     histories = iter(play_all((world, one.client) for one in chosen for world in one.worlds))
     return [

@@ -1,4 +1,4 @@
-"""Whether anything is bought twice, or lost, when the process is killed again and again under a faulty server.
+"""Whether anything is billed twice, or lost, when the process is killed again and again under a faulty server.
 
 ``uv run python -m benchmarks.crash [--through batch] [--rounds N] [--seed 1] [--quick]``: per round, a process runs a
 batch of keyed jobs against an emulator in another process, under seeded faults on submit; it is killed with SIGKILL at
@@ -38,7 +38,7 @@ _NEVER = (sys.maxsize, 3600.0)
 _REFUSED_SECONDS = 0.05  # seconds
 
 _QUICKER = 15  # times
-MEASURED = frozenset({"rounds", "wanted", "created", "uncertain", "saved", "kills"})
+MEASURED = frozenset({"rounds", "wanted", "created", "unconfirmed", "saved", "kills"})
 """What is counted without being wrong; all else must be 0."""
 _NOT_KEPT = frozenset({"unexplained", "unsaved"})
 _FAULTS: tuple[dict[str, Any], ...] = (
@@ -82,7 +82,7 @@ class AdminClient:
 class Round:
     """One batch, from its first start to its end.
 
-    :ivar killed: the sessions that did not live to say goodbye.
+    :ivar killed: the sessions that were killed before they closed.
     """
 
     way: Way
@@ -99,15 +99,15 @@ class Round:
             self.killed |= {path.stem for path in owners.glob("*.alive")}
 
     def _survives(self, *, kill: bool) -> bool:
-        process, told = self.way.begin(self.batch)
-        words, seconds = self._moment() if kill else _NEVER
+        process, pipe = self.way.begin(self.batch)
+        messages, seconds = self._moment() if kill else _NEVER
         timer = threading.Timer(seconds, process.kill)
         done = False
-        for number, word in enumerate(self.way.heard(told)):
-            done = done or self.way.is_last(word)
+        for number, message in enumerate(self.way.messages(pipe)):
+            done = done or self.way.is_last(message)
             if number == 0:
                 timer.start()
-            if number >= words:
+            if number >= messages:
                 process.kill()
         timer.cancel()
         process.join()
@@ -115,15 +115,15 @@ class Round:
         return done
 
     def _check(self, code: int | None, *, done: bool) -> None:
-        if code != -signal.SIGKILL and not (done and code in self.way.ends):
-            said = self.batch.log.read_text() if self.batch.log.exists() else ""
-            raise SystemExit(f"{said}a batch ended with {code}: {self.batch.keys[0]}")
+        if code != -signal.SIGKILL and not (done and code in self.way.exit_codes):
+            log = self.batch.log.read_text() if self.batch.log.exists() else ""
+            raise SystemExit(f"{log}a batch ended with {code}: {self.batch.keys[0]}")
 
     def _moment(self) -> tuple[int, float]:
-        """After so many words, or so many seconds."""
+        """Return after how many messages, or after how many seconds, to kill the process."""
         if self.rng.random() < 0.5:
-            return self.rng.randrange(self.way.words), _NEVER[1]
-        return _NEVER[0], self.rng.uniform(0.0, self.way.latest)
+            return self.rng.randrange(self.way.message_count), _NEVER[1]
+        return _NEVER[0], self.rng.uniform(0.0, self.way.longest_seconds)
 
 
 @frozen(kw_only=True)
@@ -140,21 +140,23 @@ class Row:
 
     @property
     def saved(self) -> bool:
-        """Whether it says so, and so does the disk."""
+        """Whether the journal says so, and the files are there."""
         return self.state == "saved" and bool(self.paths) and all(path.stat().st_size for path in self.paths)
 
 
 def rows_of(journal: Path) -> list[Row]:
-    """Every row of a journal, read by SQLite alone."""
+    """Read every row of a journal, by SQLite alone."""
     columns = "key, endpoint, state, owner, task_id, error IS NOT NULL, paths"
-    book = sqlite3.connect(journal)
+    database = sqlite3.connect(journal)
     try:
-        found = book.execute(f"SELECT {columns} FROM jobs").fetchall()  # noqa: S608
+        found = database.execute(f"SELECT {columns} FROM jobs").fetchall()  # noqa: S608
     finally:
-        book.close()
+        database.close()
     return [
-        Row(key=key, endpoint=path, state=state, owner=owner, task_id=task_id, answered=bool(told), paths=_paths(paths))
-        for key, path, state, owner, task_id, told, paths in found
+        Row(
+            key=key, endpoint=path, state=state, owner=owner, task_id=task_id, answered=bool(error), paths=_paths(paths)
+        )
+        for key, path, state, owner, task_id, error, paths in found
     ]
 
 
@@ -163,43 +165,43 @@ def _paths(text: str) -> tuple[Path, ...]:
 
 
 def figures(rounds: list[Round], ledger: Any) -> dict[str, int]:
-    """Compare what the server has with what the journals say, and with what lies in the folders."""
+    """Compare the server's tasks with the journals, and with the files in the folders."""
     names = {one["task_id"]: _name(one) for one in ledger["submissions"]}
-    bought = defaultdict(set)
+    tasks_of = defaultdict(set)
     for task in ledger["tasks"]:
-        bought[names[task["task_id"]]].add(task["task_id"])
+        tasks_of[names[task["task_id"]]].add(task["task_id"])
     rows = [(one, row) for one in rounds for row in rows_of(one.batch.journal)]
     known = {row.task_id for _, row in rows}
-    uncertain = {row.key for _, row in rows if row.state == "uncertain"}
+    unconfirmed = {row.key for _, row in rows if row.state == "uncertain"}
     saved = {row.key: row.paths for _, row in rows if row.saved}
     wanted = {key for one in rounds for key in one.batch.keys}
     return {
         "rounds": len(rounds),
         "wanted": len(wanted),
         "created": len(ledger["tasks"]),
-        "paid_twice": sum(len(tasks) > 1 for tasks in bought.values()),
-        "lost": sum(bool(tasks - known) and key not in uncertain for key, tasks in bought.items()),
-        "uncertain": len(uncertain),
+        "billed_twice": sum(len(tasks) > 1 for tasks in tasks_of.values()),
+        "lost": sum(bool(tasks - known) and key not in unconfirmed for key, tasks in tasks_of.items()),
+        "unconfirmed": len(unconfirmed),
         "saved": len(saved),
         "kills": sum(one.kills for one in rounds),
         "unexplained": _unexplained(rows, ledger["submissions"]),
-        "unsaved": len(wanted - saved.keys() - uncertain),
+        "unsaved": len(wanted - saved.keys() - unconfirmed),
         **_left(rounds, saved),
     }
 
 
 def _name(submission: Any) -> str:
-    """Its key; of a motion transfer that was not read, only the model's path is known."""
+    """Return the key of a submit; of a motion transfer that was not read, only the endpoint is known."""
     return str(submission["body"].get("prompt") or key_of(submission["endpoint"]))
 
 
 def _unexplained(rows: list[tuple[Round, Row]], submissions: Any) -> int:
-    """Count what is uncertain though it was answered, or whoever sent it lived on to hear the answer."""
-    struck = Counter(_name(one) for one in submissions if _ambiguous(one))
-    doubts = [(one, row) for one, row in rows if row.state == "uncertain"]
-    unnamed = Counter(row.endpoint for _, row in doubts if row.answered and not struck[row.key])
-    unheard = sum(not row.answered and row.owner not in one.killed for one, row in doubts)
-    return unheard + sum(max(0, count - struck[endpoint]) for endpoint, count in unnamed.items())
+    """Count unconfirmed submits whose response came, or whose session was not killed before it could."""
+    faulty = Counter(_name(one) for one in submissions if _ambiguous(one))
+    unconfirmed = [(one, row) for one, row in rows if row.state == "uncertain"]
+    unnamed = Counter(row.endpoint for _, row in unconfirmed if row.answered and not faulty[row.key])
+    unanswered = sum(not row.answered and row.owner not in one.killed for one, row in unconfirmed)
+    return unanswered + sum(max(0, count - faulty[endpoint]) for endpoint, count in unnamed.items())
 
 
 def _ambiguous(submission: Any) -> bool:
@@ -209,12 +211,12 @@ def _ambiguous(submission: Any) -> bool:
 def _left(rounds: list[Round], saved: dict[str, tuple[Path, ...]]) -> Counter[str]:
     left: Counter[str] = Counter()
     for one in rounds:
-        left.update(one.way.leavings(one.batch, {key: saved[key] for key in one.batch.keys if key in saved}))
+        left.update(one.way.flaws(one.batch, {key: saved[key] for key in one.batch.keys if key in saved}))
     return left
 
 
 def play(rounds: int, seed: int, folder: Path, way: Way = SESSION) -> tuple[dict[str, int], Counter[str]]:
-    """Play every round against one emulator, and say what it and the journals show."""
+    """Play every round against one emulator; return the figures and the faults that occurred."""
     played: list[Round] = []
     faults = [fault for fault in _FAULTS if way.hangs or fault["kind"] != "hang"]
     token = secrets.token_hex()
@@ -240,7 +242,7 @@ def _rounds(rounds: int, seed: int, way: Way, of: Batch) -> Iterator[Round]:
 
 
 def way_of(name: str) -> Way:
-    """How a batch is run, by the word on the command line."""
+    """Return how a batch is run, by the option on the command line."""
     if name == "session":
         return SESSION
     from benchmarks._command import COMMAND  # noqa: PLC0415 - it loads the whole command line
@@ -255,15 +257,15 @@ def main() -> int:
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--quick", action="store_true")
-    wishes = parser.parse_args()
-    way = way_of(wishes.through)
-    rounds = wishes.rounds or way.rounds // (_QUICKER if wishes.quick else 1)
+    options = parser.parse_args()
+    way = way_of(options.through)
+    rounds = options.rounds or way.rounds // (_QUICKER if options.quick else 1)
     began = perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        found, faults = play(rounds, wishes.seed, Path(folder), way)
+        found, faults = play(rounds, options.seed, Path(folder), way)
     print("faults on submit:", ", ".join(f"{kind} {count}" for kind, count in sorted(faults.items())))
-    print(f"{perf_counter() - began:.0f} s; uncertain and unexplained: {found['unexplained']}", end="; ")
-    print(f"neither saved nor uncertain: {found['unsaved']}")
+    print(f"{perf_counter() - began:.0f} s; unconfirmed and unexplained: {found['unexplained']}", end="; ")
+    print(f"neither saved nor unconfirmed: {found['unsaved']}")
     text = json.dumps({name: count for name, count in found.items() if name not in _NOT_KEPT})
     if rounds >= way.rounds:
         RESULTS.mkdir(exist_ok=True)

@@ -2,7 +2,7 @@
 
 ``uv run python -m benchmarks.downloads [--quick]``: one 800 MB file (80 MB with ``--quick``) comes from a server in
 another process. Each client has a process of its own, whose peak RSS is measured; the loop is watched every 2 ms.
-``naive`` is what one writes first: ``path.write_bytes(await response.read())``.
+``naive`` is the obvious code: ``path.write_bytes(await response.read())``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from time import perf_counter
 import aiohttp
 from aiohttp import web
 
-from benchmarks._bare import elsewhere
+from benchmarks._bare import in_process
 from benchmarks._report import Row, tabulate
 from benchmarks.uploads import BARS, MB, longest_stall, peak_rss_mb, write_film
 from rh_async import Output, Result, Session, TaskId, Usage
@@ -31,7 +31,7 @@ Fetch = Callable[[str], Awaitable[Path]]
 
 @asynccontextmanager
 async def showing(folder: Path) -> AsyncIterator[str]:
-    """Serve a folder; its url."""
+    """Serve a folder; yield its URL."""
     app = web.Application()
     app.router.add_static("/", folder)
     runner = web.AppRunner(app, access_log=None)
@@ -43,7 +43,7 @@ async def showing(folder: Path) -> AsyncIterator[str]:
 
 
 async def with_ours(folder: Path, url: str) -> dict[str, float]:
-    """Save it as the output of a job."""
+    """Save the file as the output of a job."""
 
     async def fetch(name: str) -> Path:
         output = Output(url=f"{url}/{name}.mp4", type="mp4")
@@ -56,7 +56,7 @@ async def with_ours(folder: Path, url: str) -> dict[str, float]:
 
 
 async def with_read(folder: Path, url: str) -> dict[str, float]:
-    """Save it as one writes it first."""
+    """Save the file with the obvious code."""
 
     async def fetch(name: str) -> Path:
         path = folder / f"naive-{name}.mp4"
@@ -69,7 +69,7 @@ async def with_read(folder: Path, url: str) -> dict[str, float]:
 
 
 async def watched(fetch: Fetch) -> dict[str, float]:
-    """Fetch a small file, then the large one, and watch."""
+    """Fetch a small file, then the large one, and measure."""
     await fetch("warm")  # imports, connections and threads are not what is measured
     before, began, done = peak_rss_mb(), perf_counter(), asyncio.Event()
     watching = asyncio.create_task(longest_stall(done))
@@ -86,7 +86,7 @@ async def watched(fetch: Fetch) -> dict[str, float]:
 
 
 def measure(client: str, folder: Path, url: str) -> dict[str, float]:
-    """Let one client fetch, in this process."""
+    """Run one client in this process."""
     return asyncio.run((with_ours if client == "rh_async" else with_read)(folder, url))
 
 
@@ -100,7 +100,7 @@ def main() -> int:
         taken.mkdir()
         write_film(shown / "warm.mp4", 8)
         film = write_film(shown / "film.mp4", 80 if quick else 800)
-        with elsewhere(showing, shown) as url:
+        with in_process(showing, shown) as url:
             for client, bars in (("rh_async", BARS), ("naive", {})):
                 with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as alone:
                     figures = alone.submit(measure, client, taken, url).result()

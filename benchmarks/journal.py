@@ -1,8 +1,8 @@
-"""How many moves share a commit, and how many submissions a second are made durable.
+"""How many transitions share a commit, and how many submissions a second are made durable.
 
 ``uv run python -m benchmarks.journal [--quick]``: fifty jobs at a time are claimed, submitted and settled in the
-session's journal, with nothing else in between; each move is on disk before the next. ``alone`` makes the same moves
-with a commit for each, which is what one writes first, through the same SQL and on the same thread.
+session's journal, with nothing else in between; each transition is on disk before the next. ``alone`` makes the same
+transitions with a commit for each, through the same SQL and on the same thread.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from rh_async._journal.sqlite import SqliteStore
 from rh_async._journal.submission_journal import SubmissionJournal
 from rh_async.types import TaskId
 
-BARS = {"commits_per_move": 0.25}
+BARS = {"commits_per_transition": 0.25}
 _AT_ONCE = 50
 
 
 def submission(number: int) -> SubmissionRecord:
-    """What is to be bought."""
+    """Return the record of a submission."""
     return SubmissionRecord(
         key=f"clip-{number}",
         attempt=1,
@@ -39,8 +39,8 @@ def submission(number: int) -> SubmissionRecord:
     )
 
 
-async def buy(journal: SubmissionJournal, numbers: Iterator[int]) -> None:
-    """Carry one job after another through every move."""
+async def process(journal: SubmissionJournal, numbers: Iterator[int]) -> None:
+    """Take one job after another through every transition."""
     for number in numbers:
         record = (await journal.claim(submission(number))).record
         record = await journal.transition(record, SubmissionState.SUBMITTING)
@@ -51,11 +51,11 @@ async def buy(journal: SubmissionJournal, numbers: Iterator[int]) -> None:
 
 
 async def measure(path: Path, jobs: int, most: int | None) -> dict[str, float]:
-    """Carry jobs, many at a time."""
+    """Process jobs, many at a time."""
     journal = SubmissionJournal(store=SqliteStore(path, "http://127.0.0.1"), wall=lambda: datetime.now(UTC), most=most)
     await journal.open("f" * 32)
     began, numbers = perf_counter(), iter(range(jobs))
-    await asyncio.gather(*(buy(journal, numbers) for _ in range(_AT_ONCE)))
+    await asyncio.gather(*(process(journal, numbers) for _ in range(_AT_ONCE)))
     seconds = perf_counter() - began
     settled = await journal.list_in_states([SubmissionState.SETTLED])
     await journal.close()
@@ -63,8 +63,8 @@ async def measure(path: Path, jobs: int, most: int | None) -> dict[str, float]:
         raise SystemExit(f"{len(settled)} of {jobs} jobs settled")
     return {
         "jobs": jobs,
-        "commits_per_move": journal.commits / journal.changes,
-        "moves_per_commit": journal.changes / journal.commits,
+        "commits_per_transition": journal.commits / journal.changes,
+        "transitions_per_commit": journal.changes / journal.commits,
         "durable_jobs_per_second": jobs / seconds,
     }
 

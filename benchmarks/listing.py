@@ -1,8 +1,8 @@
 """How long the jobs command takes over a journal of 100,000 jobs, how soon its first line is there, and its memory.
 
 ``uv run python -m benchmarks.listing [--quick]``: fresh processes, one for the table and one for ``--json``; the rows
-are as saved jobs of a batch leave them. What counts is CPU time, kernel included, as Linux tells it: a machine that is
-busy elsewhere delays everything else.
+are as saved jobs of a batch leave them. What counts is CPU time, kernel included, as Linux reports it: on a busy
+machine everything else takes longer.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _FORMS = {"a table": (), "--json": ("--json",)}
 
 
-def filled(book: Path, jobs: int) -> None:
-    """Make a journal as a batch leaves it."""
+def filled(path: Path, jobs: int) -> None:
+    """Create a journal as a batch leaves it."""
 
     async def made() -> None:
-        async with Emulator() as server, Session(server.api_key, base_url=server.url, journal=book):
+        async with Emulator() as server, Session(server.api_key, base_url=server.url, journal=path):
             pass
 
     asyncio.run(made())
-    with sqlite3.connect(book) as db:
+    with sqlite3.connect(path) as db:
         names = (
             "site, key, attempt, fingerprint, state, owner, endpoint, inputs, nonce, task_id, claimed_utc, raw, paths"
         )
@@ -48,7 +48,7 @@ def filled(book: Path, jobs: int) -> None:
 
 
 def rows(jobs: int) -> Iterator[tuple[str, str, str, str, bytes, str]]:
-    """What differs from job to job."""
+    """Yield the columns that differ from job to job."""
     for number in range(jobs):
         task = str(2_013_508_786_111_402_977 + number)
         results = [{"url": f"https://cdn.example/output.mp4?{'x' * 600}", "outputType": "mp4"}]
@@ -58,10 +58,10 @@ def rows(jobs: int) -> Iterator[tuple[str, str, str, str, bytes, str]]:
         yield key, f"owner {number % 50}", json.dumps(inputs), task, raw, json.dumps([f"/studio/out/{task}_0.mp4"])
 
 
-def listed(book: Path, *options: str) -> dict[str, float]:
+def list_jobs(path: Path, *options: str) -> dict[str, float]:
     """Run the command once."""
     began = time.perf_counter()
-    command = [sys.executable, "-m", "rh_async", "jobs", "--journal", str(book), *options]
+    command = [sys.executable, "-m", "rh_async", "jobs", "--journal", str(path), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None  # noqa: S101 - for the type checker
         process.stdout.readline()
@@ -83,7 +83,7 @@ def listed(book: Path, *options: str) -> dict[str, float]:
 
 
 def cpu_of(pid: int) -> float:
-    """The CPU seconds of a process that runs."""
+    """Return the CPU seconds that a running process has used."""
     after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, after_name[11:13])) / _TICKS
 
@@ -92,13 +92,13 @@ def main() -> int:
     """Measure, print, keep."""
     quick = "--quick" in sys.argv
     with tempfile.TemporaryDirectory() as folder:
-        book = Path(folder) / "journal.db"
-        filled(book, 5_000 if quick else 100_000)
-        told = [
-            Row(scenario=form, client="rh_async", figures=listed(book, *options), bars=BARS)
+        path = Path(folder) / "journal.db"
+        filled(path, 5_000 if quick else 100_000)
+        measured = [
+            Row(scenario=form, client="rh_async", figures=list_jobs(path, *options), bars=BARS)
             for form, options in _FORMS.items()
         ]
-    return tabulate("listing", told, keep=not quick)
+    return tabulate("listing", measured, keep=not quick)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """How much memory a job in flight takes, and whether a million requests take more than a few.
 
-``uv run python -m benchmarks.memory [--quick]``: in virtual time, and with a stand-in for the wires, so that what is
-measured is ours alone. The slope is what tracemalloc sees per job between 2,000 and 12,000 jobs in flight, each with
-its request, nobody waiting for them. Then one ``map`` runs 1,000,000 requests (20,000 with ``--quick``), 500 in flight;
-RSS is the process's peak, from the moment at which 5,000 have ended.
+``uv run python -m benchmarks.memory [--quick]``: in virtual time, and with the transport replaced, so that only the
+session's own memory is measured. The slope is what tracemalloc sees per job between 2,000 and 12,000 jobs in flight,
+each with its request, and without a waiter. Then one ``map`` runs 1,000,000 requests (20,000 with ``--quick``), 500 in
+flight; RSS is the peak of the process, from the moment at which 5,000 have ended.
 """
 
 from __future__ import annotations
@@ -36,30 +36,32 @@ BYTES = {"bytes_per_job": 2048.0}
 GROWTH = {"rss_growth_mb": 64.0}
 _WARM = 5_000
 _OUTPUT = {"url": "https://cdn.example/output.mp4", "outputType": "mp4", "nodeId": "1", "text": None}
-_NO_COUNTS = json.dumps(task_payload(code="1014")).encode()
+_NO_COUNTERS = json.dumps(task_payload(code="1014")).encode()
 
 
 @define
-class Wires:
-    """Stands in for a transport: it answers everything at once.
+class FakeTransport:
+    """Replaces the transport: it responds at once.
 
-    :param word: where every task stands when it is asked about.
-    :param at_once: whether its submit is answered so already.
+    :param status: of every task that is queried.
+    :param at_once: whether the response to the submit has that status already.
     """
 
-    word: str
+    status: str
     at_once: bool = False
-    _accepted: bytes = field(init=False)
-    _stands: bytes = field(init=False)
+    _submit_response: bytes = field(init=False)
+    _query_response: bytes = field(init=False)
     _numbers: Iterator[int] = field(factory=lambda: itertools.count(1_900_000_000_000_000_000))
 
     def __attrs_post_init__(self) -> None:
-        over = self.word == "SUCCESS"
+        settled = self.status == "SUCCESS"
         answer = task_payload(
-            "?", self.word, results=[_OUTPUT] if over else None, usage=usage_payload("1.2") if over else None
+            "?", self.status, results=[_OUTPUT] if settled else None, usage=usage_payload("1.2") if settled else None
         )
-        self._stands = json.dumps(answer).encode()
-        self._accepted = self._stands if self.at_once else json.dumps(submit_payload("?", "RUNNING")).encode()
+        self._query_response = json.dumps(answer).encode()
+        self._submit_response = (
+            self._query_response if self.at_once else json.dumps(submit_payload("?", "RUNNING")).encode()
+        )
 
     async def send(
         self,
@@ -76,18 +78,18 @@ class Wires:
 
     def _answer(self, call: ApiCall) -> bytes:
         if call.path.endswith("/query"):
-            return self._stands.replace(b"?", json.loads(call.body)["taskId"].encode())
+            return self._query_response.replace(b"?", json.loads(call.body)["taskId"].encode())
         if call.path.endswith("/queue/status"):
-            return _NO_COUNTS
-        return self._accepted.replace(b"?", b"%d" % next(self._numbers))
+            return _NO_COUNTERS
+        return self._submit_response.replace(b"?", b"%d" % next(self._numbers))
 
 
 @asynccontextmanager
-async def session(wires: Wires, in_flight: int) -> AsyncIterator[Session]:
-    """A session on these wires."""
+async def session(transport: FakeTransport, in_flight: int) -> AsyncIterator[Session]:
+    """Open a session on this replacement."""
 
     def send(_: Transport, *given: Any, **more: Any) -> Any:
-        return wires.send(*given, **more)
+        return transport.send(*given, **more)
 
     with patch.object(Transport, "send", send):
         polling = PollingPolicy(interval=1.0, polls_per_second=1e6)
@@ -96,16 +98,16 @@ async def session(wires: Wires, in_flight: int) -> AsyncIterator[Session]:
 
 
 def request(number: int) -> ModelRequest:
-    """As a user would write one; no two share their text."""
+    """Return a request as a user writes one; no two share their text."""
     link = f"https://storage.example/input/{number:08d}"
     return ModelRequest("bench/motion", {"imageUrl": f"{link}.png", "videoUrl": f"{link}.mp4", "seed": number})
 
 
 async def bytes_per_job(few: int, many: int) -> float:
-    """How many bytes each further job in flight takes, between few and many of them."""
+    """Return how many bytes each further job in flight takes, between few and many of them."""
     tracemalloc.start()
     try:
-        async with session(Wires("RUNNING"), many + 1) as opened:
+        async with session(FakeTransport("RUNNING"), many + 1) as opened:
             jobs = [opened.submit_nowait(request(number)) for number in range(few)]
             before = await _traced(jobs)
             jobs += [opened.submit_nowait(request(number)) for number in range(few, many)]
@@ -117,7 +119,7 @@ async def bytes_per_job(few: int, many: int) -> float:
 async def _traced(jobs: list[Any]) -> int:
     for job in jobs:
         await job.accepted()
-    await asyncio.sleep(1.5)  # each has been asked about
+    await asyncio.sleep(1.5)  # each has been polled
     gc.collect()
     return tracemalloc.get_traced_memory()[0]
 
@@ -125,9 +127,9 @@ async def _traced(jobs: list[Any]) -> int:
 async def map_growth(
     requests: int, gauge: Callable[[], float], *, warm: int = _WARM, in_flight: int = 500, at_once: bool = False
 ) -> float:
-    """By how much a gauge rises in one map, after its first outcomes."""
+    """Return by how much a gauge rises in one map, after its first outcomes."""
     before, seen = 0.0, 0
-    async with session(Wires("SUCCESS", at_once), in_flight) as opened:
+    async with session(FakeTransport("SUCCESS", at_once), in_flight) as opened:
         async for outcome in opened.map(map(request, range(requests))):
             seen += outcome.result is not None
             if seen == warm:
@@ -140,7 +142,7 @@ async def map_growth(
 def main() -> int:
     """Measure, print, keep."""
     quick = "--quick" in sys.argv
-    logging.disable(logging.WARNING)  # a session that is left names every job that goes on
+    logging.disable(logging.WARNING)  # a session that is closed names every job that still runs
     few, many, requests = (500, 2_500, 20_000) if quick else (2_000, 12_000, 1_000_000)
     with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
         growth = runner.run(map_growth(requests, peak_rss_mb))

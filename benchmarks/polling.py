@@ -1,8 +1,8 @@
-"""How many requests a job takes, and how late its end is noticed, while every slot is refilled.
+"""How many requests a job takes, and how late its end is detected, while every slot is refilled.
 
 ``uv run python -m benchmarks.polling [--quick]``: each client meets each scenario in virtual time. Requests are
-submits, queries and looks at the account's counts; a look is shared by the jobs that settled while it was looked.
-Seconds late run from the task's end, by the server's clock, to the first question after it.
+submits, queries and reads of the queue counters; reads are shared by the jobs that settled in the meantime. Latency
+is in seconds, from the task's end, by the server's clock, to the first query after it.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from benchmarks._world import (
 )
 from rh_async.emulator import BackgroundLoad, Fault
 
-LEARNED = {"requests": 20.0, "late_mean": 0.7}
-BLIND = {"requests": 28.0, "late_mean": 2.6, "late_p99": 10.0}
-COLD = {"requests": 32.0, "late_mean": 3.0}
+LEARNED = {"requests": 20.0, "latency_mean": 0.7}
+BLIND = {"requests": 28.0, "latency_mean": 2.6, "latency_p99": 10.0}
+COLD = {"requests": 32.0, "latency_mean": 3.0}
 _FROZEN = Fault("frozen_counters", times=None)
 _RANDOM = Fault("random_counters", times=None)
 
@@ -46,7 +46,7 @@ class Scenario:
     :param warm_up: how many jobs come before them.
     :param jobs: how many are measured.
     :param cool_down: how many come after them, so that the last find every slot taken; None for one per slot.
-    :param clients: who is let loose on it.
+    :param clients: which clients it is run with.
     :param bars: what a session's figures may be at most.
     """
 
@@ -73,9 +73,9 @@ def _limited(limit: int) -> World:
     return World(jobs=0, limits=((0.0, limit),))
 
 
-def _hint(says: str, fault: Fault, at: float = 0.0) -> Scenario:
-    """A scenario only for who looks at the counts; to others it is the first one."""
-    return Scenario(name=says, world=World(jobs=0, faults=((at, fault),)), clients=("rh_async",), bars=BLIND)
+def _counters(name: str, fault: Fault, at: float = 0.0) -> Scenario:
+    """Return a scenario whose counters mislead; to a client that does not read them it is the first one."""
+    return Scenario(name=name, world=World(jobs=0, faults=((at, fault),)), clients=("rh_async",), bars=BLIND)
 
 
 SCENARIOS = (
@@ -94,13 +94,13 @@ SCENARIOS = (
         name="half 60 s, half 300 s", world=World(jobs=0, run_time=Mixed((LogNormal(60.0, 0.1), LogNormal(300.0, 0.1))))
     ),
     Scenario(name="half of them queued", world=World(jobs=0, more={"model_limits": {ENDPOINT: 25}})),
-    _hint("hint missing", MISSING),
-    _hint("hint frozen", _FROZEN),
-    # Whatever ends before the first lie is found out was trusted to be told: the bar of its tail is for what follows.
-    evolve(_hint("hint frozen after 600 s", _FROZEN, at=600.0), bars={"requests": 28.0, "late_mean": 2.6}),
-    _hint("hint at random", _RANDOM),
+    _counters("counters missing", MISSING),
+    _counters("counters frozen", _FROZEN),
+    # Ends before the freeze is noticed were left to the counters: there is no limit for the tail of their latency.
+    evolve(_counters("counters frozen after 600 s", _FROZEN, at=600.0), bars={"requests": 28.0, "latency_mean": 2.6}),
+    _counters("counters random", _RANDOM),
     Scenario(
-        name="50 jobs of others on the key",
+        name="50 foreign tasks on the key",
         world=evolve(_limited(110), more={"background_load": BackgroundLoad(count=50, run_time=USUAL)}),
         clients=("rh_async",),
         bars=BLIND,
@@ -110,48 +110,48 @@ CLIENTS: Mapping[str, Client] = {"rh_async": ours, "fixed 5 s": fixed}
 
 
 def figures(scenario: Scenario, history: History) -> dict[str, float]:
-    """Count what the measured jobs took."""
+    """Return the requests and the latency of the measured jobs."""
     first = scenario.warm_up or 0
     measured = history.tasks[first : first + (scenario.jobs or 0)]
     start, end = measured[0].created_at, max(map(settled_at, measured))
     settled = sum(start < settled_at(task) <= end for task in history.tasks)
     created = sum(start <= task.created_at <= end for task in history.tasks)
-    asked = asked_in(history)
-    queries = sum(len(asked[task.task_id]) for task in measured) / len(measured)
-    looks = sum(it.kind == "queue_status" and start <= it.at <= end for it in history.calls) / settled
+    queried = queries_in(history)
+    queries = sum(len(queried[task.task_id]) for task in measured) / len(measured)
+    counter_reads = sum(it.kind == "queue_status" and start <= it.at <= end for it in history.calls) / settled
     submits = sum(start <= it.at <= end for it in history.submissions) / created
-    late = sorted(late_of(settled_at(task), asked[task.task_id]) for task in measured)
+    latencies = sorted(latency_of(settled_at(task), queried[task.task_id]) for task in measured)
     return {
-        "requests": submits + queries + looks,
+        "requests": submits + queries + counter_reads,
         "submits": submits,
         "queries": queries,
-        "looks": looks,
-        "late_mean": sum(late) / len(late),
-        "late_p99": late[ceil(0.99 * len(late)) - 1],
+        "counter_reads": counter_reads,
+        "latency_mean": sum(latencies) / len(latencies),
+        "latency_p99": latencies[ceil(0.99 * len(latencies)) - 1],
         "idle_percent": 100 * (1 - history.occupied(start, measured[-1].created_at) / scenario.in_flight)
         if measured[-1].created_at > start
         else 0.0,
     }
 
 
-def asked_in(history: History) -> dict[str, list[float]]:
-    """When each task was asked about."""
-    asked = defaultdict(list)
-    for question in history.calls:
-        if question.kind == "query" and question.task_id:
-            asked[question.task_id].append(question.at)
-    return asked
+def queries_in(history: History) -> dict[str, list[float]]:
+    """Return when each task was queried."""
+    queries = defaultdict(list)
+    for call in history.calls:
+        if call.kind == "query" and call.task_id:
+            queries[call.task_id].append(call.at)
+    return queries
 
 
-def late_of(settled: float, asked: list[float]) -> float:
-    """How long after its end a task was first asked about."""
-    return asked[bisect_left(asked, settled)] - settled
+def latency_of(settled: float, queries: list[float]) -> float:
+    """Return how long after its end a task was first queried."""
+    return queries[bisect_left(queries, settled)] - settled
 
 
 def measure(scenarios: Iterable[Scenario]) -> list[Row]:
-    """Let every client loose on every scenario."""
-    games = [(scenario, name) for scenario in scenarios for name in scenario.clients]
-    histories = play_all((scenario.world, CLIENTS[name]) for scenario, name in games)
+    """Run every client in every scenario."""
+    runs = [(scenario, name) for scenario in scenarios for name in scenario.clients]
+    histories = play_all((scenario.world, CLIENTS[name]) for scenario, name in runs)
     return [
         Row(
             scenario=scenario.name,
@@ -159,7 +159,7 @@ def measure(scenarios: Iterable[Scenario]) -> list[Row]:
             figures=figures(scenario, history),
             bars=scenario.bars if name == "rh_async" else {},
         )
-        for (scenario, name), history in zip(games, histories, strict=True)
+        for (scenario, name), history in zip(runs, histories, strict=True)
     ]
 
 

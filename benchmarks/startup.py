@@ -21,7 +21,7 @@ _NAMES = ("aiohttp", "rh_async")
 
 
 def cpu_ms(module: str, environment: Mapping[str, str]) -> float:
-    """The CPU milliseconds of an interpreter that imports a module and ends."""
+    """Return the CPU milliseconds of an interpreter that imports a module and ends."""
     _, status, used = os.wait4(subprocess.Popen([sys.executable, "-c", f"import {module}"], env=environment).pid, 0)
     if status:
         raise SystemExit(f"import {module} failed")
@@ -29,17 +29,17 @@ def cpu_ms(module: str, environment: Mapping[str, str]) -> float:
 
 
 def own_times(environment: Mapping[str, str]) -> dict[str, float]:
-    """The milliseconds that each module takes by itself, of those that rh_async loads beyond aiohttp."""
+    """Return the milliseconds that each module takes by itself, of those that rh_async loads beyond aiohttp."""
     program = [sys.executable, "-X", "importtime", "-c", "import aiohttp; import rh_async"]
-    told = subprocess.run(program, env=environment, capture_output=True, text=True, check=True).stderr
-    rows = [line.removeprefix("import time:").split("|") for line in told.splitlines()[1:]]
+    report = subprocess.run(program, env=environment, capture_output=True, text=True, check=True).stderr
+    rows = [line.removeprefix("import time:").split("|") for line in report.splitlines()[1:]]
     times = [(name.strip(), int(own) / 1000) for own, _, name in rows]
     beyond = 1 + [name for name, _ in times].index("aiohttp")
     return dict(times[beyond:])
 
 
 def by_package(runs: int, environment: Mapping[str, str]) -> dict[str, float]:
-    """Those times by package, each module's cheapest."""
+    """Return these times by package, each module's cheapest."""
     measured = [own_times(environment) for _ in range(runs)]
     packages: defaultdict[str, float] = defaultdict(float)
     for name in measured[0]:

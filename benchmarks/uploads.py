@@ -22,7 +22,7 @@ BARS = {"rss_growth_mb": 32.0, "longest_stall_ms": 50.0}
 
 
 def peak_rss_mb() -> float:
-    """The most memory this process has ever held, in MB."""
+    """Return the peak RSS of this process, in MB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / MB if sys.platform == "darwin" else peak / 1024
 
@@ -38,7 +38,7 @@ def write_film(path: Path, megabytes: int) -> Path:
 
 
 async def longest_stall(done: asyncio.Event, tick: float = 0.002) -> float:
-    """The longest time, in seconds, that the loop was late for a wake-up."""
+    """Return the longest time, in seconds, that the loop was late for a wake-up."""
     worst = 0.0
     while not done.is_set():
         began = perf_counter()
@@ -48,7 +48,7 @@ async def longest_stall(done: asyncio.Event, tick: float = 0.002) -> float:
 
 
 async def measure(url: str, key: str, warm: Path, film: Path) -> dict[str, float]:
-    """Upload a small file, then the large one, and watch."""
+    """Upload a small file, then the large one, and measure."""
     async with Session(key, base_url=url) as session:
         await session.upload(warm)  # imports, connections and threads are not what is measured
         before, began, done = peak_rss_mb(), perf_counter(), asyncio.Event()

@@ -7,7 +7,7 @@ import gc
 import pytest
 from blockbuster import BlockBuster
 
-from benchmarks.memory import BYTES, Wires, bytes_per_job, map_growth, session
+from benchmarks.memory import BYTES, FakeTransport, bytes_per_job, map_growth, session
 from benchmarks.memory import request as make_request
 
 
@@ -36,7 +36,7 @@ async def test_a_map_whose_jobs_are_polled_leaves_nothing_of_them_behind() -> No
 
 async def test_the_count_notices_outcomes_that_are_kept() -> None:
     outcomes = []
-    async with session(Wires("SUCCESS"), 50) as opened:
+    async with session(FakeTransport("SUCCESS"), 50) as opened:
         before = _objects()
         async for outcome in opened.map(map(make_request, range(500))):
             outcomes.append(outcome)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from benchmarks import crash
-from benchmarks._batch import Batch, begin, heard, key_of, request_of
+from benchmarks._batch import Batch, begin, key_of, messages, request_of
 from benchmarks._command import COMMAND
 from benchmarks._server import emulator_process
 from rh_async._journal.records import SubmissionState
@@ -45,18 +45,18 @@ def bought(site: tuple[str, str]) -> dict[str, list[str]]:
 
 
 def done_by(batch: Batch, *, kill_after: int | None = None) -> list[str] | None:
-    """Run a process to its end, or kill it after so many words; the keys it has results for."""
-    process, told = begin(batch)
+    """Run a process to its end, or kill it after so many messages; return the keys that have results."""
+    process, pipe = begin(batch)
     patience = threading.Timer(PATIENCE, process.kill)
     patience.start()
-    words: list[Any] = []
-    for word in heard(told):
-        words.append(word)
-        if len(words) == kill_after:
+    received: list[Any] = []
+    for message in messages(pipe):
+        received.append(message)
+        if len(received) == kill_after:
             process.kill()
     patience.cancel()
     process.join()
-    return words[-1] if words and isinstance(words[-1], list) else None
+    return received[-1] if received and isinstance(received[-1], list) else None
 
 
 async def both(*calls: Any) -> list[Any]:
@@ -65,8 +65,8 @@ async def both(*calls: Any) -> list[Any]:
 
 def test_a_batch_killed_again_and_again_is_bought_once_and_saved(tmp_path: Path) -> None:
     found, faults = crash.play(4, 7, tmp_path)
-    assert found["paid_twice"] == found["lost"] == found["unexplained"] == found["unsaved"] == 0
-    assert found["wanted"] == found["saved"] + found["uncertain"] == 48
+    assert found["billed_twice"] == found["lost"] == found["unexplained"] == found["unsaved"] == 0
+    assert found["wanted"] == found["saved"] + found["unconfirmed"] == 48
     assert found["kills"]
     assert faults
 
@@ -76,7 +76,7 @@ def test_a_command_killed_again_and_again_buys_once_and_leaves_each_video_with_i
 ) -> None:
     found, _ = crash.play(1, 331, tmp_path, COMMAND)  # a seed that kills it early, midway and late
     assert {name: count for name, count in found.items() if count and name not in crash.MEASURED} == {}
-    assert found["wanted"] == found["saved"] + found["uncertain"] == 12
+    assert found["wanted"] == found["saved"] + found["unconfirmed"] == 12
     assert found["kills"] >= 2
 
 
