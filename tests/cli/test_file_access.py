@@ -7,12 +7,14 @@ that the clip has not changed since it was hashed.
 
 from __future__ import annotations
 
+import asyncio
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from rh_async import DreamActor, Session
-from rh_async.batch import plan_folder
+from rh_async.batch import LocalFiles, plan_folder
 from rh_async.emulator import Emulator
 from tests.cli.conftest import Shell
 from tests.file_access import file_access
@@ -74,3 +76,32 @@ async def test_a_run_does_not_hash_what_its_plan_has_hashed(
             outcomes = [outcome async for outcome in session.batch(plan, desk / "out")]
         assert access.opens == 3, access.where
     assert [outcome.state for outcome in outcomes] == ["saved", "saved"]
+
+
+async def test_a_clip_that_changed_after_planning_is_read_anew(site: Emulator, desk: Path) -> None:
+    """Its old hash would name, and pay for, another job than the one that is sent."""
+    (desk / "clips").mkdir()
+    clip = (desk / "dance.mp4").rename(desk / "clips" / "dance.mp4")
+    (desk / "clips" / "other.mp4").write_bytes(clip.read_bytes()[:-1] + b"\1")
+    plan = await plan_folder(desk / "clips", desk / "hero.png", make=DreamActor)
+    clip.write_bytes(clip.read_bytes()[:-1] + b"\2")
+    async with Session(site.api_key, base_url=site.url, journal=desk / "journal.db") as session:
+        outcomes = [outcome async for outcome in session.batch(plan, desk / "out")]
+    assert [outcome.state for outcome in outcomes] == ["saved", "saved"]
+    assert sha256(clip.read_bytes()).hexdigest() in {upload.sha256 for upload in site.ledger.uploads}
+    assert len(site.ledger.submissions) == 2
+
+
+async def test_files_given_to_a_session_are_not_hashed_again_unless_they_changed(
+    site: Emulator, desk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip, files = desk / "dance.mp4", LocalFiles()
+    file = await asyncio.to_thread(files.read, clip)
+    async with Session(site.api_key, base_url=site.url, files=files) as session:
+        with file_access(clip, monkeypatch) as access:
+            assert (await session.upload(clip)).sha256 == file.sha256
+            assert access.opens == 1, access.where
+            clip.write_bytes(clip.read_bytes() + b"\0")
+            changed = await session.upload(clip)
+    assert changed.sha256 == sha256(clip.read_bytes()).hexdigest()
+    assert len(site.ledger.uploads) == 2
