@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+_CHECK_EVERY = 0.2
+"""Seconds between two checks whether the caller was cancelled."""
 
 
 def run_blocking(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -43,12 +46,19 @@ def _run_in_thread(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
     # Not a daemon: what the coroutine finishes after a second Ctrl-C, such as a POST that was sent, is still finished.
     threading.Thread(target=work, name="rh_async run").start()
+    caller = asyncio.current_task()
     try:
+        while not done.done():
+            wait((done,), _CHECK_EVERY)
+            if caller is not None and caller.cancelling():
+                # A loop made by asyncio.run turns the first Ctrl-C into a cancellation of its task, which this call
+                # blocks: it is seen here, or not at all.
+                raise asyncio.CancelledError  # noqa: TRY301 - handled as the other way to be interrupted
         return done.result()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         loop, task = started.result()
         if not done.done():
             with suppress(RuntimeError):  # the loop was closed meanwhile: the coroutine has ended
                 loop.call_soon_threadsafe(task.cancel)
-            done.exception()  # waits for the end; a second Ctrl-C ends the wait
+            wait((done,))  # a second Ctrl-C ends the wait
         raise
