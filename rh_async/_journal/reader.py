@@ -15,6 +15,7 @@ from pathlib import Path
 
 from attrs import frozen
 
+from rh_async._api.endpoints import CURRENCIES
 from rh_async._api.task_family import family_of
 from rh_async._api.wire import ApiResponse
 from rh_async._journal.lease import ProcessLease
@@ -64,7 +65,8 @@ class Row:
             return None
         try:
             response = ApiResponse(status=200, body=self.record.raw)
-            return family_of(self.record.endpoint).decode_query(response, self.record.task_id)
+            family, currency = family_of(self.record.endpoint), CURRENCIES.get(self.site)
+            return family.decode_query(response, self.record.task_id, currency=currency)
         except RHError:
             return None
 

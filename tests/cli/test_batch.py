@@ -142,8 +142,8 @@ async def test_failed_jobs_are_named_and_bought_again_only_when_that_is_asked_fo
     site.faults.add(Fault("moderation", times=2))
     first = await shell("batch clips --image heroes/fox.png")
     assert first.code == 1
-    assert "failed       2       ended badly\n" in first.out
-    words = r"→ the same command with --retry-failed buys them again \(CNY (\d\.\d\d) by the list\)"
+    assert "failed       2       ended without a result\n" in first.out
+    words = r"→ the same command with --retry-failed submits them again \(CNY (\d\.\d\d) by the list\)"
     offer = re.search(words, first.out)
     assert offer is not None, first.out
     again = await shell("batch clips --image heroes/fox.png")
@@ -225,7 +225,7 @@ async def test_a_server_that_was_busy_is_no_reason_to_change_the_inputs(
     assert ended.code == 1
     assert "→ 1 job failed because the server was busy: the inputs need no change\n" in ended.err
     assert "Change the inputs" not in ended.err
-    assert "→ the same command with --retry-failed buys them again" in ended.err
+    assert "→ the same command with --retry-failed submits them again" in ended.err
     assert (await shell("batch clips --image heroes/fox.png --retry-failed")).code == 0
     assert len(site.ledger.tasks) == 6
 
@@ -236,7 +236,7 @@ async def test_what_nobody_knows_is_told_with_the_command_that_decides_it(
     site.faults.add(Fault("drop_after_accept"))
     ended = await shell("batch clips --image heroes/fox.png --journal j.db")
     assert ended.code == 1
-    assert "unconfirmed  1       nobody knows" in ended.out
+    assert "unconfirmed  1       sent, and the response was lost" in ended.out
     command = re.search(r"rh-async (discard \S+ --journal j.db)", ended.out)
     assert command is not None
     assert (await shell(command[1])).code == 0
@@ -258,7 +258,7 @@ async def test_an_account_that_is_refused_ends_it_and_has_an_exit_code_of_its_ow
     monkeypatch.setenv("RUNNINGHUB_API_KEY", "0" * 32)
     ended = await shell("batch clips --image heroes/fox.png")
     assert (ended.code, len(site.ledger.tasks)) == (3, 0)
-    assert "mend the account, then the same command again continues" in ended.out
+    assert "correct the account (key, balance), then the same command again continues" in ended.out
 
 
 async def test_events_are_one_object_per_line_and_people_are_told_elsewhere(
@@ -299,8 +299,8 @@ def at_desk(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Desk]:
 
     def seat(answer: str) -> Desk:
         desk = Desk(answer)
-        monkeypatch.setattr("rh_async._cli.output.reporter.can_be_asked", lambda: True)
-        monkeypatch.setattr("rh_async._cli.output.reporter.line_typed", desk.line_typed)
+        monkeypatch.setattr("rh_async._cli.output.reporter.is_interactive", lambda: True)
+        monkeypatch.setattr("rh_async._cli.output.reporter.read_line", desk.line_typed)
         return desk
 
     return seat
@@ -561,5 +561,5 @@ async def test_a_full_disk_is_told_of_each_job_by_its_own_file(
     assert len(told_of) == len(site.ledger.tasks) == 5
     for clip, task, words in told_of:
         assert f"{clip}__fox__{task}.mp4" in words
-    assert "→ mend the disk, then the same command again saves them" in ended.out
+    assert "→ free or repair the disk, then the same command again saves them" in ended.out
     assert "folder       out: no videos" in ended.out

@@ -131,7 +131,7 @@ async def test_the_columns_of_a_manifest_are_told_without_a_manifest_and_without
         assert f"\n  {name} " in ended.out
     assert "(kling-v3.0 only)" in ended.out
     endpoint = await shell("batch --manifest-columns --model alibaba/happyhorse-1.0/image-to-video")
-    assert "\n  imageUrl     needed; a path or a link: image\n" in endpoint.out
+    assert "\n  imageUrl     required; a path or a link: image\n" in endpoint.out
     assert "one of 720p, 1080p" in endpoint.out
     unknown = await shell("batch --manifest-columns --model no/thing")
     assert (unknown.code, unknown.err.count("\n")) == (2, 1)

@@ -5,13 +5,23 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import evolve
 
-from rh_async import JournalError, KlingMotionControl, Session, SubmissionRecord, SubmissionState, TaskId
+from rh_async import (
+    CHINA_SITE,
+    GLOBAL_SITE,
+    JournalError,
+    KlingMotionControl,
+    Session,
+    SubmissionRecord,
+    SubmissionState,
+    TaskId,
+)
 from rh_async._cli.commands import jobs_command as _jobs
 from rh_async._cli.commands.jobs_command import model, outcome, subject
 from rh_async._journal.reader import Overview, Row, overview, read, stream
@@ -60,6 +70,16 @@ def row(*, carried: bool = False, **facts: Any) -> Row:
 )
 def test_every_state_is_told_in_words(given: Row, says: str) -> None:
     assert outcome(given) == says
+
+
+@pytest.mark.parametrize(
+    ("site", "currency"), [(GLOBAL_SITE, "USD"), (CHINA_SITE, "CNY"), ("http://127.0.0.1:9", None)]
+)
+def test_a_stored_result_is_in_the_currency_of_its_site(site: str, currency: str | None) -> None:
+    raw = SUCCESS[:-1] + b',"usage":{"consumeMoney":"0.5"}}'
+    stored = evolve(row(state=SubmissionState.SETTLED, raw=raw), site=site).result()
+    assert stored is not None
+    assert (stored.usage.money, stored.usage.currency) == (Decimal("0.5"), currency)
 
 
 def test_models_are_called_as_they_are_typed() -> None:

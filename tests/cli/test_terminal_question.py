@@ -9,7 +9,7 @@ from typing import TextIO
 
 import pytest
 
-from rh_async._cli.execution.terminal_prompt import can_be_asked, line_typed
+from rh_async._cli.execution.terminal_prompt import is_interactive, read_line
 
 
 @pytest.fixture
@@ -23,14 +23,14 @@ def keyboard(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 
 
 async def test_the_line_that_is_typed_is_the_answer(keyboard: int) -> None:
-    assert can_be_asked()
+    assert is_interactive()
     os.write(keyboard, b"yes\n")
-    assert await line_typed() == "yes\n"
+    assert await read_line() == "yes\n"
 
 
 async def test_the_end_of_input_is_no_answer(keyboard: int) -> None:
     os.write(keyboard, b"\x04")  # Ctrl-D
-    assert await line_typed() == ""
+    assert await read_line() == ""
 
 
 def piped() -> TextIO:
@@ -50,6 +50,6 @@ def test_what_is_no_terminal_is_not_asked(make: object, monkeypatch: pytest.Monk
     assert callable(make)
     stdin = make()
     monkeypatch.setattr(sys, "stdin", stdin)
-    assert not can_be_asked()
+    assert not is_interactive()
     if stdin is not None:
         stdin.close()

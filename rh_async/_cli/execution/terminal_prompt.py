@@ -1,4 +1,4 @@
-"""Asks a question at the terminal without holding the event loop, or the end of the process, up."""
+"""Reads an answer from the terminal without blocking the event loop or the end of the process."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ import sys
 from contextlib import suppress
 from threading import Thread
 
-_LONGEST = 1024
+_MAX_BYTES = 1024
 
 
-def can_be_asked() -> bool:
-    """Whether somebody may answer: standard input is a terminal."""
+def is_interactive() -> bool:
+    """Return whether standard input is a terminal."""
     try:
         return sys.stdin.isatty()
     except (AttributeError, ValueError):  # it is closed, or there is none
         return False
 
 
-async def line_typed() -> str:
-    """The next line from the terminal; "" at its end.
+async def read_line() -> str:
+    """Read the next line from the terminal; "" at its end.
 
-    A thread of its own reads it, as a daemon and from the descriptor: whoever stops meanwhile does not wait for a line,
-    and the interpreter's end finds no lock held.
+    A daemon thread reads from the file descriptor: a command that is stopped meanwhile does not wait for the line, and
+    the interpreter finds no lock held at its end.
     """
     loop = asyncio.get_running_loop()
-    typed: asyncio.Future[str] = loop.create_future()
+    line: asyncio.Future[str] = loop.create_future()
 
     def read() -> None:
         try:
-            line = os.read(sys.stdin.fileno(), _LONGEST).decode(errors="replace")
+            text = os.read(sys.stdin.fileno(), _MAX_BYTES).decode(errors="replace")
         except (OSError, ValueError):
-            line = ""
+            text = ""
         with suppress(RuntimeError):  # the loop has ended first
-            loop.call_soon_threadsafe(_answer, typed, line)
+            loop.call_soon_threadsafe(_set_line, line, text)
 
-    Thread(target=read, name="rh-async question", daemon=True).start()
-    return await typed
+    Thread(target=read, name="rh-async prompt", daemon=True).start()
+    return await line
 
 
-def _answer(typed: asyncio.Future[str], line: str) -> None:
-    if not typed.done():
-        typed.set_result(line)
+def _set_line(line: asyncio.Future[str], text: str) -> None:
+    if not line.done():  # the command was stopped meanwhile
+        line.set_result(text)

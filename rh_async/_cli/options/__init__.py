@@ -1,1 +1,1 @@
-"""Options that commands share, and how the command line's words become values."""
+"""Options that commands share, and how typed values are converted."""

@@ -39,7 +39,7 @@ def _words(limits: MediaLimits) -> str:
     return ", ".join(said)
 
 
-@Parameter(name="*", group=Group("What is asked for", sort_key=2))
+@Parameter(name="*", group=Group("Model", sort_key=2))
 @frozen(kw_only=True)
 class BatchModelOptions:
     """What is asked of the model, the same for every job or for rows that do not say."""

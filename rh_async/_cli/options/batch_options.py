@@ -1,4 +1,4 @@
-"""Options of ``rh-async batch`` about how it is run, and the command line as a whole.
+"""Options of ``rh-async batch`` about its run, and the command line as a whole.
 
 Each option can also stand in the settings file and in a variable of the environment.
 """
@@ -20,7 +20,7 @@ from rh_async.models.base import media_value
 
 from .batch_model_options import BatchModelOptions
 from .batch_sources import SourceOptions
-from .config_file import USUAL
+from .config_file import DEFAULT_CONFIG
 from .connection import BaseUrl
 from .journal_options import JournalFile, JournalPath
 
@@ -28,48 +28,49 @@ _Flag = Annotated[bool, Parameter(show_default=False)]
 _SENT = "nothing was sent"
 
 
-def _width(_kind: type, tokens: Sequence[Token]) -> int | str:
-    word = tokens[0].value
-    if word == "auto":
-        return word
-    if word.isdecimal() and int(word) >= 1:
-        return int(word)
-    raise ValueError(f'"{word}" is neither auto nor a whole number of at least 1')
+def _in_flight(_kind: type, tokens: Sequence[Token]) -> int | str:
+    given = tokens[0].value
+    if given == "auto":
+        return given
+    if given.isdecimal() and int(given) >= 1:
+        return int(given)
+    raise ValueError(f'"{given}" is neither auto nor a whole number of at least 1')
 
 
-def _money(_kind: type, tokens: Sequence[Token]) -> Decimal:
-    word = tokens[0].value
+def _budget(_kind: type, tokens: Sequence[Token]) -> Decimal:
+    given = tokens[0].value
     try:
-        amount = Decimal(word)
+        amount = Decimal(given)
     except InvalidOperation:
         amount = Decimal()
     if not (amount.is_finite() and amount > 0):
-        raise ValueError(f'"{word}" is no amount of money above 0')
+        raise ValueError(f'"{given}" is no amount of money above 0')
     return amount
 
 
-@Parameter(name="*", group=Group("How it is run", sort_key=3))
+@Parameter(name="*", group=Group("Run", sort_key=3))
 @frozen(kw_only=True)
 class BatchRunOptions:
-    """How the batch is run and remembered.
+    """How the batch is run and recorded.
 
-    :raises UsageError: two options say different things.
-    :raises ConfigurationError: there is no such name for outputs.
+    :raises UsageError: two options contradict each other.
+    :raises ConfigurationError: --naming has an unknown field.
     """
 
     out: Annotated[
         Path, Parameter(name=["--out", "-o"], help="a folder for the videos, a .json beside each, and batch.jsonl.")
     ] = Path("out")
     naming: Annotated[
-        str, Parameter(help="what the videos are called: {clip}, {character}, {task_id}, {number}, {model}, {key}.")
+        str,
+        Parameter(help="the names of the videos, made of {clip}, {character}, {task_id}, {number}, {model}, {key}."),
     ] = OutputNaming().template
     in_flight: Annotated[
         int | Literal["auto"],
-        Parameter(converter=_width, help="how many jobs run at once, at most; auto: as many as the account takes."),
+        Parameter(converter=_in_flight, help="how many jobs run at once, at most; auto: as many as the account takes."),
     ] = "auto"
     budget: Annotated[
         Decimal | None,
-        Parameter(converter=_money, help="in the account's currency (USD on the global site, CNY on the China site):"
+        Parameter(converter=_budget, help="in the account's currency (USD on the global site, CNY on the China site):"
                   " start nothing that could pass it; exit code 4."),
     ] = None  # fmt: skip
     yes: Annotated[
@@ -84,12 +85,12 @@ class BatchRunOptions:
     ] = False  # fmt: skip
     report: Annotated[
         Path | None,
-        Parameter(help="write all that the plan refuses or doubts into this file: .txt for people, .csv for a"
+        Parameter(help="write every refusal and warning of the plan into this file: .txt for people, .csv for a"
                   " spreadsheet, .json for a program."),
     ] = None  # fmt: skip
     skip_refused: Annotated[_Flag, Parameter(help="go on without the jobs that the plan refuses.")] = False
     retry_failed: Annotated[
-        _Flag, Parameter(help="buy again what an earlier run was told had failed; what that costs is said first.")
+        _Flag, Parameter(help="submit again the jobs that failed in an earlier run; their cost is shown first.")
     ] = False
     json: Annotated[
         _Flag,
@@ -98,14 +99,17 @@ class BatchRunOptions:
     ] = False  # fmt: skip
     journal: JournalPath = None
     new_journal: Annotated[
-        _Flag, Parameter(help="the journal is meant to be new: go on though it knows none of the folder's jobs.")
+        _Flag, Parameter(help="the journal is meant to be new: go on although it has none of the folder's jobs.")
     ] = False
-    no_journal: Annotated[_Flag, Parameter(help="remember nothing: the same command buys everything again.")] = False
+    no_journal: Annotated[
+        _Flag, Parameter(help="keep no record: the same command submits every job again, and all are billed again.")
+    ] = False
     base_url: BaseUrl = None
     config: Annotated[
         Path | None,
         Parameter(show_default=False,
-                  help=f"a TOML file with these options in its table [batch]; by default {USUAL}, if there is one."),
+                  help=f"a TOML file with these options in its table [batch]; by default {DEFAULT_CONFIG},"
+                  " if there is one."),
     ] = None  # fmt: skip
 
     def __attrs_post_init__(self) -> None:
@@ -116,13 +120,13 @@ class BatchRunOptions:
 
     @property
     def journal_file(self) -> JournalFile | None:
-        """The journal; None for none."""
+        """Return the journal; None for none."""
         return None if self.no_journal else JournalFile(self.journal)
 
 
 @frozen
 class BatchCommand:
-    """A whole command line.
+    """The command line as a whole.
 
     :raises UsageError: it names no jobs, or names them twice.
     """
@@ -147,9 +151,9 @@ class BatchCommand:
         if not self.sources.image:
             clips = shlex.join(self.clips[:3])
             raise UsageError(f"there is no character image: rh-async batch {clips} --image hero.png; {_SENT}")
-        for one in (*self.clips, *self.sources.image):
-            if isinstance(media_value(one), str):
-                raise UsageError(f"{one:.80} is a link: links belong into a manifest; {_SENT}")
+        for given in (*self.clips, *self.sources.image):
+            if isinstance(media_value(given), str):
+                raise UsageError(f"{given:.80} is a link: links belong into a manifest; {_SENT}")
 
     def _check_manifest(self) -> None:
         if self.clips:

@@ -1,4 +1,4 @@
-"""The way to the server: an address from the command line, a key from the environment and from nowhere else."""
+"""Connects to the server: the address comes from the command line, the API key from the environment only."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ BaseUrl = Annotated[
     ),
 ]
 
-# Nobody who asks a question at a terminal waits five minutes for a wrong port.
-_IMPATIENT = RetryPolicy(give_up_after=30.0, max_delay=5.0)
-_SHORT = Timeouts(connect=10.0, read=10.0)
+# For one short call at a terminal: a wrong port must not take five minutes to be reported.
+_SHORT_RETRY = RetryPolicy(give_up_after=30.0, max_delay=5.0)
+_SHORT_TIMEOUTS = Timeouts(connect=10.0, read=10.0)
 
 
 @frozen
 class Connection:
-    """Where to, as it was given; None where nothing was.
+    """The server's address as it was given; None where none was.
 
-    :raises UsageError: there is no key, or an address that is none.
+    :raises UsageError: there is no API key, or the address is none.
     """
 
     base_url: str | None = field()
@@ -55,13 +55,13 @@ class Connection:
 
     @property
     def address(self) -> str:
-        """Where it leads, for people."""
+        """Return the address, for messages."""
         given = [self.base_url, *map(os.environ.get, _ADDRESSES)]
         return next(filter(None, given), GLOBAL_SITE).strip()
 
     @property
     def site(self) -> str:
-        """Where it leads, as a journal has it."""
+        """Return the address as the journal stores it."""
         return site_of(self.base_url)
 
     def session(
@@ -73,32 +73,32 @@ class Connection:
         in_flight: int | Literal["auto"] = "auto",
         files: LocalFiles | None = None,
     ) -> Session:
-        """A session for jobs, which are paid and worth waiting for."""
-        return self._made(on_event=on_event, journal=journal, on_exit=on_exit, in_flight=in_flight, files=files)
+        """Make a session for jobs: they are billed, so outages are waited out."""
+        return self._make(on_event=on_event, journal=journal, on_exit=on_exit, in_flight=in_flight, files=files)
 
     def short_session(self, on_event: Callable[[Event], object], *, journal: Path | None = None) -> Session:
-        """A session for a question, which is given up soon."""
-        return self._made(on_event=on_event, journal=journal, retry=_IMPATIENT, timeouts=_SHORT)
+        """Make a session for one short call, which is given up soon."""
+        return self._make(on_event=on_event, journal=journal, retry=_SHORT_RETRY, timeouts=_SHORT_TIMEOUTS)
 
-    def command(self, *words: str) -> str:
-        """A command that leads to the same place, to be copied as it is."""
-        where = [] if self.base_url is None else ["--base-url", self.base_url]
-        return shlex.join(["rh-async", *words, *where])
+    def command(self, *arguments: str) -> str:
+        """Write a command for the same server, quoted for the shell."""
+        address = [] if self.base_url is None else ["--base-url", self.base_url]
+        return shlex.join(["rh-async", *arguments, *address])
 
     def status_command(self, task_id: str) -> str:
-        """The command that looks at a task."""
+        """Write the command that gets a task's status."""
         return self.command("status", task_id)
 
-    def _made(self, **settings: Any) -> Session:
+    def _make(self, **settings: Any) -> Session:
         try:
             return Session(base_url=self.base_url, trust_env=True, **settings)
         except ConfigurationError as error:
-            words = re.sub(r"^base_url( =)?", "the base url", error.message)
-            raise UsageError(f"{words}; nothing was sent") from error
+            message = re.sub(r"^base_url( =)?", "the base url", error.message)
+            raise UsageError(f"{message}; nothing was sent") from error
 
 
 def site_of(base_url: str | None) -> str:
-    """Where an address leads, as a journal has it; that needs no API key.
+    """Return the address as the journal stores it; needs no API key.
 
     :raises ConfigurationError: it is no address.
     """

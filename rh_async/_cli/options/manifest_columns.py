@@ -11,13 +11,13 @@ from rh_async._batch.manifest.column_help import ColumnHelp, endpoint_columns, k
 from rh_async._cli.exit_codes import UsageError
 from rh_async.models.registry import DEFAULT_MODEL, ModelSpec, find_spec
 
-_FORMS = """\
+_FORMATS = """\
 One row per job: a .csv, .tsv or .txt file as a spreadsheet writes it (cells between commas, semicolons or tabs; UTF-8,
 UTF-16 or Windows-1252), a .jsonl file (one object per line), a .json file (an array of objects), or a .toml file (one
-[[job]] table per job). Large letters, spaces and hyphens make no other column."""
-_OTHERS = """\
-Columns of your own (a note, the number of a shot) ask for nothing: they are carried into batch.jsonl and the .json
-beside each video. One that looks like a typing error of a column above is refused."""
+[[job]] table per job). Case, spaces and hyphens in a column's name do not matter."""
+_OWN_COLUMNS = """\
+Columns of your own (a note, the number of a shot) are copied into batch.jsonl and the .json beside each video. One
+that looks like a misspelt column of those above is refused."""
 _EXAMPLE = """\
     image,video,prompt,shot
     heroes/fox.png,clips/001.mp4,at night,12a"""
@@ -34,7 +34,7 @@ def explain_columns(model: str) -> Iterator[Text]:
     columns = endpoint_columns(model) if spec is None else _columns_of(spec)
     if not columns:
         raise UsageError(f"the catalogue knows no fields of {model:.80}: its rows take any field as it is")
-    lines = [*_FORMS.splitlines(), "", *_list(columns), "", *_OTHERS.splitlines()]
+    lines = [*_FORMATS.splitlines(), "", *_list(columns), "", *_OWN_COLUMNS.splitlines()]
     yield from map(Text, [*lines, "", *_EXAMPLE.splitlines()] if spec else lines)
 
 
@@ -48,6 +48,6 @@ def _columns_of(spec: ModelSpec) -> tuple[ColumnHelp, ...]:
 def _list(columns: Sequence[ColumnHelp]) -> Iterator[str]:
     width = max(len(column.name) for column in columns)
     for column in columns:
-        needed = "needed; " if column.is_needed else ""
+        needed = "required; " if column.is_needed else ""
         takers = f" ({column.takers} only)" if column.takers else ""
         yield f"  {column.name:<{width}}  {needed}{column.words}{takers}"

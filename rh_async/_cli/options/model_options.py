@@ -1,4 +1,4 @@
-"""From words to a request: which model takes which option, and whether the two files are what they should be."""
+"""Turns the typed options into a request, and checks the two files before the first is uploaded."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _FLAGS: Mapping[str, str] = MappingProxyType(
         "elements": "--element",
     }
 )
-_PICTURES = frozenset({"jpg", "png", "gif", "bmp", "webp", "heic", "avif"})
-_FILMS = frozenset({"mp4", "mov", "webm", "mkv", "avi"})
+_IMAGE_KINDS = frozenset({"jpg", "png", "gif", "bmp", "webp", "heic", "avif"})
+_VIDEO_KINDS = frozenset({"mp4", "mov", "webm", "mkv", "avi"})
 
 
 @frozen(kw_only=True)
 class ModelOptions:
-    """What was typed; None where nothing was."""
+    """The options of one job as typed; None where an option was not given."""
 
     image: str | Path
     video: str | Path
@@ -52,9 +52,9 @@ class ModelOptions:
     webhook_url: str | None = None
 
     def request(self) -> Request:
-        """What a caller would write.
+        """Make the request.
 
-        :raises UsageError: the model does not take it.
+        :raises UsageError: the model does not take an option.
         """
         spec = self._spec()
         media = {"image": self.image, "video": self.video, "webhook_url": self.webhook_url}
@@ -64,7 +64,7 @@ class ModelOptions:
             raise UsageError(f"{_as_typed(error.message)}; nothing was sent") from error
 
     def given(self) -> dict[str, Any]:
-        """The options that were typed, as a request names them."""
+        """Return the options that were typed, by their names in a request."""
         options = {
             "orientation": self.orientation,
             "prompt": self.prompt,
@@ -84,10 +84,10 @@ class ModelOptions:
         return spec
 
 
-def option_help(name: str, words: str) -> str:
+def option_help(name: str, text: str) -> str:
     """Write an option's help, with the models that take it."""
     only = takers(name)
-    return f"{words}; {only} only." if only else f"{words}."
+    return f"{text}; {only} only." if only else f"{text}."
 
 
 def check_files(model_options: ModelOptions, request: Request, known: LocalFiles) -> None:
@@ -99,7 +99,7 @@ def check_files(model_options: ModelOptions, request: Request, known: LocalFiles
     """
     files = {_role(media): media for media in request.media()}
     kinds = {role: _kind(role, media.path, known) for role, media in files.items()}
-    if kinds.get("IMAGE") in _FILMS and kinds.get("VIDEO") in _PICTURES:
+    if kinds.get("IMAGE") in _VIDEO_KINDS and kinds.get("VIDEO") in _IMAGE_KINDS:
         right = shlex.join(["rh-async", "run", str(model_options.video), str(model_options.image)])
         raise UsageError(f"the image is a video and the video an image; the image comes first: {right}")
     for role, media in files.items():
@@ -112,7 +112,7 @@ def check_files(model_options: ModelOptions, request: Request, known: LocalFiles
 
 
 def _either(*kinds: str) -> str:
-    return " or ".join(kind.upper() if kind in _PICTURES | _FILMS else kind for kind in kinds)
+    return " or ".join(kind.upper() if kind in _IMAGE_KINDS | _VIDEO_KINDS else kind for kind in kinds)
 
 
 def _role(media: MediaFile) -> str:
@@ -121,24 +121,24 @@ def _role(media: MediaFile) -> str:
 
 def _kind(role: str, path: Path, known: LocalFiles) -> str | None:
     try:
-        facts = path.stat()
-        if not stat.S_ISREG(facts.st_mode):
-            what = "a directory" if stat.S_ISDIR(facts.st_mode) else "no ordinary file"
-            raise UsageError(f"{role} {path} is {what}; nothing was sent")
-        if not facts.st_size:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            kind = "a directory" if stat.S_ISDIR(found.st_mode) else "no ordinary file"
+            raise UsageError(f"{role} {path} is {kind}; nothing was sent")
+        if not found.st_size:
             raise UsageError(f"{role} {path} is empty; nothing was sent")
-        return known.read(path, facts).kind
+        return known.read(path, found).kind
     except OSError as error:
         raise UsageError(f"{role} {path} cannot be read: {error.strerror or error}; nothing was sent") from error
 
 
 def _as_typed(message: str) -> str:
-    """A refusal of a request's field, in the words of the command line."""
+    """Rewrite an error about a request's field in terms of the command line's options."""
 
     def typed(field: re.Match[str]) -> str:
         name = re.sub(r"_|(?<=[a-z])(?=[A-Z])", "-", field[1]).lower()
         return f"{name.upper()} " if name in {"image", "video"} else f"--{name} "
 
-    # What a program can give besides, nobody can type.
-    said = message.replace("link, a data URI, Media or an Upload", "link or a data URI")
-    return re.sub(r"^\w+\.(\w+) = ", typed, said)
+    # Media and Upload values exist in programs only.
+    message_typed = message.replace("link, a data URI, Media or an Upload", "link or a data URI")
+    return re.sub(r"^\w+\.(\w+) = ", typed, message_typed)

@@ -1,4 +1,4 @@
-"""Reads ``--proxy``, which any command takes, into the environment that every session of this process honours."""
+"""Reads ``--proxy``, which any command takes, into the environment variables that every session honours."""
 
 from __future__ import annotations
 
@@ -9,28 +9,27 @@ from urllib.parse import urlsplit
 from rh_async._cli.exit_codes import UsageError
 
 _OPTION = "--proxy"
-_SET = "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"
+_VARIABLES = "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"
 
 
-def take_proxy(words: Sequence[str]) -> list[str]:
-    """Take ``--proxy URL`` out of a command line and let it stand for HTTP_PROXY and HTTPS_PROXY.
+def take_proxy(arguments: Sequence[str]) -> list[str]:
+    """Take ``--proxy URL`` out of a command line, and set HTTP_PROXY and HTTPS_PROXY to it.
 
-    NO_PROXY goes on being honoured. A proxy whose address holds a password belongs into the environment: a process list
-    shows options.
+    NO_PROXY is still honoured. An address with a password belongs in the environment: a process list shows options.
 
     :raises UsageError: it has no value, or one that is no http address.
     """
-    rest: list[str] = []
-    given = iter(words)
-    for word in given:
-        name, joined, value = word.partition("=")
+    others: list[str] = []
+    remaining = iter(arguments)
+    for argument in remaining:
+        name, joined, value = argument.partition("=")
         if name != _OPTION:
-            rest.append(word)
+            others.append(argument)
             continue
-        address = value if joined else next(given, "")
+        address = value if joined else next(remaining, "")
         _check(address)
-        os.environ.update(dict.fromkeys(_SET, address))
-    return rest
+        os.environ.update(dict.fromkeys(_VARIABLES, address))
+    return others
 
 
 def _check(address: str) -> None:

@@ -1,14 +1,14 @@
-"""Cleans what ``--debug`` prints: a server's text may hold escape sequences, and a terminal would obey them."""
+"""Cleans what ``--debug`` prints: a server's text may have escape sequences, which a terminal would execute."""
 
 from __future__ import annotations
 
 import logging
 
-_LONGEST = 2000  # characters of one line
+_MAX_LENGTH = 2000  # characters of one line
 
 
 def clean_lines(text: str) -> str:
-    """Replace what a terminal would obey or cannot show, and cut what is too long, line by line.
+    """Replace control characters, and cut what is too long, line by line.
 
     The text keeps its line breaks: a traceback has many. A record's own text has had its breaks replaced before.
     """
@@ -16,7 +16,7 @@ def clean_lines(text: str) -> str:
 
 
 class CleanFormatter(logging.Formatter):
-    """Formats a log record so that its message is one line, and that nothing in it is obeyed by a terminal."""
+    """Formats a log record so that its message is one line, and has no control characters."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name that logging calls
         """Put the message on one line: a forged line break would look like another record."""
@@ -29,4 +29,4 @@ class CleanFormatter(logging.Formatter):
 
 def _clean(line: str) -> str:
     cleaned = "".join(sign if sign.isprintable() else "\ufffd" for sign in line)
-    return cleaned if len(cleaned) <= _LONGEST else f"{cleaned[:_LONGEST]}…"
+    return cleaned if len(cleaned) <= _MAX_LENGTH else f"{cleaned[:_MAX_LENGTH]}…"

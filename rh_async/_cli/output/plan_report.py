@@ -1,4 +1,4 @@
-"""A plan in words: how many jobs, what is refused and why, what is doubtful, what it would cost."""
+"""Describes a plan: how many jobs, which are refused and why, warnings, and the price."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .fields import printable
 
 
 def report(plan: Plan) -> Iterator[Text]:
-    """The plan as lines for a person; nothing in it is cut."""
+    """List the plan's lines of text; none is cut."""
     yield Text.assemble(("plan      ", "bold"), _jobs(plan))
     if plan.media_info:
         yield Text.assemble(("files     ", "bold"), _files(plan))
@@ -32,25 +32,25 @@ def report(plan: Plan) -> Iterator[Text]:
 
 
 def price(plan: Plan) -> str:
-    """What the ready jobs cost by the list."""
-    said = [format_amounts(plan.total)] if plan.total else []
+    """Format what the ready jobs cost by the price list."""
+    parts = [format_amounts(plan.total)] if plan.total else []
     if plan.unpriced:
-        said.append(f"{counted(plan.unpriced, 'job')} the list has no price for")
-    return f"{' + '.join(said) or 'nothing'}, by the price list of {plan.price_list} (the China site's)"
+        parts.append(f"{counted(plan.unpriced, 'job')} the list has no price for")
+    return f"{' + '.join(parts) or 'nothing'}, by the price list of {plan.price_list} (the China site's)"
 
 
 def format_amounts(sums: Mapping[str, Decimal]) -> str:
-    """Money, currency by currency."""
+    """Format amounts of money, currency by currency."""
     return " + ".join(f"{currency} {amount:,.2f}" for currency, amount in sorted(sums.items()))
 
 
 def counted(number: int, noun: str) -> str:
-    """So many of something."""
+    """Format a number of things: 1 job, 2 jobs."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def as_event(plan: Plan) -> dict[str, Any]:
-    """The plan for a machine."""
+    """Convert the plan to the fields of its event."""
     return {
         "jobs": len(plan.entries),
         "ready": len(plan.ready),
@@ -66,7 +66,7 @@ def as_event(plan: Plan) -> dict[str, Any]:
 
 
 def _issue_event(issue: Issue, entry: Entry | None) -> dict[str, Any]:
-    """One thing that is wrong or doubtful, and the job it was found for, if it is one's."""
+    """Convert one issue, and the job it belongs to, if there is one."""
     return {
         "refused": issue.is_error,
         "rule": issue.rule,
@@ -81,11 +81,11 @@ def _issue_event(issue: Issue, entry: Entry | None) -> dict[str, Any]:
 
 
 def _jobs(plan: Plan) -> str:
-    said = [counted(len(plan.entries), "job"), f"{len(plan.ready):,} ready"]
+    parts = [counted(len(plan.entries), "job"), f"{len(plan.ready):,} ready"]
     if plan.duplicates:
-        said.append(f"{counted(len(plan.unique), 'purchase')} ({counted(len(plan.duplicates), 'duplicate')})")
-    said += [f"{len(plan.refused):,} refused"] if plan.refused else []
-    return ", ".join(said)
+        parts.append(f"{counted(len(plan.unique), 'purchase')} ({counted(len(plan.duplicates), 'duplicate')})")
+    parts += [f"{len(plan.refused):,} refused"] if plan.refused else []
+    return ", ".join(parts)
 
 
 def _files(plan: Plan) -> str:

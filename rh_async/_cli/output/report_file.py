@@ -1,4 +1,4 @@
-"""``--report FILE``: all that a plan refuses or doubts, none of it left out. Blocks throughout."""
+"""Writes ``--report FILE``: every refusal and warning of a plan. Blocks throughout."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from rh_async.batch import Issue, Plan
 from .plan_report import as_event, counted
 
 _COLUMNS = ("refused", "rule", "subject", "message", "hint", "number", "line", "key", "clip")
-_FIRST_WORDS = "rh-async plan: "
-_LOOKED_AT = 64
+_TXT_HEAD = "rh-async plan: "
+_HEAD_BYTES = 64
 
 
 def write_report(plan: Plan, path: Path) -> str:
-    """Write down everything that is wrong or doubtful: as a table (.csv), for a machine (.json) or in lines (.txt).
+    """Write every refusal and warning: as a table (.csv), for a program (.json) or as text (.txt).
 
-    :return: what to say of it.
-    :raises UsageError: it cannot be written, or another file is there, which may be an input.
+    :return: a line about the file, to be printed.
+    :raises UsageError: it cannot be written, or another file is there, which might be an input.
     """
-    form = _FORMS.get(path.suffix.lower())
-    if form is None:
+    file_format = _FORMATS.get(path.suffix.lower())
+    if file_format is None:
         raise UsageError(f"--report {path} is no .txt, .csv or .json file; nothing was sent")
-    write, begins = form
+    write, begins = file_format
     try:
-        if path.exists() and not _is_ours(path, begins):
+        if path.exists() and not _is_report(path, begins):
             raise UsageError(
                 f"--report {path} is there and is no report of a plan: name another file; nothing was sent"
             )
@@ -44,15 +44,15 @@ def write_report(plan: Plan, path: Path) -> str:
     return f"{path}: {counted(refused, 'refusal')} and {counted(doubtful, 'doubt')}, all of them"
 
 
-def _is_ours(path: Path, begins: str) -> bool:
+def _is_report(path: Path, begins: str) -> bool:
     with path.open("rb") as source:
-        head = source.read(_LOOKED_AT)
+        head = source.read(_HEAD_BYTES)
     return not head or head.startswith(begins.encode())
 
 
-def _lines(plan: Plan) -> str:
+def _to_txt(plan: Plan) -> str:
     jobs = f"{counted(len(plan.entries), 'job')}, {len(plan.ready):,} ready, {len(plan.refused):,} refused"
-    return "\n".join([f"{_FIRST_WORDS}{jobs}", *_sections(plan), ""])
+    return "\n".join([f"{_TXT_HEAD}{jobs}", *_sections(plan), ""])
 
 
 def _sections(plan: Plan) -> Iterator[str]:
@@ -69,23 +69,23 @@ def _title(issue: Issue) -> str:
     return "refused" if issue.is_error else "doubtful"
 
 
-def _table(plan: Plan) -> str:
+def _to_csv(plan: Plan) -> str:
     sink = io.StringIO(newline="")
     rows = csv.DictWriter(sink, _COLUMNS, extrasaction="ignore")
     rows.writeheader()
     rows.writerows(as_event(plan)["issues"])
-    return f"\ufeff{sink.getvalue()}"  # the mark by which a spreadsheet knows it for UTF-8
+    return f"\ufeff{sink.getvalue()}"  # the byte-order mark: without it a spreadsheet does not read UTF-8
 
 
-def _json(plan: Plan) -> str:
+def _to_json(plan: Plan) -> str:
     event: dict[str, Any] = {"event": "plan", **as_event(plan)}
     return json.dumps(event, indent=1, default=str) + "\n"
 
 
-_FORMS: Mapping[str, tuple[Callable[[Plan], str], str]] = MappingProxyType(
+_FORMATS: Mapping[str, tuple[Callable[[Plan], str], str]] = MappingProxyType(
     {
-        ".txt": (_lines, _FIRST_WORDS),
-        ".csv": (_table, "\ufeff" + ",".join(_COLUMNS)),
-        ".json": (_json, '{\n "event": "plan"'),
+        ".txt": (_to_txt, _TXT_HEAD),
+        ".csv": (_to_csv, "\ufeff" + ",".join(_COLUMNS)),
+        ".json": (_to_json, '{\n "event": "plan"'),
     }
 )

@@ -17,7 +17,7 @@ from rich.text import Text
 from rh_async import JobError
 from rh_async._batch.outputs.output_naming import stem_of
 from rh_async._cli.execution.stall_monitor import StallMonitor
-from rh_async._cli.execution.terminal_prompt import can_be_asked, line_typed
+from rh_async._cli.execution.terminal_prompt import is_interactive, read_line
 from rh_async._cli.execution.timing import now, run_periodically
 from rh_async._cli.exit_codes import describe_error
 
@@ -87,14 +87,14 @@ class Reporter:
     @property
     def can_prompt(self) -> bool:
         """Return whether a person is there to answer a question."""
-        return self.json_lines is None and self.live_view.is_terminal and can_be_asked()
+        return self.json_lines is None and self.live_view.is_terminal and is_interactive()
 
     async def confirm(self, question: str) -> bool:
         """Ask a yes-or-no question at a terminal; return True where there is none to ask at."""
         if not self.can_prompt:
             return True
         self.live_view.print(Text(question, style="bold"), end="")
-        return (await line_typed()).strip().lower() in {"y", "yes"}
+        return (await read_line()).strip().lower() in {"y", "yes"}
 
     @asynccontextmanager
     async def show_progress(self, batch: Batch, stall_monitor: StallMonitor | None = None) -> AsyncIterator[None]:
