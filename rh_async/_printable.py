@@ -1,4 +1,4 @@
-"""Cleans text that a server or a file name brought: logs and terminals get one line of it, and obey none of it."""
+"""Cleans text from servers and file names, so that logs and terminals get one harmless line."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ _LONGEST = 2000  # characters
 
 
 def one_line(text: str, *, longest: int = _LONGEST) -> str:
-    """Make one line of a text, without what moves a cursor, turns the writing round or cannot be encoded.
+    """Make one line of a text, without what moves a cursor, reverses the writing direction or cannot be encoded.
 
-    White space becomes single spaces: a forged line break would look like another log record.
+    White space becomes single spaces, because a line break in the text would look like another log record.
 
     :param longest: in characters; the rest is cut.
     """

@@ -1,4 +1,4 @@
-"""What happens in a session, as frozen values for its ``on_event`` callback; logging is one such observer."""
+"""Defines the events of a session, as frozen values for its ``on_event`` callback."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .types import Result, Snapshot, TaskId, Upload
 
 @frozen(kw_only=True)
 class Uploading:
-    """Some of a file went up.
+    """Report how much of a file is uploaded.
 
     :param bytes: sent so far.
     :param total: the file's size in bytes.
@@ -25,7 +25,7 @@ class Uploading:
 
 @frozen(kw_only=True)
 class Uploaded:
-    """The server has a file."""
+    """Report that a file is uploaded."""
 
     path: Path
     upload: Upload
@@ -33,7 +33,7 @@ class Uploaded:
 
 @frozen(kw_only=True)
 class Submitted:
-    """The server accepted a job."""
+    """Report that the server accepted a job: it is billed from here on."""
 
     task_id: TaskId
     endpoint: str
@@ -41,9 +41,9 @@ class Submitted:
 
 @frozen(kw_only=True)
 class Flawed:
-    """The server accepted a job, and found something wrong with its workflow: it is paid, and will probably fail.
+    """Report that an accepted job's workflow has an error: the job is billed, and will probably fail.
 
-    :param flaw: what it found.
+    :param flaw: what the server found.
     """
 
     task_id: TaskId
@@ -52,14 +52,14 @@ class Flawed:
 
 @frozen(kw_only=True)
 class Changed:
-    """A job's status changed."""
+    """Report a job's new status."""
 
     snapshot: Snapshot
 
 
 @frozen(kw_only=True)
 class Settled:
-    """A job ended, well or not; ``task_id`` is None if it was never accepted."""
+    """Report that a job is done, with a result or with an error; ``task_id`` is None if it was never accepted."""
 
     task_id: TaskId | None
     result: Result | None = None
@@ -68,7 +68,7 @@ class Settled:
 
 @frozen(kw_only=True)
 class Downloading:
-    """Some of an output came down.
+    """Report how much of an output is downloaded.
 
     :param bytes: received so far.
     :param total: None if the server does not say.
@@ -81,7 +81,7 @@ class Downloading:
 
 @frozen(kw_only=True)
 class Saved:
-    """A job's outputs are on disk.
+    """Report that a job's outputs are on disk.
 
     :param unverified: those of ``paths`` that came without a length, and whose structure does not prove them whole.
     """
@@ -93,7 +93,7 @@ class Saved:
 
 @frozen(kw_only=True)
 class Waiting:
-    """Something holds the session back.
+    """Report that the session has to wait.
 
     :param reason: ``capacity`` (the account admits no more jobs), ``rate`` (too many requests) or ``journal`` (its
         file cannot be written for now, as while a backup holds its lock; what runs goes on, nothing new is submitted).
@@ -106,7 +106,7 @@ class Waiting:
 
 @frozen(kw_only=True)
 class Warned:
-    """Something is not as it was expected, and harmless as far as is known; told once in a session.
+    """Report something unexpected that is harmless as far as is known; emitted once in a session.
 
     :param code: a name for programs: ``upload_name`` (the server's name for a file holds another SHA-256 than ours).
     :param message: for people.

@@ -1,4 +1,4 @@
-"""The nouns that travel, frozen. What the server says stays as open as the server: statuses are words, not an enum."""
+"""Defines the frozen values that every layer uses. A status is text, not an enum: the server may name new ones."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Literal, NewType
 from attrs import field, frozen
 
 TaskId = NewType("TaskId", str)
-"""What the server calls a job: a 19-digit decimal, always kept as text (contract 3.1)."""
+"""The server's id of a task: a 19-digit decimal, always kept as text (contract 3.1)."""
 
 
 class Secret(str):
-    """Text that does not show itself: crash reporters send the ``repr`` of every local variable on an error's way."""
+    """Hide text from ``repr``: crash reporters send the ``repr`` of every local variable of a traceback."""
 
     __slots__ = ()
 
@@ -26,19 +26,19 @@ SUCCEEDED = frozenset({"SUCCESS"})
 FAILED = frozenset({"FAILED"})
 # CANCEL is the official kit's word; the other spellings are tolerated by third parties (contract 4.2).
 CANCELLED = frozenset({"CANCEL", "CANCELLED", "CANCELED"})
-# Other in-flight words mean the same: what is not settled goes on.
+# A status that is in none of these sets counts as in flight, too: what is not settled may still end, and is billed.
 IN_FLIGHT = frozenset({"CREATE", "PENDING", "QUEUED", "RUNNING"})
-QUEUED = IN_FLIGHT - {"RUNNING"}  # accepted, and not yet begun
+QUEUED = IN_FLIGHT - {"RUNNING"}  # accepted, and not running yet
 SETTLED = SUCCEEDED | FAILED | CANCELLED
 
 
 OnExit = Literal["detach", "cancel", "drain"]
-"""What becomes of jobs in flight when a session is left: they go on remotely, are stopped, or are waited for."""
+"""What happens to jobs in flight when a session closes: they go on remotely, are cancelled, or are waited for."""
 
 
 @frozen(kw_only=True)
 class Output:
-    """One thing a job made.
+    """Hold one output of a job.
 
     :param url: where it can be fetched, for about 24 h (contract 4.5); None for text.
     :param type: what the server calls it, in lower case: an extension (``mp4``) or a word (``video``, ``3d``); "" if it
@@ -55,7 +55,7 @@ class Output:
 
 @frozen(kw_only=True)
 class Usage:
-    """What a job cost, as far as the server said; None where it did not.
+    """Hold what a job cost; None where the server does not say.
 
     :param money: wallet money, in ``currency``.
     :param currency: USD or CNY by site; None for hosts that are neither (contract 10).
@@ -71,10 +71,10 @@ class Usage:
 
 @frozen(kw_only=True)
 class Snapshot:
-    """One answer about one job.
+    """Hold one response about one job.
 
-    :param status: the server's word, whatever it is; "" when it sent none.
-    :param code: the error code beside it, "" when there is none.
+    :param status: as the server wrote it, in capitals; "" if it sent none.
+    :param code: the error code beside the status; "" if there is none.
     :param reason: why the job failed, in the server's words: ``node: what happened`` for a workflow; "" where unsaid.
     :param flaw: what the server found wrong with the workflow when it accepted the job; "" where it found nothing.
     :param raw: the bytes the server sent, once the job has settled.
@@ -108,11 +108,11 @@ class Snapshot:
 
 @frozen(kw_only=True)
 class Result:
-    """What a job that succeeded made.
+    """Hold what a job that succeeded made.
 
     :param submitted_utc: when the server accepted it; None if another program submitted it.
-    :param noticed_utc: when we learnt that it had succeeded.
-    :param raw: the bytes of the server's last answer.
+    :param noticed_utc: when this program learnt that the job had succeeded.
+    :param raw: the bytes of the server's last response.
     :param paths: where the outputs were saved, in their order; empty until they are.
     """
 
@@ -127,7 +127,7 @@ class Result:
 
 @frozen(kw_only=True)
 class Upload:
-    """A local file as the server knows it; it can stand wherever a path can.
+    """Hold a local file as the server knows it; an upload can stand wherever a path can.
 
     :param file_name: the server's name for it, what ``NN##field`` parameters take (contract 2.5).
     :param url: a signed link that lives 24 h, what ``*Url`` parameters take (contract 5.1).
@@ -143,12 +143,12 @@ class Upload:
 
 @frozen(kw_only=True)
 class Account:
-    """What the account says of itself; None where it does not (contract 6, 9).
+    """Hold what the server says of the account; None where it says nothing (contract 6, 9).
 
     :param key_type: NORMAL, SHARED or EXCLUSIVE.
     :param limit: how many tasks it may have at once.
-    :param running: of its tasks.
-    :param queued: of its tasks.
+    :param running: how many of its tasks run.
+    :param queued: how many of its tasks wait at the server.
     :param money: in the wallet, in ``currency``.
     :param coins: RH coins.
     """
@@ -163,5 +163,5 @@ class Account:
 
     @property
     def unsettled(self) -> int | None:
-        """How many tasks it has, running and queued."""
+        """How many tasks the account has, running and queued."""
         return None if self.running is None else self.running + (self.queued or 0)

@@ -31,7 +31,7 @@ def read_body(response: ApiResponse, route: Route) -> ResponseBody:
             raise errors.InvalidResponse("the answer is not a JSON object", body=response.body, phase=route.value)
         return body
     if body.refusal and _is_api_error(body.refusal, response.status):
-        raise api_error(body.refusal, body.words, route, response=response, task_id=TaskId(body.task_id))
+        raise api_error(body.refusal, body.error_text, route, response=response, task_id=TaskId(body.task_id))
     raise http_error(response, route, TaskId(body.task_id))
 
 
@@ -42,7 +42,7 @@ def read_envelope(response: ApiResponse, route: Route) -> ResponseBody:
     """
     body = read_body(response, route)
     if body.refusal:
-        raise api_error(body.refusal, body.words, route, response=response)
+        raise api_error(body.refusal, body.error_text, route, response=response)
     if not body.code:
         raise errors.InvalidResponse("the answer names no code", body=response.body, phase=route.value)
     return body

@@ -70,7 +70,7 @@ class StandardTasks:
         body = read_body(response, Route.QUERY)
         snapshot = body.snapshot(task_id, response.body, currency)
         if body.refusal and not snapshot.settled:
-            raise api_error(body.refusal, body.words, Route.QUERY, response=response, task_id=task_id)
+            raise api_error(body.refusal, body.error_text, Route.QUERY, response=response, task_id=task_id)
         if not body.status or body.task_id not in {"", task_id}:
             raise errors.InvalidResponse("the answer is not about this task", body=response.body, phase="query")
         return snapshot
@@ -105,7 +105,7 @@ class StandardTasks:
         """
         body = read_body(response, Route.PRICE)
         if body.refusal:
-            raise api_error(body.refusal, body.words, Route.PRICE, response=response)
+            raise api_error(body.refusal, body.error_text, Route.PRICE, response=response)
         quoted = json_object(response.body) or {}
         price, currency = amount(quoted.get("estimatedPrice")), text(quoted.get("currency"))
         if price is None or not currency:
@@ -116,7 +116,7 @@ class StandardTasks:
 def submit_unknown(error: errors.RHError) -> errors.SubmitUnknown:
     """Make the error for a submit that may have created a task."""
     return errors.SubmitUnknown(
-        f"nobody knows whether the submit was accepted: {error.message}",
+        f"it is unknown whether the submit was accepted: {error.message}",
         phase=Route.SUBMIT.value,
         code=error.code,
         task_id=error.task_id,
@@ -127,10 +127,10 @@ def _decode_accepted(response: ApiResponse, currency: str | None) -> Snapshot:
     body = read_body(response, Route.SUBMIT)
     # Checked before the code: a task that cannot be named can neither be polled nor be found again in the journal.
     if len(body.task_id) > _LONGEST_ID or not body.task_id.isprintable() or "\ufffd" in body.task_id:
-        message = "the answer names a task by what is no id, which nobody can ask about"
+        message = "the answer names a task by what is no id, so that it cannot be asked about"
         raise errors.InvalidResponse(message, body=response.body, phase=Route.SUBMIT.value)
     if body.refusal:
-        raise api_error(body.refusal, body.words, Route.SUBMIT, response=response, task_id=TaskId(body.task_id))
+        raise api_error(body.refusal, body.error_text, Route.SUBMIT, response=response, task_id=TaskId(body.task_id))
     if not body.task_id:
         raise errors.InvalidResponse("the answer names no task", body=response.body, phase=Route.SUBMIT.value)
     return body.snapshot(TaskId(body.task_id), response.body, currency)

@@ -1,4 +1,4 @@
-"""The shapes of the wire: HTTP calls and answers as bytes, and the JSON objects inside them, whatever is missing."""
+"""Defines calls and responses as bytes, and reads the JSON objects inside them, whatever is missing there."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-"""What JSON can name, and neither a file nor a database can hold: NUL, and half of a surrogate pair."""
+"""What JSON can write, and neither a file nor a database can hold: NUL, and half of a surrogate pair."""
 
 
 class Route(Enum):
-    """Where a call goes; its value is the ``phase`` of what fails there."""
+    """Name the part of the API that a call goes to; the value is the ``phase`` of its errors."""
 
     SUBMIT = "submit"
     QUERY = "query"
@@ -36,10 +36,7 @@ class Route(Enum):
 
 @frozen(kw_only=True)
 class ApiCall:
-    """One HTTP request to the API, as bytes.
-
-    :param repeatable: whether a second one costs nothing; a submit never is.
-    """
+    """Hold one HTTP request to the API, as bytes."""
 
     route: Route
     method: str
@@ -48,12 +45,13 @@ class ApiCall:
 
     @property
     def repeatable(self) -> bool:
+        """Whether sending it twice costs nothing: never a submit, which has no idempotency key (contract 3)."""
         return self.route is not Route.SUBMIT
 
 
 @frozen(kw_only=True)
 class ApiResponse:
-    """One HTTP response, whole.
+    """Hold one whole HTTP response.
 
     :param retry_after: seconds, where the header was sent and is a number.
     """
@@ -74,7 +72,7 @@ class _Result:
     output: str = ""
 
     def as_output(self) -> Output:
-        # Robust clients also read these other names (contract 4.1).
+        # Other clients also read these other names (contract 4.1).
         url, text = self.url or self.output_url, self.text or self.content or self.output
         return Output(url=url or None, type=self.output_type.lower(), node_id=self.node_id or None, text=text or None)
 
@@ -87,11 +85,11 @@ class _Usage:
     task_cost_time: Decimal | None = None
 
     def as_usage(self, currency: str | None) -> Usage:
-        # Which of the two holds the charge differs (contract 4.1); if both are sent, both may have been paid.
-        paid = [money for money in (self.consume_money, self.third_party_consume_money) if money is not None]
+        # Which of the two holds the charge differs (contract 4.1); if both are sent, both may have been charged.
+        charges = [money for money in (self.consume_money, self.third_party_consume_money) if money is not None]
         return Usage(
-            money=sum(paid, Decimal()) if paid else None,
-            currency=currency if paid else None,
+            money=sum(charges, Decimal()) if charges else None,
+            currency=currency if charges else None,
             coins=self.consume_coins,
             seconds=self.task_cost_time,
         )
@@ -99,8 +97,10 @@ class _Usage:
 
 @frozen(kw_only=True)
 class ResponseBody:
-    """Either shape: v2 is flat, with ``status`` and ``errorCode``; the others wrap ``data`` beside ``code`` and ``msg``
-    or ``message`` (contract 0.1, 5.1). A refusal on a v2 path may come in both.
+    """Hold a response body of either shape.
+
+    v2 is flat, with ``status`` and ``errorCode``; other routes wrap ``data`` beside ``code`` and ``msg`` or ``message``
+    (contract 0.1, 5.1). A refusal on a v2 path may come in both.
 
     :param failed_reason: why the job failed, as it was sent: an object, or text (contract 4.1).
     :param prompt_tips: what the server found in the workflow, as it was sent: JSON text (contract 3.1).
@@ -121,20 +121,23 @@ class ResponseBody:
 
     @property
     def refusal(self) -> str:
-        return next((code for code in (self.error_code, self.code) if code not in _FINE), "")
+        """The error code; "" if the call was not refused."""
+        return next((code for code in (self.error_code, self.code) if code not in _NO_ERROR), "")
 
     @property
-    def words(self) -> str:
+    def error_text(self) -> str:
+        """What the server says about its error code."""
         return self.error_message or self.msg or self.message
 
     def snapshot(self, task_id: TaskId, raw: bytes, currency: str | None) -> Snapshot:
+        """Make the snapshot of the task that the body is about."""
         found = (result.as_output() for result in self.results)
         status = self.status.upper()
         return Snapshot(
             task_id=task_id,
             status=status,
             code=self.refusal,
-            message=self.words if self.refusal else self.error_message,  # an envelope says "success"
+            message=self.error_text if self.refusal else self.error_message,  # an envelope says "success"
             reason=reason_of(self.failed_reason),
             flaw=flaw_of(self.prompt_tips),
             outputs=tuple(output for output in found if output.url or output.text),
@@ -144,7 +147,7 @@ class ResponseBody:
 
 
 def json_object(body: bytes) -> dict[str, Any] | None:
-    """The JSON object these bytes are, or None."""
+    """Parse a JSON object; return None if the bytes are not one."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
@@ -153,14 +156,14 @@ def json_object(body: bytes) -> dict[str, Any] | None:
 
 
 def parse_body(body: dict[str, Any] | None) -> ResponseBody:
-    """The object as `Wire`; what is missing or of a wrong type is absent there."""
-    return _wire_converter().structure(_flattened(body or {}), ResponseBody)
+    """Read the object; what is missing or of a wrong type is absent in the result."""
+    return _body_converter().structure(_flattened(body or {}), ResponseBody)
 
 
 def _flattened(body: dict[str, Any]) -> dict[str, Any]:
-    """Put what an envelope says of a task beside its code, where a flat answer has it (contract 6).
+    """Put what an envelope says of a task beside its code, where a flat body has it (contract 6).
 
-    A task whose id stands in ``data`` is as paid as any other: its submit must not count as unknown.
+    A task whose id stands in ``data`` is billed as any other is: its submit must not count as unknown.
     """
     data = body.get("data")
     if not isinstance(data, dict):
@@ -172,43 +175,46 @@ def _flattened(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def text(value: object, _: object = None) -> str:
-    """Text where the wire sends text, a whole number or null (contract 12.7); anything else is absent."""
+    """Read text that is sent as text, as a whole number or as null (contract 12.7); anything else is absent."""
     if isinstance(value, str):
         return UNSTORABLE.sub("\ufffd", value).strip()
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _ABSURD else ""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _TOO_LONG else ""
 
 
 def number(value: object, _: object = None) -> Decimal | None:
-    """A number comes as text, a number or null (contract 4.1); anything else is absent, and so is an absurd one."""
+    """Read a number that is sent as text, as a number or as null (contract 4.1); anything else is absent.
+
+    So is a number that no currency has: written out, it would fill megabytes.
+    """
     try:
         found = Decimal(repr(value) if isinstance(value, float) else text(value))
     except InvalidOperation:
         return None
     if not found.is_finite() or found.adjusted() >= 30 or found.as_tuple().exponent < -30:  # type: ignore[operator]
-        return None  # written out, it would fill megabytes
+        return None
     return found
 
 
 def amount(value: object, _: object = None) -> Decimal | None:
-    """What was charged, or how long something took: never less than nothing, nor more than anybody ever paid."""
+    """Read a charge or a duration: never below zero, nor above what one task can take."""
     found = number(value)
     return abs(found) if found is not None and 0 <= found < _MOST else None
 
 
 def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
+    first, *others = name.split("_")
+    return first + "".join(part.capitalize() for part in others)
 
 
 K = TypeVar("K")
 
 
-def _teach(wire: Converter, kind: type[K]) -> None:
-    """Teach the converter a camelCase object, of which any key may be missing, and lists of it."""
+def _register(converter: Converter, kind: type[K]) -> None:
+    """Let the converter read a camelCase object, of which any key may be missing, and lists of it."""
     from cattrs.gen import make_dict_structure_fn, override  # noqa: PLC0415 - as below
 
     renamed = {a.name: override(rename=_camel(a.name)) for a in fields(kind)}  # type: ignore[arg-type]
-    known = make_dict_structure_fn(kind, wire, **renamed)  # type: ignore[arg-type]
+    known = make_dict_structure_fn(kind, converter, **renamed)  # type: ignore[arg-type]
 
     def one(value: object, _: object) -> K:
         return known(value if isinstance(value, dict) else {}, kind)
@@ -216,34 +222,37 @@ def _teach(wire: Converter, kind: type[K]) -> None:
     def several(value: object, _: object) -> list[K]:
         return [one(item, kind) for item in value] if isinstance(value, list) else []
 
-    wire.register_structure_hook(kind, one)
-    wire.register_structure_hook_func(lambda asked: asked == list[kind], several)  # type: ignore[valid-type]
+    converter.register_structure_hook(kind, one)
+    converter.register_structure_hook_func(lambda wanted: wanted == list[kind], several)  # type: ignore[valid-type]
 
 
 def prepare() -> None:
-    """Load what it takes to read an answer. A paid submit's may not fail because a module cannot be opened by then."""
-    _wire_converter()
+    """Load what reading a response needs.
+
+    Called before a submit: its response must not fail to be read because the process is out of descriptors by then.
+    """
+    _body_converter()
 
 
 @cache
-def _wire_converter() -> Converter:
-    from cattrs import Converter  # noqa: PLC0415 - a tenth of what this package costs to import, and of use later
+def _body_converter() -> Converter:
+    from cattrs import Converter  # noqa: PLC0415 - a tenth of the import time, and not needed before the first response
 
-    wire = Converter(detailed_validation=False)
-    wire.register_structure_hook(str, text)
-    wire.register_structure_hook_func(lambda asked: asked == Decimal | None, amount)
-    wire.register_structure_hook_func(
-        lambda asked: asked == dict[str, Any], lambda value, _: value if isinstance(value, dict) else {}
+    converter = Converter(detailed_validation=False)
+    converter.register_structure_hook(str, text)
+    converter.register_structure_hook_func(lambda wanted: wanted == Decimal | None, amount)
+    converter.register_structure_hook_func(
+        lambda wanted: wanted == dict[str, Any], lambda value, _: value if isinstance(value, dict) else {}
     )
     for kind in (_Usage, _Result, ResponseBody):
-        _teach(wire, kind)
-    return wire
+        _register(converter, kind)
+    return converter
 
 
-_ABSURD = 10**30
-"""No documented number comes near."""
+_TOO_LONG = 10**30
+"""A whole number that no field of the API comes near."""
 _MOST = 10**9
 """Of money, coins or seconds that one task takes."""
-_FINE = frozenset({"", "0", "200"})
+_NO_ERROR = frozenset({"", "0", "200"})
 _OF_A_TASK = ("taskId", "status", "results", "usage", "failedReason", "promptTips")
 _UNSAID: tuple[object, ...] = (None, "", [], {})

@@ -1,6 +1,6 @@
-"""What every request shares: which fields it sends, which local files must go up first, what the model takes.
+"""Defines what all requests share: the fields they send, the local files to upload first, the limits of the model.
 
-A request is a frozen value, checked when it is made. It never opens a file and never sends anything.
+A request is a frozen value that is checked when it is made. It never opens a file and never sends anything.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from .media_input import BinaryFile, Media, Picture, media_from
 from .request_option import option
 
 MediaValue = str | Path | Upload | Media
-"""A link or data URI that goes to the server as it is, a local file, an upload, or media that is no file yet."""
+"""A link or data URI, which is sent as it is, a local file, an upload, or media that are not a file yet."""
 
 MediaInput = str | os.PathLike[str] | Upload | Media | BinaryFile | Picture | AsyncIterable[bytes]
-"""What a caller may give for it: open binary files, pictures and streams become `Media`."""
+"""What a caller may give for media: open binary files, pictures and streams become `Media`."""
 
 Leaf = Path | Upload | Media
-"""What stands in a request for a file."""
+"""What a request may hold in the place of a file."""
 
 _LINKS = ("http://", "https://", "data:")
 _NODE_FIELD = re.compile(r"\d+##")
@@ -40,7 +40,7 @@ _ENDPOINT = re.compile(r"\w[\w.\-]*(/\w[\w.\-]*)*", re.ASCII)  # no part begins 
 
 @frozen(kw_only=True)
 class MediaLimits:
-    """What a model takes in one media field, as documented; None where nothing is.
+    """Describe what a model takes in one media field, as documented; None where the documents say nothing.
 
     :param kinds: the kinds of file, by content, lower case.
     :param max_mb: refused above, in MB of 1024 × 1024 bytes.
@@ -64,7 +64,7 @@ class MediaLimits:
 
 @frozen
 class MediaFile:
-    """A local file that a field of a request needs."""
+    """Name a local file that a field of a request needs."""
 
     path: Path
     field: str
@@ -72,21 +72,24 @@ class MediaFile:
 
 
 def short_repr(value: object) -> str:
-    """The value's repr, cut where a data URI, a prompt or a deep nest would flood a message."""
+    """Return the value's repr, cut where a data URI, a prompt or deep nesting would flood a message."""
     printer = Repr()
     printer.maxstring = printer.maxother = 80
     return printer.repr(value)
 
 
 def media_value(value: MediaInput) -> MediaValue:
-    """Tell links and data URIs, which go as they are, from files and sources; the rest is left for `check_media`."""
+    """Convert what a caller gave: a link or data URI stays text, a file becomes a path, a source becomes `Media`.
+
+    Anything else stays as it is: `check_media` refuses it, and names the field.
+    """
     if not isinstance(value, str | os.PathLike) or not os.fspath(value):
         return media_from(value) or cast("Upload", value)
     return value if isinstance(value, str) and value.lower().startswith(_LINKS) else Path(os.fsdecode(value))
 
 
 def check_media(request: Request, name: Attribute[MediaValue], value: MediaValue) -> None:
-    """Refuse what is no media value at all.
+    """Refuse a value that is not media.
 
     :raises InvalidRequestError: it is neither a path, a link, a data URI, an upload nor media.
     """
@@ -96,13 +99,13 @@ def check_media(request: Request, name: Attribute[MediaValue], value: MediaValue
 
 
 def takes_file_name(name: str) -> bool:
-    """Whether a field takes the upload's server name rather than its link (contract 2.5)."""
+    """Whether a field takes the server's name of an upload, not its link (contract 2.5)."""
     return _NODE_FIELD.match(name) is not None
 
 
 @frozen(kw_only=True)
 class Request(ABC):
-    """What a caller wants done; subclasses say how it is written on the wire.
+    """Describe one job; subclasses say which fields are sent.
 
     :param webhook_url: where the server may announce the end of the task (contract 7).
     """
@@ -114,7 +117,7 @@ class Request(ABC):
     @property
     @abstractmethod
     def endpoint(self) -> str:
-        """The model's path below ``/openapi/v2/``."""
+        """The path of the model below ``/openapi/v2/``."""
 
     @property
     def task_family(self) -> TaskFamily:
@@ -123,31 +126,31 @@ class Request(ABC):
 
     @property
     def limits(self) -> Mapping[str, MediaLimits]:
-        """The documented limits of each media field, by its wire name."""
+        """The documented limits of each media field, by the field's name in the API."""
         return {}
 
     @abstractmethod
     def parameters(self) -> dict[str, Any]:
-        """The wire fields, with local files still as `pathlib.Path` and uploads as `Upload`."""
+        """Return the API's fields, with local files still as `pathlib.Path` and uploads as `Upload`."""
 
     def sources(self) -> Iterator[Media]:
-        """The media that must be written to disk before anything else."""
+        """Return the media that must be written to disk before anything else."""
         return (leaf for value in self.parameters().values() for leaf in _iter_leaves(value) if isinstance(leaf, Media))
 
     def with_files(self, paths: Mapping[Media, Path]) -> Self:
-        """The same request with files in the place of media that was none.
+        """Copy the request with files in the place of media that were not files.
 
         :raises InvalidRequestError: a field keeps its media where no file can take its place.
         """
-        place = {one.alias: getattr(self, one.name) for one in attrs_fields(type(self)) if one.init and one.alias}
-        changes: dict[str, Any] = {name: _map_leaves(value, name, _filed(paths)) for name, value in place.items()}
+        values = {one.alias: getattr(self, one.name) for one in attrs_fields(type(self)) if one.init and one.alias}
+        changes: dict[str, Any] = {name: _map_leaves(value, name, _to_path(paths)) for name, value in values.items()}
         changed = evolve(self, **changes)
         if any(changed.sources()):
             self.refuse("parameters()", "media", "is kept in no attrs field; give a path")
         return changed
 
     def media(self) -> Iterator[MediaFile]:
-        """The local files that must go up first."""
+        """Return the local files that must be uploaded first."""
         limits = self.limits
         for name, value in self.parameters().items():
             yield from (
@@ -155,13 +158,16 @@ class Request(ABC):
             )
 
     def uploads(self) -> Iterator[Upload]:
-        """The uploads it was given."""
+        """Return the uploads that it was given."""
         return (
             leaf for value in self.parameters().values() for leaf in _iter_leaves(value) if isinstance(leaf, Upload)
         )
 
     def fingerprint(self, sha256s: Mapping[Path, str]) -> dict[str, Any]:
-        """The fields with local files and uploads as their content's hash: what makes two requests the same."""
+        """Return the fields with the hash of the content in the place of files and uploads.
+
+        Two requests of one endpoint with equal fingerprints ask for the same: the journal derives keys from it.
+        """
 
         def name(_: str, leaf: Leaf) -> str:
             if isinstance(leaf, Media):  # the session writes it to a file first
@@ -171,10 +177,10 @@ class Request(ABC):
         return {field: _map_leaves(value, field, name) for field, value in self.parameters().items()}
 
     def to_body(self, uploaded: Callable[[Path | Upload], Upload], *, webhook_token: str = "") -> dict[str, Any]:
-        """The body to send.
+        """Return the body to send.
 
         :param webhook_token: travels in the webhook's address, as ``rh_nonce``.
-        :param uploaded: answers a path with its upload, and an upload with one whose link still lives.
+        :param uploaded: returns the upload of a path, and for an upload one whose link is still valid.
         """
 
         def server_value(name: str, leaf: Leaf) -> str:
@@ -187,7 +193,7 @@ class Request(ABC):
         return body if self.webhook_url is None else body | {"webhookUrl": _with_token(self.webhook_url, webhook_token)}
 
     def refuse(self, name: str, value: object, rule: str) -> NoReturn:
-        """Refuse a field's value, in one line.
+        """Refuse the value of a field, in one line.
 
         :raises InvalidRequestError: always.
         """
@@ -204,13 +210,13 @@ class Request(ABC):
                 self._check_leaf(name, leaf)
 
     def _check_json(self, name: str, value: object) -> None:
-        if value is None or isinstance(value, bool | Path):  # most fields, at a glance
+        if value is None or isinstance(value, bool | Path):  # most fields: no need to encode them
             return
         try:
             if isinstance(value, str):
                 value.encode()
                 return
-            sent = {name: _map_leaves(value, name, lambda _, leaf: _sendable(leaf))}
+            sent = {name: _map_leaves(value, name, lambda _, leaf: _sent_text(leaf))}
             json.dumps(sent, allow_nan=False, ensure_ascii=False).encode()
         except (TypeError, ValueError, RecursionError):
             self.refuse(name, value, "must be made of JSON values, paths and uploads")
@@ -222,18 +228,18 @@ class Request(ABC):
             self.refuse(name, leaf, "this field takes a link, and the upload has none: give its path or a link instead")
 
 
-def _copied(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+def _copy_fields(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(fields, Mapping):
         return fields
     try:
-        return {name: _map_leaves(_sourced(value), "", lambda _, leaf: leaf) for name, value in fields.items()}
+        return {name: _map_leaves(_with_media(value), "", lambda _, leaf: leaf) for name, value in fields.items()}
     except RecursionError:
         return dict(fields)  # refused a moment later, by name
 
 
 @frozen
 class ModelRequest(Request):
-    """Any other standard model, by its endpoint and wire fields.
+    """Ask any standard model, by its endpoint and the API's fields.
 
     :param endpoint: below ``/openapi/v2/``, for instance ``kling-v2.6-std/motion-control``.
     :param fields: JSON values; a `pathlib.Path`, also inside lists, means "upload this first".
@@ -241,7 +247,7 @@ class ModelRequest(Request):
     """
 
     endpoint: str = field()
-    fields: Mapping[str, Any] = field(converter=_copied, repr=short_repr)
+    fields: Mapping[str, Any] = field(converter=_copy_fields, repr=short_repr)
 
     def parameters(self) -> dict[str, Any]:
         return dict(self.fields)
@@ -259,12 +265,12 @@ class ModelRequest(Request):
         super().__attrs_post_init__()
 
 
-def _sourced(value: object) -> object:
-    """Let an open file, a picture or a stream be `Media`, also inside lists and mappings."""
+def _with_media(value: object) -> object:
+    """Make `Media` of open files, pictures and streams, also inside lists and mappings."""
     if isinstance(value, Mapping):
-        return {key: _sourced(inner) for key, inner in value.items()}
+        return {key: _with_media(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_sourced(inner) for inner in value]
+        return [_with_media(inner) for inner in value]
     return media_from(value) or value
 
 
@@ -289,11 +295,11 @@ def _map_leaves(value: object, name: str, server_value: Callable[[str, Leaf], ob
     return value
 
 
-def _filed(paths: Mapping[Media, Path]) -> Callable[[str, Leaf], Path | Upload]:
+def _to_path(paths: Mapping[Media, Path]) -> Callable[[str, Leaf], Path | Upload]:
     return lambda _, leaf: paths[leaf] if isinstance(leaf, Media) else leaf
 
 
-def _sendable(leaf: Leaf) -> str:
+def _sent_text(leaf: Leaf) -> str:
     return f"{leaf.file_name}{leaf.url}" if isinstance(leaf, Upload) else ""
 
 

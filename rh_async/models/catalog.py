@@ -1,4 +1,4 @@
-"""What the models of the catalogue take, as documented; read from this package's data when first asked for."""
+"""Reads what each model of the catalogue takes, as documented, from this package's data, once it is needed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from attrs import evolve, field, frozen
 from rh_async._media.media_info import Family
 from rh_async.models.base import MediaLimits
 
-Type = Literal["STRING", "LIST", "BOOLEAN", "INT", "FLOAT", "IMAGE", "VIDEO", "AUDIO", "COMPLEX"]
+ParamType = Literal["STRING", "LIST", "BOOLEAN", "INT", "FLOAT", "IMAGE", "VIDEO", "AUDIO", "COMPLEX"]
 
 MEDIA = frozenset({"IMAGE", "VIDEO", "AUDIO"})
 _ANY = {
@@ -23,12 +23,12 @@ _ANY = {
 }  # where nothing is documented, at least a video is no image
 _SAME = {"jpeg": "jpg", "m4v": "mp4", "tif": "tiff"}
 # One document says 10 MB, another allows 30 s of video (contract 12.2).
-_CONTRADICTED = frozenset({"rhart-video/wan2.2/character-motion-transfer"})
+_CONTRADICTORY_LIMITS = frozenset({"rhart-video/wan2.2/character-motion-transfer"})
 
 
 @frozen(kw_only=True)
 class Param:
-    """One field of a model, as documented; None or empty where nothing is.
+    """Describe one field of a model, as documented; None or empty where the documents say nothing.
 
     :param multiple: whether it takes a list.
     :param most: how many items that list may have.
@@ -39,7 +39,7 @@ class Param:
     """
 
     name: str
-    type: Type
+    type: ParamType
     required: bool = False
     default: object = None
     options: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ class Param:
 
 @frozen(kw_only=True)
 class Model:
-    """One model of the catalogue.
+    """Describe one model of the catalogue.
 
     :param partial: whether options and limits are known to be incomplete, so that no value is refused by them.
     """
@@ -67,7 +67,7 @@ class Model:
     partial: bool = False
 
     def limits(self, values: Mapping[str, object]) -> Mapping[str, MediaLimits]:
-        """The limits of each media field, with these values in the others."""
+        """Return the limits of each media field, given the values of all fields."""
         limits = {name: param.limits for name, param in self.params.items() if param.limits is not None}
         for param in self.params.values():
             value = str(values.get(param.name, param.default))
@@ -85,63 +85,63 @@ def _no_longer(limits: MediaLimits, longest: float, reason: str) -> MediaLimits:
 
 @cache
 def data(name: str) -> Mapping[str, Any]:
-    """A file of this package's data, read once. Blocks: call it off the loop."""
+    """Read a file of this package's data, once. Blocks: call it off the loop."""
     text = (files(__package__) / "data" / name).read_text(encoding="utf-8")
     return cast("Mapping[str, Any]", json.loads(text))
 
 
 def family_of(kind: str) -> Family | None:
-    """Whether a kind of file is an image, a video or a sound; None where nobody says."""
+    """Return whether a kind of file is an image, a video or a sound; None if it is no kind that a model takes."""
     families: dict[str, Family] = {"IMAGE": "image", "VIDEO": "video", "AUDIO": "audio"}
     return next((families[media] for media, kinds in _ANY.items() if kind in kinds.split()), None)
 
 
 def endpoints() -> frozenset[str]:
-    """Every model there is."""
+    """Return the endpoints of all models."""
     return frozenset(data("catalog.json")["models"])
 
 
 @cache
 def find_model(endpoint: str) -> Model | None:
-    """The model behind an endpoint, None where the catalogue has none. Blocks: call it off the loop."""
+    """Return the model of an endpoint; None where the catalogue has none. Blocks: call it off the loop."""
     found = data("catalog.json")["models"].get(endpoint)
     if found is None or not found["params"]:
         return None
-    params = [_param(one, doubtful=endpoint in _CONTRADICTED) for one in found["params"]]
+    params = [_param(one, is_contradictory=endpoint in _CONTRADICTORY_LIMITS) for one in found["params"]]
     return Model(endpoint=endpoint, params={one.name: one for one in params}, partial=found.get("partial", False))
 
 
-def _param(said: Mapping[str, Any], *, doubtful: bool) -> Param:
+def _param(described: Mapping[str, Any], *, is_contradictory: bool) -> Param:
     return Param(
-        name=said["name"],
-        type=said["type"],
-        required=said.get("required", False),
-        default=said.get("default"),
-        options=tuple(said.get("options", ())),
-        multiple=said.get("multiple", False),
-        most=said.get("max_inputs"),
-        length=(said.get("min_length", 0), said.get("max_length")),
-        between=(said.get("min"), said.get("max")),
-        limits=_limits(said, doubtful=doubtful) if said["type"] in MEDIA else None,
-        seconds_by=said.get("max_video_duration_s", {}),
+        name=described["name"],
+        type=described["type"],
+        required=described.get("required", False),
+        default=described.get("default"),
+        options=tuple(described.get("options", ())),
+        multiple=described.get("multiple", False),
+        most=described.get("max_inputs"),
+        length=(described.get("min_length", 0), described.get("max_length")),
+        between=(described.get("min"), described.get("max")),
+        limits=_limits(described, is_contradictory=is_contradictory) if described["type"] in MEDIA else None,
+        seconds_by=described.get("max_video_duration_s", {}),
     )
 
 
-def _limits(said: Mapping[str, Any], *, doubtful: bool) -> MediaLimits:
-    accepted = said.get("accept") or _ANY[said["type"]].split()
+def _limits(described: Mapping[str, Any], *, is_contradictory: bool) -> MediaLimits:
+    accepted = described.get("accept") or _ANY[described["type"]].split()
     kinds = dict.fromkeys(_SAME.get(kind.lower(), kind.lower()) for kind in accepted)
-    largest = said.get("max_size_mb")
-    longest = said.get("max_duration_s")
+    largest = described.get("max_size_mb")
+    longest = described.get("max_duration_s")
     return MediaLimits(
         kinds=tuple(kinds),
-        max_mb=None if doubtful else largest,
-        warn_mb=largest if doubtful else None,
-        px=_pair(said, "min_px", "max_px"),
-        box=_pair(said, "min_resolution", "max_resolution", convert=lambda sides: (max(sides), min(sides))),
-        aspect=_pair(said, "min_aspect", "max_aspect"),
-        seconds=None if longest is None else (said.get("min_duration_s", 0), longest),
+        max_mb=None if is_contradictory else largest,
+        warn_mb=largest if is_contradictory else None,
+        px=_pair(described, "min_px", "max_px"),
+        box=_pair(described, "min_resolution", "max_resolution", convert=lambda sides: (max(sides), min(sides))),
+        aspect=_pair(described, "min_aspect", "max_aspect"),
+        seconds=None if longest is None else (described.get("min_duration_s", 0), longest),
     )
 
 
-def _pair(said: Mapping[str, Any], least: str, most: str, convert: Any = lambda value: value) -> Any:
-    return (convert(said[least]), convert(said[most])) if least in said and most in said else None
+def _pair(described: Mapping[str, Any], least: str, most: str, convert: Any = lambda value: value) -> Any:
+    return (convert(described[least]), convert(described[most])) if least in described and most in described else None

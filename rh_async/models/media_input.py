@@ -1,6 +1,7 @@
-"""Media that is no file: bytes, an open file, a stream or a picture, to stand in a request wherever a path can.
+"""Defines media that are not a file yet: bytes, an open file, a stream or a picture.
 
-The values here only hold what the caller gave. Nothing is read before the session needs it (`_spool`).
+The values here only hold what the caller gave. They stand in a request wherever
+a path can; nothing is read before the session needs it.
 """
 
 from __future__ import annotations
@@ -19,29 +20,29 @@ Bytes = bytes | bytearray | memoryview
 
 @runtime_checkable
 class BinaryFile(Protocol):
-    """An open binary file: what ``open(path, "rb")``, `io.BytesIO` and `tempfile.SpooledTemporaryFile` give."""
+    """Describe a binary file: what ``open(path, "rb")``, `io.BytesIO` and `tempfile.SpooledTemporaryFile` give."""
 
     def read(self, size: int = -1, /) -> bytes:
-        """Read up to so many bytes; none at the end."""
+        """Read up to ``size`` bytes; none at the end."""
 
 
 @runtime_checkable
 class Picture(Protocol):
-    """A picture as Pillow has it; it is sent as PNG."""
+    """Describe a picture as Pillow has it; it is sent as PNG."""
 
     @property
     def mode(self) -> str:
-        """Its pixel format."""
+        """The pixel format."""
 
     def save(self, fp: io.BytesIO, format: str | None = None) -> None:  # noqa: A002 - Pillow's own name
-        """Write it to a file."""
+        """Write the picture to a file."""
 
 
 Source = Bytes | BinaryFile | Picture | AsyncIterable[bytes]
 
 
 class SourceKind(Enum):
-    """How a source is read."""
+    """Name how a source is read."""
 
     BYTES = "bytes"
     FILE = "an open file"
@@ -51,15 +52,15 @@ class SourceKind(Enum):
 
 @frozen(eq=False)
 class Media:
-    """Media that is no file yet. The session writes it to disk once and removes it with the jobs that need it.
+    """Hold media that are not a file yet. The session writes them to disk once, and removes them with their last job.
 
-    One value may stand in many requests. It is the same only as itself: what two sources hold is known once they are
-    read, and equal bytes go up once.
+    One value may stand in many requests. It equals only itself: what two sources hold is known once they are read, and
+    equal bytes are uploaded once.
 
-    :param source: what holds it.
-    :param kind: how that is read.
-    :param name: what messages call it; its kind is found by its content.
-    :param rereadable: whether it can be written to disk again once it was removed.
+    :param source: what holds the bytes.
+    :param kind: how the source is read.
+    :param name: what messages call the media; the kind of file is found by content.
+    :param rereadable: whether the source can be read again once its file was removed.
     """
 
     source: Source = field(repr=False)
@@ -117,7 +118,7 @@ class Media:
 
 
 def media_from(value: object) -> Media | None:
-    """Take whatever can be told to be a source by what it does; None for any other value.
+    """Make `Media` of a value that can be read as such; None for any other value.
 
     :raises InvalidRequestError: it is a file that was opened as text.
     """
@@ -144,7 +145,7 @@ def _can_rewind(file: BinaryFile) -> bool:
 
 
 def _name(given: str) -> str:
-    """The last part of a name, without what no file name can have."""
+    """Return the last part of a name, without what no file name can have."""
     last = given.replace("\\", "/").rsplit("/", 1)[-1]
     cleaned = "".join(sign if sign.isprintable() and sign not in "<>:|?*" else "_" for sign in last).strip(". ")
     return cleaned.encode(errors="replace").decode()[-80:] or "media"

@@ -74,7 +74,7 @@ async def test_an_open_post_whose_fate_stays_unknown_is_told_so(site: Emulator, 
     site.faults.add(Fault("hang"))
     ended = await stopped(shell, "run hero.png dance.mp4", when=lambda: site.ledger.faults)
     assert ended.code == 130
-    assert "interrupted: nobody knows whether the submit was accepted" in ended.err
+    assert "interrupted: it is unknown whether the submit was accepted" in ended.err
     assert len(site.ledger.submissions) <= 1
 
 

@@ -135,7 +135,7 @@ async def test_a_submit_of_unknown_fate_is_sent_once_and_says_what_to_do(
     ended = await shell("run hero.png dance.mp4")
     assert ended.code == 1
     assert len(site.ledger.submissions) == 1
-    assert "nobody knows whether the submit was accepted" in ended.err
+    assert "it is unknown whether the submit was accepted" in ended.err
     assert "It was not sent again" in ended.err
     assert "submit again only if it is not there" in ended.err
     assert ended.err.count("\n") == 1

@@ -178,11 +178,11 @@ def test_the_first_code_that_is_not_fine_is_the_refusal() -> None:
     assert parse_body({"errorCode": None, "code": None}).refusal == ""
 
 
-def test_the_first_words_there_are_speak() -> None:
-    assert parse_body({"errorMessage": "a", "msg": "b", "message": "c"}).words == "a"
-    assert parse_body({"errorMessage": None, "msg": "b", "message": "c"}).words == "b"
-    assert parse_body({"message": "c"}).words == "c"
-    assert parse_body({}).words == ""
+def test_the_first_error_text_there_is_counts() -> None:
+    assert parse_body({"errorMessage": "a", "msg": "b", "message": "c"}).error_text == "a"
+    assert parse_body({"errorMessage": None, "msg": "b", "message": "c"}).error_text == "b"
+    assert parse_body({"message": "c"}).error_text == "c"
+    assert parse_body({}).error_text == ""
 
 
 def test_an_object_may_miss_every_key_or_not_be_there() -> None:
