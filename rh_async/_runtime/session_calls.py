@@ -23,8 +23,9 @@ from rh_async._transfer.media_spool import Spool
 from rh_async._transfer.uploads import Uploads
 from rh_async.errors import ResponseLost
 from rh_async.job import Job
-from rh_async.models.base import MediaFile, Request
+from rh_async.models.base import Request
 from rh_async.models.media_input import Media
+from rh_async.models.media_limits import MediaFile
 from rh_async.types import Result, Snapshot, TaskId, Upload
 
 from .account import AccountApi

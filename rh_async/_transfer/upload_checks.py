@@ -10,7 +10,7 @@ import stat
 from rh_async._media.file_io import is_shortage
 from rh_async._media.local_file import FileIdentity, LocalFile
 from rh_async.errors import InvalidMedia
-from rh_async.models.base import MediaFile, MediaLimits
+from rh_async.models.media_limits import MediaFile, MediaLimits
 
 log = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ from rh_async._media.local_file import FileIdentity, LocalFile, LocalFiles, read
 from rh_async._printable import one_line
 from rh_async.errors import InvalidMedia
 from rh_async.events import Event, Uploaded, Uploading, Warned
-from rh_async.models.base import MediaFile, MediaLimits
+from rh_async.models.media_limits import MediaFile, MediaLimits
 from rh_async.types import Upload
 
 from .upload_checks import check_limits, extension, identify, unreadable, warn_if_too_large

@@ -22,6 +22,7 @@ from rh_async.errors import InvalidRequestError
 from rh_async.types import Upload
 
 from .media_input import BinaryFile, Media, Picture, media_from
+from .media_limits import MediaFile, MediaLimits
 from .request_option import option
 
 MediaValue = str | Path | Upload | Media
@@ -36,39 +37,6 @@ Leaf = Path | Upload | Media
 _LINKS = ("http://", "https://", "data:")
 _NODE_FIELD = re.compile(r"\d+##")
 _ENDPOINT = re.compile(r"\w[\w.\-]*(/\w[\w.\-]*)*", re.ASCII)  # no part begins with a dot: none leads upwards
-
-
-@frozen(kw_only=True)
-class MediaLimits:
-    """Describe what a model takes in one media field, as documented; None where the documents say nothing.
-
-    :param kinds: the kinds of file, by content, lower case.
-    :param max_mb: refused above, in MB of 1024 × 1024 bytes.
-    :param doubtful_mb: a limit the documents contradict: warned above, never refused.
-    :param px: least and greatest width and height.
-    :param box: least and greatest (long, short) side, whichever way the picture is turned.
-    :param aspect: least and greatest width ÷ height.
-    :param seconds: least and greatest duration.
-    :param seconds_reason: the option that makes the duration shorter than the model's own limit; "" where none does.
-    """
-
-    kinds: tuple[str, ...]
-    max_mb: float | None = None
-    warn_mb: float | None = None
-    px: tuple[int, int] | None = None
-    box: tuple[tuple[int, int], tuple[int, int]] | None = None
-    aspect: tuple[float, float] | None = None
-    seconds: tuple[float, float] | None = None
-    seconds_reason: str = field(default="", eq=False)
-
-
-@frozen
-class MediaFile:
-    """Name a local file that a field of a request needs."""
-
-    path: Path
-    field: str
-    limits: MediaLimits | None = None
 
 
 def short_repr(value: object) -> str:

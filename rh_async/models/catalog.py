@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 from attrs import evolve, field, frozen
 
 from rh_async._media.media_info import Family
-from rh_async.models.base import MediaLimits
+from rh_async.models.media_limits import MediaLimits
 
 ParamType = Literal["STRING", "LIST", "BOOLEAN", "INT", "FLOAT", "IMAGE", "VIDEO", "AUDIO", "COMPLEX"]
 

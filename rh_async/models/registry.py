@@ -11,9 +11,10 @@ from typing import Any
 
 from attrs import NOTHING, field, fields, frozen
 
-from .base import MediaLimits, Request
+from .base import Request
 from .bytedance import DreamActor
 from .kling import V3_ONLY, KlingMotionControl
+from .media_limits import MediaLimits
 from .request_option import RequestOption, option_of
 from .wan import CharacterMotionTransfer
 

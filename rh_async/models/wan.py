@@ -9,13 +9,13 @@ from attrs import field, frozen
 
 from .base import (
     MediaInput,  # noqa: F401 - attrs annotates the parameters of __init__ with the name that media_value takes
-    MediaLimits,
     MediaValue,
     Request,
     check_media,
     media_value,
     short_repr,
 )
+from .media_limits import MediaLimits
 from .request_option import option
 
 

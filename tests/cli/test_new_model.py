@@ -15,7 +15,8 @@ from attrs import field, frozen
 from rh_async._batch.manifest.column_help import known_columns
 from rh_async.batch import plan_manifest
 from rh_async.models import registry
-from rh_async.models.base import MediaLimits, MediaValue, Request, check_media, media_value
+from rh_async.models.base import MediaValue, Request, check_media, media_value
+from rh_async.models.media_limits import MediaLimits
 from rh_async.models.registry import ModelSpec
 from rh_async.models.request_option import option
 from tests.media import draw_image, film_video

@@ -18,7 +18,7 @@ from rh_async import (
     Upload,
     ValidationError,
 )
-from rh_async.models.base import MediaLimits
+from rh_async.models.media_limits import MediaLimits
 from tests.pure.samples import INDEX, value_of
 
 IMAGE, VIDEO = "https://example.test/input/character.png", "https://example.test/input/motion.mp4"

@@ -13,7 +13,8 @@ import pytest
 from attrs import exceptions
 
 from rh_async import InvalidRequestError, ModelRequest, Request, Upload
-from rh_async.models.base import MediaFile, media_value, short_repr, takes_file_name
+from rh_async.models.base import media_value, short_repr, takes_file_name
+from rh_async.models.media_limits import MediaFile
 
 pytestmark = pytest.mark.quick
 

@@ -13,8 +13,9 @@ from attrs import field, frozen
 
 from rh_async._media.media_info import MediaInfo
 from rh_async.issues import Issue, Severity, display_text
-from rh_async.models.base import MediaFile, MediaLimits, ModelRequest, Request, short_repr
+from rh_async.models.base import ModelRequest, Request, short_repr
 from rh_async.models.catalog import Model, Param, family_of, find_model
+from rh_async.models.media_limits import MediaFile, MediaLimits
 
 _MB = 1024 * 1024
 _EVERYWHERE = frozenset({"webhookUrl"})

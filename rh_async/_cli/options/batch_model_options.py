@@ -9,8 +9,8 @@ from attrs import frozen
 from cyclopts import Group, Parameter
 
 from rh_async._cli.exit_codes import UsageError
-from rh_async.models.base import MediaLimits
 from rh_async.models.kling import Orientation
+from rh_async.models.media_limits import MediaLimits
 from rh_async.models.registry import DEFAULT_MODEL, aliases, one_of_each_series
 
 from .model_options import ModelOptions, option_help

@@ -15,8 +15,8 @@ from attrs import frozen
 from rh_async import InvalidRequestError, Request
 from rh_async._cli.exit_codes import UsageError
 from rh_async.batch import LocalFiles
-from rh_async.models.base import MediaFile
 from rh_async.models.kling import Orientation
+from rh_async.models.media_limits import MediaFile
 from rh_async.models.registry import DEFAULT_MODEL, MODELS, ModelSpec, aliases, find_spec, takers
 
 if TYPE_CHECKING:
