@@ -1,4 +1,4 @@
-"""Plans to run, a way to run them, and what is left on the disk."""
+"""Makes plans, runs them, and reads what a run left on the disk."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from rh_async.emulator import Emulator, TaskRecord
 
 
 async def product(stock: Path) -> Plan:
-    """Three clips, each with three characters, priced: nine jobs from six files."""
+    """Plan three clips, each with three characters: nine priced jobs from six files."""
     plan = await plan_folder(stock / "clip*.mp4", stock / "hero*.png", make=DreamActor, pair="product")
     assert len(plan.ready) == 9
     return plan
 
 
 def plan_of(requests: Iterable[Request], *, price: Price | None = None) -> Plan:
-    """A plan of requests as they are."""
+    """Make a plan of requests, in their order."""
     entries = (
         Entry(number=number, source="by hand", request=request, price=price)
         for number, request in enumerate(requests, start=1)
@@ -32,7 +32,7 @@ def plan_of(requests: Iterable[Request], *, price: Price | None = None) -> Plan:
 
 
 def opened(server: Emulator, folder: Path, **options: Any) -> Session:
-    """A session with the folder's journal."""
+    """Make a session with the folder's journal."""
     return Session(server.api_key, base_url=server.url, journal=folder / "journal.sqlite", **options)
 
 
@@ -43,27 +43,27 @@ async def run(server: Emulator, folder: Path, plan: Plan, *, options: Any = None
 
 
 def states(outcomes: Iterable[BatchOutcome]) -> dict[str, int]:
-    """How many ended how."""
+    """Count outcomes by their state."""
     return dict(Counter(outcome.state for outcome in outcomes))
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
-    """What ``batch.jsonl`` tells."""
+    """Read the results log."""
     return [json.loads(line) for line in (folder / "out" / "batch.jsonl").read_text().splitlines()]
 
 
 def videos(folder: Path) -> list[str]:
-    """The outputs that are there."""
+    """Return the names of the saved outputs."""
     return sorted(path.name for path in (folder / "out").glob("*.mp4"))
 
 
-def each_file_went_up_once(server: Emulator) -> bool:
-    """Whether no content was brought up twice."""
+def each_file_was_uploaded_once(server: Emulator) -> bool:
+    """Return whether no content was uploaded twice."""
     return max(Counter(upload.sha256 for upload in server.ledger.uploads).values(), default=0) <= 1
 
 
 def occupied(tasks: list[TaskRecord], limit: int) -> float:
-    """Which share of the places was taken on average, from when all first were until the last job was accepted."""
+    """Return the mean share of occupied slots, from when all first were until the last job was accepted."""
     first_full, last_accepted = sorted(task.created_at for task in tasks)[limit - 1], tasks[-1].created_at
     held = 0.0
     for task in tasks:
@@ -73,12 +73,12 @@ def occupied(tasks: list[TaskRecord], limit: int) -> float:
 
 
 def long_runs(_endpoint: str, rng: Random) -> float:
-    """Run times with a median of three minutes, some twice as long."""
+    """Draw a run time: the median is three minutes, some are twice as long."""
     return rng.lognormvariate(math.log(180.0), 0.4)
 
 
 def many(files: list[Path], jobs: int) -> Plan:
-    """A plan of many jobs that share a few files, no two alike."""
+    """Make a plan of many different jobs that share a few files."""
     return plan_of(
         ModelRequest("bench/motion", {"seed": number, "imageUrl": files[number % len(files)]}) for number in range(jobs)
     )

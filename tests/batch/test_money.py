@@ -1,4 +1,4 @@
-"""A budget is never passed, across runs, and what cannot be known counts as spent."""
+"""A budget is never exceeded, across runs, and a cost that is unknown counts by its price."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from tests.batch.running import lines, opened, plan_of, product, run, states
 CNY = Price(Decimal("1.50"), "CNY")
 
 
-def told(money: str | None, currency: str | None = None) -> Usage:
+def usage_of(money: str | None, currency: str | None = None) -> Usage:
     return Usage(money=None if money is None else Decimal(money), currency=currency)
 
 
 def sums(it: BudgetTracker | BatchProgress) -> tuple[Any, Any, Any, Any]:
-    """Spent by this run, by earlier ones, reserved, maybe billed."""
+    """Return what is spent by this run, by earlier runs, reserved, and maybe billed."""
     return it.spent, it.spent_earlier, it.reserved, it.maybe_billed
 
 
@@ -32,94 +32,94 @@ def sums_of(*amounts: str) -> tuple[Decimal, ...]:
     return tuple(map(Decimal, amounts))
 
 
-def test_a_price_is_reserved_until_the_result_says_what_it_cost() -> None:
-    money = BudgetTracker(currency="CNY", budget=Decimal(3))
-    money.reserve("a", CNY)
-    assert (money.spent, money.reserved) == (Decimal(), Decimal("1.50"))
-    money.settle("a", told("1.20"))
-    assert (money.spent, money.reserved) == (Decimal("1.20"), Decimal())
-    assert money.covers(CNY)
-    money.reserve("b", CNY)
-    assert not money.covers(CNY)
-    money.release("b")
-    assert money.covers(CNY)
+def test_a_price_is_reserved_until_the_result_states_the_cost() -> None:
+    tracker = BudgetTracker(currency="CNY", budget=Decimal(3))
+    tracker.reserve("a", CNY)
+    assert (tracker.spent, tracker.reserved) == (Decimal(), Decimal("1.50"))
+    tracker.settle("a", usage_of("1.20"))
+    assert (tracker.spent, tracker.reserved) == (Decimal("1.20"), Decimal())
+    assert tracker.covers(CNY)
+    tracker.reserve("b", CNY)
+    assert not tracker.covers(CNY)
+    tracker.release("b")
+    assert tracker.covers(CNY)
 
 
-ABSURD = ["-1", "1E-99999999", "1E400", "NaN", "Infinity", "1000001"]
+INCREDIBLE = ["-1", "1E-99999999", "1E400", "NaN", "Infinity", "1000001"]
 
 
-@pytest.mark.parametrize("usage", [told(None), told("0.20", "USD"), *map(told, ABSURD)], ids=repr)
-def test_what_cannot_be_compared_or_believed_may_be_billed_by_its_price(usage: Usage) -> None:
-    money = BudgetTracker(currency="CNY", budget=Decimal(3))
+@pytest.mark.parametrize("usage", [usage_of(None), usage_of("0.20", "USD"), *map(usage_of, INCREDIBLE)], ids=repr)
+def test_a_cost_that_is_missing_incredible_or_in_another_currency_counts_by_its_price(usage: Usage) -> None:
+    tracker = BudgetTracker(currency="CNY", budget=Decimal(3))
     for name in ("a", "b"):
-        money.reserve(name, CNY)
-    money.settle("a", usage)
-    assert sums(money) == sums_of("0", "0", "1.50", "1.50")
-    assert money.maybe_billed_jobs == 1
-    assert not money.covers(CNY)
-    assert money.close("a").maybe_billed == CNY
-    assert len(money.describe_exhausted(CNY)) < 200
+        tracker.reserve(name, CNY)
+    tracker.settle("a", usage)
+    assert sums(tracker) == sums_of("0", "0", "1.50", "1.50")
+    assert tracker.maybe_billed_jobs == 1
+    assert not tracker.covers(CNY)
+    assert tracker.close("a").maybe_billed == CNY
+    assert len(tracker.describe_exhausted(CNY)) < 200
 
 
-def test_money_of_this_run_and_of_earlier_ones_is_apart_and_both_count_against_the_budget() -> None:
-    money = BudgetTracker(currency="CNY", budget=Decimal(4))
-    money.reserve("mine", CNY)
-    money.reserve("theirs", CNY, earlier=True)
-    money.settle("mine", told("1.20"))
-    money.settle("theirs", told("1.40"))
-    assert sums(money) == (Decimal("1.20"), Decimal("1.40"), 0, 0)
-    assert not money.covers(CNY)
-    assert money.close("mine").spent == Price(Decimal("1.20"), "CNY")
-    assert money.close("theirs").spent_earlier == Price(Decimal("1.40"), "CNY")
+def test_this_runs_and_earlier_runs_costs_are_kept_apart_and_both_count_against_the_budget() -> None:
+    tracker = BudgetTracker(currency="CNY", budget=Decimal(4))
+    tracker.reserve("mine", CNY)
+    tracker.reserve("theirs", CNY, earlier=True)
+    tracker.settle("mine", usage_of("1.20"))
+    tracker.settle("theirs", usage_of("1.40"))
+    assert sums(tracker) == (Decimal("1.20"), Decimal("1.40"), 0, 0)
+    assert not tracker.covers(CNY)
+    assert tracker.close("mine").spent == Price(Decimal("1.20"), "CNY")
+    assert tracker.close("theirs").spent_earlier == Price(Decimal("1.40"), "CNY")
 
 
-def test_a_doubt_that_is_cleared_later_counts_once() -> None:
-    money = BudgetTracker(currency="CNY")
-    money.reserve("a", CNY)
-    money.mark_maybe_billed("a")
-    money.settle("a", told("1.20"))
-    assert sums(money) == sums_of("1.20", "0", "0", "0")
-    assert money.maybe_billed_jobs == 0
+def test_a_cost_that_is_stated_late_replaces_the_price_that_may_have_been_billed() -> None:
+    tracker = BudgetTracker(currency="CNY")
+    tracker.reserve("a", CNY)
+    tracker.mark_maybe_billed("a")
+    tracker.settle("a", usage_of("1.20"))
+    assert sums(tracker) == sums_of("1.20", "0", "0", "0")
+    assert tracker.maybe_billed_jobs == 0
 
 
 @pytest.mark.parametrize("later", ["release", "mark_maybe_billed", "settle", "reserve"])
-def test_what_was_paid_is_counted_once_whatever_is_said_of_it_later(later: str) -> None:
-    money = BudgetTracker(currency="CNY", budget=Decimal(10))
-    money.reserve("paid", CNY)
-    money.reserve("under way", CNY)
-    money.settle("paid", told("1.20"))
+def test_a_stated_cost_is_counted_once_whatever_is_booked_later(later: str) -> None:
+    tracker = BudgetTracker(currency="CNY", budget=Decimal(10))
+    tracker.reserve("paid", CNY)
+    tracker.reserve("under way", CNY)
+    tracker.settle("paid", usage_of("1.20"))
     before = sums_of("1.20", "0", "1.50", "0")
     if later == "release":
-        money.release("paid")
+        tracker.release("paid")
     elif later == "mark_maybe_billed":
-        money.mark_maybe_billed("paid")
+        tracker.mark_maybe_billed("paid")
     elif later == "settle":
-        money.settle("paid", told("1.20"))
+        tracker.settle("paid", usage_of("1.20"))
     else:
-        money.reserve("paid", CNY)  # bought once more
+        tracker.reserve("paid", CNY)  # submitted once more
         before = sums_of("1.20", "0", "3.00", "0")
-    assert sums(money) == before
-    assert money.maybe_billed_jobs == 0
+    assert sums(tracker) == before
+    assert tracker.maybe_billed_jobs == 0
 
 
 def test_a_currency_is_changed_only_before_anything_is_counted() -> None:
-    money = BudgetTracker(currency="CNY", certain=False, budget=Decimal(2))
-    money.set_currency("USD")
-    assert (money.currency, money.certain) == ("USD", True)
-    money.reserve("a", Price(Decimal("1.50"), "USD"))
-    money.set_currency("CNY")
-    assert money.currency == "USD"
-    assert not money.covers(Price(Decimal("1.50"), "USD"))
+    tracker = BudgetTracker(currency="CNY", certain=False, budget=Decimal(2))
+    tracker.set_currency("USD")
+    assert (tracker.currency, tracker.certain) == ("USD", True)
+    tracker.reserve("a", Price(Decimal("1.50"), "USD"))
+    tracker.set_currency("CNY")
+    assert tracker.currency == "USD"
+    assert not tracker.covers(Price(Decimal("1.50"), "USD"))
 
 
 @pytest.mark.parametrize("later", ["mark_maybe_billed", "release"])
-def test_a_doubt_is_counted_once_and_ends_when_the_job_cost_nothing(later: str) -> None:
-    money = BudgetTracker(currency="CNY")
-    money.reserve("a", CNY)
-    money.mark_maybe_billed("a")
-    getattr(money, later)("a")
-    assert sums(money) == sums_of("0", "0", "0", "1.50" if later == "mark_maybe_billed" else "0")
-    assert money.maybe_billed_jobs == (later == "mark_maybe_billed")
+def test_a_price_that_may_have_been_billed_counts_once_until_it_is_released(later: str) -> None:
+    tracker = BudgetTracker(currency="CNY")
+    tracker.reserve("a", CNY)
+    tracker.mark_maybe_billed("a")
+    getattr(tracker, later)("a")
+    assert sums(tracker) == sums_of("0", "0", "0", "1.50" if later == "mark_maybe_billed" else "0")
+    assert tracker.maybe_billed_jobs == (later == "mark_maybe_billed")
 
 
 @pytest.mark.parametrize("price", [None, Price(Decimal(1), "USD")])
@@ -128,18 +128,18 @@ def test_without_a_comparable_price_a_budget_covers_nothing(price: Price | None)
     assert BudgetTracker(currency="CNY").can_compare(price)
 
 
-def test_a_second_reservation_under_one_name_counts_once() -> None:
-    money = BudgetTracker(currency="CNY")
-    money.reserve("a", CNY)
-    money.reserve("a", CNY)
-    assert money.reserved == Decimal("1.50")
+def test_a_second_reservation_under_one_charge_id_counts_once() -> None:
+    tracker = BudgetTracker(currency="CNY")
+    tracker.reserve("a", CNY)
+    tracker.reserve("a", CNY)
+    assert tracker.reserved == Decimal("1.50")
 
 
 def whole(plan: Plan) -> Decimal:
     return plan.total["CNY"]
 
 
-async def test_a_budget_is_never_passed_and_a_larger_one_continues(stock: Path, tmp_path: Path) -> None:
+async def test_a_budget_is_never_exceeded_and_a_larger_one_continues(stock: Path, tmp_path: Path) -> None:
     plan = await product(stock)  # 3 × (0.96 + 1.28 + 1.60)
     async with Emulator(seed=1) as server:
         async with opened(server, tmp_path, in_flight=2) as session:
@@ -152,13 +152,16 @@ async def test_a_budget_is_never_passed_and_a_larger_one_continues(stock: Path, 
         assert progress.reserved == 0
         assert set(states(outcomes)) == {"saved", "skipped"}
         assert {outcome.cause for outcome in outcomes} == {None}
-        bought = len(server.ledger.tasks)
+        submitted = len(server.ledger.tasks)
         again = states(await run(server, tmp_path, plan, budget=5))
-        assert again["already_done"] == bought
+        assert again["already_done"] == submitted
         assert server.ledger.total_charged <= 5  # a cheaper job may still fit where a dearer one did not
-        bought = len(server.ledger.tasks)
-        assert len(server.ledger.submissions) == bought == again["already_done"] + again.get("saved", 0)
-        assert states(await run(server, tmp_path, plan, budget=100)) == {"already_done": bought, "saved": 9 - bought}
+        submitted = len(server.ledger.tasks)
+        assert len(server.ledger.submissions) == submitted == again["already_done"] + again.get("saved", 0)
+        assert states(await run(server, tmp_path, plan, budget=100)) == {
+            "already_done": submitted,
+            "saved": 9 - submitted,
+        }
         assert server.ledger.total_charged == whole(plan)
 
 
@@ -169,20 +172,20 @@ async def test_a_budget_that_covers_all_to_the_last_cent_stops_nothing(stock: Pa
         assert states(outcomes) == {"saved": 9}
 
 
-async def test_what_earlier_runs_bought_counts_before_anything_is_bought_in_another_order(
+async def test_jobs_of_earlier_runs_count_against_the_budget_before_the_first_submit_in_another_order(
     stock: Path, tmp_path: Path
 ) -> None:
     plan = await product(stock)
-    turned = evolve(plan, entries=tuple(Random(3).sample(plan.entries, 9)))
+    reordered = evolve(plan, entries=tuple(Random(3).sample(plan.entries, 9)))
     async with Emulator(seed=1) as server:
         await run(server, tmp_path, plan, budget=5)
-        bought = len(server.ledger.tasks)
-        outcomes = await run(server, tmp_path, turned, budget=5)
+        submitted = len(server.ledger.tasks)
+        outcomes = await run(server, tmp_path, reordered, budget=5)
         assert 0 < server.ledger.total_charged <= 5  # a cheaper job may still fit where a dearer one did not
-        assert states(outcomes)["already_done"] == bought
+        assert states(outcomes)["already_done"] == submitted
 
 
-async def test_a_submit_of_unknown_fate_counts_as_spent(stock: Path, tmp_path: Path) -> None:
+async def test_an_unconfirmed_submit_counts_against_the_budget(stock: Path, tmp_path: Path) -> None:
     plan = await product(stock)
     async with Emulator(seed=1) as server:
         server.faults.add(Fault("drop_before_body"))
@@ -194,7 +197,7 @@ async def test_a_submit_of_unknown_fate_counts_as_spent(stock: Path, tmp_path: P
             assert server.ledger.total_charged + lost.amount <= 5
 
 
-async def test_a_submit_that_was_abandoned_no_longer_counts_and_needs_room_in_the_budget(
+async def test_a_discarded_submit_no_longer_counts_and_is_submitted_again_only_within_the_budget(
     stock: Path, tmp_path: Path
 ) -> None:
     plan = await product(stock)
@@ -214,7 +217,7 @@ async def test_a_submit_that_was_abandoned_no_longer_counts_and_needs_room_in_th
     assert (progress.spent_earlier, progress.reserved, progress.maybe_billed) == sums_of("0", "0", "0")
 
 
-async def test_a_refusal_gives_its_reservation_back(stock: Path, tmp_path: Path) -> None:
+async def test_a_rejected_submit_releases_its_reservation(stock: Path, tmp_path: Path) -> None:
     plan = await product(stock)
     async with Emulator(seed=1) as server:
         server.faults.add(Fault("error_code", code="1501"))
@@ -244,35 +247,35 @@ async def test_a_budget_is_an_amount(tmp_path: Path, budget: float) -> None:
             session.batch(plan_of([]), tmp_path / "out", budget=budget)
 
 
-async def test_the_servers_own_price_is_asked_without_buying_anything(stock: Path, tmp_path: Path) -> None:
+async def test_the_servers_own_price_is_queried_without_a_submit(stock: Path, tmp_path: Path) -> None:
     plan = await product(stock)
     async with Emulator(seed=1) as server, opened(server, tmp_path) as session:
         for entry in plan.ready:
             assert entry.request is not None
             assert await session.price(entry.request) == entry.price
-        assert [question.kind for question in server.ledger.calls].count("price") == 9
+        assert [call.kind for call in server.ledger.calls].count("price") == 9
         assert server.ledger.submissions == []
         assert len(server.ledger.uploads) == 6
 
 
 @pytest.mark.parametrize("budget", ["abc", True, "", -1, float("nan")])
-async def test_a_budget_that_is_no_amount_is_refused(budget: Any, tmp_path: Path) -> None:
+async def test_a_budget_that_is_no_amount_is_rejected(budget: Any, tmp_path: Path) -> None:
     async with Emulator(seed=1) as server, opened(server, tmp_path) as session:
         with pytest.raises(ConfigurationError, match="must be an amount of money"):
             session.batch(plan_of([]), tmp_path / "out", budget=budget)
 
 
-# --- what it came to -------------------------------------------------------------------------------------------------
+# --- reported costs -------------------------------------------------------------------------------------------------
 
 
 async def ended(server: Emulator, folder: Path, plan: Plan, **how: Any) -> tuple[list[BatchOutcome], BatchProgress]:
-    """Run a plan to its end: the outcomes, and how it stands then."""
+    """Run a plan to its end; return the outcomes and the last progress."""
     async with opened(server, folder) as session:
         batch = session.batch(plan, folder / "out", **how)
         return [outcome async for outcome in batch], batch.progress()
 
 
-async def test_what_this_run_and_earlier_ones_spent_is_told_apart(stock: Path, tmp_path: Path) -> None:
+async def test_costs_of_this_run_and_of_earlier_ones_are_reported_apart(stock: Path, tmp_path: Path) -> None:
     plan = await product(stock)
     async with Emulator(seed=1) as server:
         outcomes, first = await ended(server, tmp_path, evolve(plan, entries=plan.entries[:4]))
@@ -286,7 +289,7 @@ async def test_what_this_run_and_earlier_ones_spent_is_told_apart(stock: Path, t
         assert sum(price.amount for price in earlier if price) == spent
 
 
-async def test_nothing_is_reserved_in_a_batch_that_has_ended_and_what_is_unknown_may_be_billed(
+async def test_an_ended_batch_has_nothing_reserved_and_an_unconfirmed_submit_may_be_billed(
     stock: Path, tmp_path: Path
 ) -> None:
     plan = await product(stock)
@@ -303,7 +306,7 @@ async def test_nothing_is_reserved_in_a_batch_that_has_ended_and_what_is_unknown
 
 
 @pytest.mark.parametrize("money", ["-1", "1E-99999999", "1E400", "NaN"])
-async def test_a_cost_that_is_none_changes_no_budget_and_floods_no_line(
+async def test_an_incredible_cost_spoils_no_budget_and_floods_no_line(
     stock: Path, tmp_path: Path, money: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = await product(stock)
@@ -326,46 +329,46 @@ async def test_a_cost_that_is_none_changes_no_budget_and_floods_no_line(
 
 
 def overseas() -> Emulator:
-    """A site that bills in dollars."""
+    """Make a site that bills in dollars."""
     return Emulator(seed=1, currency="USD", exchange_rate=Decimal("0.14"))
 
 
-async def test_a_budget_is_in_the_accounts_currency_and_one_price_of_each_kind_is_asked(
+async def test_a_budget_is_in_the_accounts_currency_and_one_price_per_group_is_queried(
     stock: Path, tmp_path: Path
 ) -> None:
     plan = await product(stock)
-    dear = [evolve(entry, request=KlingMotionControl(*_files(entry)), price=None) for entry in plan.entries[:1]]
+    unpriced = [evolve(entry, request=KlingMotionControl(*_files(entry)), price=None) for entry in plan.entries[:1]]
     async with overseas() as server:
         outcomes, progress = await ended(server, tmp_path, plan, budget=Decimal("0.70"))
         assert 0 < server.ledger.total_charged <= Decimal("0.70")
         assert progress.currency == "USD"
         assert progress.spent == server.ledger.total_charged
         assert set(states(outcomes)) == {"saved", "skipped"}
-        assert [question.kind for question in server.ledger.calls].count("price") == 1
+        assert [call.kind for call in server.ledger.calls].count("price") == 1
         whole_price = plan.total["CNY"] * Decimal("0.14")
         outcomes, progress = await ended(server, tmp_path, plan, budget=whole_price)
         assert server.ledger.total_charged == whole_price
         assert progress.spent + progress.spent_earlier == whole_price
         assert len(server.ledger.tasks) == 9
-        await ended(server, tmp_path, Plan(entries=tuple(dear)), budget=100)
+        await ended(server, tmp_path, Plan(entries=tuple(unpriced)), budget=100)
         assert len(server.ledger.tasks) == 10
-        assert [question.kind for question in server.ledger.calls].count("price") == 3
+        assert [call.kind for call in server.ledger.calls].count("price") == 3
 
 
 def _files(entry: Entry) -> tuple[Any, Any]:
     return entry.characters[0], entry.clip
 
 
-async def test_an_estimate_asks_few_prices_uploads_few_files_and_leaves_out_what_was_bought(
+async def test_an_estimate_queries_few_prices_uploads_few_files_and_leaves_out_submitted_jobs(
     stock: Path, tmp_path: Path
 ) -> None:
     plan = await product(stock)
     async with overseas() as server:
         async with opened(server, tmp_path) as session:
-            told_before = await session.batch(plan, tmp_path / "out").estimate()
-            assert (told_before.jobs, told_before.currency, told_before.no_quote_reason) == (9, "USD", "")
-            assert told_before.total == {"USD": plan.total["CNY"] * Decimal("0.14")}
-            assert [question.kind for question in server.ledger.calls].count("price") == 1
+            estimate = await session.batch(plan, tmp_path / "out").estimate()
+            assert (estimate.jobs, estimate.currency, estimate.no_quote_reason) == (9, "USD", "")
+            assert estimate.total == {"USD": plan.total["CNY"] * Decimal("0.14")}
+            assert [call.kind for call in server.ledger.calls].count("price") == 1
             assert len(server.ledger.uploads) == 2
             assert server.ledger.submissions == []
         await run(server, tmp_path, evolve(plan, entries=plan.entries[:4]))
@@ -386,10 +389,10 @@ async def test_prices_of_two_currencies_are_never_compared(stock: Path, tmp_path
         assert states(outcomes) == {"skipped": 9}
         assert all("CNY alone, and the budget is in USD" in str(outcome.error) for outcome in outcomes)
         assert server.ledger.submissions == []
-        assert server.ledger.uploads  # the files of the one that was asked about
+        assert server.ledger.uploads  # the files of the entry whose price was queried
 
 
-async def test_a_network_that_is_gone_when_a_price_is_asked_is_waited_for(stock: Path, tmp_path: Path) -> None:
+async def test_a_price_query_is_retried_until_the_network_is_back(stock: Path, tmp_path: Path) -> None:
     plan = await product(stock)
     async with overseas() as server:
         server.faults.add(Fault("refuse_connections", route="price", seconds=600.0))

@@ -1,4 +1,4 @@
-"""Names of outputs are safe on every platform, short enough, and say what they are told to."""
+"""Names of outputs follow their template, are short enough, and are allowed on every platform."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rh_async._batch.outputs.output_naming import LONGEST
 from rh_async.batch import NameFields, OutputNaming
 from rh_async.errors import ConfigurationError
 
-SUBJECT = NameFields(
+FIELDS = NameFields(
     clip=Path("in/dance 7.mp4"),
     character=Path("hero.png"),
     task_id="2013508786110730241",
@@ -24,12 +24,12 @@ SUBJECT = NameFields(
 
 
 def test_the_default_names_clip_character_and_task() -> None:
-    assert OutputNaming().name(SUBJECT) == "dance 7__hero__2013508786110730241.mp4"
+    assert OutputNaming().name(FIELDS) == "dance 7__hero__2013508786110730241.mp4"
 
 
 def test_every_placeholder_is_filled() -> None:
     names = OutputNaming("{number:04}-{key}-{model}-{clip}-{character}-{task_id}.mp4")
-    assert names.name(SUBJECT) == "0007-k-a_b-dance 7-hero-2013508786110730241.mp4"
+    assert names.name(FIELDS) == "0007-k-a_b-dance 7-hero-2013508786110730241.mp4"
 
 
 @pytest.mark.parametrize(
@@ -42,15 +42,15 @@ def test_every_placeholder_is_filled() -> None:
         (None, "none"),
     ],
 )
-def test_what_a_clip_is_called_becomes_safe(clip: Path | str | None, stem: str) -> None:
-    assert OutputNaming("x{clip}y").name(evolve(SUBJECT, clip=clip)) == f"x{stem}y"
+def test_a_clips_name_becomes_safe(clip: Path | str | None, stem: str) -> None:
+    assert OutputNaming("x{clip}y").name(evolve(FIELDS, clip=clip)) == f"x{stem}y"
 
 
 @pytest.mark.parametrize(
     ("key", "name"), [("con", "_con"), ("LPT1.x", "_LPT1.x"), (".hidden", "_.hidden"), ("a. .", "a")]
 )
-def test_names_that_mean_something_to_a_platform_are_changed(key: str, name: str) -> None:
-    assert OutputNaming("{key}").name(evolve(SUBJECT, key=key)) == name
+def test_names_that_a_platform_reserves_are_changed(key: str, name: str) -> None:
+    assert OutputNaming("{key}").name(evolve(FIELDS, key=key)) == name
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_names_that_mean_something_to_a_platform_are_changed(key: str, name: str
         ("x" * 101, "longer than 100 bytes"),
     ],
 )
-def test_a_template_that_cannot_work_is_refused_at_once(template: str, why: str) -> None:
+def test_an_invalid_template_is_rejected_at_once(template: str, why: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         OutputNaming(template)
     assert why in str(refused.value)
@@ -76,16 +76,16 @@ def test_a_template_that_cannot_work_is_refused_at_once(template: str, why: str)
 
 @given(st.text(min_size=1, max_size=400), st.text(max_size=400), st.text(max_size=300))
 def test_any_name_is_short_printable_and_keeps_its_task_id(clip: str, character: str, key: str) -> None:
-    subject = evolve(SUBJECT, clip=Path(f"x/{clip}.mp4"), character=Path(f"{character}.png"), key=key)
-    name = OutputNaming("{key}__{clip}__{character}__{task_id}.mp4").name(subject)
+    fields = evolve(FIELDS, clip=Path(f"x/{clip}.mp4"), character=Path(f"{character}.png"), key=key)
+    name = OutputNaming("{key}__{clip}__{character}__{task_id}.mp4").name(fields)
     assert len(name.encode()) <= LONGEST
-    assert name.endswith(f"__{SUBJECT.task_id}.mp4")
+    assert name.endswith(f"__{FIELDS.task_id}.mp4")
     assert name.isprintable()
     assert not set(name) & set('<>:"/\\|?*')
 
 
 @pytest.mark.parametrize("sign", ["x", "é", "舞", "💃"])
-def test_a_long_name_gives_up_the_longest_word_first_and_never_half_a_sign(sign: str) -> None:
-    name = OutputNaming().name(evolve(SUBJECT, clip=Path(sign * 300 + ".mp4")))
+def test_a_long_name_is_cut_at_its_longest_part_and_never_inside_a_character(sign: str) -> None:
+    name = OutputNaming().name(evolve(FIELDS, clip=Path(sign * 300 + ".mp4")))
     assert LONGEST - len(sign.encode()) < len(name.encode()) <= LONGEST
     assert name.strip(sign) == "__hero__2013508786110730241.mp4"

@@ -1,4 +1,4 @@
-"""Places are never empty while files remain: the quick form of ``python -m benchmarks.batch``."""
+"""Slots are occupied as long as entries wait: the quick form of ``python -m benchmarks.batch``."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from pathlib import Path
 
 from rh_async.emulator import Emulator
 from tests.batch.makers import paint
-from tests.batch.running import each_file_went_up_once, long_runs, many, occupied, opened, states
+from tests.batch.running import each_file_was_uploaded_once, long_runs, many, occupied, opened, states
 
 
-async def test_a_hundred_and_fifty_jobs_keep_twenty_five_places_full_from_five_files(tmp_path: Path) -> None:
+async def test_a_hundred_and_fifty_jobs_keep_twenty_five_slots_full_from_five_files(tmp_path: Path) -> None:
     files = [paint(tmp_path / f"{number}.png", size=(300 + number, 400)) for number in range(5)]
     async with Emulator(seed=1, limit=25, run_time=long_runs) as server:
         async with opened(server, tmp_path, in_flight=25) as session:
@@ -20,4 +20,4 @@ async def test_a_hundred_and_fifty_jobs_keep_twenty_five_places_full_from_five_f
         assert server.ledger.peak_unsettled() <= 25
         assert occupied(tasks, 25) >= 0.985
         assert len(server.ledger.uploads) == 5
-        assert each_file_went_up_once(server)
+        assert each_file_was_uploaded_once(server)

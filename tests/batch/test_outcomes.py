@@ -78,7 +78,7 @@ def made(task_id: str, *kinds: str) -> Result:
 
 @define
 class Disk:
-    """Stands for the session: its downloads are a file that names its task."""
+    """A session whose downloads are files that hold their task id."""
 
     fetched: list[str] = field(factory=list)
 
@@ -97,11 +97,11 @@ class Disk:
                 self.fetched.append(path.name)
 
 
-def shelf(folder: Path, template: str = "{clip}__{character}__{task_id}.mp4") -> OutputWriter:
+def writer(folder: Path, template: str = "{clip}__{character}__{task_id}.mp4") -> OutputWriter:
     return OutputWriter(port=cast("SessionPort", Disk()), folder=folder, naming=OutputNaming(template))
 
 
-# --- names and stories -----------------------------------------------------------------------------------------------
+# --- names and sidecars ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -119,31 +119,31 @@ def shelf(folder: Path, template: str = "{clip}__{character}__{task_id}.mp4") ->
         ("{clip}.mp4", ["../../etc"], ["dance.mp4"]),
     ],
 )
-async def test_an_output_is_named_by_the_template_and_by_what_it_is(
+async def test_an_output_is_named_by_the_template_and_its_file_type(
     tmp_path: Path, template: str, kinds: list[str], names: list[str]
 ) -> None:
-    paths = await shelf(tmp_path, template).save(ENTRY, PAST, made("1", *kinds))
+    paths = await writer(tmp_path, template).save(ENTRY, PAST, made("1", *kinds))
     assert [path.name for path in paths] == names
     assert all(path.parent == tmp_path for path in paths)
 
 
-async def test_another_tasks_output_is_never_taken_for_this_ones_nor_written_over(tmp_path: Path) -> None:
-    place = shelf(tmp_path, "{clip}.mp4")
+async def test_an_output_of_another_task_is_neither_reused_nor_overwritten(tmp_path: Path) -> None:
+    output_writer = writer(tmp_path, "{clip}.mp4")
     (tmp_path / "dance.mp4").write_text("a studio's own")
-    paths = [(await place.save(ENTRY, PAST, made(str(task), "mp4")))[0] for task in (1, 2, 1)]
+    paths = [(await output_writer.save(ENTRY, PAST, made(str(task), "mp4")))[0] for task in (1, 2, 1)]
     assert [path.name for path in paths] == ["dance__1.mp4", "dance__2.mp4", "dance__1.mp4"]
     assert (tmp_path / "dance.mp4").read_text() == "a studio's own"
     assert [path.read_text() for path in paths] == ["1", "2", "1"]
 
 
-async def test_what_was_saved_before_under_a_free_name_keeps_it(tmp_path: Path) -> None:
+async def test_an_output_that_was_saved_under_a_free_name_keeps_the_name(tmp_path: Path) -> None:
     for _ in range(2):
-        (path,) = await shelf(tmp_path, "{clip}.mp4").save(ENTRY, PAST, made("1", "mp4"))
+        (path,) = await writer(tmp_path, "{clip}.mp4").save(ENTRY, PAST, made("1", "mp4"))
         assert path.name == "dance.mp4"
 
 
-async def test_the_story_beside_an_output_says_what_made_it(tmp_path: Path) -> None:
-    (path,) = await shelf(tmp_path).save(ENTRY, PAST, made("1", "mp4"))
+async def test_the_sidecar_of_an_output_holds_what_made_it(tmp_path: Path) -> None:
+    (path,) = await writer(tmp_path).save(ENTRY, PAST, made("1", "mp4"))
     assert json.loads((tmp_path / f"{path.name}.json").read_text()) == {
         "number": 7,
         "origin": "clips",
@@ -164,51 +164,51 @@ async def test_the_story_beside_an_output_says_what_made_it(tmp_path: Path) -> N
     assert not list(tmp_path.glob(".*"))
 
 
-async def test_a_name_that_is_no_utf8_is_told_all_the_same(tmp_path: Path) -> None:
-    odd = Path("d\udcffnce.mp4")
-    entry = Entry(number=1, source="clips", clip=odd, request=DreamActor("hero.png", odd))
+async def test_a_file_name_that_is_not_utf8_is_logged_too(tmp_path: Path) -> None:
+    not_utf8 = Path("d\udcffnce.mp4")
+    entry = Entry(number=1, source="clips", clip=not_utf8, request=DreamActor("hero.png", not_utf8))
     result = made("1", "mp4")
-    (path,) = await shelf(tmp_path).save(entry, PriorAttempt(key="k", sha256s={odd: "00"}), result)
-    book = ResultsLog(tmp_path / "batch.jsonl")
-    await book.open()
-    await book.append(BatchOutcome(entry=entry, state="saved", task_id=result.task_id, result=result, paths=(path,)))
+    (path,) = await writer(tmp_path).save(entry, PriorAttempt(key="k", sha256s={not_utf8: "00"}), result)
+    log = ResultsLog(tmp_path / "batch.jsonl")
+    await log.open()
+    await log.append(BatchOutcome(entry=entry, state="saved", task_id=result.task_id, result=result, paths=(path,)))
     assert json.loads((tmp_path / "batch.jsonl").read_text())["task_id"] == "1"
 
 
-# --- lines -----------------------------------------------------------------------------------------------------------
+# --- results log -----------------------------------------------------------------------------------------------------
 
 
 async def test_every_line_is_flat_and_has_the_same_columns(stock: Path, tmp_path: Path) -> None:
     async with Emulator(seed=1, balance=4.0) as server:
         outcomes = await run(server, tmp_path, await product(stock), options={"in_flight": 1})
-    told = lines(tmp_path)
-    assert len(told) == len(outcomes) == 9
-    assert len({tuple(line) for line in told}) == 1
-    flat = (value for line in told for name, value in line.items() if name != "notes")
+    logged = lines(tmp_path)
+    assert len(logged) == len(outcomes) == 9
+    assert len({tuple(line) for line in logged}) == 1
+    flat = (value for line in logged for name, value in line.items() if name != "notes")
     assert all(isinstance(value, str | int | float | None) for value in flat)
-    saved = next(line for line in told if line["state"] == "saved")
+    saved = next(line for line in logged if line["state"] == "saved")
     assert saved["money"] == saved["list_price"]
     assert saved["seconds"] > 0
     assert Path(saved["path"]).exists()
-    refused = next(line for line in told if line["state"] == "rejected")
-    assert (refused["cause"], refused["error"], refused["code"]) == ("account", "BalanceExhausted", "812")
+    rejected = next(line for line in logged if line["state"] == "rejected")
+    assert (rejected["cause"], rejected["error"], rejected["code"]) == ("account", "BalanceExhausted", "812")
 
 
-async def test_a_manifests_own_columns_are_in_the_line_and_in_the_story(stock: Path, tmp_path: Path) -> None:
+async def test_a_manifests_own_columns_are_in_the_results_log_and_in_the_sidecar(stock: Path, tmp_path: Path) -> None:
     columns = {"client": "Atlas", "Takte": "96"}
     plan = await product(stock)
     noted = evolve(plan, entries=(evolve(plan.entries[0], columns=columns), *plan.entries[1:3]))
     async with Emulator(seed=1) as server:
         outcomes = await run(server, tmp_path, noted)
         assert len(server.ledger.tasks) == 3
-    told = {line["number"]: line["notes"] for line in lines(tmp_path)}
-    assert told == {1: columns, 2: {}, 3: {}}
+    logged = {line["number"]: line["notes"] for line in lines(tmp_path)}
+    assert logged == {1: columns, 2: {}, 3: {}}
     for outcome in outcomes:
-        story = json.loads(outcome.paths[0].with_name(f"{outcome.paths[0].name}.json").read_text())
-        assert story["notes"] == told[outcome.entry.number]
+        sidecar = json.loads(outcome.paths[0].with_name(f"{outcome.paths[0].name}.json").read_text())
+        assert sidecar["notes"] == logged[outcome.entry.number]
 
 
-async def test_why_a_job_failed_is_in_its_line_also_when_a_later_run_tells_it(stock: Path, tmp_path: Path) -> None:
+async def test_why_a_job_failed_is_logged_also_by_a_later_run(stock: Path, tmp_path: Path) -> None:
     plan = await product(stock)
     why = {"node_name": "KSampler", "exception_message": "out of memory"}
     async with Emulator(seed=1) as server:
@@ -218,20 +218,20 @@ async def test_why_a_job_failed_is_in_its_line_also_when_a_later_run_tells_it(st
         await run(server, tmp_path, plan)
         assert len(server.ledger.submissions) == 9
     first = [json.loads(line) for line in (tmp_path / "first.jsonl").read_text().splitlines()]
-    for told in (first, lines(tmp_path)):
-        reasons = [line["reason"] for line in told if line["state"] == "failed"]
+    for logged in (first, lines(tmp_path)):
+        reasons = [line["reason"] for line in logged if line["state"] == "failed"]
         assert reasons == ["KSampler: out of memory"]
-        assert {line["reason"] for line in told if line["state"] != "failed"} == {""}
+        assert {line["reason"] for line in logged if line["state"] != "failed"} == {""}
 
 
-async def test_a_line_that_was_cut_off_by_a_kill_spoils_no_other(tmp_path: Path) -> None:
+async def test_a_line_that_a_kill_cut_off_spoils_no_other(tmp_path: Path) -> None:
     path = tmp_path / "batch.jsonl"
     who = '"key": "k7", "clip": "dance", "character": "hero"'
     path.write_text(f'{{{who}, "task_id": "1", "state": "saved"}}\n{{"key": "k8", "ta')
-    book = ResultsLog(path)
-    await book.open()
+    log = ResultsLog(path)
+    await log.open()
     for task in ("1", "2"):
-        await book.append(BatchOutcome(entry=ENTRY, key="k7", state="saved", task_id=TaskId(task)))
+        await log.append(BatchOutcome(entry=ENTRY, key="k7", state="saved", task_id=TaskId(task)))
     whole = [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
     assert [line["task_id"] for line in whole] == ["1", "2"]
     assert len(path.read_text().splitlines()) == 3
@@ -269,39 +269,37 @@ async def test_an_outcome_that_an_earlier_version_logged_by_an_old_state_is_not_
     assert path.read_text() == before
 
 
-async def test_a_line_the_disk_took_half_of_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    book, write = ResultsLog(tmp_path / "batch.jsonl"), os.write
-    await book.open()
-    told = [BatchOutcome(entry=ENTRY, key="k7", state="saved", task_id=TaskId(task)) for task in ("1", "2", "3")]
-    await book.append(told[0])
+async def test_a_half_written_line_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, write = ResultsLog(tmp_path / "batch.jsonl"), os.write
+    await log.open()
+    logged = [BatchOutcome(entry=ENTRY, key="k7", state="saved", task_id=TaskId(task)) for task in ("1", "2", "3")]
+    await log.append(logged[0])
     with monkeypatch.context() as full:
         full.setattr(os, "write", lambda file, data: write(file, data[: len(data) // 2]))
         with pytest.raises(SaveError, match="No space left"):
-            await book.append(told[1])
-    await book.append(told[2])
+            await log.append(logged[1])
+    await log.append(logged[2])
     lines_there = (tmp_path / "batch.jsonl").read_text().splitlines()
     assert [json.loads(line)["task_id"] for line in lines_there] == ["1", "3"]
 
 
-async def test_lines_of_somebody_else_stop_nothing(tmp_path: Path) -> None:
+async def test_lines_of_another_program_stop_nothing(tmp_path: Path) -> None:
     path = tmp_path / "batch.jsonl"
     path.write_text('{"key": ["k7"], "task_id": {}, "state": [1]}\n[]\n7\n')
-    book = ResultsLog(path)
-    await book.open()
-    await book.append(BatchOutcome(entry=ENTRY, key="k7", state="saved", task_id=TaskId("1")))
+    log = ResultsLog(path)
+    await log.open()
+    await log.append(BatchOutcome(entry=ENTRY, key="k7", state="saved", task_id=TaskId("1")))
     assert len(path.read_text().splitlines()) == 4
 
 
-# --- sorting ---------------------------------------------------------------------------------------------------------
+# --- causes and states -----------------------------------------------------------------------------------------------
 
 
-def unsent() -> JobCancelled:
+def withdrawn() -> JobCancelled:
     return JobCancelled("withdrawn", phase="submit", maybe_billed=False)
 
 
-SORTED: list[tuple[RHError, Any, Any, bool]] = [
+ERRORS: list[tuple[RHError, Any, Any, bool]] = [
     (ContentRejected("x"), "job", "rejected", False),
     (InvalidMedia("x"), "job", "rejected", False),
     (NotFound("x"), "job", "rejected", False),
@@ -327,15 +325,17 @@ SORTED: list[tuple[RHError, Any, Any, bool]] = [
     (SaveError("x"), "local_io", "unconfirmed", False),
     (OutputRefused("x"), "job", "unconfirmed", False),
     (OutOfResources("x"), "transient", "skipped", True),
-    (unsent(), "job", "skipped", False),
+    (withdrawn(), "job", "skipped", False),
 ]
 
 
 @pytest.mark.parametrize(
-    ("error", "reason", "ending", "again"), SORTED, ids=lambda value: type(value).__name__ if value else None
+    ("error", "cause", "state", "retry"), ERRORS, ids=lambda value: type(value).__name__ if value else None
 )
-def test_a_failure_is_sorted_by_who_must_act(error: RHError, reason: str, ending: str, again: bool) -> None:
-    assert (error.blame, state_of(error), is_safe_to_retry(error)) == (reason, ending, again)
+def test_an_error_has_one_cause_one_state_and_may_or_may_not_be_retried(
+    error: RHError, cause: str, state: str, retry: bool
+) -> None:
+    assert (error.blame, state_of(error), is_safe_to_retry(error)) == (cause, state, retry)
 
 
 # --- time left -------------------------------------------------------------------------------------------------------
@@ -343,7 +343,7 @@ def test_a_failure_is_sorted_by_who_must_act(error: RHError, reason: str, ending
 KNOWN = RunTimeSummary(median=180.0, low=120.0, high=300.0, samples=200)
 
 
-def test_the_time_left_is_the_work_left_over_the_places() -> None:
+def test_the_time_left_is_the_work_left_divided_by_the_slots() -> None:
     left = time_left({"m": 1000}, [90.0] * 50, {"m": KNOWN}, 50)
     assert left is not None
     low, middle, high = left
@@ -352,26 +352,26 @@ def test_the_time_left_is_the_work_left_over_the_places() -> None:
     assert high - low < 0.3 * middle
 
 
-def test_the_upper_bound_allows_for_a_last_job_that_takes_long() -> None:
+def test_the_upper_bound_allows_for_a_long_last_job() -> None:
     left = time_left({"m": 1000}, [], {"m": KNOWN}, 50)
     assert left is not None
     low, middle, high = left
     assert high - middle == pytest.approx(middle - low + KNOWN.high - KNOWN.median)
 
 
-def test_it_is_no_shorter_than_the_longest_that_runs() -> None:
+def test_the_time_left_is_no_shorter_than_the_longest_running_job() -> None:
     left = time_left({}, [10.0, 400.0], {"m": KNOWN}, 50)
     assert left is not None
     assert left[1] == 400.0
 
 
-def test_it_is_less_certain_the_fewer_ends_are_known() -> None:
+def test_the_time_left_is_less_certain_with_fewer_run_times() -> None:
     few = RunTimeSummary(median=180.0, low=120.0, high=300.0, samples=2)
     spreads = [time_left({"m": 1000}, [], {"m": times}, 50) for times in (KNOWN, few)]
     sure, unsure = (left[2] - left[0] for left in spreads if left is not None)
     assert unsure > 2 * sure
 
 
-def test_nothing_is_said_of_models_that_nothing_is_known_of() -> None:
+def test_there_is_no_time_left_for_a_model_without_run_times() -> None:
     assert time_left({"m": 3, "other": 1}, [], {"m": KNOWN}, 50) is None
     assert time_left({}, [None], {}, 50) is None

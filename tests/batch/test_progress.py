@@ -124,7 +124,7 @@ def test_a_rate_covers_the_time_from_the_first_event_of_a_phase_to_its_end(clock
     assert (download.elapsed, download.rate(download.bytes), download.rate(0)) == (2.0, 250.0, None)
 
 
-def test_what_holds_the_session_back_is_told_until_the_next_job_is_accepted(clock: Clock) -> None:
+def test_what_holds_the_session_back_is_reported_until_the_next_job_is_accepted(clock: Clock) -> None:
     counter, held = ProgressCounter(clock=clock), Waiting(reason="capacity", seconds=5.0)
     assert after(counter, held).waiting_for == held
     assert after(counter, submitted(ONE)).waiting_for is None

@@ -1,4 +1,4 @@
-"""Links that bring nothing, or lead nowhere, affect their own outputs only."""
+"""A link that is dead or forbidden affects its own output only."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from rh_async.emulator import Emulator, Fault
 from tests.batch.running import opened, product, run, states
 
 
-async def test_eight_outputs_that_cannot_be_fetched_keep_no_ninth_from_the_disk(
+async def test_eight_failing_downloads_do_not_hold_back_a_ninth(
     stock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fetch, dead = Transport.fetch, set[str]()
+    download, dead = Transport.fetch, set[str]()
 
-    def fetched(transport: Transport, url: str) -> AbstractAsyncContextManager[Any]:
+    def failing_fetch(transport: Transport, url: str) -> AbstractAsyncContextManager[Any]:
         link = url.partition("?")[0]
         if len(dead) < 8 or link in dead:
             dead.add(link)
             raise ResponseLost("download: no whole answer came back", phase="download")
-        return fetch(transport, url)
+        return download(transport, url)
 
-    monkeypatch.setattr(Transport, "fetch", fetched)
+    monkeypatch.setattr(Transport, "fetch", failing_fetch)
     loop = asyncio.get_running_loop()
     async with Emulator(seed=1, run_time=60.0) as server, opened(server, tmp_path) as session:
         async for outcome in session.batch(await product(stock), tmp_path / "out"):
@@ -38,27 +38,27 @@ async def test_eight_outputs_that_cannot_be_fetched_keep_no_ninth_from_the_disk(
     assert len(dead) == 8
 
 
-async def test_a_link_that_may_not_be_fetched_stops_no_other_job(
+async def test_a_forbidden_link_stops_no_other_job(
     stock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fetch, refused = Transport.fetch, list[str]()
+    download, refused = Transport.fetch, list[str]()
 
-    def fetched(transport: Transport, url: str) -> AbstractAsyncContextManager[Any]:
+    def failing_fetch(transport: Transport, url: str) -> AbstractAsyncContextManager[Any]:
         if not refused:
             refused.append(url)
-            return fetch(transport, "file:///etc/passwd")
-        return fetch(transport, url)
+            return download(transport, "file:///etc/passwd")
+        return download(transport, url)
 
-    monkeypatch.setattr(Transport, "fetch", fetched)
+    monkeypatch.setattr(Transport, "fetch", failing_fetch)
     async with Emulator(seed=1, run_time=60.0) as server, opened(server, tmp_path, in_flight=1) as session:
         outcomes = [outcome async for outcome in session.batch(await product(stock), tmp_path / "out")]
     assert states(outcomes) == {"save_failed": 1, "saved": 8}
-    (lost,) = (outcome for outcome in outcomes if outcome.state == "save_failed")
-    assert isinstance(lost.error, OutputRefused)
-    assert (lost.cause, lost.error.task_id) == ("job", lost.task_id)
+    (failed,) = (outcome for outcome in outcomes if outcome.state == "save_failed")
+    assert isinstance(failed.error, OutputRefused)
+    assert (failed.cause, failed.error.task_id) == ("job", failed.task_id)
 
 
-async def test_a_type_word_is_not_used_as_an_extension(stock: Path, tmp_path: Path) -> None:
+async def test_an_output_type_that_is_no_extension_is_not_used_as_one(stock: Path, tmp_path: Path) -> None:
     async with Emulator(seed=1, run_time=60.0) as server:
         server.faults.add(Fault("output_type", output_type="video", times=None))
         outcomes = await run(server, tmp_path, await product(stock), naming=OutputNaming("{clip}__{character}"))
