@@ -32,7 +32,7 @@ from .part_file import PartFile, on_disk
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE = 8
+_AT_ONCE = 8  # each holds a descriptor, a connection and a MiB in memory
 _FRESH_URLS = 3  # times that an expired link is replaced before its error is raised
 _MAX_ID = 64  # characters of the task id in a file name
 _UNSAFE = re.compile(r"[^0-9A-Za-z]+")
@@ -110,6 +110,7 @@ class Downloads:
             try:
                 return await self._download(target, url, part)
             except NotFound:
+                # Links expire after a day, the output does not: asking for the task's outputs again is free.
                 url = await self._refresh_url(target)
         return await self._download(target, url, part)
 

@@ -69,7 +69,7 @@ class Spool:
         try:
             yield request.with_files({media: await self._spooled[media].written.value() for media in sources})
         finally:
-            with anyio.CancelScope(shield=True):
+            with anyio.CancelScope(shield=True):  # a cancelled job must not leave its temporary files behind
                 for media in sources:
                     await self._release(media)
 

@@ -35,9 +35,9 @@ log = logging.getLogger(__name__)
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
-_AT_ONCE = 8
+_AT_ONCE = 8  # each holds a descriptor, a connection and a chunk in memory
 _URL_LIFETIME = 23 * 3600.0  # seconds: an hour less than the signature's 24 h (contract 5.1)
-_REMEMBERED = 10_000
+_REMEMBERED = 10_000  # uploads: memory stays bounded over a run of very many files
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -136,6 +136,7 @@ class Uploads:
         """
         transfers = {upload.sha256: self._transfers.get(upload.sha256) for upload in uploads}
         stale = [sha256 for sha256, sent in transfers.items() if sent and sent.values and sent.values[0].from_journal]
+        # Only those: what this session has sent was there a moment ago, and sending it again would not help.
         for sha256 in stale:
             del self._transfers[sha256]
             if self.journal is not None:
