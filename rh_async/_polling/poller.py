@@ -293,7 +293,7 @@ class Poller:
 
     async def _mark_lost(self, jobs: tuple[Job, ...], task_id: TaskId, reason: str, *, code: str = "") -> None:
         self.forget(task_id)
-        with anyio.CancelScope(shield=True):  # as for a settled job: the journal must be told
+        with anyio.CancelScope(shield=True):  # as for a settled job: the journal must record the loss
             self.settling.update(jobs)
             for job in jobs:
                 await self.on_lost(job, JobLost(reason, task_id=task_id, snapshot=job.snapshot, code=code))

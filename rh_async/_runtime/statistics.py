@@ -1,4 +1,4 @@
-"""What a session can say of itself at one moment, as plain values."""
+"""The state of a session at one moment, as plain values."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class RunTimeSummary:
-    """How long jobs of one model take, in seconds, as far as was learnt; a broad guess before the first has ended.
+    """How long jobs of one model run, in seconds, as learnt so far; a broad guess before the first has settled.
 
-    :param median: half take longer.
-    :param low: one in ten takes less.  :param high: one in ten takes more.
+    :param median: half run longer.
+    :param low: one in ten runs shorter.  :param high: one in ten runs longer.
     :param samples: how many jobs it was learnt from, of this session and of its journal.
     """
 
@@ -27,19 +27,19 @@ class RunTimeSummary:
 
     @classmethod
     def of(cls, times: SurvivalTable) -> RunTimeSummary:
-        """Sum a table up."""
+        """Summarise a survival table."""
         low, median, high = (times.quantile(share) for share in (0.1, 0.5, 0.9))
         return cls(median=median, low=low, high=high, samples=times.samples)
 
 
 @frozen(kw_only=True)
 class Statistics:
-    """How a session stands.
+    """The state of a session.
 
     :param waiting: jobs that the server does not have yet.
     :param in_flight: jobs between their acceptance and their end.
-    :param limit: how many may be in flight now; where that is learnt, it changes.
-    :param settled: jobs that have ended, of those the server had.
+    :param limit: how many may be in flight now; it changes where the session learns it.
+    :param settled: jobs that the server has accepted and settled.
     :param requests: how many requests were sent so far, by kind: ``submit``, ``query``, ``queue_status``.
     :param detection_latency: mean delay between a job's end and its detection, in seconds: estimated as half of the
         time since the job was last known to run.
@@ -60,6 +60,6 @@ class Statistics:
 
 
 def mean_and_p99(values: Sequence[float]) -> tuple[float, float]:
-    """The mean, and what one in a hundred exceeds; zeros where there are none."""
+    """Return the mean and the 99th percentile; zeros if there are no values."""
     ranked = sorted(values)
     return (sum(ranked) / len(ranked), ranked[int(0.99 * (len(ranked) - 1))]) if ranked else (0.0, 0.0)
