@@ -1,6 +1,7 @@
 """An asyncio client for RunningHub's motion-transfer models: many paid jobs at once, none bought twice.
 
-This module holds names only. The layers below it; each imports only from the layers under it::
+This module holds the names that most programs need; the others are in `rh_async.errors`, `rh_async.events`,
+`rh_async.batch` and `rh_async.journal`. The layers below it; each imports only from the layers under it::
 
     __main__         Starts the command line, or says how to install it
     _cli             The command line: commands, options, output; the only package that prints and exits
@@ -37,46 +38,19 @@ import typing
 
 from ._api.error_codes import CHINA_SITE, GLOBAL_SITE
 from ._http.transport import RetryPolicy, Timeouts
-from ._journal.records import SubmissionRecord, SubmissionState
 from ._polling.policy import PollingPolicy
 from ._runtime.bulk_runner import Failed, Outcome, Succeeded
-from ._runtime.outcome_stream import OutcomeStream
-from ._runtime.statistics import RunTimeSummary, Statistics
-from ._submission.recovery import ResumeReport
+from ._runtime.statistics import Statistics
 from ._transfer.download_policy import DownloadPolicy
 from .client import Session, run
 from .errors import (
     ApiError,
-    AtCapacity,
-    AuthenticationFailed,
-    BalanceExhausted,
-    BudgetReached,
-    ConfigurationError,
-    ContentRejected,
-    InvalidMedia,
-    InvalidRequestError,
-    InvalidResponse,
-    JobCancelled,
     JobError,
-    JobFailed,
-    JobLost,
     JournalError,
-    KeyConflict,
-    ModelUnavailable,
-    NotFound,
-    NotSent,
-    OutOfResources,
-    OutputRefused,
-    RateLimited,
-    RequestRejected,
-    ResponseLost,
     RHError,
     SaveError,
-    ServerFault,
-    SessionError,
     SubmitUnknown,
     TransportError,
-    UnexpectedError,
     ValidationError,
 )
 from .job import Job
@@ -98,62 +72,33 @@ __all__ = [
     "GLOBAL_SITE",
     "Account",
     "ApiError",
-    "AtCapacity",
-    "AuthenticationFailed",
-    "BalanceExhausted",
     "Batch",
-    "BudgetReached",
     "CharacterMotionTransfer",
-    "ConfigurationError",
-    "ContentRejected",
     "DownloadPolicy",
     "DreamActor",
     "Failed",
-    "InvalidMedia",
-    "InvalidRequestError",
-    "InvalidResponse",
     "Job",
-    "JobCancelled",
     "JobError",
-    "JobFailed",
-    "JobLost",
     "JournalError",
-    "KeyConflict",
     "KlingMotionControl",
     "Media",
     "ModelRequest",
-    "ModelUnavailable",
-    "NotFound",
-    "NotSent",
-    "OutOfResources",
     "Outcome",
-    "OutcomeStream",
     "Output",
-    "OutputRefused",
     "PollingPolicy",
     "RHError",
-    "RateLimited",
     "Request",
-    "RequestRejected",
-    "ResponseLost",
     "Result",
-    "ResumeReport",
     "RetryPolicy",
-    "RunTimeSummary",
     "SaveError",
-    "ServerFault",
     "Session",
-    "SessionError",
     "Snapshot",
     "Statistics",
-    "SubmissionRecord",
-    "SubmissionState",
     "SubmitUnknown",
     "Succeeded",
     "TaskId",
     "Timeouts",
     "TransportError",
-    "UnexpectedError",
     "Upload",
     "Usage",
     "ValidationError",

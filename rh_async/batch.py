@@ -21,6 +21,8 @@ from ._media.local_file import LocalFile, LocalFiles
 from ._media.media_info import MediaInfo
 from ._media.probe import probe
 from ._media.prober import Prober
+from ._runtime.outcome_stream import OutcomeStream
+from ._runtime.statistics import RunTimeSummary
 from .issues import InvalidMediaFile, Issue
 from .models.prices import Price
 
@@ -39,6 +41,7 @@ __all__ = [
     "LocalFiles",
     "MediaInfo",
     "NameFields",
+    "OutcomeStream",
     "OutputNaming",
     "Pairing",
     "PhaseProgress",
@@ -47,6 +50,7 @@ __all__ = [
     "Prober",
     "ProgressCounter",
     "RequestFactory",
+    "RunTimeSummary",
     "RunningJob",
     "check_request",
     "plan_folder",

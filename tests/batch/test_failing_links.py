@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from rh_async import OutputRefused, ResponseLost
 from rh_async._http.transport import Transport
 from rh_async.batch import OutputNaming
 from rh_async.emulator import Emulator, Fault
+from rh_async.errors import OutputRefused, ResponseLost
 from tests.batch.running import opened, product, run, states
 
 

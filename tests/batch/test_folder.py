@@ -11,10 +11,10 @@ from typing import Literal
 
 import pytest
 
-from rh_async import InvalidRequestError, KlingMotionControl, Request
+from rh_async import KlingMotionControl, Request
 from rh_async._batch.planning.discovery import find_inputs, natural_sort_key
 from rh_async.batch import MediaInfo, Pairing, Plan, Prober, plan_folder
-from rh_async.errors import ConfigurationError
+from rh_async.errors import ConfigurationError, InvalidRequestError
 
 pytestmark = pytest.mark.quick
 

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from rh_async import BudgetReached, ConfigurationError, KlingMotionControl, ModelRequest, Usage
+from rh_async import KlingMotionControl, ModelRequest, Usage
 from rh_async._batch.costs.budget import BudgetTracker
 from rh_async.batch import BatchOutcome, BatchProgress, Entry, Plan, Price
 from rh_async.emulator import Emulator, Fault
+from rh_async.errors import BudgetReached, ConfigurationError
 from tests.batch.running import lines, opened, plan_of, product, run, states
 
 CNY = Price(Decimal("1.50"), "CNY")

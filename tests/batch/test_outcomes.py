@@ -16,29 +16,12 @@ from attrs import define, evolve, field
 
 from rh_async import (
     ApiError,
-    AtCapacity,
-    AuthenticationFailed,
-    BalanceExhausted,
-    ContentRejected,
     DreamActor,
-    InvalidMedia,
-    InvalidResponse,
-    JobCancelled,
-    JobFailed,
-    JobLost,
     JournalError,
-    NotFound,
-    NotSent,
-    OutOfResources,
     Output,
-    OutputRefused,
-    RateLimited,
-    ResponseLost,
     Result,
     RHError,
-    RunTimeSummary,
     SaveError,
-    ServerFault,
     SubmitUnknown,
     TaskId,
     Usage,
@@ -50,8 +33,26 @@ from rh_async._batch.running.batch_outcome import OutcomeState, is_safe_to_retry
 from rh_async._batch.running.session_port import SessionPort
 from rh_async._media.file_extension import stated_extension
 from rh_async._submission.record_mapping import PriorAttempt
-from rh_async.batch import BatchOutcome, Entry, OutputNaming, Price
+from rh_async.batch import BatchOutcome, Entry, OutputNaming, Price, RunTimeSummary
 from rh_async.emulator import Emulator, Fault
+from rh_async.errors import (
+    AtCapacity,
+    AuthenticationFailed,
+    BalanceExhausted,
+    ContentRejected,
+    InvalidMedia,
+    InvalidResponse,
+    JobCancelled,
+    JobFailed,
+    JobLost,
+    NotFound,
+    NotSent,
+    OutOfResources,
+    OutputRefused,
+    RateLimited,
+    ResponseLost,
+    ServerFault,
+)
 from tests.batch.running import lines, product, run
 
 REQUEST = DreamActor("hero.png", "dance.mp4")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from rh_async import InvalidMedia
 from rh_async.batch import MediaInfo, probe
+from rh_async.errors import InvalidMedia
 from tests.batch.makers import cut, film, paint, record
 
 pytestmark = pytest.mark.quick

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from attrs import define
 
-from rh_async import JobFailed, NotSent, Result, TaskId, Upload, Usage
+from rh_async import Result, TaskId, Upload, Usage
 from rh_async.batch import BatchProgress, ErrorGroup, PhaseProgress, ProgressCounter
+from rh_async.errors import JobFailed, NotSent
 from rh_async.events import Changed, Downloading, Event, Saved, Settled, Submitted, Uploaded, Uploading, Waiting
 from rh_async.types import Snapshot
 

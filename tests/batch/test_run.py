@@ -11,22 +11,11 @@ from typing import Any
 
 import pytest
 
-from rh_async import (
-    BalanceExhausted,
-    DreamActor,
-    JobFailed,
-    JobLost,
-    KeyConflict,
-    ModelRequest,
-    Request,
-    SaveError,
-    Session,
-    SessionError,
-    SubmissionState,
-    TaskId,
-)
+from rh_async import DreamActor, ModelRequest, Request, SaveError, Session, TaskId
 from rh_async.batch import Entry, Plan
 from rh_async.emulator import Emulator, Fault
+from rh_async.errors import BalanceExhausted, JobFailed, JobLost, KeyConflict, SessionError
+from rh_async.journal import SubmissionState
 from tests.batch.running import each_file_was_uploaded_once, lines, opened, plan_of, product, run, states, videos
 
 

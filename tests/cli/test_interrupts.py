@@ -16,7 +16,7 @@ from typing import NoReturn
 import anyio
 import pytest
 
-from rh_async import JobFailed, TaskId
+from rh_async import TaskId
 from rh_async._cli.app import _replace_unencodable
 from rh_async._cli.execution.signals import stop_on_signals
 from rh_async._cli.execution.stall_monitor import StallMonitor
@@ -25,6 +25,7 @@ from rh_async._cli.output.fields import make_console
 from rh_async._cli.output.job_reporter import JobReporter
 from rh_async.batch import ProgressCounter
 from rh_async.emulator import Emulator, Fault
+from rh_async.errors import JobFailed
 from rh_async.events import Settled, Submitted
 from tests.cli.conftest import Ended, Shell, plain
 

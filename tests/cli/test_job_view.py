@@ -9,9 +9,10 @@ import anyio
 import pytest
 from attrs import define
 
-from rh_async import JobFailed, Result, Snapshot, TaskId, Upload, Usage
+from rh_async import Result, Snapshot, TaskId, Upload, Usage
 from rh_async._cli.output.job_view import phase_table, show_phases
 from rh_async.batch import ProgressCounter
+from rh_async.errors import JobFailed
 from rh_async.events import Changed, Downloading, Saved, Settled, Submitted, Uploaded, Uploading, Waiting
 from tests.cli.conftest import plain, terminal, told
 

@@ -18,8 +18,6 @@ from rh_async import (
     JournalError,
     KlingMotionControl,
     Session,
-    SubmissionRecord,
-    SubmissionState,
     TaskId,
 )
 from rh_async._cli.commands import jobs_command as _jobs
@@ -27,6 +25,7 @@ from rh_async._cli.commands.jobs_command import model, outcome, subject
 from rh_async._journal.reader import Overview, Row, overview, read, stream
 from rh_async._journal.sqlite_schema import SCHEMA, VERSION
 from rh_async.emulator import Emulator
+from rh_async.journal import SubmissionRecord, SubmissionState
 from tests.cli.conftest import Shell
 
 LONG_AGO = "2026-01-02T03:04:05+00:00"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from rh_async import DreamActor, Failed, JobFailed, Session, Succeeded
+from rh_async import DreamActor, Failed, Session, Succeeded
+from rh_async.errors import JobFailed
 
 
 async def main() -> None:

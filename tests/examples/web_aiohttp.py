@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from rh_async import DreamActor, InvalidRequestError, RHError, Session
+from rh_async import DreamActor, RHError, Session
+from rh_async.errors import InvalidRequestError
 
 SESSION = web.AppKey("session", Session)
 

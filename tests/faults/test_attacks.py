@@ -12,11 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from rh_async import (
-    AuthenticationFailed,
-    BalanceExhausted,
     DreamActor,
-    InvalidMedia,
-    InvalidRequestError,
     ModelRequest,
     Output,
     PollingPolicy,
@@ -24,12 +20,12 @@ from rh_async import (
     RetryPolicy,
     RHError,
     Session,
-    SessionError,
     SubmitUnknown,
     TaskId,
     Usage,
 )
 from rh_async.emulator import Emulator, Fault
+from rh_async.errors import AuthenticationFailed, BalanceExhausted, InvalidMedia, InvalidRequestError, SessionError
 from rh_async.events import Event, Settled, Submitted
 from tests.faults.test_giving_up import LINKED, until
 from tests.media import draw_image

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from rh_async import ModelRequest, NotSent, Session, TransportError
+from rh_async import ModelRequest, Session, TransportError
 from rh_async.emulator import Emulator, Fault
+from rh_async.errors import NotSent
 from tests.session.conftest import Media
 
 MODEL = "bench/motion"

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from rh_async import ModelRequest, ResponseLost, RetryPolicy, Session, SubmitUnknown, Timeouts
+from rh_async import ModelRequest, RetryPolicy, Session, SubmitUnknown, Timeouts
+from rh_async.errors import ResponseLost
 from tests.virtual_clock import VirtualClockLoop
 
 MODEL = "bench/motion"

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from rh_async import DreamActor, JobCancelled, Session, SessionError, SubmitUnknown
+from rh_async import DreamActor, Session, SubmitUnknown
 from rh_async.emulator import Emulator, Fault
+from rh_async.errors import JobCancelled, SessionError
 from tests.session.conftest import Media
 
 TURNS = 60

@@ -12,26 +12,21 @@ from typing import Any
 import pytest
 from attrs import frozen
 
-from rh_async import (
-    ApiError,
+from rh_async import ApiError, DreamActor, PollingPolicy, RHError, Session, SubmitUnknown
+from rh_async.emulator import Emulator, Fault
+from rh_async.errors import (
     AuthenticationFailed,
     BalanceExhausted,
     ContentRejected,
-    DreamActor,
     InvalidMedia,
     InvalidResponse,
     JobFailed,
     JobLost,
     ModelUnavailable,
     NotFound,
-    PollingPolicy,
     RequestRejected,
     ResponseLost,
-    RHError,
-    Session,
-    SubmitUnknown,
 )
-from rh_async.emulator import Emulator, Fault
 from tests.media import made_of
 from tests.session.conftest import Media
 

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from rh_async import DreamActor, JobCancelled, ModelRequest, Session, SubmissionState
+from rh_async import DreamActor, ModelRequest, Session
 from rh_async.emulator import Emulator, Fault, RateLimit
+from rh_async.errors import JobCancelled
 from rh_async.events import Event, Waiting
+from rh_async.journal import SubmissionState
 from tests.session.conftest import Media
 
 MODEL = "bench/motion"

@@ -10,11 +10,12 @@ from typing import Any
 import anyio
 import pytest
 
-from rh_async import JournalError, ModelRequest, PollingPolicy, Session, SessionError, Timeouts
+from rh_async import JournalError, ModelRequest, PollingPolicy, Session, Timeouts
 from rh_async._journal.submission_journal import SubmissionJournal
 from rh_async._runtime.services import SessionServices
 from rh_async._submission.deduplication import SubmissionRegistry
 from rh_async.emulator import Emulator, Fault
+from rh_async.errors import SessionError
 from tests.faults.test_attacks import error_of
 from tests.faults.test_giving_up import turns, until
 from tests.session.test_polling import requests, run_all, teach_run_times

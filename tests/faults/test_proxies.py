@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from attrs import define, field
 
-from rh_async import ConfigurationError, ModelRequest, Session
+from rh_async import ModelRequest, Session
 from rh_async._http.connection_pools import proxy_from_environment
 from rh_async.emulator import Emulator
+from rh_async.errors import ConfigurationError
 from tests.session.conftest import Media
 
 MODEL = "bench/motion"

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from rh_async import DreamActor, Job, RHError, Session, SubmitUnknown, UnexpectedError
+from rh_async import DreamActor, Job, RHError, Session, SubmitUnknown
 from rh_async._journal.records import SubmissionState
 from rh_async._polling.poller import Poller
 from rh_async._submission.submission import Submitter
 from rh_async._transfer.uploads import Uploads
 from rh_async.emulator import Emulator, Fault
+from rh_async.errors import UnexpectedError
 from tests.faults.test_attacks import error_of
 from tests.journal.killing import rows_of
 from tests.raw_server import Request, http, raw_server

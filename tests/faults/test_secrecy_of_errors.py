@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from aiohttp import TraceConfig
 
-from rh_async import ConfigurationError, DreamActor, JournalError, ModelRequest, RetryPolicy, RHError, Session, Timeouts
+from rh_async import DreamActor, JournalError, ModelRequest, RetryPolicy, RHError, Session, Timeouts
 from rh_async.emulator import Emulator, Fault
+from rh_async.errors import ConfigurationError
 from tests.session.conftest import Media
 
 MODEL = "bench/motion"

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from aiohttp import TraceConfig
 
-from rh_async import ModelRequest, NotSent, RetryPolicy, Session, SubmitUnknown
+from rh_async import ModelRequest, RetryPolicy, Session, SubmitUnknown
 from rh_async.emulator import Emulator
+from rh_async.errors import NotSent
 
 MODEL = "bench/motion"
 

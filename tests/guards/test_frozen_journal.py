@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from rh_async import DreamActor, JobFailed, Session, SubmitUnknown
+from rh_async import DreamActor, Session, SubmitUnknown
 from rh_async.emulator import Emulator
+from rh_async.errors import JobFailed
 from tests.guards.batch_runs import VIDEO
 from tests.guards.frozen_files import BATCHES, JOURNALS, restore_journal
 from tests.guards.write_frozen import IMAGE, SEED, linked

@@ -9,9 +9,10 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-from rh_async import ContentRejected, JobFailed, SubmitUnknown
+from rh_async import SubmitUnknown
 from rh_async.batch import BatchOutcome
 from rh_async.emulator import Emulator
+from rh_async.errors import ContentRejected, JobFailed
 from tests.guards.batch_runs import first_run, lines, normalise, run
 from tests.guards.frozen_files import BATCHES, restore_batch
 from tests.guards.golden import compare

@@ -9,16 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from rh_async import (
-    CharacterMotionTransfer,
-    DreamActor,
-    JobCancelled,
-    KlingMotionControl,
-    ModelRequest,
-    Request,
-    Session,
-)
+from rh_async import CharacterMotionTransfer, DreamActor, KlingMotionControl, ModelRequest, Request, Session
 from rh_async.emulator import Emulator
+from rh_async.errors import JobCancelled
 from tests.guards.golden import compare
 from tests.guards.recorder import Received, Recorder, recording
 from tests.session.conftest import Media

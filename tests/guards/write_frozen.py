@@ -18,8 +18,9 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
-from rh_async import DreamActor, JobLost, RHError, Session
+from rh_async import DreamActor, RHError, Session
 from rh_async.emulator import Emulator, Fault
+from rh_async.errors import JobLost
 from tests.guards.batch_runs import VIDEO, first_run
 from tests.guards.golden import FROZEN
 from tests.virtual_clock import VirtualClockLoop

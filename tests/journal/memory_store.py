@@ -9,8 +9,9 @@ from uuid import uuid4
 
 from attrs import define, evolve, field
 
-from rh_async import JournalError, SubmissionRecord, SubmissionState
+from rh_async import JournalError
 from rh_async.errors import RHError
+from rh_async.journal import SubmissionRecord, SubmissionState
 from rh_async.types import TaskId, Upload
 
 

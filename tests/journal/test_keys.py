@@ -10,20 +10,9 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from rh_async import (
-    ApiError,
-    DreamActor,
-    Job,
-    JobFailed,
-    KlingMotionControl,
-    ModelRequest,
-    PollingPolicy,
-    Session,
-    SessionError,
-    SubmitUnknown,
-)
+from rh_async import ApiError, DreamActor, Job, KlingMotionControl, ModelRequest, PollingPolicy, Session, SubmitUnknown
 from rh_async.emulator import Emulator, Fault
-from rh_async.errors import KeyConflict
+from rh_async.errors import JobFailed, KeyConflict, SessionError
 from tests.session.conftest import Media
 
 pytestmark = pytest.mark.quick

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks._server import emulator_process
-from rh_async import DreamActor, Session, SubmissionState
+from rh_async import DreamActor, Session
 from rh_async._journal.lease import ProcessLease
 from rh_async.emulator import Emulator
+from rh_async.journal import SubmissionState
 from tests.journal.killing import rows_of
 
 FORKING = """

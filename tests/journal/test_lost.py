@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from rh_async import DreamActor, JobLost, KeyConflict, ResponseLost, RetryPolicy, Session
+from rh_async import DreamActor, RetryPolicy, Session
 from rh_async._journal.records import SubmissionState
 from rh_async.emulator import Emulator, Fault
+from rh_async.errors import JobLost, KeyConflict, ResponseLost
 from tests.journal.killing import rows_of
 from tests.journal.test_memory import delivery
 

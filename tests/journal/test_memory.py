@@ -10,8 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 import anyio
 import pytest
 
-from rh_async import DreamActor, PollingPolicy, RequestRejected, Session, SubmitUnknown
+from rh_async import DreamActor, PollingPolicy, Session, SubmitUnknown
 from rh_async.emulator import Emulator, Fault
+from rh_async.errors import RequestRejected
 from tests.session.conftest import Media
 
 LINKED = DreamActor(

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from rh_async import DreamActor, JobFailed, KeyConflict, KlingMotionControl, ModelRequest, Session
+from rh_async import DreamActor, KlingMotionControl, ModelRequest, Session
 from rh_async.emulator import Emulator, Fault
+from rh_async.errors import JobFailed, KeyConflict
 from rh_async.models.base import Request
 from tests.session.conftest import Media
 

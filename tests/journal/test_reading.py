@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from rh_async import InvalidRequestError, JobFailed, ModelRequest, Session, SessionError, SubmissionState
+from rh_async import ModelRequest, Session
 from rh_async.emulator import Emulator, Fault
+from rh_async.errors import InvalidRequestError, JobFailed, SessionError
+from rh_async.journal import SubmissionState
 
 Open = Callable[[], Session]
 

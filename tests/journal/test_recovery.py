@@ -12,20 +12,10 @@ import pytest
 from aiohttp import TraceConfig, TraceRequestStartParams
 from attrs import evolve
 
-from rh_async import (
-    DreamActor,
-    JobCancelled,
-    JobFailed,
-    JournalError,
-    ModelRequest,
-    NotFound,
-    SaveError,
-    Session,
-    SessionError,
-    SubmitUnknown,
-)
+from rh_async import DreamActor, JournalError, ModelRequest, SaveError, Session, SubmitUnknown
 from rh_async._journal.records import SubmissionState
 from rh_async.emulator import Emulator, Fault
+from rh_async.errors import JobCancelled, JobFailed, NotFound, SessionError
 from tests.journal.killing import Assassin, bury, rows_of
 from tests.session.conftest import Media
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
-from rh_async import SubmissionRecord, SubmissionState, errors
+from rh_async import errors
 from rh_async._submission.record_mapping import rejection_error, settled_outcome
 from rh_async.errors import STORED_NAMES
+from rh_async.journal import SubmissionRecord, SubmissionState
 
 REFUSED = SubmissionRecord(key="clip", attempt=1, state=SubmissionState.REFUSED, owner="o", endpoint="a/model")
 

@@ -4,24 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rh_async import (
-    CHINA_SITE,
-    GLOBAL_SITE,
-    ApiError,
-    AtCapacity,
-    AuthenticationFailed,
-    BalanceExhausted,
-    ContentRejected,
-    InvalidResponse,
-    ModelUnavailable,
-    NotFound,
-    RateLimited,
-    RequestRejected,
-    ResponseLost,
-    RHError,
-    ServerFault,
-    TaskId,
-)
+from rh_async import CHINA_SITE, GLOBAL_SITE, ApiError, RHError, TaskId
 from rh_async._api.error_codes import (
     ERROR_CODES,
     advice_for,
@@ -32,6 +15,19 @@ from rh_async._api.error_codes import (
     may_have_created_task,
 )
 from rh_async._api.wire import Route
+from rh_async.errors import (
+    AtCapacity,
+    AuthenticationFailed,
+    BalanceExhausted,
+    ContentRejected,
+    InvalidResponse,
+    ModelUnavailable,
+    NotFound,
+    RateLimited,
+    RequestRejected,
+    ResponseLost,
+    ServerFault,
+)
 from tests.pure.samples import answer
 
 # contract 8, row by row; 0 and 200 are fine, 804 and 813 are states of another route.

@@ -8,7 +8,8 @@ from typing import get_args
 import pytest
 from attrs import asdict, exceptions
 
-from rh_async import JobFailed, Snapshot, TaskId, Upload, events
+from rh_async import Snapshot, TaskId, Upload, events
+from rh_async.errors import JobFailed
 from rh_async.events import (
     Changed,
     Downloading,

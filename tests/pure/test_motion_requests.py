@@ -9,15 +9,8 @@ from typing import Any
 import pytest
 from attrs import exceptions
 
-from rh_async import (
-    CharacterMotionTransfer,
-    DreamActor,
-    InvalidRequestError,
-    KlingMotionControl,
-    Request,
-    Upload,
-    ValidationError,
-)
+from rh_async import CharacterMotionTransfer, DreamActor, KlingMotionControl, Request, Upload, ValidationError
+from rh_async.errors import InvalidRequestError
 from rh_async.models.media_limits import MediaLimits
 from tests.pure.samples import INDEX, value_of
 

@@ -11,26 +11,7 @@ from typing import Any
 import pytest
 from attrs import evolve, frozen
 
-from rh_async import (
-    Account,
-    ApiError,
-    AtCapacity,
-    AuthenticationFailed,
-    BalanceExhausted,
-    ContentRejected,
-    InvalidResponse,
-    ModelUnavailable,
-    NotFound,
-    Output,
-    RateLimited,
-    RequestRejected,
-    RHError,
-    ServerFault,
-    Snapshot,
-    SubmitUnknown,
-    TaskId,
-    Usage,
-)
+from rh_async import Account, ApiError, Output, RHError, Snapshot, SubmitUnknown, TaskId, Usage
 from rh_async._api.endpoints import (
     CURRENCIES,
     UploadResponse,
@@ -46,6 +27,18 @@ from rh_async._api.endpoints import (
 from rh_async._api.standard_tasks import PriceQuote, submit_unknown
 from rh_async._api.task_family import STANDARD
 from rh_async._api.wire import ApiCall, ApiResponse, Route
+from rh_async.errors import (
+    AtCapacity,
+    AuthenticationFailed,
+    BalanceExhausted,
+    ContentRejected,
+    InvalidResponse,
+    ModelUnavailable,
+    NotFound,
+    RateLimited,
+    RequestRejected,
+    ServerFault,
+)
 from tests.pure.samples import answer, answer_of, value_of
 
 encode_submit, decode_submit = partial(STANDARD.encode_submit, "key"), STANDARD.decode_submit

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from rh_async import Job, JobFailed, Snapshot, TaskId
+from rh_async import Job, Snapshot, TaskId
 from rh_async._api.failure_reasons import flaw_of, reason_of
 from rh_async._api.task_family import STANDARD
 from rh_async._job_updates import apply_snapshot, outcome_of
+from rh_async.errors import JobFailed
 from tests.pure.samples import answer, answer_of
 
 TASK = TaskId("2013508786110730241")

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from attrs import exceptions
 
-from rh_async import InvalidRequestError, ModelRequest, Request, Upload
+from rh_async import ModelRequest, Request, Upload
+from rh_async.errors import InvalidRequestError
 from rh_async.models.base import media_value, short_repr, takes_file_name
 from rh_async.models.media_limits import MediaFile
 

@@ -6,8 +6,9 @@ from decimal import Decimal
 
 import pytest
 
-from rh_async import Account, AuthenticationFailed, DreamActor, InvalidRequestError, JobCancelled, NotFound, Session
+from rh_async import Account, DreamActor, Session
 from rh_async.emulator import Emulator, Fault
+from rh_async.errors import AuthenticationFailed, InvalidRequestError, JobCancelled, NotFound
 from tests.session.conftest import Media
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from rh_async import DreamActor, InvalidRequestError, KlingMotionControl, ModelRequest, Session
+from rh_async import DreamActor, KlingMotionControl, ModelRequest, Session
 from rh_async.batch import Issue
 from rh_async.emulator import Emulator
+from rh_async.errors import InvalidRequestError
 from tests.media import draw_image, film_video
 from tests.session.conftest import Media
 

@@ -14,8 +14,9 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.test_utils import TestServer
 
-from rh_async import ConfigurationError, DreamActor, ModelRequest, Session, SubmitUnknown
+from rh_async import DreamActor, ModelRequest, Session, SubmitUnknown
 from rh_async.emulator import Emulator
+from rh_async.errors import ConfigurationError
 from tests.session.conftest import Media
 
 

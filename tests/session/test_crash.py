@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from rh_async import ModelRequest, PollingPolicy, RHError, Session, SessionError, Timeouts
+from rh_async import ModelRequest, PollingPolicy, RHError, Session, Timeouts
 from rh_async._job_updates import call_when_done
 from rh_async._polling.scheduler import PollScheduler
 from rh_async._runtime.session_calls import SessionCalls
 from rh_async.emulator import Emulator, Fault
+from rh_async.errors import SessionError
 
 MODEL = "bench/motion"
 POLLING = PollingPolicy(interval=0.2, max_interval=0.5, polls_per_second=100)

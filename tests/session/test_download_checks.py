@@ -16,19 +16,9 @@ from typing import Any, NamedTuple
 import pytest
 from attrs import evolve
 
-from rh_async import (
-    DownloadPolicy,
-    DreamActor,
-    InvalidResponse,
-    OutOfResources,
-    OutputRefused,
-    ResponseLost,
-    RetryPolicy,
-    SaveError,
-    Session,
-    TaskId,
-)
+from rh_async import DownloadPolicy, DreamActor, RetryPolicy, SaveError, Session, TaskId
 from rh_async.emulator import Emulator
+from rh_async.errors import InvalidResponse, OutOfResources, OutputRefused, ResponseLost
 from rh_async.events import Event, Saved
 from tests.raw_server import Answer, Request, always, http, raw_server
 from tests.session.conftest import Media

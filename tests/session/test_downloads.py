@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from rh_async import DreamActor, NotFound, Output, Result, SaveError, Session, TaskId, Usage
+from rh_async import DreamActor, Output, Result, SaveError, Session, TaskId, Usage
 from rh_async.emulator import Emulator
+from rh_async.errors import NotFound
 from rh_async.events import Downloading, Event, Saved
 from tests.media import made_of
 from tests.session.conftest import Media

@@ -6,8 +6,9 @@ import logging
 
 import pytest
 
-from rh_async import CharacterMotionTransfer, DreamActor, JobFailed, NotFound, Session, SubmitUnknown
+from rh_async import CharacterMotionTransfer, DreamActor, Session, SubmitUnknown
 from rh_async.emulator import Emulator, Fault
+from rh_async.errors import JobFailed, NotFound
 from rh_async.events import Event, Flawed, Submitted
 from tests.session.conftest import Media
 

@@ -8,16 +8,9 @@ from decimal import Decimal
 import anyio
 import pytest
 
-from rh_async import (
-    CharacterMotionTransfer,
-    DreamActor,
-    InvalidRequestError,
-    JobLost,
-    KlingMotionControl,
-    Session,
-    SessionError,
-)
+from rh_async import CharacterMotionTransfer, DreamActor, KlingMotionControl, Session
 from rh_async.emulator import Emulator
+from rh_async.errors import InvalidRequestError, JobLost, SessionError
 from tests.session.conftest import Media
 
 pytestmark = pytest.mark.quick

@@ -7,8 +7,9 @@ import logging
 
 import pytest
 
-from rh_async import CHINA_SITE, GLOBAL_SITE, ConfigurationError, DreamActor, JobCancelled, Session, SessionError
+from rh_async import CHINA_SITE, GLOBAL_SITE, DreamActor, Session
 from rh_async.emulator import Emulator
+from rh_async.errors import ConfigurationError, JobCancelled, SessionError
 from tests.session.conftest import Media
 from tests.virtual_clock import VirtualClockLoop
 

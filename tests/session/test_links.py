@@ -15,9 +15,7 @@ import pytest
 
 from rh_async import (
     DreamActor,
-    NotFound,
     Output,
-    OutputRefused,
     Result,
     RetryPolicy,
     RHError,
@@ -32,6 +30,7 @@ from rh_async._api.endpoints import decode_upload
 from rh_async._api.wire import ApiResponse
 from rh_async._http import link_client as _outside
 from rh_async.emulator import Emulator
+from rh_async.errors import NotFound, OutputRefused
 from tests.raw_server import RawServer, Request, always, http, raw_server
 from tests.session.conftest import Media
 

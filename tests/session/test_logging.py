@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rh_async import DreamActor, JobFailed, PollingPolicy, Session
+from rh_async import DreamActor, PollingPolicy, Session
 from rh_async.emulator import Emulator, Fault
+from rh_async.errors import JobFailed
 from tests.session.conftest import Media
 
 

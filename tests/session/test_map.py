@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from rh_async import AuthenticationFailed, BalanceExhausted, DreamActor, InvalidMedia, SaveError, Session, SessionError
+from rh_async import DreamActor, SaveError, Session
 from rh_async.emulator import Emulator
+from rh_async.errors import AuthenticationFailed, BalanceExhausted, InvalidMedia, SessionError
 from tests.session.conftest import Media
 
 pytestmark = pytest.mark.quick

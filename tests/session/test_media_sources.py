@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 
 import rh_async
-from rh_async import DreamActor, InvalidMedia, InvalidRequestError, KlingMotionControl, ModelRequest, Session
+from rh_async import DreamActor, KlingMotionControl, ModelRequest, Session
 from rh_async.emulator import Emulator
+from rh_async.errors import InvalidMedia, InvalidRequestError
 from tests.session.conftest import Media
 
 KLING = "kling-v3.0-std/motion-control"

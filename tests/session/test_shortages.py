@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from rh_async import DreamActor, InvalidMedia, InvalidRequestError, Session
+from rh_async import DreamActor, Session
 from rh_async.emulator import Emulator
+from rh_async.errors import InvalidMedia, InvalidRequestError
 from tests.faults.test_giving_up import until
 from tests.session.conftest import Media
 

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from attrs import define, field
 
-from rh_async import JobCancelled, ModelRequest, Session, Snapshot, TaskId
+from rh_async import ModelRequest, Session, Snapshot, TaskId
 from rh_async._api import task_family
 from rh_async._api.standard_tasks import StandardTasks
 from rh_async._api.wire import ApiCall, ApiResponse
 from rh_async.emulator import Emulator
+from rh_async.errors import JobCancelled
 from tests.session.conftest import Media
 
 PREFIX = "made-up/"

@@ -12,9 +12,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from attrs import define
 
-from rh_async import DreamActor, ResponseLost, RetryPolicy, Session, Timeouts
+from rh_async import DreamActor, RetryPolicy, Session, Timeouts
 from rh_async._runtime import services as services_module
 from rh_async.emulator import Emulator
+from rh_async.errors import ResponseLost
 from rh_async.events import Event, Warned
 from tests.media import draw_image
 from tests.raw_server import Request, raw_server

@@ -10,16 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from rh_async import (
-    CharacterMotionTransfer,
-    DreamActor,
-    InvalidMedia,
-    KlingMotionControl,
-    ModelRequest,
-    Session,
-    Upload,
-)
+from rh_async import CharacterMotionTransfer, DreamActor, KlingMotionControl, ModelRequest, Session, Upload
 from rh_async.emulator import Emulator
+from rh_async.errors import InvalidMedia
 from rh_async.events import Event, Uploaded, Uploading
 from tests.media import draw_image, film_video
 from tests.session.conftest import Media

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import assert_type
 
-from rh_async import Job, Result, ResumeReport, RHError, Session, SubmissionRecord, SubmissionState
+from rh_async import Job, Result, RHError, Session
+from rh_async.journal import ResumeReport, SubmissionRecord, SubmissionState
 
 
 async def come_back(session: Session) -> None:

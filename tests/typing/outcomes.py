@@ -6,19 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import assert_never, assert_type
 
-from rh_async import (
-    DreamActor,
-    Failed,
-    JobFailed,
-    KlingMotionControl,
-    Outcome,
-    OutcomeStream,
-    Result,
-    RHError,
-    Session,
-    Succeeded,
-    TaskId,
-)
+from rh_async import DreamActor, Failed, KlingMotionControl, Outcome, Result, RHError, Session, Succeeded, TaskId
+from rh_async.batch import OutcomeStream
+from rh_async.errors import JobFailed
 
 
 async def narrowed_by_the_error(session: Session, requests: Sequence[KlingMotionControl]) -> None:

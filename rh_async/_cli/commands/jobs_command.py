@@ -18,12 +18,12 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.text import Text
 
-from rh_async import SubmissionRecord, SubmissionState
 from rh_async._cli.exit_codes import ExitCode
 from rh_async._cli.options.journal_options import JournalFile, JournalPath
 from rh_async._cli.output.fields import make_console, printable
 from rh_async._journal.reader import Row, overview, stream
 from rh_async._journal.sqlite_file import backup as copy_journal
+from rh_async.journal import SubmissionRecord, SubmissionState
 from rh_async.models.derived_key import is_derived
 from rh_async.models.registry import aliases
 

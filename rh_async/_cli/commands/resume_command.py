@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.text import Text
 
-from rh_async import Job, ResumeReport, RHError, Session, SubmissionRecord, SubmissionState, SubmitUnknown
+from rh_async import Job, RHError, Session, SubmitUnknown
 from rh_async._cli.execution.first_contact import connected
 from rh_async._cli.execution.signals import stop_on_signals
 from rh_async._cli.execution.stall_monitor import StallMonitor, watch_for_stalls
@@ -27,6 +27,7 @@ from rh_async._cli.output.job_view import show_phases
 from rh_async._journal.reader import UNFINISHED_STATES, Row, at, read
 from rh_async.batch import ProgressCounter
 from rh_async.events import Changed, Event, Settled
+from rh_async.journal import ResumeReport, SubmissionRecord, SubmissionState
 
 from .jobs_command import model
 

@@ -15,7 +15,7 @@ from attrs import field, frozen
 from cyclopts import Parameter
 from rich.console import Console
 
-from rh_async import Request, Result, RHError, SubmissionState
+from rh_async import Request, Result, RHError
 from rh_async._cli.execution.first_contact import connected
 from rh_async._cli.execution.signals import stop_on_signals
 from rh_async._cli.execution.stall_monitor import StallMonitor, watch_for_stalls
@@ -32,6 +32,7 @@ from rh_async._journal.reader import SUBMITTED_STATES, Row, read
 from rh_async._journal.records import REUSABLE_STATES
 from rh_async._submission.input_comparison import check_same_inputs, new_record
 from rh_async.batch import LocalFiles, ProgressCounter
+from rh_async.journal import SubmissionState
 from rh_async.models.derived_key import derived_key
 from rh_async.models.kling import Orientation
 from rh_async.models.registry import DEFAULT_MODEL

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from attrs import evolve
 
-from rh_async import KeyConflict, SubmissionState
 from rh_async._cli.exit_codes import UsageError
 from rh_async._cli.options.prerequisites import sha256_of
 from rh_async._journal.reader import Row, last_attempts, task_ids
 from rh_async._submission.input_comparison import check_same_inputs, new_record
 from rh_async.batch import Entry, Issue, LocalFiles, Plan
+from rh_async.errors import KeyConflict
 from rh_async.issues import display_text
+from rh_async.journal import SubmissionState
 
 _KEPT_STATES = frozenset(
     {SubmissionState.SUBMITTING, SubmissionState.SUBMITTED, SubmissionState.LOST, SubmissionState.SAVED}

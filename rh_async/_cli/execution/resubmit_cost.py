@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 
-from rh_async import SubmissionState
 from rh_async._cli.options.prerequisites import sha256_of
 from rh_async._cli.output.plan_report import format_amounts
 from rh_async._journal.reader import Row, read
 from rh_async._submission.record_mapping import rejection_error
 from rh_async.batch import Entry, LocalFiles, Plan
+from rh_async.journal import SubmissionState
 from rh_async.models.derived_key import derived_key
 
 

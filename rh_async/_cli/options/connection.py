@@ -12,10 +12,11 @@ from typing import Annotated, Any, Literal
 from attrs import field, frozen
 from cyclopts import Parameter
 
-from rh_async import CHINA_SITE, GLOBAL_SITE, ConfigurationError, RetryPolicy, Session, Timeouts
+from rh_async import CHINA_SITE, GLOBAL_SITE, RetryPolicy, Session, Timeouts
 from rh_async._cli.exit_codes import UsageError
 from rh_async.batch import LocalFiles
 from rh_async.client import resolve_base_url
+from rh_async.errors import ConfigurationError
 from rh_async.events import Event
 from rh_async.types import OnExit
 

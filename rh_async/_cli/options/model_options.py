@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import frozen
 
-from rh_async import InvalidRequestError, Request
+from rh_async import Request
 from rh_async._cli.exit_codes import UsageError
 from rh_async.batch import LocalFiles
+from rh_async.errors import InvalidRequestError
 from rh_async.models.kling import Orientation
 from rh_async.models.media_limits import MediaFile
 from rh_async.models.registry import DEFAULT_MODEL, MODELS, ModelSpec, aliases, find_spec, takers

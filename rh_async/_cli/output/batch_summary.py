@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 from rich.text import Text
 
-from rh_async import KeyConflict, RHError
+from rh_async import RHError
 from rh_async._cli.exit_codes import ExitCode, describe_error, exit_code
 from rh_async._cli.options.connection import Connection
-from rh_async.errors import BudgetReached, JobError
+from rh_async.errors import BudgetReached, JobError, KeyConflict
 
 from .fields import printable
 from .job_reporter import decision_commands

@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from rh_async import SubmissionRecord
 from rh_async._cli.options.connection import Connection
 from rh_async._cli.options.journal_options import JournalFile
 from rh_async._cli.options.model_options import ModelOptions
+from rh_async.journal import SubmissionRecord
 from rh_async.models.derived_key import is_derived
 from rh_async.models.registry import aliases
 
