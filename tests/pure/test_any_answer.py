@@ -1,4 +1,4 @@
-"""Whatever comes back, a decoder says what it means or fails as one of ours."""
+"""Whatever the server sends, a decoder returns a typed value or raises an error of our tree."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ encode_query, decode_query = partial(STANDARD.encode_query, "key"), STANDARD.dec
 encode_cancel, decode_cancel = STANDARD.encode_cancel, STANDARD.decode_cancel
 
 TASK = TaskId("2013508786110730241")
-TWIN = "2019324151986266999"
+OTHER_TASK = "2019324151986266999"
 
 odd_numbers = st.sampled_from(
     ["1e5000", "-1e5000", "1e-5000", "NaN", "sNaN", "-Infinity", "1_000", "٣", "0x10", "8.1", "0"]
@@ -60,11 +60,11 @@ anything: st.SearchStrategy[object] = st.recursive(
 codes = st.sampled_from([*ERROR_CODES, "0", "200", "", "804", "813", "777777", " 421 "])
 codes_as_sent: st.SearchStrategy[object] = codes | codes.map(lambda code: int(code) if code.strip() else None)
 words = st.sampled_from(["SUCCESS", "FAILED", "RUNNING", "QUEUED", "CANCEL", "CREATE", "PAUSED", "success", ""])
-task_ids: st.SearchStrategy[object] = st.sampled_from([TASK, int(TASK), TWIN, "", None])
+task_ids: st.SearchStrategy[object] = st.sampled_from([TASK, int(TASK), OTHER_TASK, "", None])
 
 
 def objects(**documented: st.SearchStrategy[object]) -> st.SearchStrategy[dict[str, Any]]:
-    """Objects with any of the documented keys, right or wrong, and with keys nobody documented."""
+    """Objects with any of the documented keys, right or wrong, and with undocumented keys."""
     known = st.fixed_dictionaries({}, optional={key: right | anything for key, right in documented.items()})
     unknown = st.dictionaries(st.text(max_size=6), anything, max_size=2)
     return st.builds(lambda extra, expected: {**extra, **expected}, unknown, known)
@@ -180,7 +180,7 @@ def test_any_answer_is_a_typed_value_or_an_error_of_our_tree(route: str, found: 
 
 @settings(max_examples=150, deadline=None)
 @given(found=answers)
-def test_a_submit_is_accepted_only_with_a_task_id_and_no_other_end_is_both_paid_and_repeatable(
+def test_a_submit_is_accepted_only_with_a_task_id_and_no_other_end_is_both_billed_and_repeatable(
     found: ApiResponse,
 ) -> None:
     value = read(decode_submit, found)
@@ -208,7 +208,7 @@ BROKEN = "half a pair \\ud800"  # JSON can name half a surrogate pair, and no en
 @settings(max_examples=100, deadline=None)
 @given(found=answers)
 @example(found=ApiResponse(status=200, body=f'{{"taskId":"{BROKEN}","status":"RUNNING"}}'.encode()))
-def test_whatever_task_a_submit_names_can_be_asked_about_and_stopped(found: ApiResponse) -> None:
+def test_whatever_task_a_submit_names_can_be_queried_and_cancelled(found: ApiResponse) -> None:
     value = read(decode_submit, found)
     task_id = value.task_id if isinstance(value, Snapshot | RHError) else None
     for call in (encode_query(task_id), encode_cancel("k", task_id)) if task_id else ():
@@ -236,7 +236,7 @@ def test_whatever_file_an_upload_names_can_be_submitted(found: ApiResponse) -> N
 
 @settings(max_examples=150, deadline=None)
 @given(found=answers)
-def test_a_question_is_never_billed_and_only_answers_for_its_own_task(found: ApiResponse) -> None:
+def test_a_query_is_never_billed_and_only_returns_its_own_task(found: ApiResponse) -> None:
     value = read(lambda found: decode_query(found, TASK), found)
     if isinstance(value, RHError):
         assert not value.maybe_billed

@@ -1,4 +1,4 @@
-"""How many jobs may be in flight: a door that learns how many places there are, and is told the time."""
+"""How many jobs may be in flight: a limiter that learns how many slots there are, and is given the time."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from rh_async._submission.concurrency import ConcurrencyLimiter
 
 
 def entered(limit: int | None, *, times: int, now: float = 0.0) -> ConcurrencyLimiter:
-    """Let so many in, whose submits nobody has answered yet."""
+    """Let that many jobs in, whose submits have no response yet."""
     limiter = ConcurrencyLimiter(limit)
     assert all(limiter.enter(now=now) for _ in range(times))
     return limiter
 
 
 def filled(limit: int | None, *, jobs: int, now: float = 0.0) -> ConcurrencyLimiter:
-    """Let so many in, one after the other, each accepted."""
+    """Let that many jobs in, one after the other, each accepted."""
     limiter = ConcurrencyLimiter(limit)
     for _ in range(jobs):
         assert limiter.enter(now=now)
@@ -35,7 +35,7 @@ def filled(limit: int | None, *, jobs: int, now: float = 0.0) -> ConcurrencyLimi
 
 
 def let_in(limiter: ConcurrencyLimiter, *, now: float) -> int:
-    """Let in as many as the door lets, before anything is answered."""
+    """Let in as many jobs as the limiter does before any response."""
     before = limiter.in_flight
     while limiter.enter(now=now):
         pass
@@ -43,7 +43,7 @@ def let_in(limiter: ConcurrencyLimiter, *, now: float) -> int:
 
 
 def refusal_wait(limiter: ConcurrencyLimiter, *, now: float) -> float:
-    """Enter, be refused, and say for how long the door is closed."""
+    """Enter, be refused, and return for how long no job may enter."""
     assert limiter.enter(now=now)
     limiter.refused(now=now)
     opens = limiter.wake_at(now=now)
@@ -54,7 +54,7 @@ def refusal_wait(limiter: ConcurrencyLimiter, *, now: float) -> float:
 # --- a number ---------------------------------------------------------------------------------------------------------
 
 
-def test_as_many_jobs_enter_as_there_are_places() -> None:
+def test_as_many_jobs_enter_as_there_are_slots() -> None:
     limiter = entered(2, times=2)
     assert not limiter.enter(now=1e9)
     assert limiter.in_flight == 2
@@ -77,31 +77,31 @@ def test_an_account_that_takes_fewer_than_the_number_is_heeded() -> None:
     assert limiter.window == 50
 
 
-def test_a_job_that_leaves_frees_its_place() -> None:
+def test_a_job_that_leaves_frees_its_slot() -> None:
     limiter = filled(1, jobs=1)
     limiter.leave()
     assert limiter.in_flight == 0
     assert limiter.enter(now=0)
 
 
-def test_an_acceptance_takes_and_frees_no_place() -> None:
+def test_an_acceptance_takes_and_frees_no_slot() -> None:
     limiter = entered(2, times=1)
     limiter.accepted(now=0)
     assert limiter.in_flight == 1
 
 
-def test_an_open_door_with_a_free_place_opens_now() -> None:
+def test_an_open_limiter_with_a_free_slot_wakes_now() -> None:
     assert ConcurrencyLimiter(1).wake_at(now=7) == 7
 
 
-def test_with_every_place_taken_no_clock_opens_the_door() -> None:
+def test_with_every_slot_taken_no_clock_wakes_the_limiter() -> None:
     assert entered(1, times=1).wake_at(now=7) is None
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_refused_job_gives_its_place_back_and_the_door_closes_for_a_while() -> None:
+def test_a_refused_job_gives_its_slot_back_and_no_job_may_enter_for_a_while() -> None:
     limiter = entered(2, times=1)
     limiter.refused(now=10)
     assert limiter.in_flight == 0
@@ -110,7 +110,7 @@ def test_a_refused_job_gives_its_place_back_and_the_door_closes_for_a_while() ->
     assert limiter.enter(now=12)
 
 
-def test_refusals_close_the_door_for_longer_and_longer_up_to_half_a_minute() -> None:
+def test_refusals_close_the_limiter_for_longer_and_longer_up_to_half_a_minute() -> None:
     limiter, now, waits = ConcurrencyLimiter(1), 0.0, []
     for _ in range(7):
         waits.append(refusal_wait(limiter, now=now))
@@ -143,7 +143,7 @@ def test_an_acceptance_makes_the_next_refusal_the_first_again() -> None:
     assert refusal_wait(limiter, now=6) == 2
 
 
-def test_a_place_given_back_opens_a_closed_door() -> None:
+def test_a_slot_given_back_opens_a_closed_limiter() -> None:
     limiter = filled(3, jobs=1)
     assert limiter.enter(now=0)
     limiter.refused(now=0)
@@ -152,7 +152,7 @@ def test_a_place_given_back_opens_a_closed_door() -> None:
     assert limiter.enter(now=1)
 
 
-def test_a_job_that_was_never_bought_frees_its_place_and_leaves_the_door_closed() -> None:
+def test_a_job_that_was_never_submitted_frees_its_slot_and_leaves_the_limiter_closed() -> None:
     limiter = entered(3, times=2)
     limiter.refused(now=0)
     limiter.withdraw()
@@ -161,7 +161,7 @@ def test_a_job_that_was_never_bought_frees_its_place_and_leaves_the_door_closed(
     assert limiter.enter(now=2)
 
 
-def test_a_first_refusal_tells_how_many_places_there_are() -> None:
+def test_a_first_refusal_tells_how_many_slots_there_are() -> None:
     limiter = ConcurrencyLimiter(None)
     limiter.told(10, now=0)
     let_in(limiter, now=0)
@@ -284,7 +284,7 @@ class Run:
     """What a server saw of many jobs.
 
     :ivar makespan: until the last of them ended, in seconds.
-    :ivar ideal: the same, had every place been refilled at once.
+    :ivar ideal: the same, had every slot been refilled at once.
     :ivar refused: when each refused submit came.  :ivar in_flight: how many jobs ran when a submit was answered.
     """
 
@@ -296,7 +296,7 @@ class Run:
 
     @property
     def ratio(self) -> float:
-        """How much longer it took than it had to."""
+        """How much longer the run took than it had to."""
         return self.makespan / self.ideal
 
     def refusals(self, *, since: float = 0.0) -> float:
@@ -309,42 +309,42 @@ class Run:
         return max(jobs for at, jobs in self.in_flight if first <= at < last)
 
 
-def ideal_of(times: list[float], places: int) -> float:
-    """When the last of these ends, if each starts as soon as a place is free."""
-    free = [0.0] * places
+def ideal_of(times: list[float], slots: int) -> float:
+    """When the last of these ends, if each starts as soon as a slot is free."""
+    free = [0.0] * slots
     for time in times:
         heapq.heapreplace(free, free[0] + time)
     return max(free)
 
 
 @define(eq=False)
-class Shop:
-    """A server with so many places, and a caller who has work for all of them.
+class SimulatedServer:
+    """Simulate a server with some slots, and a caller with work for all of them.
 
-    :param limit: how many places there are at a moment.
-    :param lingers: for how long a job holds its place after its end.
-    :param noticed: how late its end is noticed.  :param away: how long a submit takes to be answered.
+    :param limit: how many slots there are at a moment.
+    :param release_delay: for how long a job holds its slot after its end.
+    :param noticed: how late its end is noticed.  :param latency: how long a submit takes to be answered.
     """
 
     limiter: ConcurrencyLimiter
     limit: Callable[[float], int] = lambda _: 50
-    lingers: float = 0.0
+    release_delay: float = 0.0
     noticed: float = 0.5
-    away: float = 0.05
+    latency: float = 0.05
     now: float = field(default=0.0, init=False)
-    _held: list[float] = field(factory=list, init=False)  #: until when each place is taken
-    _events: list[tuple[float, int]] = field(factory=list, init=False)  #: answers, and ends that are noticed
+    _held: list[float] = field(factory=list, init=False)  #: until when each slot is taken
+    _events: list[tuple[float, int]] = field(factory=list, init=False)  #: responses, and ends that are noticed
     _refused: list[float] = field(factory=list, init=False)
     _in_flight: list[tuple[float, int]] = field(factory=list, init=False)
     _last: float = field(default=0.0, init=False)
 
     def run(self, jobs: int, *, seed: int = 11) -> Run:
-        """Carry so many jobs through: three minutes each, within a factor of one and a half."""
+        """Run that many jobs: three minutes each, within a factor of one and a half."""
         times = _run_times(jobs, seed)
         waiting, out = deque(times), 0
         while waiting or self._events:
             while len(waiting) > out and self.limiter.enter(now=self.now):
-                heapq.heappush(self._events, (self.now + self.away, _ANSWER))
+                heapq.heappush(self._events, (self.now + self.latency, _ANSWER))
                 out += 1
             if self._next(more=len(waiting) > out) == _ANSWER:
                 out -= 1
@@ -352,7 +352,7 @@ class Shop:
         return Run(jobs, self._last, ideal_of(times, self.limit(0.0)), tuple(self._refused), tuple(self._in_flight))
 
     def _next(self, *, more: bool) -> int | None:
-        """Go on to the next event, or to when the door opens by itself."""
+        """Go on to the next event, or to when the limiter opens by itself."""
         opens = self.limiter.wake_at(now=self.now) if more else None
         if opens is not None and (not self._events or opens < self._events[0][0]):
             self.now = opens
@@ -370,7 +370,7 @@ class Shop:
             self.limiter.refused(now=self.now)
             return
         end = self.now + waiting.popleft()
-        heapq.heappush(self._held, end + self.lingers)
+        heapq.heappush(self._held, end + self.release_delay)
         heapq.heappush(self._events, (end + self.noticed, _LEAVE))
         self.limiter.accepted(now=self.now)
         self._in_flight.append((self.now, len(self._held)))
@@ -386,53 +386,53 @@ def told_of(limit: int) -> ConcurrencyLimiter:
     return limiter
 
 
-def test_where_the_limit_is_known_every_place_is_used() -> None:
-    run = Shop(told_of(50)).run(600)
+def test_where_the_limit_is_known_every_slot_is_used() -> None:
+    run = SimulatedServer(told_of(50)).run(600)
     assert run.ratio <= 1.015
     assert run.refusals() <= 0.35
 
 
 def test_where_it_is_not_it_is_found_at_once() -> None:
-    run = Shop(ConcurrencyLimiter(None)).run(600)
+    run = SimulatedServer(ConcurrencyLimiter(None)).run(600)
     assert run.ratio <= 1.05
     assert run.most(0, 60) == 50
     assert run.refusals(since=180) <= 0.35
 
 
-@pytest.mark.parametrize("places", [1, 5, 300])
-def test_small_and_large_accounts_are_filled_alike(places: int) -> None:
-    run = Shop(ConcurrencyLimiter(None), limit=lambda _: places).run(10 * places)
+@pytest.mark.parametrize("slots", [1, 5, 300])
+def test_small_and_large_accounts_are_filled_alike(slots: int) -> None:
+    run = SimulatedServer(ConcurrencyLimiter(None), limit=lambda _: slots).run(10 * slots)
     assert run.ratio <= 1.05
     tests = sum(at >= 180 for at in run.refused) / (run.makespan - 180)
-    assert tests <= places / 100 or tests <= 1 / 20  # per second
+    assert tests <= slots / 100 or tests <= 1 / 20  # per second
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
-@pytest.mark.parametrize(("lingers", "ratio"), [(1.0, 1.015), (5.0, 1.035)])
-def test_places_that_free_late_are_filled_soon_after(known: bool, lingers: float, ratio: float) -> None:
+@pytest.mark.parametrize(("release_delay", "ratio"), [(1.0, 1.015), (5.0, 1.035)])
+def test_slots_that_free_late_are_filled_soon_after(known: bool, release_delay: float, ratio: float) -> None:
     """Every end is followed by a try, and each that comes too early by another: two or three refusals a job.
 
-    They are what the full places cost. Measured over six seeds: at most 1.011 and 1.031 of the ideal time, of which the
+    They are what the full slots cost. Measured over six seeds: at most 1.011 and 1.031 of the ideal time, of which the
     server itself takes 1.005 and 1.023; and 2.7 refused submits per job.
     """
-    run = Shop(told_of(50) if known else ConcurrencyLimiter(None), lingers=lingers).run(600)
+    run = SimulatedServer(told_of(50) if known else ConcurrencyLimiter(None), release_delay=release_delay).run(600)
     assert run.ratio <= ratio
     assert run.refusals(since=180) <= 3.1
 
 
 def test_a_limit_that_drops_and_recovers_is_followed_down_and_up() -> None:
     """Measured over six seeds: at most 0.39 refused submits per job."""
-    run = Shop(told_of(50), limit=lambda now: 20 if 300 <= now < 1200 else 50).run(600)
+    run = SimulatedServer(told_of(50), limit=lambda now: 20 if 300 <= now < 1200 else 50).run(600)
     assert run.most(600, 1200) == 20
     assert run.most(1200, 1500) >= 45
     assert run.refusals() <= 0.45
 
 
-def test_other_programs_that_come_and_go_on_the_key_leave_room_that_is_used() -> None:
+def test_other_programs_that_come_and_go_on_the_key_leave_slots_that_are_used() -> None:
     def left(now: float) -> int:
         return 50 - 10 * (int(now / 120) % 3)
 
-    run = Shop(ConcurrencyLimiter(None), limit=left).run(600)
+    run = SimulatedServer(ConcurrencyLimiter(None), limit=left).run(600)
     used = sum(time for time in _run_times(600)) / run.makespan
     assert used >= 0.93 * 40
     assert run.refusals(since=180) <= 1.2
@@ -444,7 +444,7 @@ def _run_times(jobs: int, seed: int = 11) -> list[float]:
 
 
 def test_a_number_is_never_exceeded_though_the_server_would_take_more() -> None:
-    run = Shop(ConcurrencyLimiter(20), limit=lambda _: 50).run(100)
+    run = SimulatedServer(ConcurrencyLimiter(20), limit=lambda _: 50).run(100)
     assert run.most(0, 1e9) <= 20
     assert run.refused == ()
 
@@ -452,8 +452,8 @@ def test_a_number_is_never_exceeded_though_the_server_would_take_more() -> None:
 # --- any order of events ----------------------------------------------------------------------------------------------
 
 
-class Door(RuleBasedStateMachine):
-    """Any order of entering, being accepted, refused or withdrawn, and leaving."""
+class AnyOrder(RuleBasedStateMachine):
+    """Take jobs through the limiter in any order of entering, acceptance, refusal, withdrawal and leaving."""
 
     @initialize(most=st.one_of(st.none(), st.integers(1, 8)))
     def open(self, most: int | None) -> None:
@@ -470,9 +470,9 @@ class Door(RuleBasedStateMachine):
     @rule()
     def enter(self) -> None:
         opens = self.limiter.wake_at(now=self.now)
-        came_in = self.limiter.enter(now=self.now)
-        assert came_in == (opens == self.now)
-        self.unanswered += came_in
+        entered_now = self.limiter.enter(now=self.now)
+        assert entered_now == (opens == self.now)
+        self.unanswered += entered_now
 
     @rule(limit=st.integers(0, 12))
     def told(self, limit: int) -> None:
@@ -505,17 +505,17 @@ class Door(RuleBasedStateMachine):
         self.running -= 1
 
     @invariant()
-    def counts_who_is_inside_and_never_more_than_there_may_be(self) -> None:
+    def counts_jobs_in_flight_and_never_exceeds_the_limit(self) -> None:
         assert self.limiter.in_flight == self.unanswered + self.running
         assert self.most is None or self.limiter.in_flight <= self.most
 
     @invariant()
-    def there_is_always_a_place_and_the_window_holds_all(self) -> None:
+    def there_is_always_a_slot_and_the_window_holds_all(self) -> None:
         assert self.limiter.limit >= 1
         assert self.limiter.window >= self.limiter.in_flight
 
     @invariant()
-    def the_door_opens_by_itself_or_an_answer_or_an_end_opens_it(self) -> None:
+    def the_limiter_opens_by_itself_or_after_a_response_or_an_end(self) -> None:
         opens = self.limiter.wake_at(now=self.now)
         if opens is None:
             assert self.unanswered or self.running
@@ -523,5 +523,5 @@ class Door(RuleBasedStateMachine):
             assert self.now <= opens <= self.now + 120
 
 
-TestDoor = Door.TestCase
-TestDoor.settings = settings(max_examples=40, stateful_step_count=50, deadline=None)
+TestAnyOrder = AnyOrder.TestCase
+TestAnyOrder.settings = settings(max_examples=40, stateful_step_count=50, deadline=None)
