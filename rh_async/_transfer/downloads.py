@@ -110,7 +110,7 @@ class Downloads:
             try:
                 return await self._download(target, url, part)
             except NotFound:
-                # Links expire after a day, the output does not: asking for the task's outputs again is free.
+                # The link has expired (contract 0.7), or the output is gone: a query is free, and tells which.
                 url = await self._refresh_url(target)
         return await self._download(target, url, part)
 

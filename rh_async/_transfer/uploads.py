@@ -182,6 +182,7 @@ class Uploads:
         warn_if_too_large(file, limits)
         async with self._slots:
             sent = await self.transport.with_retries(lambda: self._attempt(file, limits))
+        # Kept for later sessions: a job that is continued after a crash does not send its files once more.
         if self.journal is not None:
             await self.journal.save_upload(sent.upload, life=_URL_LIFETIME)
         return sent
