@@ -24,8 +24,8 @@ _HELP = "Run many motion-transfer jobs on RunningHub at once: character image + 
 
 _EPILOGUE = """\
 The API key comes from RUNNINGHUB_API_KEY or RH_API_KEY in the environment.
-Any command takes --debug, which prints the log and the traceback of an error,
-and --proxy http://HOST:PORT, which sets HTTP_PROXY and HTTPS_PROXY for it.
+Any command takes --debug, which prints the log and the traceback of an error, \
+and --proxy http://HOST:PORT, which sets HTTP_PROXY and HTTPS_PROXY for it. \
 Those variables and NO_PROXY are honoured.
 
 Exit codes:
@@ -34,8 +34,8 @@ Exit codes:
     2  bad usage, input or configuration
     3  account refused (key, balance)
     4  budget reached
-   70  an internal error: a bug in this program
-  130  interrupted; the last line names what goes on remotely
+   70  internal error: a bug in this program
+  130  interrupted; what goes on remotely is named
 """
 
 app = App(
@@ -92,22 +92,22 @@ _RENAMED = {
     "--name": "--naming",
 }
 # Named, not imported: a command loads only what it needs, so that help and `jobs` start fast.
-for _place, _help in _COMMANDS.items():
-    app.command(f"rh_async._cli.{_place}", name=_place.partition(":")[2], help=_help, **_SETTINGS.get(_place, {}))
+for _path, _help in _COMMANDS.items():
+    app.command(f"rh_async._cli.{_path}", name=_path.partition(":")[2], help=_help, **_SETTINGS.get(_path, {}))
 app.register_install_completion_command(help="Install completion for your shell (bash, zsh or fish).")
 
 
-def run(words: Sequence[str]) -> int:
+def run(arguments: Sequence[str]) -> int:
     """Run one command line, and return its exit code."""
-    debug = "--debug" in words
+    debug = "--debug" in arguments
     _configure_logging(debug)
     _replace_unencodable()
     try:
         # Help that is not read to its end (`rh-async --help | head -1`) is no error either.
-        code = app(take_proxy([word for word in words if word != "--debug"]), console=make_console())
+        code = app(take_proxy([one for one in arguments if one != "--debug"]), console=make_console())
         make_console().file.flush()  # a closed pipe shows here at the latest, not when the interpreter ends
     except (Exception, KeyboardInterrupt) as ending:  # noqa: BLE001 - the one seam: no command ends in a traceback
-        return _report(ending, debug, renamed=_renamed(words))
+        return _report(ending, debug, renamed=_renamed(arguments))
     return ExitCode.SUCCESS if code is None else int(code)
 
 
@@ -127,9 +127,9 @@ def _replace_unencodable() -> None:
             stream.reconfigure(errors="replace")
 
 
-def _renamed(words: Sequence[str]) -> str:
-    """Name what replaced the first word of the command line that went by another name before; "" if none did."""
-    old = next((name for name in (word.partition("=")[0] for word in words) if name in _RENAMED), None)
+def _renamed(arguments: Sequence[str]) -> str:
+    """Name what replaced a command or an option that is gone; "" if none is on the command line."""
+    old = next((name for name in (one.partition("=")[0] for one in arguments) if name in _RENAMED), None)
     return f"{old} is gone: use {_RENAMED[old]}" if old else ""
 
 

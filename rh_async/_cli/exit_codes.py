@@ -67,8 +67,8 @@ def describe_error(ending: BaseException) -> str:
         advice = "Run it again with --debug for the traceback, and report that"
         return f"{bug}; submitted jobs are in the journal (rh-async jobs). {advice}"
     if isinstance(ending, OSError) and not isinstance(ending, RHError):  # some errors of this package are both
-        named = f" ({ending.filename})" if ending.filename is not None else ""
-        return printable((ending.strerror or repr(ending)) + named)[:_MAX_LENGTH]
+        name = f" ({ending.filename})" if ending.filename is not None else ""
+        return printable((ending.strerror or repr(ending)) + name)[:_MAX_LENGTH]
     if isinstance(ending, KeyboardInterrupt):
         return "interrupted"
     if isinstance(ending, UnusedCliTokensError):

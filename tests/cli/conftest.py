@@ -1,4 +1,4 @@
-"""A stage for commands: small clips in place of drawn ones, and the emulator's ledger as the witness."""
+"""Fixtures for commands: small clips, an emulator as the server, a journal of the test's own."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from tests.media import draw_image, film_video
 
 
 def plain() -> Console:
-    """A console that is no terminal and remembers what it was told."""
+    """Make a console that is no terminal and keeps what is printed."""
     return Console(file=io.StringIO(), width=80, highlight=False)
 
 
 def terminal(width: int) -> Console:
-    """A console that is a terminal of some width."""
+    """Make a console that is a terminal of some width."""
     return Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None, highlight=False)
 
 
 def told(console: Console) -> str:
-    """Everything a console was told."""
+    """Return everything that was printed on a console."""
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
 
 def small_clips(folder: Path, _stop: Event) -> Clips:
-    """Two characters and two dances, in no time."""
+    """Make two images and two videos, quickly."""
     images = tuple(
         draw_image(folder / f"{name}.png", shade=shade, size=(480, 640)) for name, shade in (("a", 1), ("b", 2))
     )
@@ -50,7 +50,7 @@ def small_clips(folder: Path, _stop: Event) -> Clips:
 
 @pytest.fixture
 def servers(monkeypatch: pytest.MonkeyPatch) -> list[Emulator]:
-    """Every emulator a demonstration has started."""
+    """Return every emulator that a demo has started."""
     started: list[Emulator] = []
 
     def start(**options: Any) -> Emulator:
@@ -63,7 +63,7 @@ def servers(monkeypatch: pytest.MonkeyPatch) -> list[Emulator]:
 
 @pytest.fixture
 def show(tmp_path: Path) -> Callable[..., _demo.DemoCommand]:
-    """Prepare demonstrations that draw nothing."""
+    """Make demos that draw nothing."""
 
     def prepare(**options: Any) -> _demo.DemoCommand:
         defaults: dict[str, Any] = {"out": tmp_path / "out", "console": plain(), "render": False, "make": small_clips}
@@ -86,7 +86,7 @@ Shell = Callable[[str], Awaitable[Ended]]
 
 @pytest.fixture
 def shell(capsys: pytest.CaptureFixture[str]) -> Shell:
-    """Carry command lines out on the test's own loop, as `rh_async._cli.run` does on one of its own."""
+    """Run command lines on the test's event loop, as `rh_async._cli.run` does on its own."""
 
     async def run(line: str) -> Ended:
         try:
@@ -100,7 +100,7 @@ def shell(capsys: pytest.CaptureFixture[str]) -> Shell:
 
 @pytest.fixture(autouse=True)
 def journal_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the journal is; no test touches the one of whoever runs it."""
+    """Return the journal's path; no test touches the user's own."""
     path = tmp_path / "journal.db"
     monkeypatch.setenv("RH_ASYNC_JOURNAL", str(path))
     return path
@@ -108,7 +108,7 @@ def journal_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 async def site(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Emulator]:
-    """A local RunningHub that the environment names."""
+    """Start an emulator, and set the environment to it."""
     async with Emulator(seed=1, balance=100, limit=7) as server:
         monkeypatch.setenv("RUNNINGHUB_BASE_URL", server.url)
         monkeypatch.setenv("RUNNINGHUB_API_KEY", server.api_key)
@@ -117,7 +117,7 @@ async def site(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Emulator]:
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with one character image and one driving video, where commands are typed."""
+    """Change into a folder with one character image and one driving video."""
     draw_image(tmp_path / "hero.png", size=(480, 640))
     film_video(tmp_path / "dance.mp4")
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""A batch from the shell: bought once by the ledger, told as it goes, continued by the same command."""
+"""``rh-async batch``: by the ledger every job is submitted once; the same command continues an interrupted run."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ async def test_a_folder_of_clips_becomes_a_folder_of_videos(there: Path, site: E
         ("clips/clip4.mp4 --image heroes/fox.png --model bytedance/dreamactor-v2", 1),
     ],
 )
-async def test_jobs_are_made_as_they_are_asked_for(
+async def test_jobs_are_planned_as_the_options_say(
     line: str, wanted: int, there: Path, site: Emulator, shell: Shell
 ) -> None:
     ended = await shell(f"batch {line} --skip-refused -o out")
@@ -105,9 +105,7 @@ async def test_every_option_reaches_the_server(there: Path, site: Emulator, shel
     assert (there / "out" / "001-clip0.mp4").exists()
 
 
-async def test_a_manifest_asks_row_by_row_and_options_fill_what_rows_leave_open(
-    there: Path, site: Emulator, shell: Shell
-) -> None:
+async def test_options_set_what_the_rows_of_a_manifest_leave_open(there: Path, site: Emulator, shell: Shell) -> None:
     (there / "lists").mkdir()
     (there / "lists" / "jobs.csv").write_text("video,prompt\n../clips/clip0.mp4,one\n../clips/clip1.mp4,\n")
     ended = await shell("batch --manifest lists/jobs.csv --image heroes/fox.png --prompt other")
@@ -116,7 +114,9 @@ async def test_a_manifest_asks_row_by_row_and_options_fill_what_rows_leave_open(
     assert sorted(str(body["prompt"]) for body in bodies if isinstance(body, dict)) == ["one", "other"]
 
 
-async def test_the_same_command_again_buys_nothing_and_asks_nothing(there: Path, site: Emulator, shell: Shell) -> None:
+async def test_the_same_command_again_submits_nothing_and_makes_no_call_about_its_jobs(
+    there: Path, site: Emulator, shell: Shell
+) -> None:
     await shell("batch clips --image heroes/fox.png")
     before = len(site.ledger.uploads), len(site.ledger.calls)
     ended = await shell("batch clips --image heroes/fox.png")
@@ -126,7 +126,7 @@ async def test_the_same_command_again_buys_nothing_and_asks_nothing(there: Path,
     assert "already_done 5       done by an earlier run" in ended.out
 
 
-async def test_refused_inputs_are_left_out_when_that_is_asked_for(there: Path, site: Emulator, shell: Shell) -> None:
+async def test_skip_refused_runs_the_jobs_that_are_ready(there: Path, site: Emulator, shell: Shell) -> None:
     (there / "more").mkdir()
     (there / "more" / "zero.mp4").touch()
     refused = await shell("batch clips more --image heroes/fox.png")
@@ -136,7 +136,7 @@ async def test_refused_inputs_are_left_out_when_that_is_asked_for(there: Path, s
     assert (ended.code, len(site.ledger.tasks)) == (0, 5)
 
 
-async def test_failed_jobs_are_named_and_bought_again_only_when_that_is_asked_for(
+async def test_failed_jobs_are_listed_and_submitted_again_with_retry_failed_only(
     there: Path, site: Emulator, shell: Shell
 ) -> None:
     site.faults.add(Fault("moderation", times=2))
@@ -153,7 +153,7 @@ async def test_failed_jobs_are_named_and_bought_again_only_when_that_is_asked_fo
     assert f"retry     2 failed before and will be submitted again: CNY {offer[1]}\n" in retried.out
 
 
-async def test_a_key_that_names_another_job_is_refused_and_no_retry_is_offered(
+async def test_a_key_of_another_job_is_rejected_and_no_retry_is_offered(
     there: Path, site: Emulator, shell: Shell
 ) -> None:
     rows = "video,key\nclips/clip{}.mp4,scene-9\n"
@@ -169,7 +169,7 @@ async def test_a_key_that_names_another_job_is_refused_and_no_retry_is_offered(
     assert len(site.ledger.submissions) == 1
 
 
-async def test_check_sees_a_key_that_names_another_job_before_anything_is_sent(
+async def test_check_reports_a_key_of_another_job_before_anything_is_sent(
     there: Path, site: Emulator, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = "video,key\nclips/clip{}.mp4,scene-9\nclips/clip2.mp4,scene-2\nclips/clip3.mp4,\n"
@@ -188,7 +188,7 @@ async def test_check_sees_a_key_that_names_another_job_before_anything_is_sent(
     assert len(site.ledger.submissions) == 3
 
 
-async def test_a_journal_that_knows_none_of_the_folders_jobs_buys_nothing_unless_it_is_meant_to_be_new(
+async def test_a_journal_without_the_folders_jobs_submits_nothing_unless_new_journal_is_given(
     there: Path, site: Emulator, shell: Shell
 ) -> None:
     line = "batch clips/clip0.mp4 --image heroes/fox.png -o out"
@@ -205,7 +205,7 @@ async def test_a_journal_that_knows_none_of_the_folders_jobs_buys_nothing_unless
     assert len(site.ledger.submissions) == 4
 
 
-async def test_what_the_server_had_lost_is_said_to_be_asked_about_before_it_is_bought_again(
+async def test_the_cost_of_a_retry_says_that_lost_tasks_are_queried_before_they_are_submitted_again(
     there: Path, site: Emulator, shell: Shell
 ) -> None:
     site.faults.add(Fault("error_code", route="query", code="1004", times=None))
@@ -217,7 +217,7 @@ async def test_what_the_server_had_lost_is_said_to_be_asked_about_before_it_is_b
     assert len(site.ledger.submissions) == 1
 
 
-async def test_a_server_that_was_busy_is_no_reason_to_change_the_inputs(
+async def test_jobs_that_failed_over_a_busy_server_are_not_advised_to_change_their_inputs(
     there: Path, site: Emulator, shell: Shell
 ) -> None:
     site.faults.add(Fault("failed", code="1005"))
@@ -230,7 +230,7 @@ async def test_a_server_that_was_busy_is_no_reason_to_change_the_inputs(
     assert len(site.ledger.tasks) == 6
 
 
-async def test_what_nobody_knows_is_told_with_the_command_that_decides_it(
+async def test_an_unconfirmed_job_is_listed_with_the_commands_that_decide_about_it(
     there: Path, site: Emulator, shell: Shell
 ) -> None:
     site.faults.add(Fault("drop_after_accept"))
@@ -242,7 +242,7 @@ async def test_what_nobody_knows_is_told_with_the_command_that_decides_it(
     assert (await shell(command[1])).code == 0
 
 
-async def test_a_budget_is_kept_and_has_an_exit_code_of_its_own(there: Path, site: Emulator, shell: Shell) -> None:
+async def test_a_budget_is_kept_and_ends_the_batch_with_exit_code_4(there: Path, site: Emulator, shell: Shell) -> None:
     ended = await shell("batch clips --image heroes/fox.png --budget 5")
     assert ended.code == 4
     assert 0 < site.ledger.total_charged <= 5
@@ -252,7 +252,7 @@ async def test_a_budget_is_kept_and_has_an_exit_code_of_its_own(there: Path, sit
     assert len(site.ledger.tasks) == 5
 
 
-async def test_an_account_that_is_refused_ends_it_and_has_an_exit_code_of_its_own(
+async def test_a_rejected_account_stops_the_batch_with_exit_code_3(
     there: Path, site: Emulator, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RUNNINGHUB_API_KEY", "0" * 32)
@@ -261,7 +261,7 @@ async def test_an_account_that_is_refused_ends_it_and_has_an_exit_code_of_its_ow
     assert "correct the account (key, balance), then the same command again continues" in ended.out
 
 
-async def test_events_are_one_object_per_line_and_people_are_told_elsewhere(
+async def test_events_are_one_object_per_line_on_stdout_and_text_goes_to_stderr(
     there: Path, site: Emulator, shell: Shell
 ) -> None:
     ended = await shell("batch clips --image heroes/fox.png --json --in-flight 2")
@@ -307,7 +307,7 @@ def at_desk(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Desk]:
 
 
 @pytest.mark.parametrize("answer", ["n\n", "\n", "", "no\n", "yesterday\n"])
-async def test_at_a_terminal_nothing_is_bought_before_somebody_agrees(
+async def test_at_a_terminal_nothing_is_submitted_before_the_answer_is_yes(
     answer: str, there: Path, site: Emulator, at_desk: Callable[[str], Desk]
 ) -> None:
     desk, words, view = at_desk(answer), plain(), terminal(80)
@@ -323,7 +323,7 @@ async def test_at_a_terminal_nothing_is_bought_before_somebody_agrees(
 
 
 @pytest.mark.parametrize(("answer", "bought"), [("n\n", 5), ("y\n", 10)])
-async def test_at_a_terminal_a_journal_that_knows_none_of_the_folders_jobs_is_asked_about(
+async def test_at_a_terminal_a_journal_without_the_folders_jobs_is_confirmed_first(
     answer: str, bought: int, there: Path, site: Emulator, shell: Shell, at_desk: Callable[[str], Desk]
 ) -> None:
     assert (await shell("batch clips --image heroes/fox.png -o out")).code == 0
@@ -340,7 +340,7 @@ async def test_at_a_terminal_a_journal_that_knows_none_of_the_folders_jobs_is_as
     assert len(site.ledger.submissions) == bought
 
 
-async def test_who_agrees_gets_the_run_and_is_not_asked_when_nothing_is_left_to_buy(
+async def test_after_a_yes_the_batch_runs_and_nothing_is_asked_when_nothing_is_left_to_submit(
     there: Path, site: Emulator, at_desk: Callable[[str], Desk]
 ) -> None:
     desk, words = at_desk("Y\n"), plain()
@@ -351,16 +351,14 @@ async def test_who_agrees_gets_the_run_and_is_not_asked_when_nothing_is_left_to_
     assert "to submit nothing: every job was submitted before" in told(words)
 
 
-async def test_yes_is_an_answer_that_can_be_given_beforehand(
-    there: Path, site: Emulator, at_desk: Callable[[str], Desk]
-) -> None:
+async def test_the_option_yes_answers_in_advance(there: Path, site: Emulator, at_desk: Callable[[str], Desk]) -> None:
     desk = at_desk("n\n")
     assert await perform(command(yes=True), Reporter(plain(), terminal(80))) is ExitCode.SUCCESS
     assert (desk.asked, len(site.ledger.tasks)) == (0, 5)
 
 
 @pytest.mark.parametrize("make", [lambda: Reporter(plain(), plain()), lambda: Reporter(plain(), terminal(80), plain())])
-async def test_a_script_is_never_asked(
+async def test_without_a_terminal_nothing_is_asked(
     make: Callable[[], Reporter], there: Path, site: Emulator, at_desk: Callable[[str], Desk]
 ) -> None:
     desk = at_desk("n\n")
@@ -368,7 +366,7 @@ async def test_a_script_is_never_asked(
     assert (desk.asked, len(site.ledger.tasks)) == (0, 5)
 
 
-async def test_a_balance_below_the_price_is_said_in_one_line(
+async def test_a_balance_below_the_price_is_reported_in_one_line(
     there: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with Emulator(seed=1, balance=5) as poor:
@@ -379,7 +377,7 @@ async def test_a_balance_below_the_price_is_said_in_one_line(
     assert ended.code == 3
 
 
-async def test_prices_and_budget_are_in_what_the_account_is_billed_in(
+async def test_prices_and_budget_are_in_the_accounts_currency(
     there: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with Emulator(seed=1, balance=50, currency="USD", exchange_rate=0.14) as overseas:
@@ -399,7 +397,7 @@ async def test_prices_and_budget_are_in_what_the_account_is_billed_in(
         assert "money        0.00 spent by this run · 1.81 by earlier runs\n" in again.out
 
 
-async def test_where_the_server_tells_no_price_the_list_is_named_and_never_held_against_another_currency(
+async def test_list_prices_are_marked_as_such_and_never_compared_with_another_currency(
     there: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with Emulator(seed=1, currency="USD", exchange_rate=0.14) as overseas:
@@ -425,7 +423,9 @@ def command(**running: Any) -> BatchCommand:
     )
 
 
-async def test_interrupted_it_says_what_goes_on_and_the_same_command_continues(there: Path, site: Emulator) -> None:
+async def test_an_interrupted_batch_says_what_goes_on_and_the_same_command_continues(
+    there: Path, site: Emulator
+) -> None:
     view, machine = plain(), plain()
     performance = asyncio.create_task(perform(command(in_flight=2), Reporter(plain(), view, machine)))
     while len(site.ledger.tasks) < 2 and not performance.done():  # noqa: ASYNC110 - a ledger tells nobody
@@ -444,7 +444,7 @@ async def test_interrupted_it_says_what_goes_on_and_the_same_command_continues(t
 
 
 @pytest.mark.parametrize("width", [60, 80, 160])
-async def test_the_live_view_says_how_it_stands_and_fits(
+async def test_the_live_view_shows_the_progress_and_fits_the_terminal(
     width: int, there: Path, site: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rh_async._cli.output.reporter._REDRAW_INTERVAL", 5.0)
@@ -467,9 +467,7 @@ async def test_the_live_view_says_how_it_stands_and_fits(
     assert max(map(len, lines)) <= width
 
 
-async def test_a_workflow_that_the_server_finds_flawed_is_told_at_once_to_people_and_machines(
-    there: Path, site: Emulator
-) -> None:
+async def test_a_flawed_workflow_is_reported_at_once_as_text_and_as_an_event(there: Path, site: Emulator) -> None:
     view, machine = plain(), plain()
     site.faults.add(Fault("node_errors"))
     assert await perform(command(in_flight=1), Reporter(plain(), view, machine)) is ExitCode.FAILED
@@ -483,14 +481,14 @@ async def test_a_workflow_that_the_server_finds_flawed_is_told_at_once_to_people
 
 
 async def until(words: str, view: Any, running: asyncio.Task[ExitCode]) -> float:
-    """Wait until a view has said something; when that was."""
+    """Wait until a view has printed something, and return the time."""
     while words not in told(view) and not running.done():  # noqa: ASYNC110 - a console tells nobody
         await asyncio.sleep(0.5)
     return asyncio.get_running_loop().time()
 
 
 @pytest.mark.parametrize("make_view", [plain, lambda: terminal(80)], ids=["log", "live"])
-async def test_a_network_that_is_gone_at_the_start_is_told_of_soon_and_so_is_its_return(
+async def test_a_network_outage_at_the_start_is_reported_soon_and_so_is_its_end(
     make_view: Any, there: Path, site: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rh_async._cli.output.reporter._REDRAW_INTERVAL", 5.0)
@@ -508,7 +506,7 @@ async def test_a_network_that_is_gone_at_the_start_is_told_of_soon_and_so_is_its
     assert len(site.ledger.tasks) == 5
 
 
-async def test_a_network_that_goes_while_jobs_run_is_told_of_and_jobs_that_only_run_are_not(
+async def test_a_network_outage_while_jobs_run_is_reported_and_long_run_times_are_not(
     there: Path, site: Emulator
 ) -> None:
     view = plain()
@@ -523,16 +521,14 @@ async def test_a_network_that_goes_while_jobs_run_is_told_of_and_jobs_that_only_
     assert told(view).count("once the network is back") == told(view).count(f"heard from {site.url} again after") == 1
 
 
-async def test_the_log_says_what_goes_wrong_most(there: Path, site: Emulator) -> None:
+async def test_the_log_has_the_most_frequent_error(there: Path, site: Emulator) -> None:
     site.faults.add(Fault("failed"))
     view = plain()
     assert await perform(command(in_flight=1), Reporter(plain(), view)) is ExitCode.FAILED
     assert re.search(r"^\d\d:\d\d:\d\d  waiting .* · 1 × .+: .+$", told(view), re.MULTILINE), told(view)
 
 
-async def test_the_last_line_speaks_of_videos_only_where_there_are_some(
-    there: Path, site: Emulator, shell: Shell
-) -> None:
+async def test_the_summary_mentions_videos_only_where_there_are_some(there: Path, site: Emulator, shell: Shell) -> None:
     await shell("batch clips --image heroes/fox.png -o first")
     again = await shell("batch clips --image heroes/fox.png -o second")
     assert again.code == 0
@@ -545,7 +541,7 @@ async def test_the_last_line_speaks_of_videos_only_where_there_are_some(
     assert "folder       third: no videos; batch.jsonl with a line per job" in failed.out
 
 
-async def test_a_full_disk_is_told_of_each_job_by_its_own_file(
+async def test_a_full_disk_is_reported_for_each_job_with_its_own_file(
     there: Path, site: Emulator, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = Path.replace

@@ -1,4 +1,4 @@
-"""The same command again, where its outputs lie among its inputs: the ledger says that nothing more is bought."""
+"""``rh-async batch`` again with its outputs among its inputs: by the ledger nothing more is submitted."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def test_a_run_again_finds_only_the_clips_wherever_its_outputs_are(
     assert "2 files left out as outputs: 2 " in again.out
 
 
-async def test_outputs_that_a_shell_names_are_left_out_and_said_to_be(
+async def test_outputs_among_the_given_files_are_left_out_with_a_warning(
     there: Path, site: Emulator, shell: Shell
 ) -> None:
     await shell("batch clip0.mp4 clip1.mp4 --image hero.png -o .")
@@ -74,7 +74,7 @@ async def test_outputs_that_a_shell_names_are_left_out_and_said_to_be(
     assert again.out.count("2 files left out as outputs: 2 made by an earlier run. --include-outputs") == 1
 
 
-async def test_outputs_of_another_output_folder_are_told_by_what_lies_beside_them(
+async def test_outputs_in_another_folder_are_recognised_by_their_sidecars(
     there: Path, site: Emulator, shell: Shell
 ) -> None:
     await shell("batch . --image hero.png -o one")
@@ -83,7 +83,7 @@ async def test_outputs_of_another_output_folder_are_told_by_what_lies_beside_the
     assert (again.code, len(site.ledger.tasks)) == (0, 2)
 
 
-async def test_outputs_whose_stories_were_tidied_away_are_told_by_the_lines(
+async def test_outputs_without_sidecars_are_recognised_by_the_results_log(
     there: Path, site: Emulator, shell: Shell
 ) -> None:
     await shell("batch . --image hero.png -o .")
@@ -96,9 +96,7 @@ async def test_outputs_whose_stories_were_tidied_away_are_told_by_the_lines(
     assert "plan      2 jobs" in (await shell("batch . --image hero.png -o . --check")).out  # the journal knows them
 
 
-async def test_names_with_signs_no_terminal_shows_are_bought_named_and_told_in_a_line_each(
-    there: Path, site: Emulator, shell: Shell
-) -> None:
+async def test_names_with_unprintable_characters_take_one_line_each(there: Path, site: Emulator, shell: Shell) -> None:
     (there / "odd").mkdir()
     names = [
         b"new\nline",
@@ -125,7 +123,7 @@ async def test_names_with_signs_no_terminal_shows_are_bought_named_and_told_in_a
     assert (again.code, len(site.ledger.tasks)) == (0, len(names))
 
 
-async def test_an_output_that_a_killed_run_left_without_its_story_is_told_by_its_task(
+async def test_an_output_that_a_killed_run_left_without_a_sidecar_is_recognised_by_its_task_id(
     there: Path, site: Emulator, shell: Shell
 ) -> None:
     await shell("batch clip0.mp4 --image hero.png -o .")
@@ -137,14 +135,14 @@ async def test_an_output_that_a_killed_run_left_without_its_story_is_told_by_its
     assert "1 file left out as outputs: 1 made by an earlier run" in again.out
 
 
-async def test_outputs_are_taken_when_that_is_asked_for(there: Path, site: Emulator, shell: Shell) -> None:
+async def test_outputs_are_inputs_with_include_outputs(there: Path, site: Emulator, shell: Shell) -> None:
     await shell("batch . --image hero.png -o .")
     made_different(there)
     ended = await shell("batch . --image hero.png -o . --include-outputs")
     assert (ended.code, len(site.ledger.tasks)) == (0, 4)
 
 
-async def test_a_folder_of_outputs_alone_sends_nothing_and_says_why(there: Path, site: Emulator, shell: Shell) -> None:
+async def test_a_folder_of_outputs_only_sends_nothing_and_says_why(there: Path, site: Emulator, shell: Shell) -> None:
     await shell("batch . --image hero.png")
     made_different(there)
     ended = await shell("batch out --image hero.png -o further")

@@ -1,4 +1,4 @@
-"""Rubbish through `rh-async batch`: a clear line each, the documented exit code, nothing sent, no traceback."""
+"""Bad input to ``rh-async batch``: one clear line each, the documented exit code, nothing sent, no traceback."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def written(manifest: str, text: str) -> None:
         ("good.mp4 --image hero.png --pair name", "hero.png: has no clip of the same name"),
     ],
 )
-async def test_a_bad_input_is_said_in_a_line_and_nothing_is_sent(
+async def test_a_bad_input_is_reported_in_a_line_and_nothing_is_sent(
     line: str, says: str, there: Path, site: Emulator, shell: Shell, tmp_path: Path
 ) -> None:
     ended = await shell(f"batch {line} -o {tmp_path / 'out'}")
@@ -127,7 +127,7 @@ async def test_a_file_that_may_not_be_read_is_named(
         ("tall.mp4 --image hero.png", "plan      1 job, 1 ready\n"),
     ],
 )
-async def test_what_is_only_doubtful_is_said_and_passes(
+async def test_a_warning_is_printed_and_stops_nothing(
     line: str, says: str, there: Path, site: Emulator, shell: Shell
 ) -> None:
     ended = await shell(f"batch {line} --check")
@@ -152,7 +152,7 @@ async def test_what_is_only_doubtful_is_said_and_passes(
         ("zero.csv", "image,video\nhero.png,zero.mp4\n", "zero.mp4: has zero bytes"),
     ],
 )
-async def test_a_bad_manifest_is_said_by_line_and_column(
+async def test_a_bad_manifest_is_reported_by_line_and_column(
     name: str, text: str, says: str, there: Path, site: Emulator, shell: Shell
 ) -> None:
     written(name, text)
@@ -168,7 +168,7 @@ async def test_a_bad_manifest_is_said_by_line_and_column(
     [CSV, f"\ufeff{CSV}", CSV.replace("\n", "\r\n"), CSV.replace(",", ";")],
     ids=["plain", "byte order mark", "CRLF", "semicolons"],
 )
-async def test_a_spreadsheets_manifest_passes(text: str, there: Path, site: Emulator, shell: Shell) -> None:
+async def test_a_manifest_saved_by_a_spreadsheet_is_read(text: str, there: Path, site: Emulator, shell: Shell) -> None:
     written("sheet.csv", text)
     ended = await shell("batch --manifest sheet.csv --check")
     assert ended.code == 0
@@ -176,13 +176,13 @@ async def test_a_spreadsheets_manifest_passes(text: str, there: Path, site: Emul
     assert nothing_was_sent(site)
 
 
-async def test_rows_that_ask_for_the_same_are_said_to_be_bought_once(there: Path, site: Emulator, shell: Shell) -> None:
+async def test_equal_rows_are_reported_as_one_job_to_submit(there: Path, site: Emulator, shell: Shell) -> None:
     written("twice.csv", f"{CSV}hero.png,good.mp4,one\n")
     ended = await shell("batch --manifest twice.csv --check --json")
     (line,) = ended.out.splitlines()
     plan = json.loads(line)
-    assert (plan["jobs"], plan["ready"], plan["purchases"], plan["warnings"][0]["rule"]) == (2, 2, 1, "duplicate")
-    assert "2 jobs, 2 ready, 1 purchase (1 duplicate)" in ended.err
+    assert (plan["jobs"], plan["ready"], plan["unique"], plan["warnings"][0]["rule"]) == (2, 2, 1, "duplicate")
+    assert "2 jobs, 2 ready, 1 to submit (1 duplicate)" in ended.err
     assert nothing_was_sent(site)
 
 
@@ -217,7 +217,7 @@ async def test_rows_that_ask_for_the_same_are_said_to_be_bought_once(there: Path
         ("good.mp4 --image hero.png -o o\udcff", "has a name that is not UTF-8"),
     ],
 )
-async def test_a_bad_option_is_refused_in_one_line(
+async def test_a_bad_option_is_rejected_in_one_line(
     line: str, says: str, there: Path, site: Emulator, shell: Shell
 ) -> None:
     ended = await shell(f"batch {line}")
@@ -254,7 +254,7 @@ def test_options_come_from_the_command_line_then_the_environment_then_the_file(
     assert "plan      2 jobs" in typed("batch --check --limit 9").out
 
 
-def test_a_settings_file_by_another_name_is_taken_when_it_is_named(typed: Typed) -> None:
+def test_a_settings_file_of_any_name_is_read_with_config(typed: Typed) -> None:
     written("night.toml", '[batch]\nimage = "hero.png"\nmodel = "wan2.2"\n')
     assert typed("batch good.mp4 --check").code == 2
     assert typed("batch good.mp4 --check --config night.toml").code == 0
@@ -269,7 +269,7 @@ def test_a_settings_file_by_another_name_is_taken_when_it_is_named(typed: Typed)
         ("batch = 3\n", "[batch]"),
     ],
 )
-def test_a_bad_settings_file_is_refused_in_one_line(typed: Typed, text: str, says: str) -> None:
+def test_a_bad_settings_file_is_rejected_in_one_line(typed: Typed, text: str, says: str) -> None:
     written("rh-async.toml", text)
     ended = typed("batch good.mp4 --image hero.png --check")
     assert (ended.code, ended.out) == (2, "")
@@ -278,7 +278,7 @@ def test_a_bad_settings_file_is_refused_in_one_line(typed: Typed, text: str, say
 
 
 @pytest.mark.parametrize(("text", "says"), [(None, "cannot be read"), ("[other]\n", "has no [batch] table")])
-def test_a_named_settings_file_must_say_something(typed: Typed, text: str | None, says: str) -> None:
+def test_a_given_settings_file_must_have_a_table_for_the_command(typed: Typed, text: str | None, says: str) -> None:
     if text is not None:
         written("night.toml", text)
     ended = typed("batch good.mp4 --image hero.png --check --config night.toml")
@@ -286,7 +286,7 @@ def test_a_named_settings_file_must_say_something(typed: Typed, text: str | None
     assert says in ended.err
 
 
-def test_a_plan_needs_no_key(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_planning_needs_no_api_key(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RUNNINGHUB_API_KEY", raising=False)
     monkeypatch.delenv("RH_API_KEY", raising=False)
     assert typed("batch good.mp4 --image hero.png --check").code == 0
@@ -316,7 +316,7 @@ def test_help_loads_neither_media_libraries_nor_the_batch() -> None:
 
 
 @pytest.mark.processes
-def test_photographs_that_their_library_warns_of_leave_the_terminal_to_the_plan(there: Path, tmp_path: Path) -> None:
+def test_warnings_of_the_image_library_are_not_printed(there: Path, tmp_path: Path) -> None:
     Image.new("L", (12_000, 9_000)).save(tmp_path / "large.jpg", quality=5)
     Image.new("RGB", (480, 640)).save(tmp_path / "odd.jpg", exif=b"Exif\0\0II*\0" + b"\xff" * 40)
     tiff = paint(tmp_path / "odd.tiff").read_bytes()

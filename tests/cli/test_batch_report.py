@@ -1,4 +1,4 @@
-"""What a plan refuses is listed whole: for a program, in a file, and told apart from how many jobs it stops."""
+"""The refusals of a plan are listed in full: as an event, in a report file, and counted by rule in the text."""
 
 from __future__ import annotations
 
@@ -64,14 +64,16 @@ async def test_every_refusal_is_in_the_plan_for_a_program(there: Path, site: Emu
     assert (group["rule"], group["count"], group["distinct"], len(group["examples"])) == ("no such file", MANY, MANY, 3)
 
 
-async def test_people_are_told_how_many_more_there_are_and_where(there: Path, site: Emulator, shell: Shell) -> None:
+async def test_the_plan_says_how_many_more_refusals_there_are_and_where_to_find_them(
+    there: Path, site: Emulator, shell: Shell
+) -> None:
     ended = await shell("batch --manifest jobs.csv --check")
     assert f"            and {MANY - 3} more\n" in ended.out
     assert "all of them: --report FILE.txt (or .csv, .json), or --check --json\n" in ended.out
     assert "report  " not in ended.out
 
 
-async def test_one_file_that_many_jobs_use_is_not_more_to_tell(there: Path, site: Emulator, shell: Shell) -> None:
+async def test_a_warning_about_one_file_of_many_jobs_is_printed_once(there: Path, site: Emulator, shell: Shell) -> None:
     rows = "".join(f"glass.png,good.mp4,{number}\n" for number in range(9))
     (there / "same.csv").write_text(f"image,video,prompt\n{rows}")
     ended = await shell("batch --manifest same.csv --check")
@@ -81,7 +83,7 @@ async def test_one_file_that_many_jobs_use_is_not_more_to_tell(there: Path, site
 
 
 @pytest.mark.parametrize("name", ["report.txt", "report.csv", "report.json"])
-async def test_every_refusal_is_in_the_file_that_is_asked_for_whether_or_not_it_is_only_a_check(
+async def test_every_refusal_is_in_the_report_file_with_and_without_check(
     name: str, there: Path, site: Emulator, shell: Shell, tmp_path: Path
 ) -> None:
     file, text = tmp_path / name, ""
@@ -110,7 +112,7 @@ async def test_every_refusal_is_in_the_file_that_is_asked_for_whether_or_not_it_
         ("nowhere/r.txt", "cannot be written: No such file or directory"),
     ],
 )
-async def test_a_report_writes_over_nothing_of_anybodys(
+async def test_a_report_overwrites_reports_only(
     name: str, says: str, there: Path, site: Emulator, shell: Shell
 ) -> None:
     before = (there / name).read_bytes() if (there / name).exists() else None
@@ -121,7 +123,7 @@ async def test_a_report_writes_over_nothing_of_anybodys(
     assert ((there / name).read_bytes() if (there / name).exists() else None) == before
 
 
-async def test_the_columns_of_a_manifest_are_told_without_a_manifest_and_without_a_key(
+async def test_the_columns_of_a_manifest_are_explained_without_a_manifest_and_without_an_api_key(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("RUNNINGHUB_API_KEY", raising=False)
@@ -150,7 +152,7 @@ def test_every_column_that_a_manifest_takes_is_explained() -> None:
     assert len(list(explain_columns(DEFAULT_MODEL))) > len(all_options())
 
 
-def test_the_columns_of_a_manifest_stand_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_lists_the_columns_of_a_manifest(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["batch", "--help"]) == 0
     words = " ".join(capsys.readouterr().out.replace("│", " ").split())
     for column in known_columns():

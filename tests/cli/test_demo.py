@@ -1,4 +1,4 @@
-"""The demonstration: every job through the public doors, told truly, bought once by the ledger."""
+"""``rh-async demo``: by the ledger every job is submitted once, and the summary agrees with it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.cli.conftest import plain, small_clips, terminal, told
 Prepare = Callable[..., DemoCommand]
 
 
-async def test_every_job_is_bought_once_and_saved(show: Prepare, servers: list[Emulator]) -> None:
+async def test_the_demo_submits_every_job_once_and_saves_it(show: Prepare, servers: list[Emulator]) -> None:
     act = show(jobs=24)
     assert await perform(act) is ExitCode.SUCCESS
     ledger = servers[0].ledger
@@ -36,7 +36,7 @@ async def test_every_job_is_bought_once_and_saved(show: Prepare, servers: list[E
     assert ledger.peak_unsettled() <= act.in_flight == 12
 
 
-async def test_the_summary_says_what_the_ledger_says(show: Prepare, servers: list[Emulator]) -> None:
+async def test_the_summary_agrees_with_the_ledger(show: Prepare, servers: list[Emulator]) -> None:
     act = show(jobs=5)
     await perform(act)
     ledger, summary = servers[0].ledger, told(act.console)
@@ -51,7 +51,9 @@ async def test_the_summary_says_what_the_ledger_says(show: Prepare, servers: lis
         assert f"  {line}\n" in summary
 
 
-async def test_a_clip_that_cannot_be_sent_is_named_and_the_others_go_on(show: Prepare, servers: list[Emulator]) -> None:
+async def test_a_clip_that_cannot_be_sent_is_named_and_the_other_jobs_run(
+    show: Prepare, servers: list[Emulator]
+) -> None:
     def one_missing(folder: Path, stop: Event) -> Clips:
         clips = small_clips(folder, stop)
         clips.videos[1].unlink()
@@ -64,14 +66,14 @@ async def test_a_clip_that_cannot_be_sent_is_named_and_the_others_go_on(show: Pr
     assert re.search(r"jobs\.csv:\d: .*y\.mp4: does not exist", told(act.console))
 
 
-async def test_where_nothing_was_saved_nothing_is_shown(show: Prepare, servers: list[Emulator]) -> None:
+async def test_without_saved_videos_no_samples_are_listed(show: Prepare, servers: list[Emulator]) -> None:
     act = show(jobs=1, make=lambda folder, _: Clips((folder / "none.png",), (folder / "none.mp4",)))
     assert await perform(act) is ExitCode.FAILED
     assert servers[0].ledger.submissions == []
     assert "Look at some" not in told(act.console)
 
 
-async def test_the_same_folder_serves_twice(show: Prepare, servers: list[Emulator]) -> None:
+async def test_the_demo_runs_twice_in_the_same_folder(show: Prepare, servers: list[Emulator]) -> None:
     assert await perform(show(jobs=2)) is await perform(show(jobs=2)) is ExitCode.SUCCESS
     assert len(servers) == 2
 
@@ -87,7 +89,7 @@ async def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_dra
     assert servers == []
 
 
-async def test_interrupted_it_says_how_many_videos_there_are(show: Prepare, servers: list[Emulator]) -> None:
+async def test_an_interrupted_demo_says_how_many_videos_were_saved(show: Prepare, servers: list[Emulator]) -> None:
     act = show(jobs=6)
     performance = asyncio.create_task(perform(act))
     while not list(act.out.glob("*.mp4")):  # noqa: ASYNC110 - the disk rings no bell
@@ -100,7 +102,7 @@ async def test_interrupted_it_says_how_many_videos_there_are(show: Prepare, serv
     assert int(told_count[1]) == len(list(act.out.glob("*.mp4"))) > 0
 
 
-async def test_interrupted_while_it_draws_it_does_not_finish_the_drawings(show: Prepare) -> None:
+async def test_a_demo_interrupted_while_it_draws_does_not_finish_the_drawings(show: Prepare) -> None:
     drawing, loop = asyncio.Event(), asyncio.get_running_loop()
     stopped: list[bool] = []
 
@@ -118,7 +120,7 @@ async def test_interrupted_while_it_draws_it_does_not_finish_the_drawings(show: 
     assert stopped == [True]
 
 
-async def test_the_command_prepares_the_whole_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_command_passes_its_options_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shows: list[DemoCommand] = []
 
     async def noted(act: DemoCommand) -> ExitCode:
@@ -134,7 +136,7 @@ async def test_the_command_prepares_the_whole_show(tmp_path: Path, monkeypatch: 
     ]
 
 
-def test_no_two_jobs_are_alike_before_all_combinations_have_been() -> None:
+def test_no_two_jobs_are_equal_before_every_combination_was_used() -> None:
     clips = Clips(tuple(map(Path, "abcd")), tuple(map(Path, "wxyz")))
     parts = make_jobs(clips, 96)
     assert len(set(parts)) == 96
@@ -143,7 +145,7 @@ def test_no_two_jobs_are_alike_before_all_combinations_have_been() -> None:
 
 
 @pytest.mark.parametrize("width", [80, 160])
-async def test_on_a_terminal_no_line_is_broken(show: Prepare, servers: list[Emulator], width: int) -> None:
+async def test_on_a_terminal_no_line_is_wrapped(show: Prepare, servers: list[Emulator], width: int) -> None:
     act = show(jobs=6, console=terminal(width))
     await perform(act)
     lines = [line.rsplit("\x1b[2K", 1)[-1].rstrip() for line in told(act.console).splitlines()]

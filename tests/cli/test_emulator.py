@@ -1,4 +1,4 @@
-"""The emulator as a command: what it tells a newcomer, and how it ends."""
+"""``rh-async emulator``: what it prints for a client, and how it ends."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rh_async.emulator import Emulator
 from tests.media import draw_image, film_video
 
 
-async def test_what_it_prints_is_all_a_client_needs_and_ctrl_c_sums_up(
+async def test_the_emulator_prints_what_a_client_needs_and_a_summary_on_ctrl_c(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     serving = asyncio.create_task(emulator(port=0, scale=0.01))
@@ -91,7 +91,7 @@ async def test_a_start_without_a_seed_keeps_its_key_and_repeats_no_task_id(monke
     assert second.task_ids_above - first.task_ids_above > 10_000 << 22
 
 
-async def test_a_seed_that_is_given_repeats_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_given_seed_repeats_keys_and_task_ids(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = await started(monkeypatch, seed=1), await started(monkeypatch, seed=1)
     assert first.task_ids_above is second.task_ids_above is None
     assert first.api_key == second.api_key

@@ -1,4 +1,4 @@
-"""How commands end: a line, a code, and no traceback nobody asked for."""
+"""How commands end: one line, an exit code, and a traceback only with --debug."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.quick
 
 @pytest.fixture(autouse=True)
 def log_as_it_was() -> Iterator[None]:
-    """Leave no handler behind."""
+    """Restore the handlers of the log."""
     log = logging.getLogger("rh_async")
     before = list(log.handlers)
     yield
@@ -45,7 +45,7 @@ def log_as_it_was() -> Iterator[None]:
         (errors.SaveError("disk full"), 1),
     ],
 )
-def test_the_code_says_who_must_act(ending: ExpectedError, code: int) -> None:
+def test_the_exit_code_follows_from_what_has_to_change(ending: ExpectedError, code: int) -> None:
     assert exit_code(ending) == code
 
 
@@ -69,7 +69,7 @@ def test_a_message_of_many_lines_becomes_one() -> None:
         ("batch clips --name={key}.mp4", "--name is gone: use --naming"),
     ],
 )
-def test_nonsense_is_refused_in_one_line(line: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_usage_error_is_reported_in_one_line(line: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(line.split()) == ExitCode.USAGE_ERROR
     out, err = capsys.readouterr()
     assert out == ""
@@ -78,7 +78,7 @@ def test_nonsense_is_refused_in_one_line(line: str, says: str, capsys: pytest.Ca
     assert err.count("\n") == 1
 
 
-def test_debug_shows_the_traceback_too(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_debug_prints_the_traceback_too(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
     assert run(["demo", "--jobs", "0", "--debug"]) == ExitCode.USAGE_ERROR
     err = capsys.readouterr().err
@@ -98,7 +98,7 @@ def test_debug_shows_the_traceback_too(capsys: pytest.CaptureFixture[str], monke
     ],
     ids=["defect", "group of defects", "group of one usage error", "file", "escape", "long"],
 )
-def test_whatever_ends_a_command_is_told_in_one_line(
+def test_every_error_is_reported_in_one_line(
     raised: Exception, code: int, says: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing(_: object, **_options: object) -> NoReturn:
@@ -115,7 +115,7 @@ def test_whatever_ends_a_command_is_told_in_one_line(
     assert ("internal error" in err) == (code == ExitCode.INTERNAL_ERROR)
 
 
-def test_debug_prints_nothing_that_a_terminal_would_obey(
+def test_debug_prints_no_control_characters(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hostile = "\x1b]0;title\x07\u202e" + "x" * 10_000
@@ -140,7 +140,7 @@ def test_debug_prints_nothing_that_a_terminal_would_obey(
 
 
 @pytest.mark.parametrize("key", ['"0123456789abcdef0123456789abcdef"', "'0123", "“0123”"])
-def test_a_key_in_quotes_is_named_as_such(
+def test_an_api_key_in_quotes_is_rejected_as_such(
     key: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RUNNINGHUB_API_KEY", key)
@@ -150,7 +150,7 @@ def test_a_key_in_quotes_is_named_as_such(
     assert "0123" not in err
 
 
-def test_ctrl_c_is_one_word(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_prints_one_word(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_: object, **_options: object) -> NoReturn:
         raise KeyboardInterrupt
 
@@ -159,7 +159,7 @@ def test_ctrl_c_is_one_word(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     assert capsys.readouterr().err == "rh-async: interrupted\n"
 
 
-def test_ctrl_c_while_it_starts_is_no_traceback_either(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_during_start_prints_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     class Interrupted:
         def __getattr__(self, _name: str) -> NoReturn:
             raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: what was sent is accounted for, what runs is named, and the second leaves at once."""
+"""Ctrl-C and SIGTERM: open POSTs are finished, running jobs are named, and the second signal leaves at once."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def stopped(
 
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-async def test_a_job_that_runs_is_named_with_the_command_that_picks_it_up(
+async def test_a_running_job_is_named_with_the_command_that_picks_it_up(
     by: int, site: Emulator, desk: Path, shell: Shell
 ) -> None:
     ended = await stopped(
@@ -71,7 +71,9 @@ async def test_an_open_post_is_finished_and_its_task_named(site: Emulator, desk:
     assert f"task {task.task_id} goes on remotely" in ended.err
 
 
-async def test_an_open_post_whose_fate_stays_unknown_is_told_so(site: Emulator, desk: Path, shell: Shell) -> None:
+async def test_an_open_post_without_a_response_is_reported_as_maybe_accepted(
+    site: Emulator, desk: Path, shell: Shell
+) -> None:
     site.faults.add(Fault("hang"))
     ended = await stopped(shell, "run hero.png dance.mp4", when=lambda: site.ledger.faults)
     assert ended.code == 130
@@ -79,7 +81,9 @@ async def test_an_open_post_whose_fate_stays_unknown_is_told_so(site: Emulator, 
     assert len(site.ledger.submissions) <= 1
 
 
-async def test_before_anything_was_sent_nothing_is_and_that_is_said(site: Emulator, desk: Path, shell: Shell) -> None:
+async def test_interrupted_before_the_post_nothing_is_sent_and_the_message_says_so(
+    site: Emulator, desk: Path, shell: Shell
+) -> None:
     site.faults.add(Fault("hang", route="upload"))
     ended = await stopped(shell, "run hero.png dance.mp4", when=lambda: site.ledger.faults)
     assert (ended.code, ended.err) == (130, "rh-async: interrupted: the job was not sent, nothing is billed\n")
@@ -92,7 +96,7 @@ async def test_a_video_not_yet_saved_is_named(site: Emulator, desk: Path, shell:
     assert f"task {site.ledger.tasks[0].task_id} has succeeded, its video is not saved; pick it up:" in ended.err
 
 
-async def test_a_question_that_is_stopped_says_what_may_have_been_done(site: Emulator, shell: Shell) -> None:
+async def test_an_interrupted_call_says_what_may_have_been_done(site: Emulator, shell: Shell) -> None:
     site.faults.add(Fault("hang", route="cancel"))
     ended = await stopped(shell, "cancel 1999", when=lambda: site.ledger.faults)
     assert ended.code == 130
@@ -105,7 +109,7 @@ async def test_a_question_that_is_stopped_says_what_may_have_been_done(site: Emu
 
 @pytest.fixture
 def exits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The codes the process would have ended with."""
+    """Return the codes that the process would have exited with."""
     codes: list[int] = []
     monkeypatch.setattr(os, "_exit", codes.append)
     return codes
@@ -127,7 +131,7 @@ async def test_a_ctrl_c_that_is_passed_on_twice_counts_once(
     assert ended.code == 130
 
 
-async def test_a_cancellation_that_nobody_typed_stays_one() -> None:
+async def test_a_cancellation_without_a_signal_stays_a_cancellation() -> None:
     async def body() -> None:
         with stop_on_signals(plain(), stopping="", hint=str):
             await anyio.sleep_forever()
@@ -150,7 +154,7 @@ async def test_a_signal_that_nohup_switched_off_stays_off() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
-async def test_a_job_that_ended_while_stopping_says_how(site: Emulator) -> None:
+async def test_a_job_that_ended_while_stopping_is_reported_with_its_error(site: Emulator) -> None:
     console = plain()
     stall_monitor = StallMonitor(console=console, message="", after=1.0)
     reporter = JobReporter(
@@ -164,7 +168,7 @@ async def test_a_job_that_ended_while_stopping_says_how(site: Emulator) -> None:
     assert re.match(r"it failed \(task 1\)\. ", reporter.resume_hint())
 
 
-async def test_a_job_goes_on_when_nobody_can_read_about_it(
+async def test_a_job_goes_on_when_its_output_cannot_be_written(
     site: Emulator, desk: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Gone(io.StringIO):
@@ -187,7 +191,7 @@ async def test_a_job_goes_on_when_nobody_can_read_about_it(
     assert len(list((desk / "out").glob("*.mp4"))) == len(site.ledger.tasks) == 1
 
 
-def test_a_sign_that_cannot_be_shown_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_character_that_cannot_be_encoded_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     sink = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(sink, encoding="ascii"))
     _replace_unencodable()

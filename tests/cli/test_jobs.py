@@ -1,4 +1,4 @@
-"""The table of jobs: every state in words, nothing cut at any width, no key and no network needed."""
+"""``rh-async jobs``: every state is described, nothing is cut at any width, no API key and no network is needed."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def row(*, carried: bool = False, **facts: Any) -> Row:
         (row(state=SubmissionState.LOST), "the server did not know it when last asked: rh-async resume asks again"),
     ],
 )
-def test_every_state_is_told_in_words(given: Row, says: str) -> None:
+def test_every_state_is_described(given: Row, says: str) -> None:
     assert outcome(given) == says
 
 
@@ -81,7 +81,7 @@ def test_a_stored_result_is_in_the_currency_of_its_site(site: str, currency: str
     assert (stored.usage.money, stored.usage.currency) == (Decimal("0.5"), currency)
 
 
-def test_models_are_called_as_they_are_typed() -> None:
+def test_models_are_named_as_they_are_typed() -> None:
     assert model("rhart-video/wan2.2/character-motion-transfer") == "wan2.2"
     assert (model("vendor/other"), model("")) == ("vendor/other", "-")
 
@@ -95,7 +95,7 @@ def test_models_are_called_as_they_are_typed() -> None:
         ('{"image": "data:image/png;base64,AAAA", "nested": {"a": 1}}', ""),
     ],
 )
-def test_a_job_is_called_by_its_clip_and_its_character(inputs: str, says: str) -> None:
+def test_a_job_is_named_by_its_clip_and_its_character(inputs: str, says: str) -> None:
     assert subject(row(inputs=inputs).record) == says
 
 
@@ -147,13 +147,13 @@ async def test_at_160_columns_each_job_takes_a_line(
     assert line.split()[2:5] == ["kling-v3.0-std", "-", "k"]
 
 
-async def test_jobs_of_two_sites_are_told_apart(shell: Shell, listed: Callable[[list[Row]], None]) -> None:
+async def test_jobs_of_two_sites_are_listed_apart(shell: Shell, listed: Callable[[list[Row]], None]) -> None:
     listed([row(), evolve(row(), site="t")])
     lines = (await shell("jobs")).out.splitlines()
     assert [line for line in lines if len(line) == 1] == ["s", "t"]
 
 
-async def test_where_nothing_is_remembered_that_is_said(shell: Shell, journal_file: Path) -> None:
+async def test_an_empty_list_says_so(shell: Shell, journal_file: Path) -> None:
     assert (await shell("jobs")).out == f"No job in the journal {journal_file}\n"
     assert (await shell("jobs --state saved --state settled")).out.startswith("No job that is saved or settled in the")
     assert (await shell("jobs --json")).out == ""
@@ -169,7 +169,7 @@ async def test_a_file_that_is_no_journal_is_left_as_it_is(shell: Shell, journal_
     assert f"the journal {journal_file} cannot be read: " in ended.err
 
 
-def test_an_owner_who_cannot_be_asked_is_not_declared_dead(journal_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_cannot_be_checked_counts_as_alive(journal_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: object) -> bool:
         raise PermissionError
 
@@ -205,7 +205,7 @@ def filled(journal_file: Path, keys: list[str]) -> None:
     db.close()
 
 
-def test_derived_keys_are_shown_as_far_as_tells_them_apart(journal_file: Path) -> None:
+def test_derived_keys_are_shortened_as_far_as_they_stay_distinct(journal_file: Path) -> None:
     filled(journal_file, ["auto-" + "0" * 32, "auto-" + "1" * 32, "mine"])
     assert overview(journal_file).shown == len("auto-00000000")
     filled_on = journal_file.with_name("more.db")
@@ -213,7 +213,7 @@ def test_derived_keys_are_shown_as_far_as_tells_them_apart(journal_file: Path) -
     assert overview(filled_on).shown == len("auto-") + 13
 
 
-async def test_a_large_journal_is_told_as_it_is_read(
+async def test_a_large_journal_is_printed_page_by_page(
     shell: Shell, journal_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filled(journal_file, [f"key {n}" for n in range(1000)])
@@ -241,7 +241,7 @@ async def test_a_large_journal_is_told_as_it_is_read(
     assert (await shell("jobs --state uncertain")).out == f"No job that is uncertain in the journal {journal_file}\n"
 
 
-async def test_a_journal_is_copied_whole_while_a_job_runs_and_the_copy_buys_nothing_twice(
+async def test_a_journal_is_copied_while_a_job_runs_and_the_copy_submits_nothing_twice(
     site: Emulator, desk: Path, shell: Shell, journal_file: Path
 ) -> None:
     async with Session(journal=journal_file) as session:

@@ -58,7 +58,7 @@ async def test_every_call_goes_through_the_proxy(
     assert {request.target.split("/")[2] for request in proxy.requests} == {"site.invalid"}
 
 
-async def test_no_proxy_goes_on_being_honoured(proxy: RawServer, monkeypatch: pytest.MonkeyPatch, shell: Shell) -> None:
+async def test_no_proxy_is_still_honoured(proxy: RawServer, monkeypatch: pytest.MonkeyPatch, shell: Shell) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     async with raw_server(_account) as site:
         monkeypatch.setenv("RUNNINGHUB_BASE_URL", site.url)
@@ -71,9 +71,7 @@ async def test_no_proxy_goes_on_being_honoured(proxy: RawServer, monkeypatch: py
 @pytest.mark.parametrize(
     "value", ["", "localhost:3128", "ftp://host:1", "http://", "http://host:x", "http://me:pw@host"]
 )
-def test_a_proxy_that_is_none_is_refused_in_one_line_without_showing_it(
-    value: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_bad_proxy_is_rejected_in_one_line_without_showing_it(value: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UsageError, match=r"^--proxy must look like http://HOST:PORT; nothing was sent$"):
         take_proxy(["account", "--proxy", value])
     assert run(["account", "--proxy", value]) == ExitCode.USAGE_ERROR

@@ -1,4 +1,4 @@
-"""Picking up what is left: watched, saved or decided about, and never bought again."""
+"""``rh-async resume``, ``confirm``, ``discard`` and ``save``: unfinished jobs are never submitted again."""
 
 from __future__ import annotations
 
@@ -25,9 +25,7 @@ async def left_running(journal_file: Path, *keys: str) -> list[str]:
         return [await (await session.submit(LINKED, idempotency_key=key)).accepted() for key in keys]
 
 
-async def test_what_was_interrupted_is_watched_and_saved_where_it_was_wanted(
-    site: Emulator, desk: Path, shell: Shell
-) -> None:
+async def test_an_interrupted_job_is_watched_and_saved_in_its_folder(site: Emulator, desk: Path, shell: Shell) -> None:
     await stopped(shell, "run hero.png dance.mp4 -o wanted", when=lambda: site.ledger.tasks)
     (task,) = site.ledger.tasks
     ended = await shell("resume -o other")
@@ -41,7 +39,7 @@ async def test_what_was_interrupted_is_watched_and_saved_where_it_was_wanted(
     assert (again.code, again.out.count("nothing to pick up")) == (0, 1)
 
 
-async def test_what_named_no_folder_goes_where_it_is_said(
+async def test_a_job_without_a_folder_is_saved_in_the_given_one(
     site: Emulator, desk: Path, shell: Shell, journal_file: Path
 ) -> None:
     ids = await left_running(journal_file, "one", "two", "three")
@@ -51,7 +49,7 @@ async def test_what_named_no_folder_goes_where_it_is_said(
     assert len(site.ledger.submissions) == 3
 
 
-async def test_what_was_done_and_not_saved_is_saved(site: Emulator, desk: Path, shell: Shell) -> None:
+async def test_a_job_that_ended_without_being_saved_is_saved(site: Emulator, desk: Path, shell: Shell) -> None:
     site.faults.add(Fault("hang", route="download"))
     await stopped(shell, "run hero.png dance.mp4 -o out", when=lambda: site.ledger.faults)
     assert "succeeded, not saved yet: rh-async resume\n" in (await shell("jobs")).out
@@ -60,7 +58,9 @@ async def test_what_was_done_and_not_saved_is_saved(site: Emulator, desk: Path, 
     assert len(list((desk / "out").glob("*.mp4"))) == 1
 
 
-async def test_what_cannot_be_saved_is_told_each_time_until_it_is(site: Emulator, desk: Path, shell: Shell) -> None:
+async def test_a_save_that_fails_is_reported_each_time_until_it_succeeds(
+    site: Emulator, desk: Path, shell: Shell
+) -> None:
     site.faults.add(Fault("expired_link", times=None))
     await shell("run hero.png dance.mp4 --key k")
     ended = await shell("resume")
@@ -68,7 +68,7 @@ async def test_what_cannot_be_saved_is_told_each_time_until_it_is(site: Emulator
     assert "key k: the link answered HTTP 403" in ended.out
 
 
-async def test_a_job_that_failed_meanwhile_is_told(site: Emulator, desk: Path, shell: Shell) -> None:
+async def test_a_job_that_failed_meanwhile_is_reported(site: Emulator, desk: Path, shell: Shell) -> None:
     site.faults.add(Fault("failed", code="1501"))
     await stopped(shell, "run hero.png dance.mp4 --key k", when=lambda: site.ledger.tasks)
     ended = await shell("resume")
@@ -77,7 +77,7 @@ async def test_a_job_that_failed_meanwhile_is_told(site: Emulator, desk: Path, s
     assert "FAILED: 1501: " in (await shell("jobs --state settled")).out
 
 
-async def test_stopped_again_it_names_what_runs_and_itself(
+async def test_an_interrupted_resume_names_what_runs_and_its_own_command(
     site: Emulator, desk: Path, shell: Shell, journal_file: Path
 ) -> None:
     one, two = await left_running(journal_file, "one", "two")
@@ -92,14 +92,16 @@ async def test_stopped_again_it_names_what_runs_and_itself(
     assert len(list((desk / "out").glob("*.mp4"))) == 2
 
 
-async def test_stopped_while_it_saves_it_names_itself(site: Emulator, desk: Path, shell: Shell) -> None:
+async def test_a_resume_interrupted_while_it_saves_names_its_own_command(
+    site: Emulator, desk: Path, shell: Shell
+) -> None:
     site.faults.add(Fault("hang", route="download", times=2))
     await stopped(shell, "run hero.png dance.mp4", when=lambda: site.ledger.faults)
     ended = await stopped(shell, "resume", when=lambda: len(site.ledger.faults) > 1)
     assert ended.err.endswith("interrupted: nothing runs remotely; what is not saved yet: rh-async resume -o .\n")
 
 
-async def test_what_another_command_has_in_hand_is_left_to_it(site: Emulator, desk: Path, shell: Shell) -> None:
+async def test_a_job_of_a_live_process_is_left_to_it(site: Emulator, desk: Path, shell: Shell) -> None:
     running = asyncio.ensure_future(shell("run hero.png dance.mp4 -o out"))
     while not site.ledger.tasks:  # noqa: ASYNC110 - a ledger rings no bell
         await anyio.sleep(0.5)
@@ -111,7 +113,7 @@ async def test_what_another_command_has_in_hand_is_left_to_it(site: Emulator, de
     assert len(site.ledger.submissions) == 1
 
 
-async def test_an_uncertain_submission_is_shown_with_the_commands_that_decide(
+async def test_an_unconfirmed_submission_is_listed_with_the_commands_that_decide(
     site: Emulator, desk: Path, shell: Shell
 ) -> None:
     site.faults.add(Fault("drop_after_accept"))
@@ -216,7 +218,7 @@ async def test_a_key_may_be_named_by_its_beginning_if_no_other_begins_so(
     assert len(key["key"]) == len("auto-") + 32
 
 
-async def test_the_same_command_asks_again_about_a_lost_task_and_again_buys_what_is_still_unknown(
+async def test_the_same_command_queries_a_lost_task_again_and_resubmit_submits_it_if_still_unknown(
     site: Emulator, desk: Path, shell: Shell
 ) -> None:
     site.faults.add(Fault("error_code", route="query", code="1004", times=None))
@@ -233,7 +235,7 @@ async def test_the_same_command_asks_again_about_a_lost_task_and_again_buys_what
     assert len(site.ledger.submissions) == 2
 
 
-async def test_what_the_server_had_lost_is_picked_up_once_it_knows_it_again(
+async def test_a_lost_task_is_resumed_once_the_server_knows_it_again(
     site: Emulator, desk: Path, shell: Shell, journal_file: Path
 ) -> None:
     await left_running(journal_file, "k")
@@ -263,7 +265,7 @@ async def test_what_the_server_had_lost_is_picked_up_once_it_knows_it_again(
         ("jobs --state gone", 'Invalid value "gone" for --state'),
     ],
 )
-async def test_a_decision_that_cannot_be_is_told_in_one_line(
+async def test_an_impossible_decision_is_rejected_in_one_line(
     line: str, says: str, site: Emulator, desk: Path, shell: Shell
 ) -> None:
     await shell("run hero.png dance.mp4 --key k")
@@ -274,7 +276,7 @@ async def test_a_decision_that_cannot_be_is_told_in_one_line(
     assert len(site.ledger.submissions) == 1
 
 
-async def test_what_is_being_sent_or_was_left_so_is_not_decided_about(
+async def test_a_submission_being_sent_cannot_be_decided_about(
     site: Emulator, desk: Path, shell: Shell, journal_file: Path
 ) -> None:
     site.faults.add(Fault("hang"))
@@ -306,7 +308,7 @@ async def test_a_job_is_saved_by_key_and_by_task_id(site: Emulator, desk: Path, 
         assert (desk / folder / f"{task.task_id}_0.mp4").stat().st_size
 
 
-async def test_a_task_without_a_row_is_asked_about_and_saved(site: Emulator, desk: Path, shell: Shell) -> None:
+async def test_a_task_that_is_not_in_the_journal_is_queried_and_saved(site: Emulator, desk: Path, shell: Shell) -> None:
     async with Session() as session:
         task_id = await (await session.submit(LINKED)).accepted()
     ended = await shell(f"save {task_id}")
@@ -317,7 +319,7 @@ async def test_a_task_without_a_row_is_asked_about_and_saved(site: Emulator, des
     assert (desk / f"{task_id}_0.mp4").exists()
 
 
-async def test_a_job_that_still_runs_names_the_command_that_waits(
+async def test_saving_a_running_job_names_the_command_that_waits(
     site: Emulator, desk: Path, shell: Shell, journal_file: Path
 ) -> None:
     (task_id,) = await left_running(journal_file, "k")
@@ -327,14 +329,14 @@ async def test_a_job_that_still_runs_names_the_command_that_waits(
     assert ended.out.endswith("there is nothing to save yet; this waits for it: rh-async resume -o out\n")
 
 
-async def test_a_save_that_is_stopped_names_itself(site: Emulator, desk: Path, shell: Shell) -> None:
+async def test_an_interrupted_save_names_its_own_command(site: Emulator, desk: Path, shell: Shell) -> None:
     await shell("run hero.png dance.mp4 --key k")
     site.faults.add(Fault("hang", route="download"))
     ended = await stopped(shell, "save k -o out", when=lambda: site.ledger.faults)
     assert ended.err.endswith("once more: rh-async save k -o out\n")
 
 
-async def test_a_job_is_stopped_by_key_and_a_task_even_if_the_journal_is_broken(
+async def test_a_job_is_cancelled_by_key_and_a_task_even_with_a_broken_journal(
     site: Emulator, desk: Path, shell: Shell, journal_file: Path
 ) -> None:
     _, two = await left_running(journal_file, "one", "two")
@@ -344,9 +346,7 @@ async def test_a_job_is_stopped_by_key_and_a_task_even_if_the_journal_is_broken(
     assert [task.status for task in site.ledger.tasks] == ["CANCEL", "CANCEL"]
 
 
-async def test_a_name_that_means_two_jobs_is_refused(
-    site: Emulator, desk: Path, shell: Shell, journal_file: Path
-) -> None:
+async def test_a_name_of_two_jobs_is_rejected(site: Emulator, desk: Path, shell: Shell, journal_file: Path) -> None:
     (task_id,) = await left_running(journal_file, "one")
     await left_running(journal_file, task_id)
     ended = await shell(f"cancel {task_id}")
@@ -354,7 +354,7 @@ async def test_a_name_that_means_two_jobs_is_refused(
     assert "is the key of one job and another's task id" in ended.err
 
 
-async def test_the_rows_say_everything_but_the_raw_answer(
+async def test_json_rows_have_everything_but_the_raw_response(
     site: Emulator, desk: Path, shell: Shell, journal_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await shell("run hero.png dance.mp4 --key k -o out")
@@ -369,7 +369,7 @@ async def test_the_rows_say_everything_but_the_raw_answer(
     assert (await shell("jobs --json --state settled --state uncertain")).out == ""
 
 
-async def test_what_another_api_key_bought_is_named_and_left_alone(
+async def test_jobs_of_another_api_key_are_named_and_left_alone(
     site: Emulator, desk: Path, shell: Shell, journal_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.faults.add(Fault("expired_link", times=None))

@@ -1,4 +1,4 @@
-"""One job from the shell: bought once by the ledger, saved, and told so that nothing is lost."""
+"""``rh-async run``: by the ledger one job is submitted once, and saved; messages name what picks it up."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.quick
 
 
 @pytest.mark.parametrize("model", aliases())
-async def test_each_model_is_bought_once_and_saved(model: str, site: Emulator, desk: Path, shell: Shell) -> None:
+async def test_each_model_is_submitted_once_and_saved(model: str, site: Emulator, desk: Path, shell: Shell) -> None:
     ended = await shell(f"run hero.png dance.mp4 --model {model} -o out")
     (task,) = site.ledger.tasks
     assert ended.code == 0
@@ -29,7 +29,7 @@ async def test_each_model_is_bought_once_and_saved(model: str, site: Emulator, d
     assert re.search(r"time      [\d.]+ s in all, [\d.]+ s from accepted to done", ended.out)
 
 
-async def test_the_task_id_and_the_command_that_picks_it_up_are_told_before_the_job_settles(
+async def test_the_task_id_and_the_resume_command_are_printed_before_the_job_settles(
     site: Emulator, desk: Path, shell: Shell
 ) -> None:
     ended = await shell(f"run hero.png dance.mp4 --base-url {site.url}")
@@ -54,7 +54,7 @@ async def test_every_option_reaches_the_server(site: Emulator, desk: Path, shell
 
 
 @pytest.mark.parametrize("width", [80, 160])
-async def test_a_terminal_shows_four_phases_and_no_guess_of_the_time_left(
+async def test_a_terminal_shows_four_phases_and_no_invented_time_left(
     width: int, site: Emulator, desk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rh_async._cli.output.job_view._REDRAW_INTERVAL", 5.0)
@@ -95,7 +95,7 @@ async def test_a_terminal_shows_four_phases_and_no_guess_of_the_time_left(
         ("hero.png dance.mp4 --api-key x", "Unknown option: --api-key"),
     ],
 )
-async def test_a_mistake_is_told_in_one_line_and_nothing_is_sent(
+async def test_a_usage_error_of_run_is_reported_in_one_line_and_nothing_is_sent(
     line: str, says: str, site: Emulator, desk: Path, shell: Shell
 ) -> None:
     (desk / "note.txt").write_text("words")
@@ -108,7 +108,7 @@ async def test_a_mistake_is_told_in_one_line_and_nothing_is_sent(
 
 
 @pytest.mark.parametrize(("key", "says"), [("", "there is no API key: set"), ("a b", "spaces or characters no key")])
-async def test_without_a_key_nothing_is_sent(
+async def test_without_an_api_key_nothing_is_sent(
     key: str, says: str, site: Emulator, desk: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RUNNINGHUB_API_KEY", key)
@@ -128,7 +128,7 @@ async def test_links_go_to_the_server_as_they_are(site: Emulator, desk: Path, sh
 
 
 @pytest.mark.parametrize("kind", ["drop_after_accept", "drop_before_body", "gateway_502"])
-async def test_a_submit_of_unknown_fate_is_sent_once_and_says_what_to_do(
+async def test_an_unconfirmed_submit_is_sent_once_and_says_what_to_do(
     kind: str, site: Emulator, desk: Path, shell: Shell
 ) -> None:
     site.faults.add(Fault(kind))  # type: ignore[arg-type]
@@ -142,9 +142,7 @@ async def test_a_submit_of_unknown_fate_is_sent_once_and_says_what_to_do(
 
 
 @pytest.mark.parametrize(("code", "says"), [("416", "Top up the account"), ("1014", "enterprise-shared API key")])
-async def test_an_account_that_may_not_buy_is_told_so(
-    code: str, says: str, site: Emulator, desk: Path, shell: Shell
-) -> None:
+async def test_a_rejected_account_is_reported(code: str, says: str, site: Emulator, desk: Path, shell: Shell) -> None:
     site.faults.add(Fault("error_code", code=code))
     ended = await shell("run hero.png dance.mp4")
     assert ended.code == 3
@@ -169,7 +167,7 @@ async def test_a_video_that_cannot_be_fetched_leaves_the_command_that_saves_it(
     assert f"The job is done and billed; its link lives for about 24 h; this saves it: {save}\n" in ended.err
 
 
-async def test_a_full_account_is_waited_for_and_said(site: Emulator, desk: Path, shell: Shell) -> None:
+async def test_a_full_account_is_waited_for_and_reported(site: Emulator, desk: Path, shell: Shell) -> None:
     site.faults.add(Fault("error_code", code="421", times=3))
     ended = await shell("run hero.png dance.mp4")
     assert ended.code == 0
@@ -177,7 +175,7 @@ async def test_a_full_account_is_waited_for_and_said(site: Emulator, desk: Path,
     assert len(site.ledger.tasks) == 1
 
 
-async def test_a_server_that_is_away_is_said_once_and_waited_for(site: Emulator, desk: Path, shell: Shell) -> None:
+async def test_an_unreachable_server_is_reported_once_and_waited_for(site: Emulator, desk: Path, shell: Shell) -> None:
     site.refuse_connections(25.0)
     ended = await shell("run hero.png dance.mp4")
     assert ended.code == 0

@@ -1,4 +1,4 @@
-"""Standard streams that were closed before the start: no file that is opened later takes their numbers."""
+"""Standard streams that are closed: no file that is opened later takes their numbers, and no command fails."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_a_closed_standard_stream_ends_no_command_in_a_traceback(closed: str, tm
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_printed_never_lands_in_a_file_that_is_open(tmp_path: Path) -> None:
+def test_output_is_never_written_into_an_open_file(tmp_path: Path) -> None:
     script = (
         "import rh_async.__main__ as door\n"
         "door._open_standard_streams()\n"

@@ -128,8 +128,8 @@ def _file_names(value: object) -> Iterator[str]:
         for one in value:
             yield from _file_names(one)
     elif isinstance(value, str):
-        kept = re.match(r"Upload\(file_name='([^']*)'", value)
-        path = kept[1] if kept else urlsplit(value).path if value.lower().startswith("http") else value
+        upload = re.match(r"Upload\(file_name='([^']*)'", value)
+        path = upload[1] if upload else urlsplit(value).path if value.lower().startswith("http") else value
         if PurePath(path).suffix.lower() in _CLIPS | _PICTURES:
             yield PurePath(path).name
 

@@ -1,4 +1,4 @@
-"""Something to send: character images and driving videos, made on this machine in a second or two."""
+"""Makes inputs for the demo: draws character images and driving videos, in a second or two."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WIDTH = 480
 
 @frozen
 class Clips:
-    """What lies on disk, ready to be sent.
+    """Inputs on disk, ready to be sent.
 
     :param images: character images.  :param videos: driving videos.
     """
@@ -30,9 +30,9 @@ class Clips:
 
 
 def make_clips(folder: Path, stop: Event) -> Clips:
-    """Draw every character and every dance into a folder, over what may be there. Blocks: call it off the loop.
+    """Draw every character and every dance into a folder, over files of the same names. Blocks.
 
-    :param stop: set by another thread, it ends the work early and leaves cut videos.
+    :param stop: set by another thread, ends the work early and leaves truncated videos.
     :raises OSError: the folder cannot be written.
     """
     images = [folder / f"{name}.{kind}" for name, kind in zip(CHARACTERS, ("png", "jpg") * 2, strict=True)]
@@ -45,7 +45,7 @@ def make_clips(folder: Path, stop: Event) -> Clips:
 
 
 def film(path: Path, seconds: float, stop: Event) -> None:
-    """Film the dance that a file is named for, as H.264."""
+    """Encode the dance that a file is named after, as H.264."""
     with av.open(path, "w", format="mp4") as sink:
         track = sink.add_stream("libx264", rate=_FRAMES_PER_SECOND, options={"preset": "ultrafast", "crf": "26"})
         track.width, track.height, track.pix_fmt = _WIDTH, _WIDTH * 4 // 3, "yuv420p"

@@ -1,4 +1,4 @@
-"""Pictures a person tells apart at a glance: four characters, four dances. Pure Pillow, no files."""
+"""Draws four characters and four dances that are easy to tell apart. Pure Pillow, no files."""
 
 from __future__ import annotations
 

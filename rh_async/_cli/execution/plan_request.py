@@ -193,11 +193,11 @@ class _ProbeProgress:
     def __attrs_post_init__(self) -> None:
         self.status = Status("Looking for files …", console=self._console)
 
-    def update(self, done: int, wanted: int) -> None:
+    def update(self, done: int, total: int) -> None:
         """Show that so many files of all have been probed."""
-        message = f"Probing files: {done:,} of {wanted:,}"
+        message = f"Probing files: {done:,} of {total:,}"
         if self._console.is_terminal:
             self.status.update(Text(message))
-        elif done * 10 // wanted > self._tenths and wanted >= _MIN_LOGGED:
-            self._tenths = done * 10 // wanted
+        elif done * 10 // total > self._tenths and total >= _MIN_LOGGED:
+            self._tenths = done * 10 // total
             self._console.print(message)

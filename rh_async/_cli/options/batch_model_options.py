@@ -16,38 +16,40 @@ from rh_async.models.registry import DEFAULT_MODEL, aliases, one_of_each_series
 from .model_options import ModelOptions, option_help
 
 _Flag = Annotated[bool, Parameter(show_default=False)]
-_Words = Annotated[tuple[str, ...], Parameter(show_default=False)]
+_Strings = Annotated[tuple[str, ...], Parameter(show_default=False)]
 _SENT = "nothing was sent"
 
 
-def _limits_in_words() -> str:
-    return " ".join(f"{spec.series}: {_both(spec.limits)}." for spec in one_of_each_series())
+def _limits_help() -> str:
+    return " ".join(f"{spec.series}: {_media_limits(spec.limits)}." for spec in one_of_each_series())
 
 
-def _both(limits: Any) -> str:
-    return "; ".join(f"{'image' if 'image' in name.lower() else 'video'} {_words(one)}" for name, one in limits.items())
+def _media_limits(limits: Any) -> str:
+    return "; ".join(
+        f"{'image' if 'image' in name.lower() else 'video'} {_limits(one)}" for name, one in limits.items()
+    )
 
 
-def _words(limits: MediaLimits) -> str:
-    said = [" or ".join(limits.kinds)]
+def _limits(limits: MediaLimits) -> str:
+    parts = [" or ".join(limits.kinds)]
     if limits.max_mb is not None:
-        said.append(f"up to {limits.max_mb:g} MB")
+        parts.append(f"up to {limits.max_mb:g} MB")
     if limits.px is not None:
-        said.append(f"sides of {limits.px[0]} to {limits.px[1]} px")
+        parts.append(f"sides of {limits.px[0]} to {limits.px[1]} px")
     if limits.seconds is not None:
-        said.append(f"{limits.seconds[0]:g} to {limits.seconds[1]:g} s")
-    return ", ".join(said)
+        parts.append(f"{limits.seconds[0]:g} to {limits.seconds[1]:g} s")
+    return ", ".join(parts)
 
 
 @Parameter(name="*", group=Group("Model", sort_key=2))
 @frozen(kw_only=True)
 class BatchModelOptions:
-    """What is asked of the model, the same for every job or for rows that do not say."""
+    """Options of the model: the same for every job, or for rows that do not set them."""
 
     model: Annotated[
         str,
         Parameter(help=f"{', '.join(aliases())}, or the endpoint of any other model with --field."
-                  f" {_limits_in_words()}"),
+                  f" {_limits_help()}"),
     ] = DEFAULT_MODEL  # fmt: skip
     orientation: Annotated[
         Orientation | None,
@@ -63,22 +65,22 @@ class BatchModelOptions:
         Parameter(help=option_help("keep_original_sound", "do not keep the clip's sound (by default it is)")),
     ] = False
     element: Annotated[
-        _Words, Parameter(help=option_help("elements", "an element's id; may be given several times"))
+        _Strings, Parameter(help=option_help("elements", "an element's id; may be given several times"))
     ] = ()
     field: Annotated[
-        _Words,
+        _Strings,
         Parameter(help="name=value: a field of another model's endpoint; may be given several times. {image} and {clip}"
-                  " stand for the two files, where the catalogue does not tell their fields."),
+                  " stand for the two files, where the catalogue does not say which fields they are."),
     ] = ()  # fmt: skip
     webhook_url: Annotated[str | None, Parameter(help="an address the server calls when a job is over.")] = None
 
     @property
     def is_motion(self) -> bool:
-        """Whether it is one of the models the command line knows by name."""
+        """Return whether the model has a name of its own, not only an endpoint."""
         return self.model in aliases()
 
     def check(self) -> None:
-        """Look at them as a whole, before any clip is looked at.
+        """Check the options as a whole, before any clip is probed.
 
         :raises UsageError: the model does not take what is given.
         """
@@ -96,7 +98,7 @@ class BatchModelOptions:
         self.fields()
 
     def model_options(self, image: Path, video: Path) -> ModelOptions:
-        """What a single ``run`` would ask for."""
+        """Return the options that ``rh-async run`` would have for one job."""
         return ModelOptions(
             image=image,
             video=video,
@@ -110,7 +112,7 @@ class BatchModelOptions:
         )
 
     def fields(self) -> dict[str, str]:
-        """The fields of an endpoint, as typed.
+        """Return the fields of an endpoint, as typed.
 
         :raises UsageError: one is not ``name=value``, or is given twice.
         """
@@ -118,7 +120,7 @@ class BatchModelOptions:
         for name, equals, _ in pairs:
             if not (name.strip() and equals):
                 raise UsageError(f"--field {name!r} is not name=value; {_SENT}")
-        named = {name.strip(): value for name, _, value in pairs}
-        if len(named) < len(pairs):
+        values = {name.strip(): value for name, _, value in pairs}
+        if len(values) < len(pairs):
             raise UsageError(f"a --field is given twice; {_SENT}")
-        return named
+        return values

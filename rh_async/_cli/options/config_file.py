@@ -18,12 +18,12 @@ DEFAULT_CONFIG = Path("rh-async.toml")
 def from_file(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
     """Fill in options that neither the command line nor the environment sets; the default file may be missing.
 
-    :raises UsageError: the named file cannot be read, or has no table for the command.
+    :raises UsageError: the given file cannot be read, or has no table for the command.
     """
-    named = [token.value for argument in arguments if argument.name == "--config" for token in argument.tokens]
-    path = Path(named[-1]) if named else DEFAULT_CONFIG
-    tables = _read(path, required=bool(named))
-    if named and not isinstance(tables.get(commands[-1]), dict):
+    given = [token.value for argument in arguments if argument.name == "--config" for token in argument.tokens]
+    path = Path(given[-1]) if given else DEFAULT_CONFIG
+    tables = _read(path, required=bool(given))
+    if given and not isinstance(tables.get(commands[-1]), dict):
         raise UsageError(f"--config {path} has no [{commands[-1]}] table; nothing was sent")
     Dict(tables, source=str(path))(app, commands, arguments)
 

@@ -42,8 +42,8 @@ class JournalFile:
     @property
     def path(self) -> Path:
         """Return its path; the file may not exist yet."""
-        named = self.given or os.environ.get(_VARIABLE, "").strip()
-        return Path(named).expanduser() if named else user_data_path("rh-async", appauthor=False) / "journal.db"
+        path = self.given or os.environ.get(_VARIABLE, "").strip()
+        return Path(path).expanduser() if path else user_data_path("rh-async", appauthor=False) / "journal.db"
 
     def prepare(self) -> Path:
         """Return its path; make the default folder if it is missing, private to the user. Blocks.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rh_async._cli.options.batch_options import BatchRunOptions
     from rh_async.batch import BatchOutcome, BatchProgress
 
-_SHOWN = 5
+_MAX_EXAMPLES = 5
 _MEANING = {
     "saved": "on disk, by this run",
     "already_done": "done by an earlier run: nothing was sent or billed",
@@ -56,7 +56,7 @@ class BatchSummary:
         self.counts[outcome.state] += 1
         if outcome.state in _BAD:
             first = self._first.setdefault(outcome.state, [])
-            first += [outcome] if len(first) < _SHOWN else []
+            first += [outcome] if len(first) < _MAX_EXAMPLES else []
         if isinstance(outcome.error, KeyConflict):
             self._key_conflicts += 1
         elif outcome.state in {"failed", "rejected"} and (

@@ -54,7 +54,7 @@ def as_event(plan: Plan) -> dict[str, Any]:
     return {
         "jobs": len(plan.entries),
         "ready": len(plan.ready),
-        "purchases": len(plan.unique),
+        "unique": len(plan.unique),
         "refused": len(plan.refused),
         "total": {currency: str(amount) for currency, amount in plan.total.items()},
         "unpriced": plan.unpriced,
@@ -83,16 +83,16 @@ def _issue_event(issue: Issue, entry: Entry | None) -> dict[str, Any]:
 def _jobs(plan: Plan) -> str:
     parts = [counted(len(plan.entries), "job"), f"{len(plan.ready):,} ready"]
     if plan.duplicates:
-        parts.append(f"{counted(len(plan.unique), 'purchase')} ({counted(len(plan.duplicates), 'duplicate')})")
+        parts.append(f"{len(plan.unique):,} to submit ({counted(len(plan.duplicates), 'duplicate')})")
     parts += [f"{len(plan.refused):,} refused"] if plan.refused else []
     return ", ".join(parts)
 
 
 def _files(plan: Plan) -> str:
-    facts = plan.media_info.values()
-    films = [one.seconds for one in facts if one.family == "video" and one.seconds is not None]
-    size = decimal(sum(one.size for one in facts))
-    stills = sum(one.family == "image" for one in facts)
+    media = plan.media_info.values()
+    films = [one.seconds for one in media if one.family == "video" and one.seconds is not None]
+    size = decimal(sum(one.size for one in media))
+    stills = sum(one.family == "image" for one in media)
     length = timedelta(seconds=round(sum(films)))
     return f"{counted(len(films), 'video')} ({length} in all), {counted(stills, 'image')}, {size}"
 

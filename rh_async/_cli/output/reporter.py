@@ -89,11 +89,11 @@ class Reporter:
         """Return whether a person is there to answer a question."""
         return self.json_lines is None and self.live_view.is_terminal and is_interactive()
 
-    async def confirm(self, question: str) -> bool:
+    async def confirm(self, prompt: str) -> bool:
         """Ask a yes-or-no question at a terminal; return True where there is none to ask at."""
         if not self.can_prompt:
             return True
-        self.live_view.print(Text(question, style="bold"), end="")
+        self.live_view.print(Text(prompt, style="bold"), end="")
         return (await read_line()).strip().lower() in {"y", "yes"}
 
     @asynccontextmanager

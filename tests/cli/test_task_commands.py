@@ -1,4 +1,4 @@
-"""Looking, asking the account, stopping: what the ledger knows is what is printed."""
+"""``rh-async status``, ``account`` and ``cancel``: they print what the server's ledger has."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def task_id(site: Emulator, desk: Path) -> AsyncIterator[str]:
         yield await job.accepted()
 
 
-async def test_the_account_tells_key_type_limit_tasks_and_balance(task_id: str, site: Emulator, shell: Shell) -> None:
+async def test_account_shows_key_type_limit_tasks_and_balance(task_id: str, site: Emulator, shell: Shell) -> None:
     ended = await shell("account")
     assert ended.code == 0
     assert ended.out.splitlines() == [
@@ -38,11 +38,11 @@ async def test_the_account_tells_key_type_limit_tasks_and_balance(task_id: str, 
     ]
 
 
-def test_what_the_account_does_not_tell_is_said_to_be_untold() -> None:
+def test_what_the_server_does_not_say_of_the_account_is_unknown() -> None:
     assert {fact for _, fact in account_fields(Account())} == {"unknown"}
 
 
-async def test_a_running_task_is_looked_at_once(task_id: str, site: Emulator, shell: Shell) -> None:
+async def test_status_queries_a_running_task_once(task_id: str, site: Emulator, shell: Shell) -> None:
     ended = await shell(f"status {task_id}")
     assert (ended.code, ended.out) == (0, f"task      {task_id}\nstatus    RUNNING\n")
     assert len([asked for asked in site.ledger.calls if asked.kind == "query"]) <= 2
@@ -71,7 +71,7 @@ async def test_a_task_that_failed_shows_code_and_message_and_ends_with_1(
 @pytest.mark.parametrize(
     ("given", "code", "says"), [("1999", 1, "code 1004"), ("latest", 2, "is no task id"), ("", 2, "requires an arg")]
 )
-async def test_a_task_that_is_none_is_told_so(
+async def test_a_name_that_is_no_task_is_rejected(
     command: str, given: str, code: int, says: str, site: Emulator, shell: Shell
 ) -> None:
     ended = await shell(f"{command} {given}")
@@ -80,16 +80,16 @@ async def test_a_task_that_is_none_is_told_so(
     assert ended.err.count("\n") == 1
 
 
-async def test_a_task_is_stopped_and_a_second_time_it_was_over_already(
-    task_id: str, site: Emulator, shell: Shell
-) -> None:
+async def test_a_running_task_is_cancelled(task_id: str, site: Emulator, shell: Shell) -> None:
     first, second = await shell(f"cancel {task_id}"), await shell(f"status {task_id}")
     assert (first.code, second.code) == (0, 1)
     assert first.out.endswith("so        it is cancelled\n")
     assert [task.status for task in site.ledger.tasks] == ["CANCEL"]
 
 
-async def test_what_is_over_cannot_be_stopped_and_that_is_said(task_id: str, site: Emulator, shell: Shell) -> None:
+async def test_a_settled_task_cannot_be_cancelled_and_the_output_says_so(
+    task_id: str, site: Emulator, shell: Shell
+) -> None:
     await anyio.sleep(1000)
     ended = await shell(f"cancel {task_id}")
     assert ended.code == 1
@@ -97,12 +97,12 @@ async def test_what_is_over_cannot_be_stopped_and_that_is_said(task_id: str, sit
     assert ended.out.endswith("so        it was not cancelled: it was over already\n")
 
 
-async def test_what_does_not_stop_is_told_with_the_command_that_looks_again(site: Emulator) -> None:
+async def test_a_task_that_does_not_stop_is_reported_with_the_status_command(site: Emulator) -> None:
     verdict = cancel_result(Snapshot(task_id=TaskId("12"), status="RUNNING"), Connection(None))
     assert verdict == "it was asked to stop and still goes on; check again: rh-async status 12"
 
 
-async def test_a_refused_key_names_the_option_that_chooses_the_site(
+async def test_a_rejected_api_key_names_the_option_that_chooses_the_site(
     site: Emulator, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RUNNINGHUB_API_KEY", "0" * 32)
@@ -111,7 +111,9 @@ async def test_a_refused_key_names_the_option_that_chooses_the_site(
     assert "(--base-url)" in ended.err
 
 
-async def test_a_wrong_port_is_given_up_within_half_a_minute_and_said_meanwhile(site: Emulator, shell: Shell) -> None:
+async def test_a_wrong_port_is_given_up_within_half_a_minute_and_reported_meanwhile(
+    site: Emulator, shell: Shell
+) -> None:
     site.refuse_connections(3600.0)
     began = anyio.current_time()
     ended = await shell("account")
@@ -129,7 +131,7 @@ async def test_a_server_that_never_answers_is_given_up_within_half_a_minute(site
     assert anyio.current_time() - began <= 31
 
 
-async def test_a_rate_limit_is_waited_out_and_said(site: Emulator, shell: Shell) -> None:
+async def test_a_rate_limit_is_waited_out_and_reported(site: Emulator, shell: Shell) -> None:
     site.faults.add(Fault("http_429", route="account", retry_after=4))
     ended = await shell("account")
     assert ended.code == 0
@@ -137,17 +139,17 @@ async def test_a_rate_limit_is_waited_out_and_said(site: Emulator, shell: Shell)
     assert "network" not in ended.err
 
 
-def test_nothing_of_a_servers_reaches_the_terminal_as_a_command() -> None:
+def test_no_control_character_of_a_server_reaches_the_terminal() -> None:
     assert printable("a\x1b[2Jb\n c\u202ed\udcff") == "a\ufffd[2Jb c\ufffdd\ufffd"
 
 
-def test_sums_are_told_as_far_as_they_are_known() -> None:
+def test_amounts_are_formatted_as_far_as_they_are_known() -> None:
     assert format_wallet(Decimal("1E+2"), "USD", Decimal(3)) == "USD 100, 3 RH coins"
     assert format_cost(Usage()) == "unknown"
     assert format_cost(Usage(coins=Decimal(0), money=Decimal("0.5"))) == "0.5 (currency unknown)"
 
 
-def test_a_text_output_and_the_servers_run_time_are_told() -> None:
+def test_a_text_output_and_the_servers_run_time_are_listed() -> None:
     snapshot = Snapshot(
         task_id=TaskId("1"),
         status="SUCCESS",

@@ -46,7 +46,7 @@ async def test_a_server_that_never_answers_ends_the_command_with_2(
     assert ended.err.splitlines()[-1].startswith(f"rh-async: nothing answers at {closed}: check the address")
 
 
-async def test_a_batch_that_was_answered_once_waits_a_silence_out(site: Emulator, desk: Path, shell: Shell) -> None:
+async def test_a_batch_with_one_response_waits_an_outage_out(site: Emulator, desk: Path, shell: Shell) -> None:
     loop = asyncio.get_running_loop()
     loop.call_later(20, site.refuse_connections, 300)
     ended = await shell("batch dance.mp4 --image hero.png -o out")
@@ -55,14 +55,14 @@ async def test_a_batch_that_was_answered_once_waits_a_silence_out(site: Emulator
     assert len(site.ledger.tasks) == 1
 
 
-async def test_a_command_that_only_watches_ends_too(closed: str) -> None:
+async def test_a_command_that_only_polls_ends_too(closed: str) -> None:
     with pytest.raises(Exception, match=f"nothing answers at {closed}"):
         async with connected(Session("k" * 32, base_url=closed), closed) as session:
             await session.attach("12")
     assert asyncio.get_running_loop().time() <= 31.0
 
 
-async def test_a_cancellation_from_elsewhere_stays_one(closed: str) -> None:
+async def test_a_cancellation_from_outside_stays_a_cancellation(closed: str) -> None:
     async def command() -> None:
         async with connected(Session("k" * 32, base_url=closed), closed) as session:
             await session.run(ModelRequest("bench/motion", {}))

@@ -1,4 +1,4 @@
-"""A question at the terminal: a line is an answer, its end is none, and whoever is no terminal is not asked."""
+"""Reading a line from the terminal: the next line, the end of input, and input that is no terminal."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def keyboard(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     os.close(ours)
 
 
-async def test_the_line_that_is_typed_is_the_answer(keyboard: int) -> None:
+async def test_the_next_typed_line_is_read(keyboard: int) -> None:
     assert is_interactive()
     os.write(keyboard, b"yes\n")
     assert await read_line() == "yes\n"
 
 
-async def test_the_end_of_input_is_no_answer(keyboard: int) -> None:
+async def test_the_end_of_input_is_an_empty_line(keyboard: int) -> None:
     os.write(keyboard, b"\x04")  # Ctrl-D
     assert await read_line() == ""
 
@@ -46,7 +46,7 @@ def closed() -> TextIO:
 
 
 @pytest.mark.parametrize("make", [piped, closed, lambda: None])
-def test_what_is_no_terminal_is_not_asked(make: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_input_that_is_no_terminal_is_not_interactive(make: object, monkeypatch: pytest.MonkeyPatch) -> None:
     assert callable(make)
     stdin = make()
     monkeypatch.setattr(sys, "stdin", stdin)

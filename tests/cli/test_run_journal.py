@@ -1,4 +1,4 @@
-"""The journal under ``run``: one job is bought once, whatever is typed again, and a broken journal buys nothing."""
+"""The journal of ``rh-async run``: the same job is submitted once, and a broken journal submits nothing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.media import film_video
 RUN = "run hero.png dance.mp4 -o out"
 
 
-async def test_the_same_command_buys_once_and_says_so(site: Emulator, desk: Path, shell: Shell) -> None:
+async def test_the_same_command_submits_once_and_says_so(site: Emulator, desk: Path, shell: Shell) -> None:
     first, second = await shell(RUN), await shell(RUN)
     (task,) = site.ledger.tasks
     assert (first.code, second.code, second.err) == (0, 0, "")
@@ -36,7 +36,7 @@ async def test_the_same_command_buys_once_and_says_so(site: Emulator, desk: Path
     assert "upload 0/0 · submit 1/1 · running 1/1 · download 1/1" in second.out
 
 
-async def test_what_is_gone_from_the_disk_is_saved_again_and_not_bought(
+async def test_a_video_deleted_from_disk_is_saved_again_and_not_submitted(
     site: Emulator, desk: Path, shell: Shell
 ) -> None:
     await shell(RUN)
@@ -55,7 +55,7 @@ async def test_a_saved_job_is_listed_with_the_status_it_ended_with(site: Emulato
     assert (row["state"], row["status"]) == ("saved", "SUCCESS")
 
 
-async def test_again_buys_once_more(site: Emulator, desk: Path, shell: Shell) -> None:
+async def test_resubmit_submits_once_more(site: Emulator, desk: Path, shell: Shell) -> None:
     await shell(RUN)
     ended = await shell(f"{RUN} --resubmit")
     assert ended.code == 0
@@ -72,7 +72,7 @@ async def test_another_key_is_another_job_and_the_same_key_is_the_same_job(
     assert len(site.ledger.tasks) == 2
 
 
-async def test_a_key_that_names_another_job_is_refused_and_its_old_video_is_not_given(
+async def test_a_key_of_another_job_is_rejected_and_its_video_is_not_returned(
     site: Emulator, desk: Path, shell: Shell
 ) -> None:
     film_video(desk / "jump.mp4", seconds=4)
@@ -87,7 +87,7 @@ async def test_a_key_that_names_another_job_is_refused_and_its_old_video_is_not_
     assert len(site.ledger.submissions) == 2
 
 
-async def test_without_a_journal_each_command_buys(
+async def test_without_a_journal_each_command_submits(
     site: Emulator, desk: Path, shell: Shell, journal_file: Path
 ) -> None:
     first, _ = await shell(f"{RUN} --no-journal"), await shell(f"{RUN} --no-journal")
@@ -96,7 +96,7 @@ async def test_without_a_journal_each_command_buys(
     assert not journal_file.exists()
 
 
-async def test_without_a_journal_an_interrupted_job_and_a_lost_link_are_looked_at(
+async def test_without_a_journal_an_interrupted_job_and_a_lost_link_name_the_status_command(
     site: Emulator, desk: Path, shell: Shell
 ) -> None:
     ended = await stopped(shell, f"{RUN} --no-journal", when=lambda: site.ledger.tasks)
@@ -107,7 +107,7 @@ async def test_without_a_journal_an_interrupted_job_and_a_lost_link_are_looked_a
     assert ended.err.endswith(f"lives for about 24 h: rh-async status {site.ledger.tasks[1].task_id}\n")
 
 
-async def test_without_a_journal_an_open_post_is_looked_for_in_the_console(
+async def test_without_a_journal_an_open_post_is_to_be_found_in_the_console(
     site: Emulator, desk: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     codes: list[int] = []
@@ -119,7 +119,7 @@ async def test_without_a_journal_an_open_post_is_looked_for_in_the_console(
 
 
 @pytest.mark.parametrize("option", ["--key k", "--resubmit", "--journal j.db"])
-async def test_without_a_journal_its_options_mean_nothing(
+async def test_without_a_journal_its_options_are_rejected(
     option: str, site: Emulator, desk: Path, shell: Shell
 ) -> None:
     ended = await shell(f"{RUN} --no-journal {option}")
@@ -128,7 +128,7 @@ async def test_without_a_journal_its_options_mean_nothing(
     assert site.ledger.submissions == []
 
 
-async def test_a_job_that_failed_is_not_bought_again_by_itself(site: Emulator, desk: Path, shell: Shell) -> None:
+async def test_a_failed_job_is_not_submitted_again_by_itself(site: Emulator, desk: Path, shell: Shell) -> None:
     site.faults.add(Fault("moderation"))
     await shell(RUN)
     ended = await shell(RUN)
@@ -149,7 +149,7 @@ async def test_a_saved_job_whose_file_and_link_are_gone_names_the_command(
     assert f"this saves it: rh-async save {site.ledger.tasks[0].task_id} -o out\n" in ended.err
 
 
-async def test_a_running_job_of_an_earlier_command_is_watched_and_not_bought(
+async def test_a_running_job_of_an_earlier_command_is_watched_and_not_submitted(
     site: Emulator, desk: Path, shell: Shell
 ) -> None:
     await stopped(shell, RUN, when=lambda: site.ledger.tasks)
@@ -160,7 +160,9 @@ async def test_a_running_job_of_an_earlier_command_is_watched_and_not_bought(
     assert len(list((desk / "out").glob("*.mp4"))) == 1
 
 
-async def test_two_commands_at_once_buy_one_job_and_both_have_it(site: Emulator, desk: Path, shell: Shell) -> None:
+async def test_two_commands_at_once_submit_one_job_and_both_get_its_result(
+    site: Emulator, desk: Path, shell: Shell
+) -> None:
     site.faults.add(Fault("slow_response", route="submit", seconds=20.0))
     first = asyncio.ensure_future(shell(RUN))
     while not site.ledger.faults:  # noqa: ASYNC110 - a ledger rings no bell
@@ -173,7 +175,7 @@ async def test_two_commands_at_once_buy_one_job_and_both_have_it(site: Emulator,
     assert len(list((desk / "other").glob("*.mp4"))) == len(list((desk / "out").glob("*.mp4"))) == 1
 
 
-async def test_interrupted_with_cancel_the_job_is_stopped(site: Emulator, desk: Path, shell: Shell) -> None:
+async def test_with_cancel_on_interrupt_the_job_is_cancelled(site: Emulator, desk: Path, shell: Shell) -> None:
     ended = await stopped(shell, f"{RUN} --cancel-on-interrupt", when=lambda: site.ledger.tasks)
     (task,) = site.ledger.tasks
     assert ended.code == 130
@@ -193,7 +195,7 @@ async def test_interrupted_with_cancel_the_job_is_stopped(site: Emulator, desk: 
     ],
 )
 @pytest.mark.parametrize("line", [RUN, "jobs", "resume", "save some", "discard some", "cancel some"])
-async def test_a_journal_that_is_none_is_told_in_one_line_and_nothing_is_sent(
+async def test_a_file_that_is_no_journal_is_rejected_in_one_line_and_nothing_is_sent(
     line: str, content: bytes | str, says: str, site: Emulator, desk: Path, shell: Shell, journal_file: Path
 ) -> None:
     if isinstance(content, bytes):
@@ -209,7 +211,7 @@ async def test_a_journal_that_is_none_is_told_in_one_line_and_nothing_is_sent(
     assert (site.ledger.uploads, site.ledger.submissions) == ([], [])
 
 
-async def test_a_journal_that_cannot_be_written_is_told_and_nothing_is_sent(
+async def test_a_journal_that_cannot_be_written_is_reported_and_nothing_is_sent(
     site: Emulator, desk: Path, shell: Shell
 ) -> None:
     for place in ("nowhere/j.db", "out"):
@@ -239,7 +241,7 @@ def test_a_folder_that_cannot_be_made_names_the_option(tmp_path: Path, monkeypat
         JournalFile().prepare()
 
 
-async def test_an_uncertain_submit_names_the_commands_that_decide_and_is_not_repeated(
+async def test_an_unconfirmed_submit_names_the_commands_that_decide_and_is_not_repeated(
     site: Emulator, desk: Path, shell: Shell
 ) -> None:
     site.faults.add(Fault("drop_after_accept"))
@@ -252,7 +254,7 @@ async def test_an_uncertain_submit_names_the_commands_that_decide_and_is_not_rep
     assert len(site.ledger.submissions) == 1
 
 
-async def test_what_happens_between_the_look_and_the_claim_is_said_afterwards(
+async def test_a_job_submitted_between_look_up_and_claim_is_reported_afterwards(
     site: Emulator, desk: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await shell(RUN)
@@ -263,7 +265,7 @@ async def test_what_happens_between_the_look_and_the_claim_is_said_afterwards(
     assert len(site.ledger.submissions) == 1
 
 
-async def test_a_file_that_goes_away_meanwhile_is_told(
+async def test_a_file_that_disappears_meanwhile_is_reported(
     site: Emulator, desk: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rh_async._cli.commands.run_command.check_files", lambda *_: (desk / "dance.mp4").unlink())
@@ -285,5 +287,5 @@ async def test_a_library_session_and_the_command_share_the_journal(
     assert [task.task_id for task in site.ledger.tasks] == [result.task_id]
 
 
-def test_what_is_typed_again_is_quoted() -> None:
+def test_commands_to_be_copied_are_quoted() -> None:
     assert shlex.join(JournalFile(Path("my journal.db")).arguments) == "--journal 'my journal.db'"
