@@ -198,7 +198,7 @@ async def test_every_line_is_flat_and_has_the_same_columns(stock: Path, tmp_path
 async def test_a_manifests_own_columns_are_in_the_results_log_and_in_the_sidecar(stock: Path, tmp_path: Path) -> None:
     columns = {"client": "Atlas", "Takte": "96"}
     plan = await product(stock)
-    noted = evolve(plan, entries=(evolve(plan.entries[0], columns=columns), *plan.entries[1:3]))
+    noted = evolve(plan, entries=(evolve(plan.entries[0], extra_columns=columns), *plan.entries[1:3]))
     async with Emulator(seed=1) as server:
         outcomes = await run(server, tmp_path, noted)
         assert len(server.ledger.tasks) == 3

@@ -172,7 +172,7 @@ async def test_a_column_that_is_probably_a_typing_error_refuses_its_rows(media: 
 async def test_a_column_is_no_typing_error_of_one_that_is_there(media: Path, column: str) -> None:
     plan = await planned(media, "own.csv", f"image,video,prompt,{column}\nhero.png,clip1.mp4,x,y\n")
     assert refusals(plan) == []
-    assert [dict(entry.columns) for entry in plan.ready] == [{column or "column 4": "y"}]
+    assert [dict(entry.extra_columns) for entry in plan.ready] == [{column or "column 4": "y"}]
 
 
 async def test_columns_twice_in_other_letters_are_refused(media: Path) -> None:

@@ -148,7 +148,7 @@ async def test_the_columns_of_a_model_are_those_that_it_takes(shell: Shell) -> N
 
 def test_every_column_that_a_manifest_takes_is_explained() -> None:
     assert {column.name for column in known_columns()} == all_options().keys() | {"model", "key"}
-    assert {column.name for column in known_columns() if column.is_needed} == {"image", "video"}
+    assert {column.name for column in known_columns() if column.is_required} == {"image", "video"}
     assert len(list(explain_columns(DEFAULT_MODEL))) > len(all_options())
 
 

@@ -91,7 +91,7 @@ def test_its_requests_are_checked_once_whatever_they_say(files: tuple[Path, Path
 @pytest.mark.usefixtures("made_up")
 def test_its_options_are_explained_with_the_models_that_take_them() -> None:
     columns = {column.name: column for column in known_columns()}
-    assert (columns["strength"].words, columns["strength"].takers) == ("from 1 to 9", "made-up")
+    assert (columns["strength"].text, columns["strength"].takers) == ("from 1 to 9", "made-up")
     assert columns["image"].takers == ""
 
 

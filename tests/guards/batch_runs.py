@@ -27,7 +27,7 @@ def _entry(number: int, hero: int) -> Entry:
         clip=Path("dance.mp4"),
         characters=(Path(f"hero{hero}.png"),),
         request=DreamActor(f"https://example.test/hero{hero}.png", VIDEO),
-        columns={"scene": f"s{number}"},
+        extra_columns={"scene": f"s{number}"},
         price=Price(Decimal("1.60"), "CNY"),
     )
 

@@ -1,1 +1,1 @@
-"""Reads a manifest: from a table's text to one request per row."""
+"""Reads a manifest: from a file's bytes over text, rows and cells to one request per row."""

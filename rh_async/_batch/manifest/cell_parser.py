@@ -1,4 +1,4 @@
-"""Reads one cell of a manifest: what its column holds, from text or from a value of JSON or TOML."""
+"""Parses one cell of a manifest, from text or from a value of JSON or TOML, into what its column holds."""
 
 from __future__ import annotations
 
@@ -12,19 +12,23 @@ from rh_async.models.base import MediaValue, short_repr, takes_file_name
 from rh_async.models.catalog import Param
 from rh_async.models.request_option import OptionKind
 
-_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 class InvalidCell(Exception):
-    """A value that cannot be what its column holds; says why, and what it should be."""
+    """Raised for a cell that cannot be a value of its column.
 
-    def __init__(self, why: str, hint: str) -> None:
-        super().__init__(why)
-        self.why, self.hint = why, hint
+    :ivar message: why.
+    :ivar hint: what to write.
+    """
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.message, self.hint = message, hint
 
 
 class MediaResolver(Protocol):
-    """Knows where the files of a manifest are."""
+    """Finds the files that the cells of a manifest name."""
 
     def media(self, value: object) -> MediaValue:
         """Tell a local file from a link.
@@ -34,15 +38,45 @@ class MediaResolver(Protocol):
 
 
 CellParser = Callable[[object, MediaResolver], object]
-"""Reads a value; raises `InvalidCell`."""
+"""Parses a cell; raises `InvalidCell`."""
 
 
-def _media(value: object, reader: MediaResolver) -> object:
-    return reader.media(value)
+def parser_of_option(kind: OptionKind) -> CellParser:
+    """Return how a model's option is parsed."""
+    return _BY_KIND[kind]
+
+
+def parser_of_param(param: Param) -> CellParser:
+    """Return how a field of the catalogue is parsed."""
+    if param.is_media:
+        return _media_list if param.multiple else _media
+    if param.type == "COMPLEX" or param.multiple:
+        return _items
+    if param.type in _BY_TYPE:
+        return _BY_TYPE[param.type]
+    return _word if param.options else _text
+
+
+def parser_of_column(name: str) -> CellParser:
+    """Return how a column that the catalogue does not know is parsed: as media where its name says so."""
+    if takes_file_name(name) and name.endswith(("image", "video", "audio")):
+        return _media
+    if name.endswith(("Url", "_url")):
+        return _media
+    return _media_list if name.endswith(("Urls", "_urls")) else _text
+
+
+def _media(value: object, resolver: MediaResolver) -> object:
+    return resolver.media(value)
+
+
+def _media_list(value: object, resolver: MediaResolver) -> object:
+    items = _items(value, resolver)
+    return [resolver.media(one) for one in (items if isinstance(items, list) else [items])]
 
 
 def _text(value: object, _: MediaResolver) -> object:
-    return value  # a prompt is sent as it is: a space more would be another job
+    return value  # a prompt is sent unchanged: with one space more or less it would be another job, and paid again
 
 
 def _word(value: object, _: MediaResolver) -> object:
@@ -53,7 +87,7 @@ def _flag(value: object, _: MediaResolver) -> object:
     if isinstance(value, bool):
         return value
     try:
-        return _WORDS[strip_invisible(str(value)).lower()]
+        return _FLAGS[strip_invisible(str(value)).lower()]
     except KeyError:
         raise InvalidCell(f"{short_repr(value)} is neither yes nor no", "Write true or false") from None
 
@@ -61,14 +95,8 @@ def _flag(value: object, _: MediaResolver) -> object:
 def _items(value: object, _: MediaResolver) -> object:
     if not isinstance(value, str):
         return value
-    return (
-        _json(value)
-        if value.lstrip().startswith(("[", "{"))
-        else [one.strip() for one in value.split(";") if one.strip()]
-    )
-
-
-def _json(value: str) -> object:
+    if not value.lstrip().startswith(("[", "{")):
+        return [one.strip() for one in value.split(";") if one.strip()]
     try:
         return json.loads(value)
     except (ValueError, RecursionError) as error:
@@ -76,36 +104,13 @@ def _json(value: str) -> object:
 
 
 def _number(kind: type[int | float]) -> CellParser:
-    def read(value: object, _: MediaResolver) -> object:
+    def parse(value: object, _: MediaResolver) -> object:
         try:
             return kind(value) if isinstance(value, str) else value
         except ValueError:
             raise InvalidCell(f"{short_repr(value)} is no number", "Write digits") from None
 
-    return read
-
-
-def _several(value: object, reader: MediaResolver) -> object:
-    items = _items(value, reader)
-    return [reader.media(one) for one in items] if isinstance(items, list) else [reader.media(items)]
-
-
-def by_type(param: Param) -> CellParser:
-    """How to read a field of the catalogue."""
-    if param.is_media:
-        return _several if param.multiple else _media
-    if param.type == "COMPLEX" or param.multiple:
-        return _items
-    return {"INT": _number(int), "FLOAT": _number(float), "BOOLEAN": _flag}.get(
-        param.type, _word if param.options else _text
-    )
-
-
-def guessed(name: str) -> CellParser:
-    """How to read a column that nobody documented: as media where its name says so."""
-    if takes_file_name(name) and name.endswith(("image", "video", "audio")):
-        return _media
-    return _media if name.endswith(("Url", "_url")) else _several if name.endswith(("Urls", "_urls")) else _text
+    return parse
 
 
 _BY_KIND: Mapping[OptionKind, CellParser] = MappingProxyType(
@@ -119,8 +124,4 @@ _BY_KIND: Mapping[OptionKind, CellParser] = MappingProxyType(
         "number": _number(float),
     }
 )
-
-
-def by_kind(kind: OptionKind) -> CellParser:
-    """How to read an option of a model that has a name of its own."""
-    return _BY_KIND[kind]
+_BY_TYPE: Mapping[str, CellParser] = MappingProxyType({"INT": _number(int), "FLOAT": _number(float), "BOOLEAN": _flag})

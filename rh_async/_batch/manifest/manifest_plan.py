@@ -1,4 +1,4 @@
-"""A plan from a manifest: CSV, JSONL or TOML, one row per job. The problems of all rows are gathered."""
+"""Plans the jobs of a manifest: CSV, JSON lines or TOML, one row per job. Collects the issues of all rows."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from rh_async._batch.planning.plan_builder import JobDraft, build_plan, select_i
 from rh_async._media.prober import Prober
 from rh_async.issues import Issue, display_text
 
-from .row_parser import ParsedRow, RowIssue, RowParser
-from .table_reader import Row, read_table
-from .text_decoding import DecodedText, UnreadableManifest
+from .manifest_row import ManifestRow, RowIssue, UnreadableManifest
+from .row_parser import ParsedRow, RowParser
+from .table_reader import read_table
+from .text_decoding import DecodedText
 
 
 async def plan_manifest(
@@ -33,15 +34,17 @@ async def plan_manifest(
 
     Columns: ``model`` (as `KlingMotionControl` names it, ``dreamactor-v2``, ``wan2.2`` or any endpoint), ``key``,
     ``webhook_url``, and the fields of the model's request; of an endpoint, its wire fields. Files are relative to the
-    manifest. A row may ask for anything its model takes; columns of its author's own (a note, the number of a shot) ask
-    for nothing and go with the job into its outcome. Large letters, spaces and hyphens make no other column.
+    manifest. A row may fill any column that its model takes. A column that no model takes (a note, the number of a
+    shot) changes nothing of the job and goes with it into its outcome. Capital letters, spaces and hyphens in the names
+    of columns do not count.
 
     :param path: a ``.csv`` or ``.tsv`` file as spreadsheets write them (commas, semicolons or tabs; UTF-8, UTF-16 or
         Windows-1252), a ``.jsonl`` or ``.json`` file (an object per line, or an array of them), or ``.toml``.
-    :param defaults: by column, for rows that do not say and whose model takes it; a `pathlib.Path` is taken as it is.
-    :param limit: the first so many rows, after shuffling.
-    :param shuffle: puts the rows in an order of its own.
-    :param prober: looks into the files, and remembers; a new one by default.
+    :param defaults: by column, for rows that do not fill it and whose model takes it; a `pathlib.Path` is taken as it
+        is.
+    :param limit: plan only the first so many rows, after shuffling.
+    :param shuffle: puts the rows in a random order.
+    :param prober: probes the files and caches the results; a new one by default.
     :raises ConfigurationError: the ``media`` extra is not installed.
     """
     manifest = _Manifest(Path(path), defaults or {})
@@ -60,43 +63,36 @@ class _Manifest:
             rows = select_items(enumerate(table.rows(), start=1), limit=limit, shuffle=shuffle)
             drafts = list(self._drafts(rows, table.text))
         except UnreadableManifest as error:
-            return [], [error.problem.issue(display_text(self.path))]
+            return [], [error.issue.issue(display_text(self.path))]
         except (OSError, ValueError) as error:
-            why = error.strerror if isinstance(error, OSError) else error
-            lost = RowIssue("unreadable manifest", f"cannot be read ({why})", "Correct its path or allow it")
-            return [], [lost.issue(display_text(self.path))]
-        problems = [*table.text.doubts, *_carried(drafts)]
+            reason = error.strerror if isinstance(error, OSError) else error
+            issue = RowIssue("unreadable manifest", f"cannot be read ({reason})", "Correct its path or allow it")
+            return [], [issue.issue(display_text(self.path))]
+        issues = [*table.text.warnings, *_extra_columns(drafts)]
         if not drafts:
-            problems.append(RowIssue("empty manifest", "has no rows", "Add one row per job"))
-        return drafts, [problem.issue(display_text(self.path)) for problem in problems]
+            issues.append(RowIssue("empty manifest", "has no rows", "Add one row per job"))
+        return drafts, [issue.issue(display_text(self.path)) for issue in issues]
 
-    def _drafts(self, rows: Iterable[tuple[int, Row]], text: DecodedText) -> Iterator[JobDraft]:
-        reader, source = RowParser(self.path.parent, self.defaults, text.is_western), display_text(self.path)
+    def _drafts(self, rows: Iterable[tuple[int, ManifestRow]], text: DecodedText) -> Iterator[JobDraft]:
+        parser, source = RowParser(self.path.parent, self.defaults, text.is_western), display_text(self.path)
         for number, row in rows:
-            made = reader.read(row.values) if row.problem is None else ParsedRow(problems=(row.problem,))
-            issues = tuple([problem.issue(f"{source}:{row.line}") for problem in made.problems])
+            parsed = parser.parse(row.values) if row.issue is None else ParsedRow(issues=(row.issue,))
             yield JobDraft(
                 number=number,
                 source=source,
                 line=row.line,
-                key=made.key,
-                request=made.request,
-                columns=made.others,
-                issues=issues,
+                key=parsed.key,
+                request=parsed.request,
+                extra_columns=parsed.extra_columns,
+                issues=tuple([issue.issue(f"{source}:{row.line}") for issue in parsed.issues]),
             )
 
 
-def _carried(drafts: Iterable[JobDraft]) -> Iterator[RowIssue]:
-    """That some columns ask for nothing; once, however many rows have them."""
-    names = list(dict.fromkeys(name for draft in drafts for name in draft.columns))
+def _extra_columns(drafts: Iterable[JobDraft]) -> Iterator[RowIssue]:
+    """Warn of the columns that no model takes; once, however many rows fill them."""
+    names = list(dict.fromkeys(name for draft in drafts for name in draft.extra_columns))
     if names:
-        listed = ", ".join(map(display_text, names))
-        what = (
-            f"no model takes {_columns(len(names))} {listed}: carried along into batch.jsonl and the .json of outputs"
-        )
+        columns = f"the column{'' if len(names) == 1 else 's'} {', '.join(map(display_text, names))}"
+        message = f"no model takes {columns}: carried along into batch.jsonl and the .json of outputs"
         hint = "See --manifest-columns for those that are taken"
-        yield RowIssue("columns carried along", what, hint, severity="warning")
-
-
-def _columns(count: int) -> str:
-    return "the column" if count == 1 else "the columns"
+        yield RowIssue("columns carried along", message, hint, severity="warning")

@@ -1,7 +1,4 @@
-"""Reads a text file whatever wrote it: UTF-8, UTF-16 or Windows-1252, and with the zeros that a crash left at its end.
-
-Pure.
-"""
+"""Decodes the bytes of a manifest: UTF-8, UTF-16 or Windows-1252, without the zero bytes that a crash left. Pure."""
 
 from __future__ import annotations
 
@@ -12,95 +9,94 @@ from attrs import frozen
 
 from rh_async.issues import display_text
 
-from .row_parser import RowIssue
+from .manifest_row import RowIssue, UnreadableManifest
 
-_MARKS = (
+_BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
     (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_LOOKED_AT = 400  #: bytes in which UTF-16 without its mark shows
-_WORD = re.compile(r"\S*[^\x00-\x7f]\S*")
-_FAR_EASTERN = re.compile(r"[^\x00-\x7f]{4}|[ƒ‚]")
-"""Four such signs in a row are no European word, but Chinese in an encoding of its own; the two begin Japanese kana."""
-_REMEDY = "Save it as UTF-8 (in Excel: CSV UTF-8)"
-_LOST = "Look whether its last rows are there, or write it again"
+_SAMPLE = 400  #: bytes in which UTF-16 without a byte order mark shows
+_NON_ASCII_WORD = re.compile(r"\S*[^\x00-\x7f]\S*")
+_EAST_ASIAN = re.compile(r"[^\x00-\x7f]{4}|[ƒ‚]")
+"""Text that is no Windows-1252 but an East Asian encoding: no European word has four letters in a row outside ASCII,
+and Japanese kana in Shift-JIS begin with the bytes of these two characters."""
+_SAVE_AS_UTF_8 = "Save it as UTF-8 (in Excel: CSV UTF-8)"
 
 
 @frozen
 class DecodedText:
-    """What a file says, and what is doubtful about it.
+    """A file's text.
 
-    :param is_western: whether it was read as Windows-1252.
+    :param warnings: what is doubtful about it.
+    :param is_western: whether it was decoded as Windows-1252.
     """
 
     text: str
-    doubts: tuple[RowIssue, ...] = ()
+    warnings: tuple[RowIssue, ...] = ()
     is_western: bool = False
 
 
-class UnreadableManifest(Exception):
-    """A manifest of which nothing can be read; the problem is its argument."""
-
-    def __init__(self, problem: RowIssue) -> None:
-        super().__init__(problem)
-        self.problem = problem
-
-
 def decode_text(data: bytes) -> DecodedText:
-    """Read a file's bytes as text.
+    """Decode a file.
 
-    Bytes that no encoding explains pass as they are, as lone surrogates: they may well be a file's name.
+    Bytes that no encoding explains stay as lone surrogates: they may be the name of a file on this disk.
 
-    :raises UnreadableManifest: it says by its mark which encoding it has, and is not in it.
+    :raises UnreadableManifest: the file is not in the encoding that its byte order mark states.
     """
-    text, doubts, is_western = _read(data)
-    whole = text.rstrip("\0")
-    if zeros := len(text) - len(whole):
-        what = f"ends in {zeros:,} zero bytes, as a file that was not written to its end"
-        doubts = (*doubts, RowIssue("zeros at the end", what, _LOST, severity="warning"))
-    return DecodedText(whole, doubts, is_western)
+    decoded = _decode(data)
+    text = decoded.text.rstrip("\0")
+    if zeros := len(decoded.text) - len(text):
+        message = f"ends in {zeros:,} zero bytes, as a file that was not written to its end"
+        hint = "Look whether its last rows are there, or write it again"
+        warning = RowIssue("zeros at the end", message, hint, severity="warning")
+        return DecodedText(text, (*decoded.warnings, warning), decoded.is_western)
+    return decoded
 
 
-def _read(data: bytes) -> tuple[str, tuple[RowIssue, ...], bool]:
-    if encoding := _told_by_mark(data) or _told_by_zeros(data):
+def _decode(data: bytes) -> DecodedText:
+    if encoding := _encoding_by_mark(data) or _encoding_by_zeros(data):
         try:
-            return data.decode(encoding).removeprefix("\ufeff"), (), False
+            return DecodedText(data.decode(encoding).removeprefix("\ufeff"))
         except UnicodeDecodeError as error:
-            raise UnreadableManifest(
-                RowIssue("broken manifest", f"is no {encoding.upper()} ({error.reason})", _REMEDY)
-            ) from error
+            message = f"is no {encoding.upper()} ({error.reason})"
+            raise UnreadableManifest("broken manifest", message, _SAVE_AS_UTF_8) from error
     text = data.decode("utf-8", "surrogateescape")
-    unknown = [sign for sign in text if "\udc80" <= sign <= "\udcff"]
-    return (text, (), False) if not unknown else _read_legacy(data, text, unknown)
+    undecoded = {character for character in text if "\udc80" <= character <= "\udcff"}
+    return _decode_legacy(data, text, undecoded) if undecoded else DecodedText(text)
 
 
-def _read_legacy(data: bytes, text: str, unknown: list[str]) -> tuple[str, tuple[RowIssue, ...], bool]:
-    """What is no UTF-8: Windows-1252 where nothing speaks against it."""
-    has_utf_8 = any(sign > "\x7f" for sign in set(text).difference(unknown))
+def _decode_legacy(data: bytes, text: str, undecoded: set[str]) -> DecodedText:
+    """Decode what is no UTF-8: as Windows-1252, unless there are signs of another encoding.
+
+    A wrong guess would send a prompt of wrong letters, and the job would be paid; so doubtful bytes stay undecoded,
+    which a prompt may not hold.
+    """
+    has_utf_8 = any(character > "\x7f" for character in set(text) - undecoded)
     try:
         western = "" if has_utf_8 else data.decode("cp1252")
     except UnicodeDecodeError:
         western = ""
-    if not western or _FAR_EASTERN.search(western):
-        what = "has bytes that are neither UTF-8 nor UTF-16 nor Windows-1252: they can name files, and nothing else"
-        return text, (RowIssue("unknown encoding", what, _REMEDY, severity="warning"),), False
-    word = _WORD.search(western)
+    if not western or _EAST_ASIAN.search(western):
+        message = "has bytes that are neither UTF-8 nor UTF-16 nor Windows-1252: they can name files, and nothing else"
+        return DecodedText(text, (RowIssue("unknown encoding", message, _SAVE_AS_UTF_8, severity="warning"),))
+    word = _NON_ASCII_WORD.search(western)
     example = f", for instance {display_text(word[0])!r}" if word else ""
-    what = f"is not UTF-8, and was read as Windows-1252{example}"
-    return western, (RowIssue("not UTF-8", what, f"{_REMEDY} to be sure", severity="warning"),), True
+    message = f"is not UTF-8, and was read as Windows-1252{example}"
+    warning = RowIssue("not UTF-8", message, f"{_SAVE_AS_UTF_8} to be sure", severity="warning")
+    return DecodedText(western, (warning,), is_western=True)
 
 
-def _told_by_mark(data: bytes) -> str | None:
-    return next((encoding for mark, encoding in _MARKS if data.startswith(mark)), None)
+def _encoding_by_mark(data: bytes) -> str | None:
+    return next((encoding for mark, encoding in _BYTE_ORDER_MARKS if data.startswith(mark)), None)
 
 
-def _told_by_zeros(data: bytes) -> str | None:
-    """UTF-16 by every other byte: a text begins with letters of a header, each beside a zero."""
-    head = data[:_LOOKED_AT]
-    even, odd = head[::2].count(0), head[1::2].count(0)
-    if max(even, odd) * 4 < len(head) or min(even, odd):  # or it is zeros throughout
+def _encoding_by_zeros(data: bytes) -> str | None:
+    """Recognise UTF-16 without a mark: a header's letters are ASCII, so every other byte is zero."""
+    sample = data[:_SAMPLE]
+    even, odd = sample[::2].count(0), sample[1::2].count(0)
+    if max(even, odd) * 4 < len(sample) or min(even, odd):  # zeros in both places: no text, but zeros throughout
         return None
-    return ("utf-16-be" if even > odd else "utf-16-le") if head else None
+    return ("utf-16-be" if even > odd else "utf-16-le") if sample else None

@@ -123,7 +123,7 @@ def _entry_values(outcome: BatchOutcome) -> dict[str, Any]:
         "model": None if entry.request is None else entry.request.endpoint,
         "key": outcome.key or entry.key,
         "duplicate_of": outcome.duplicate_of,
-        "notes": dict(entry.columns),  # apart: a column may be called like one of ours
+        "notes": dict(entry.extra_columns),  # apart: a column may be called like one of ours
     }
 
 

@@ -26,7 +26,7 @@ def sidecar_metadata(entry: Entry, past: PriorAttempt, result: Result, paths: tu
         "origin": entry.origin,
         "task_id": result.task_id,
         "key": past.key,
-        "notes": dict(entry.columns),
+        "notes": dict(entry.extra_columns),
         "model": None if request is None else request.endpoint,
         "request": request_metadata(request),
         "sources": {str(path): sha256 for path, sha256 in past.sha256s.items()},

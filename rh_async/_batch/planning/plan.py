@@ -33,7 +33,7 @@ class Entry:
     :param request: None if what is asked for makes no request.
     :param key: the caller's own, None where none was given.
     :param price: by the list, None where it does not say.
-    :param columns: what its row of the manifest says besides; passed on to the outcome unchanged.
+    :param extra_columns: the columns of its row that no model takes; passed on to the outcome unchanged.
     :param issues: what is wrong with it, or doubtful.
     :param duplicate_of: the number of the first job with the same request, in files with the same bytes; the two are
         submitted once.
@@ -47,7 +47,7 @@ class Entry:
     request: Request | None = None
     key: str | None = None
     price: Price | None = None
-    columns: Mapping[str, Any] = field(factory=dict, hash=False)
+    extra_columns: Mapping[str, Any] = field(factory=dict, hash=False)
     issues: tuple[Issue, ...] = ()
     duplicate_of: int | None = None
 

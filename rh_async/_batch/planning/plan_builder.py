@@ -36,7 +36,7 @@ class JobDraft:
     line: int | None = None
     key: str | None = None
     request: Request | None = None
-    columns: Mapping[str, Any] = field(factory=dict)
+    extra_columns: Mapping[str, Any] = field(factory=dict)
     issues: tuple[Issue, ...] = ()
 
 
@@ -116,7 +116,7 @@ class _Assessor:
                 source=draft.source,
                 line=draft.line,
                 key=draft.key,
-                columns=draft.columns,
+                extra_columns=draft.extra_columns,
                 issues=draft.issues,
             )
         assessment = self._assessment(request)
@@ -132,7 +132,7 @@ class _Assessor:
             request=request,
             key=draft.key,
             price=assessment.price,
-            columns=draft.columns,
+            extra_columns=draft.extra_columns,
             issues=issues if conflict is None else (*issues, conflict),
             duplicate_of=first.number if first and conflict and not conflict.is_error else None,
         )

@@ -17,7 +17,8 @@ from rich.status import Status
 from rich.text import Text
 
 from rh_async import Request
-from rh_async._batch.manifest.row_parser import RowIssue, RowParser
+from rh_async._batch.manifest.manifest_row import RowIssue
+from rh_async._batch.manifest.row_parser import RowParser
 from rh_async._batch.planning.path_lookup import find_on_disk
 from rh_async._cli.exit_codes import UsageError
 from rh_async._cli.options.batch_model_options import BatchModelOptions
@@ -52,9 +53,9 @@ def _check(options: BatchModelOptions) -> None:
     need_media("batch", "probes videos")
     warnings.filterwarnings("ignore", module=r"PIL\.")  # the plan says what is wrong with a file
     logging.getLogger("PIL").addHandler(logging.NullHandler())  # without a handler its errors would go to stderr
-    for problem in RowParser(Path(), {}).read({"model": options.model}).problems:
-        if problem.column == "model":
-            raise UsageError(f"{_as_option(problem)}; {_SENT}")
+    for issue in RowParser(Path(), {}).parse({"model": options.model}).issues:
+        if issue.column == "model":
+            raise UsageError(f"{_as_option(issue)}; {_SENT}")
 
 
 async def _plan_folder(command: BatchCommand, prober: Prober) -> Plan:
@@ -139,15 +140,15 @@ class _EndpointTemplate:
         files = {"{image}": image, "{clip}": clip}
         row: dict[str, Any] = {name: files.get(value, value) for name, value in self.fields.items()}
         webhook = {} if self.webhook_url is None else {"webhook_url": self.webhook_url}
-        parsed = self.parser.read({"model": self.endpoint, **row, **webhook})
+        parsed = self.parser.parse({"model": self.endpoint, **row, **webhook})
         if parsed.request is None:
-            raise UsageError("; ".join(map(_as_option, parsed.problems)) + f"; {_SENT}")
+            raise UsageError("; ".join(map(_as_option, parsed.issues)) + f"; {_SENT}")
         return parsed.request
 
 
-def _as_option(problem: RowIssue) -> str:
-    option = "--model" if problem.column == "model" else f"--field {problem.column}".strip()
-    return f"{option}: {problem.message}. {problem.hint}"
+def _as_option(issue: RowIssue) -> str:
+    option = "--model" if issue.column == "model" else f"--field {issue.column}".strip()
+    return f"{option}: {issue.message}. {issue.hint}"
 
 
 def _defaults(command: BatchCommand) -> dict[str, Any]:

@@ -48,6 +48,6 @@ def _columns_of(spec: ModelSpec) -> tuple[ColumnHelp, ...]:
 def _list(columns: Sequence[ColumnHelp]) -> Iterator[str]:
     width = max(len(column.name) for column in columns)
     for column in columns:
-        needed = "required; " if column.is_needed else ""
+        needed = "required; " if column.is_required else ""
         takers = f" ({column.takers} only)" if column.takers else ""
-        yield f"  {column.name:<{width}}  {needed}{column.words}{takers}"
+        yield f"  {column.name:<{width}}  {needed}{column.text}{takers}"

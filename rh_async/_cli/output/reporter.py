@@ -166,7 +166,7 @@ def outcome_event(outcome: BatchOutcome) -> dict[str, Any]:
         "number": outcome.entry.number,
         "name": entry_name(outcome.entry),
         "key": outcome.key,
-        "notes": dict(outcome.entry.columns),
+        "notes": dict(outcome.entry.extra_columns),
         "state": outcome.state,
         "task_id": outcome.task_id,
         "cause": outcome.cause,
