@@ -184,6 +184,50 @@ async def test_columns_twice_in_other_letters_are_refused(media: Path) -> None:
     assert "letters.jsonl:1, column video: is there twice in other letters" in line
 
 
+LATER_ROWS = 'hero.png,clip2.mp4,"hidden"\nhero.png,clip10.mp4,last\n'
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+async def test_a_quote_that_its_cell_does_not_close_is_named_and_the_rows_it_hides_are_not_submitted(
+    media: Path, tmp_path: Path, ending: str
+) -> None:
+    text = f'image,video,prompt\nhero.png,clip1.mp4,fine\nhero.png,clip1.mp4,"open\n{LATER_ROWS}'
+    plan = await planned(media, "quote.csv", text.replace("\n", ending))
+    (line,) = refusals(plan)
+    assert "quote.csv:3: opens a quote that its cell does not close: lines 3 to 4 read as one row. Close it" in line
+    assert [group.rule for group in plan.errors_by_rule()] == ["unclosed quote"]
+    assert not plan.is_valid
+    assert [(entry.line, entry.refused) for entry in plan.entries] == [(2, False), (3, True), (5, False)]
+    async with Emulator(seed=1) as server:
+        await run(server, tmp_path, plan)
+        assert sorted(submit.body["prompt"] for submit in server.ledger.submissions) == ["fine", "last"]
+
+
+@pytest.mark.parametrize("rest", ["", "\n", "\nhero.png,clip2.mp4,two\nhero.png,clip10.mp4,ten\n"])
+async def test_a_quote_that_nothing_closes_is_named(media: Path, rest: str) -> None:
+    plan = await planned(media, "quote.csv", f'image,video,prompt\nhero.png,clip1.mp4,"open{rest}')
+    (line,) = refusals(plan)
+    assert "quote.csv:2: opens a quote that " in line
+    assert ("lines 2 to 4 read as one row" in line) is (rest.count("\n") > 1)
+    assert plan.ready == ()
+
+
+async def test_a_header_that_opens_a_quote_and_never_closes_it_is_named(media: Path) -> None:
+    plan = await planned(media, "quote.csv", 'image,"video\nhero.png,clip1.mp4\nhero.png,clip2.mp4\n')
+    (line,) = refusals(plan)
+    assert "quote.csv: has a header that opens a quote that its cell does not close: lines 1 to 3" in line
+    assert plan.entries == ()
+
+
+async def test_quotes_that_are_closed_or_stand_inside_a_word_are_no_error(media: Path) -> None:
+    cells = {'"two\nlines, ""quoted"""': 'two\nlines, "quoted"', '5" wide': '5" wide', '"a" b': "a b", '""': None}
+    rows = "".join(f"hero.png,clip1.mp4,{cell}\n" for cell in cells)
+    plan = await planned(media, "quote.csv", f'image,video,prompt\n{rows}hero.png,clip1.mp4,"last\nline"')
+    assert refusals(plan) == []
+    prompts = [entry.request.parameters().get("prompt") for entry in plan.ready if entry.request]
+    assert prompts == [*cells.values(), "last\nline"]
+
+
 async def test_prompts_keep_their_spaces_and_all_else_loses_them(media: Path) -> None:
     text = "image,video,prompt,orientation,model,key\nhero.png,clip1.mp4, two  ,\u00a0image , kling-v3.0-std, k1 \n"
     (entry,) = (await planned(media, "spaces.csv", text)).entries

@@ -61,7 +61,7 @@ class _Table:
         """Read every row that has a filled cell, with its line; a row that cannot be read does not end the reading."""
         reader = csv.reader(self._lines, delimiter=self.separator)
         while True:
-            line = reader.line_num + 1 + self.lines_before
+            start, line = reader.line_num, reader.line_num + 1 + self.lines_before
             try:
                 row = next(reader, None)
             except csv.Error as error:
@@ -69,8 +69,38 @@ class _Table:
                 continue
             if row is None:
                 return
-            if any(map(strip_invisible, row)):  # spreadsheets also write rows that were filled once and then cleared
+            if self._has_unclosed_quote(start, reader.line_num):
+                yield line, _unclosed_quote(line, reader.line_num + self.lines_before)
+            elif any(map(strip_invisible, row)):  # spreadsheets also write rows that were filled once and then cleared
                 yield line, row
+
+    def _has_unclosed_quote(self, start: int, stop: int) -> bool:
+        """Whether a quote of the row in these lines stays open until another row's quote, or the end, closes it.
+
+        The csv module takes all rows between for one cell: their jobs would be missing from the plan, and the cell,
+        with their text in it, would be submitted and paid. A prompt may have several lines, so their number proves
+        nothing; but a quote that another row's quote has closed is followed by that row's text.
+        """
+        lines = self._lines[start:stop]
+        if stop == len(self._lines):
+            reader = csv.reader([*lines, ""], delimiter=self.separator)
+            next(reader)
+            if reader.line_num > len(lines):  # the row would go on if there were another line
+                return True
+        if len(lines) == 1:
+            return False
+        try:
+            next(csv.reader(lines, delimiter=self.separator, strict=True))
+        except csv.Error:
+            return True
+        return False
+
+
+def _unclosed_quote(first: int, last: int) -> RowIssue:
+    message = "opens a quote that is never closed"
+    if last > first:
+        message = f"opens a quote that its cell does not close: lines {first:,} to {last:,} read as one row"
+    return RowIssue("unclosed quote", message, 'Close it at the end of its cell; a " inside quotes is written ""')
 
 
 def _header(row: list[str] | RowIssue) -> Sequence[str]:
