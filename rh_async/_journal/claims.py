@@ -112,4 +112,4 @@ def _unsubmitted(last: SubmissionRecord, *, owner_alive: bool) -> Decision:
         return Refuse(Refusal.UNCONFIRMED)
     if last.state is SubmissionState.SUBMITTED:
         return Wait() if owner_alive else Reuse(take_over=True)
-    return Reuse(take_over=last.state is SubmissionState.LOST)  # no session polls a lost task, whoever is alive
+    return Reuse(take_over=last.state is SubmissionState.LOST)  # no session polls a lost task, alive or not

@@ -27,22 +27,22 @@ from rh_async.types import Result, Snapshot
 SUBMITTED_STATES = frozenset(
     {SubmissionState.SUBMITTED, SubmissionState.SETTLED, SubmissionState.SAVED, SubmissionState.LOST}
 )
-"""The server has accepted it, and its task is known."""
+"""In these the server has accepted the submission, and its task is known."""
 UNFINISHED_STATES = frozenset(
     {SubmissionState.SUBMITTING, SubmissionState.SUBMITTED, SubmissionState.SETTLED, SubmissionState.LOST}
 )
-"""What a command that was killed may have left to be picked up."""
+"""In these a command that was killed may have left a submission for ``resume``."""
 
 _KEYS = "SELECT key FROM jobs WHERE site = ?"
-_SHORTEST = len("auto-") + 8
-_PATIENCE = 30.0  #: seconds that a commit of somebody else's is waited for
+_SHORTEST = len("auto-") + 8  #: characters of a derived key that are shown at least
+_PATIENCE = 30.0  #: seconds that another process's commit is waited for
 
 
 @frozen(kw_only=True)
 class Row:
     """One attempt as the journal has it.
 
-    :param carried: whether a session that lives has it in hand.
+    :param carried: whether a running session has it in hand.
     """
 
     site: str
@@ -51,16 +51,16 @@ class Row:
 
     @property
     def left(self) -> bool:
-        """Whether it is to be picked up."""
+        """Whether ``resume`` would take it over."""
         return self.record.state in UNFINISHED_STATES and not self.carried
 
     @property
     def submitted(self) -> str:
-        """When it was bought, for people."""
+        """When it was bought, in local time."""
         return at(self.record.submitted_utc or self.record.claimed_utc)
 
     def snapshot(self) -> Snapshot | None:
-        """The server's last answer; None if it gave none that can be read."""
+        """Return the server's last answer; None if it gave none that can be read."""
         if not self.record.raw or self.record.task_id is None:
             return None
         try:
@@ -71,7 +71,7 @@ class Row:
             return None
 
     def result(self) -> Result | None:
-        """What it made, as far as it was told; None if it has not succeeded."""
+        """Return its result as the journal has it; None if it has not succeeded."""
         snapshot = self.snapshot()
         if snapshot is None or self.record.error is not None:
             return None
@@ -79,7 +79,7 @@ class Row:
 
 
 def made(snapshot: Snapshot, *, noticed_utc: datetime) -> Result | None:
-    """What a task made; None if it has not succeeded."""
+    """Return the result that a task's status shows; None if it has not succeeded."""
     if not snapshot.succeeded or not snapshot.outputs:
         return None
     return Result(
@@ -92,7 +92,7 @@ def made(snapshot: Snapshot, *, noticed_utc: datetime) -> Result | None:
 
 
 def at(utc: str) -> str:
-    """A moment as it was written down, on the clock of whoever reads it."""
+    """Return a moment of the journal in local time, as text."""
     return datetime.fromisoformat(utc).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
@@ -104,7 +104,7 @@ def read(
     task_id: str | None = None,
     states: Collection[SubmissionState | str] = (),
 ) -> list[Row]:
-    """Every attempt that is wanted, oldest first; see `stream`.
+    """Return attempts, oldest first; parameters as for `stream`.
 
     :raises JournalError: it cannot be read, or is newer than this program.
     """
@@ -119,43 +119,43 @@ def stream(
     task_id: str | None = None,
     states: Collection[SubmissionState | str] = (),
 ) -> Iterator[Row]:
-    """Attempts in the order they were made, read as they are asked for; any thread may ask.
+    """Iterate over attempts in the order in which they were made, read as they are asked for, from any thread.
 
     :param site: only those of one site.  :param key: only those with this key.
     :param task_id: only the one that bought this task.  :param states: only those in one of these.
     :raises JournalError: it cannot be read, or is newer than this program.
     """
-    owners = ProcessLease(path.with_name(f"{path.name}.owners"))
-    living: dict[str, bool] = {}
+    lease = ProcessLease(path.with_name(f"{path.name}.owners"))
+    running: dict[str, bool] = {}
     chosen, values = _chosen(site, key, task_id, states)
     with _opened(path) as db:
-        if db is None or not _version(db, path):
+        if db is None:
             return
         db.row_factory = sqlite3.Row
-        for facts in map(dict, db.execute(chosen, values)):
-            owner = facts["owner"]
-            if owner not in living:
-                living[owner] = _lives(owners, owner)
-            yield Row(site=facts["site"], record=record_from(facts), carried=living[owner])
+        for columns in map(dict, db.execute(chosen, values)):
+            owner = columns["owner"]
+            if owner not in running:
+                running[owner] = _is_running(lease, owner)
+            yield Row(site=columns["site"], record=record_from(columns), carried=running[owner])
 
 
 def _chosen(
     site: str | None, key: str | None, task_id: str | None, states: Collection[SubmissionState | str]
 ) -> tuple[str, list[str]]:
-    # A plus keeps SQLite from an index whose rows it would have to sort: all of them, before the first is told.
-    named = {"site" if key or task_id else "+site": site, "key": key, "task_id": task_id}
-    where = [f"{column} = ?" for column, value in named.items() if value is not None]
+    # The plus keeps SQLite from an index whose rows it would have to sort: all of them, before the first is returned.
+    columns = {"site" if key or task_id else "+site": site, "key": key, "task_id": task_id}
+    where = [f"{column} = ?" for column, value in columns.items() if value is not None]
     where += [f"+state IN ({', '.join('?' * len(states))})"] if states else []
-    values = [value for value in named.values() if value is not None] + list(map(str, states))
+    values = [value for value in columns.values() if value is not None] + list(map(str, states))
     return f"SELECT * FROM jobs WHERE {' AND '.join(where) or 'TRUE'} ORDER BY rowid", values  # noqa: S608 - columns
 
 
 @frozen
 class Overview:
-    """What a journal is about.
+    """What is in a journal as a whole.
 
     :param sites: those it has jobs for.
-    :param shown: how many signs tell its derived keys apart.
+    :param shown: how many characters tell its derived keys apart.
     """
 
     sites: tuple[str, ...] = ()
@@ -163,12 +163,12 @@ class Overview:
 
 
 def overview(path: Path) -> Overview:
-    """Look at a journal as a whole.
+    """Return what is in a journal as a whole.
 
     :raises JournalError: it cannot be read, or is newer than this program.
     """
     with _opened(path) as db:
-        if db is None or not _version(db, path):
+        if db is None:
             return Overview()
         sites = tuple(site for (site,) in db.execute("SELECT DISTINCT site FROM jobs ORDER BY site"))
         keys = [key for (key,) in db.execute("SELECT DISTINCT key FROM jobs WHERE key GLOB 'auto-*' ORDER BY key")]
@@ -180,60 +180,58 @@ def overview(path: Path) -> Overview:
 
 
 def keys_beginning(path: Path, site: str, begin: str, *, most: int) -> list[str]:
-    """The first few keys that begin so.
+    """Return the first few keys that begin so.
 
     :raises JournalError: it cannot be read, or is newer than this program.
     """
     with _opened(path) as db:
-        if db is None or not _version(db, path):
+        if db is None:
             return []
         chosen = "SELECT DISTINCT key FROM jobs WHERE site = ? AND substr(key, 1, ?) = ? ORDER BY key LIMIT ?"
         return [key for (key,) in db.execute(chosen, (site, len(begin), begin, most))]
 
 
 def last_attempts(path: Path, site: str, keys: Iterable[str]) -> Iterator[Row]:
-    """The last attempt of each key that has one.
+    """Iterate over the last attempt of each of these keys that has one.
 
     :raises JournalError: it cannot be read, or is newer than this program.
     """
     with _opened(path) as db:
-        known = set() if db is None or not _version(db, path) else {key for (key,) in db.execute(_KEYS, (site,))}
+        known = set() if db is None else {key for (key,) in db.execute(_KEYS, (site,))}
     for key in known.intersection(keys):
         yield from read(path, site, key=key)[-1:]
 
 
 def task_ids(path: Path, site: str) -> set[str]:
-    """Every task of a site that the journal knows.
+    """Return every task of a site that the journal knows.
 
     :raises JournalError: it cannot be read, or is newer than this program.
     """
     with _opened(path) as db:
-        known = db is not None and _version(db, path) > 0
         chosen = "SELECT task_id FROM jobs WHERE site = ? AND task_id IS NOT NULL"
-        return {task for (task,) in db.execute(chosen, (site,))} if db is not None and known else set()
+        return set() if db is None else {task for (task,) in db.execute(chosen, (site,))}
 
 
 def saved_paths(path: Path) -> frozenset[str]:
-    """Every file that a job was saved to, of all sites.
+    """Return every file that a job was saved to, of all sites.
 
     :raises JournalError: the journal cannot be read, or is newer than this program.
     """
     with _opened(path) as db:
-        known = db is not None and _version(db, path) > 0
-        told = db.execute("SELECT paths FROM jobs WHERE paths != '[]'") if db is not None and known else ()
-        return frozenset(name for (paths,) in told for name in json.loads(paths))
+        saved = () if db is None else db.execute("SELECT paths FROM jobs WHERE paths != '[]'")
+        return frozenset(name for (paths,) in saved for name in json.loads(paths))
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[sqlite3.Connection | None]:
-    """The journal, to be read; None if there is none yet."""
+    """Open a journal for reading; None if there is none yet, or it has no tables yet."""
     try:
         if not path.exists():
             yield None
             return
         where = f"{path.absolute().as_uri()}?mode=ro"
         with closing(sqlite3.connect(where, uri=True, timeout=_PATIENCE, check_same_thread=False)) as db:
-            yield db
+            yield db if _version(db, path) else None
     except (sqlite3.Error, OSError) as error:
         advice = "Name the journal's file (journal=)."
         raise JournalError(f"the journal {path} cannot be read: {error}", advice=advice) from error
@@ -242,13 +240,13 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection | None]:
 def _version(db: sqlite3.Connection, path: Path) -> int:
     version = int(db.execute("PRAGMA user_version").fetchone()[0])
     if version > VERSION:
-        words = f"{path} was made by a newer version of this program ({version}, known: {VERSION})"
-        raise JournalError(words, advice="Install that, or name another file.")
+        message = f"{path} was made by a newer version of this program ({version}, known: {VERSION})"
+        raise JournalError(message, advice="Install that, or name another file.")
     return version
 
 
-def _lives(owners: ProcessLease, name: str) -> bool:
+def _is_running(lease: ProcessLease, name: str) -> bool:
     try:
-        return owners.is_alive(name)
+        return lease.is_alive(name)
     except OSError:
-        return True  # nobody may be declared dead who cannot be asked
+        return True  # a session that cannot be asked must not be taken for ended

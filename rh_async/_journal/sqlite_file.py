@@ -1,7 +1,8 @@
-"""The journal's SQLite file: made, recognised, kept whole, copied; whatever is wrong with it is told truthfully.
+"""The journal's SQLite file: creates it, recognises it, watches that it stays the same file, and copies it.
 
-Everything here blocks, and runs on the journal's thread. No descriptor of the file is ever opened beside SQLite's own:
-closing it would drop SQLite's locks, which POSIX keeps per process and file.
+A journal that was deleted or replaced under a running session no longer knows what was bought: nothing may be bought by
+it. Everything here blocks, and runs on the journal's thread. No descriptor of the file is ever opened beside SQLite's
+own: closing it would drop SQLite's locks, which POSIX keeps per process and file.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ class JournalFile:
 
     :param lease: shows that this session is running, and which file it has open.
     :ivar salt: of the fingerprints in this file.
+    :ivar _stamp: the main file's size and time, when it was last known to be the right one.
+    :ivar _tasks: how many tasks it held then.
     """
 
     path: Path
@@ -39,39 +42,41 @@ class JournalFile:
     salt: bytes = field(default=b"", init=False)
     _files: Mapping[str, int | None] = field(factory=dict, init=False)
     _stamp: tuple[int, int] = field(default=(0, 0), init=False)
-    _bought: int = field(default=0, init=False)
+    _tasks: int = field(default=0, init=False)
     _lost: JournalError | None = field(default=None, init=False)
-    _kept: bool = field(default=False, init=False)
+    _rescued: bool = field(default=False, init=False)
 
     # --- opening and closing -----------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Open the file, made if missing, and show a sign of life beside it.
+        """Open the file, created if missing, and acquire this session's lease beside it.
 
         :raises JournalError: it is no journal, newer than this program, corrupt, in use under another file's name, or
             cannot be written.
         """
         try:
-            with locked(self._beside("lock")):  # six at once met "database is locked"
-                self._refuse_what_is_no_file()
-                self._refuse_what_was_exchanged()
-                self._make()
+            with locked(
+                self._beside("lock")
+            ):  # without it, six sessions that opened a new file at once met "database is locked"
+                self._refuse_directory()
+                self._refuse_replaced_file()
+                self._create()
                 self._connect()
         except (sqlite3.Error, OSError) as error:
             raise describe(error, self.path) from error
 
-    def _refuse_what_is_no_file(self) -> None:
+    def _refuse_directory(self) -> None:
         if self.path.is_dir():
             raise JournalError(
                 f"the journal {self.path} cannot be used: it is a directory", advice="Name a file in it, or another."
             )
 
-    def _refuse_what_was_exchanged(self) -> None:
-        """Buy nothing while another copy of the journal knows of submissions that this one may not know of."""
-        for kept in self.path.parent.glob(f"{_escaped(self.path.name)}.kept-*"):
+    def _refuse_replaced_file(self) -> None:
+        """Refuse a file while another copy of the journal may know of submissions that this one does not."""
+        for kept in self.path.parent.glob(f"{_escape_glob(self.path.name)}.kept-*"):
             raise JournalError(
                 f"{kept} holds what a session knew when its journal {self.path} was deleted or replaced",
-                advice=_put_back(kept, self.path),
+                advice=_how_to_restore(kept, self.path),
             )
         for other in self.lease.others():
             if other.files and other.files.get("") != self._inodes().get(""):
@@ -80,7 +85,7 @@ class JournalFile:
                     advice="Let that process end, or stop it; then see what it says of its journal.",
                 )
 
-    def _make(self) -> None:
+    def _create(self) -> None:
         with suppress(FileExistsError):
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
@@ -89,8 +94,8 @@ class JournalFile:
         try:
             self._prepare()
             self.salt = self.db.execute("SELECT value FROM meta WHERE name = 'salt'").fetchone()[0]
-            self._bought = _bought(self.db)
-            self._files, self._stamp = self._inodes(), self._main_stamp()
+            self._tasks = _count_tasks(self.db)
+            self._files, self._stamp = self._inodes(), self._size_and_time()
             self.lease.acquire(self._files)
         except BaseException:
             self.db.close()
@@ -99,15 +104,17 @@ class JournalFile:
 
     def _prepare(self) -> None:
         version = self.db.execute("PRAGMA user_version").fetchone()[0]
-        self._refuse_what_is_not_ours(version)
+        self._refuse_other_database(version)
         if self.db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
             self.db.execute("PRAGMA journal_mode = WAL").fetchone()
         self.db.execute("PRAGMA synchronous = FULL")
-        self.db.execute("PRAGMA wal_autocheckpoint = 0")  # a commit never touches the file itself: see `_still_there`
-        if version != VERSION or not _salted(self.db):
-            self._bring_up_to_date(version)
+        self.db.execute(
+            "PRAGMA wal_autocheckpoint = 0"
+        )  # so a commit never touches the main file, and its stamp shows other programs' writes
+        if version != VERSION or not _has_salt(self.db):
+            self._migrate(version)
 
-    def _refuse_what_is_not_ours(self, version: int) -> None:
+    def _refuse_other_database(self, version: int) -> None:
         tables = {row[0] for row in self.db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if (tables or 0 < version <= VERSION) and (not version or not {"meta", "jobs"} <= tables):
             raise JournalError(
@@ -116,18 +123,18 @@ class JournalFile:
         if version > VERSION:
             raise JournalError(f"{self.path} was made by a newer version of this program ({version}, known: {VERSION})")
 
-    def _bring_up_to_date(self, version: int) -> None:
-        """Schema, version and salt in one transaction: killed in between, the file is as it was."""
+    def _migrate(self, version: int) -> None:
+        """Write schema, version and salt in one transaction: after a crash in between, the file is as it was."""
         self.db.execute("BEGIN IMMEDIATE")
         for statement in statements_to_newest(version):
             self.db.execute(statement)
-        if not _salted(self.db):
+        if not _has_salt(self.db):
             self.db.execute("INSERT INTO meta VALUES ('salt', ?)", (secrets.token_bytes(16),))
         self.db.execute(f"PRAGMA user_version = {VERSION}")
         self.db.execute("COMMIT")
 
     def close(self) -> None:
-        """Leave everything in the file itself, and be gone."""
+        """Copy the write-ahead log into the file, release the lease, and close the file."""
         with suppress(sqlite3.Error):
             self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self.lease.release()
@@ -136,124 +143,125 @@ class JournalFile:
     # --- while it is open --------------------------------------------------------------------------------------------
 
     def roll_back(self) -> None:
-        """Take an open transaction back."""
+        """Undo an open transaction."""
         with suppress(sqlite3.Error):
             self.db.rollback()
 
     def copy_log(self) -> None:
-        """Copy the write-ahead log into the file, as far as that disturbs nobody: a copy of the file then has all."""
+        """Copy the write-ahead log into the file, unless a reader is in the way: a plain copy of it then has all."""
         with suppress(sqlite3.Error, OSError):
-            if self._lost is None and self._still_there():
+            if self._lost is None and self._is_same_file():
                 self.db.execute("PRAGMA wal_checkpoint(PASSIVE)")
-                self._stamp = self._main_stamp()
-                self._bought = max(self._bought, _bought(self.db))
+                self._stamp = self._size_and_time()
+                self._tasks = max(self._tasks, _count_tasks(self.db))
 
     def lost(self) -> JournalError | None:
-        """What is wrong if the name no longer leads to the file that was opened, with what it held; None if it does.
+        """Return an error if the path no longer leads to the file that was opened, with what it held; None if it does.
 
-        What it says of a key may be wrong then: nothing may be bought by it. What has happened is written all the same,
-        into a file of its own.
+        What the file says of a key may be wrong then, so nothing may be bought by it. What has happened already is
+        written all the same, into a rescue file.
 
-        :raises JournalError: there is no such file either.
+        :raises JournalError: the rescue file could not be written either.
         """
-        if self._lost is None and not self._still_there():
-            self._lost = self._move_out()
-        if self._lost is not None and not self._kept:
+        if self._lost is None and not self._is_same_file():
+            self._lost = self._rescue()
+        if self._lost is not None and not self._rescued:
             raise self._lost.fresh()
         return self._lost
 
-    def _still_there(self) -> bool:
+    def _is_same_file(self) -> bool:
         if self._inodes() != self._files:
             return False
-        stamp = self._main_stamp()
-        # Somebody may have copied another file into this one. To open an emptied one would remove its log.
-        if stamp != self._stamp:  # or another session has copied its log into it
-            if not self._holds_what_it_held():
+        stamp = self._size_and_time()
+        # The main file was written by another session's copying of the log, or by another program: a restored backup,
+        # say. An emptied file is not opened to find out (see `_inodes`): SQLite would remove its log.
+        if stamp != self._stamp:
+            if not self._has_all_tasks():
                 return False
             self._stamp = stamp
         return True
 
-    def _holds_what_it_held(self) -> bool:
-        """Whether the file has no fewer tasks than it had, read past everything this connection remembers of it."""
+    def _has_all_tasks(self) -> bool:
+        """Return whether the file has at least as many tasks as before; read anew, past this connection's cache."""
         try:
             with closing(sqlite3.connect(self.path)) as other:
-                return _bought(other) >= self._bought
+                return _count_tasks(other) >= self._tasks
         except sqlite3.DatabaseError as error:
             if is_transient(error):
                 raise
             return False
 
-    def _move_out(self) -> JournalError:
-        """Keep what this session knows in a file of its own, which takes what is still to be written."""
+    def _rescue(self) -> JournalError:
+        """Copy what this session knows into a rescue file, and go on writing there."""
         kept = self._beside(f"kept-{self.lease.name}")
         lost = JournalError(f"the journal {self.path} was deleted or replaced while this session used it")
         try:
             os.close(os.open(kept, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-            self.db = _copied(self.db, kept)
+            self.db = _copy_to(self.db, kept)
         except (sqlite3.Error, OSError) as error:
             lost.advice = f"Nothing more is submitted, and what this session knows could not be kept: {error}."
         else:
-            self._kept = True
-            lost.advice = f"Nothing more is submitted; what runs goes on. {_put_back(kept, self.path)}"
+            self._rescued = True
+            lost.advice = f"Nothing more is submitted; what runs goes on. {_how_to_restore(kept, self.path)}"
         return lost
 
     def _inodes(self) -> dict[str, int | None]:
-        """Which files the names lead to now; an emptied journal is none: opened, it would lose its log, too."""
+        """Return which files the names lead to; an emptied journal is none: opened, it would lose its log, too."""
         found = {suffix: _inode(self.path.with_name(self.path.name + suffix)) for suffix in ("-wal", "-shm")}
         return {"": _inode(self.path, empty=False), **found}
 
-    def _main_stamp(self) -> tuple[int, int]:
-        facts = self.path.stat()
-        return facts.st_size, facts.st_mtime_ns
+    def _size_and_time(self) -> tuple[int, int]:
+        stat = self.path.stat()
+        return stat.st_size, stat.st_mtime_ns
 
     def _beside(self, suffix: str) -> Path:
         return self.path.with_name(f"{self.path.name}.{suffix}")
 
 
 def backup(path: Path, to: Path) -> None:
-    """Copy a journal into one whole file, while sessions may use it; blocks, and needs no session.
+    """Copy a journal into one whole file, while sessions may use it. Blocks, and needs no session.
 
-    :param to: made anew; an earlier copy of a journal there is replaced, any other file is not.
+    :param to: created; an earlier copy of a journal there is replaced, any other file is not.
     :raises JournalError: there is no journal at *path*, *to* is that journal, or the copy cannot be written.
     """
     part = to.with_name(f"{to.name}.part")
     try:
-        _refuse_no_journal(path)
+        _refuse_other_file(path)
         if to.exists():
-            _refuse_the_same(path, to)
-            _refuse_no_journal(to)
+            _refuse_itself(path, to)
+            _refuse_other_file(to)
         part.unlink(missing_ok=True)
         os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as source:
-            _copied(source, part).close()
+            _copy_to(source, part).close()
         part.replace(to)
     except (sqlite3.Error, OSError) as error:
         why = getattr(error, "strerror", None) or message_of(error)
-        words = f"the journal {path} cannot be copied to {to}: {why}"
-        raise JournalError(words, advice="Name another file.") from error
+        message = f"the journal {path} cannot be copied to {to}: {why}"
+        raise JournalError(message, advice="Name another file.") from error
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
 
 
-def _refuse_the_same(path: Path, to: Path) -> None:
-    """A copy over its own source would take the file from under every session that uses it: they would buy no more."""
+def _refuse_itself(path: Path, to: Path) -> None:
+    """Refuse a copy over its own source: every session that uses the file would find it replaced, and stop buying."""
     if to.samefile(path):
         raise JournalError(f"{to} is the journal itself, and cannot be its own copy", advice="Name another file.")
 
 
-def _refuse_no_journal(path: Path) -> None:
+def _refuse_other_file(path: Path) -> None:
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as found:
-            ours = _salted(found)
+            ours = _has_salt(found)
     except sqlite3.Error as error:
         raise JournalError(f"{path} is no journal: {message_of(error)}", advice="Name another file.") from error
     if not ours:
         raise JournalError(f"{path} is no journal", advice="Name another file.")
 
 
-def _copied(source: sqlite3.Connection, to: Path) -> sqlite3.Connection:
-    """A connection to a copy that is one file: without a write-ahead log beside it, it can be moved at any time."""
+def _copy_to(source: sqlite3.Connection, to: Path) -> sqlite3.Connection:
+    """Copy a database into one file without a log beside it, which can be moved any time; return a connection to it."""
     copy = sqlite3.connect(to, timeout=_BUSY_PATIENCE, isolation_level=None, check_same_thread=False)
     try:
         source.backup(copy)
@@ -265,29 +273,29 @@ def _copied(source: sqlite3.Connection, to: Path) -> sqlite3.Connection:
     return copy
 
 
-def _salted(db: sqlite3.Connection) -> bool:
+def _has_salt(db: sqlite3.Connection) -> bool:
     return db.execute("SELECT 1 FROM meta WHERE name = 'salt'").fetchone() is not None
 
 
-def _bought(db: sqlite3.Connection) -> int:
-    """How many tasks a file knows of; no session ever makes them fewer."""
+def _count_tasks(db: sqlite3.Connection) -> int:
+    """Return how many tasks a file knows of; no session ever makes them fewer."""
     known: int = db.execute("SELECT count(task_id) FROM jobs").fetchone()[0]
     return known
 
 
 def _inode(path: Path, *, empty: bool = True) -> int | None:
     try:
-        facts = path.stat()
+        stat = path.stat()
     except FileNotFoundError:
         return None
-    return facts.st_ino if facts.st_size or empty else None
+    return stat.st_ino if stat.st_size or empty else None
 
 
-def _escaped(name: str) -> str:
+def _escape_glob(name: str) -> str:
     return "".join(f"[{one}]" if one in "*?[" else one for one in name)
 
 
-def _put_back(kept: Path, path: Path) -> str:
+def _how_to_restore(kept: Path, path: Path) -> str:
     return (
         f"If {kept} is the right one, put it back when no session runs (rm -f '{path}-wal' '{path}-shm'; "
         f"mv '{kept}' '{path}'); else delete it."

@@ -15,7 +15,7 @@ from rh_async.models.derived_key import is_derived
 _LINKS = ("http://", "https://")
 _AS_TYPED = (*_LINKS, "data:", "Upload(")
 _LONG = 500
-_DIGITS = 16  # 64 bits: nobody meets a second content with the same by chance
+_DIGITS = 16  # 64 bits: two contents do not meet in one by chance
 _ANOTHER_KEY = "Give this job another key; nothing was sent."
 
 

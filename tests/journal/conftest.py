@@ -16,7 +16,7 @@ __all__ = ["media", "server"]
 
 
 @pytest.fixture
-def book(tmp_path: Path) -> Path:
+def journal_path(tmp_path: Path) -> Path:
     """Where the journal is."""
     return tmp_path / "journal.db"
 
@@ -27,12 +27,12 @@ def wall() -> Wall:
 
 
 @pytest.fixture
-async def opened(book: Path, wall: Wall) -> AsyncIterator[Opened]:
+async def opened(journal_path: Path, wall: Wall) -> AsyncIterator[Opened]:
     """Opens journals on one file, and closes them all."""
     journals: list[SubmissionJournal] = []
 
     async def open_one(api_key: str = "k" * 32, site: str = SITE) -> SubmissionJournal:
-        journal = SubmissionJournal(store=SqliteStore(book, site), wall=wall)
+        journal = SubmissionJournal(store=SqliteStore(journal_path, site), wall=wall)
         await journal.open(api_key)
         journals.append(journal)
         return journal

@@ -25,7 +25,7 @@ class Killed(Exception):
 
 
 @define(eq=False)
-class Assassin:
+class SessionKiller:
     """Kills one session at the nth change of its journal.
 
     :ivar met: every change that was asked for, as ``from→to``.
@@ -47,12 +47,12 @@ class Assassin:
         self.struck, self.died = "", asyncio.Event()
 
     def kill(self, journal: SubmissionJournal) -> None:
-        """Let nothing more through, and drop the lock; its file stays, since nobody is left to remove it."""
+        """Let nothing more through, and drop the lock; its file stays, as a killed process leaves it."""
         self._dead.add(journal)
         for change in journal._writer.queue:
             if not change.done.done():
                 change.done.set_exception(Killed())
-                change.done.exception()  # it may be that nobody waits any more
+                change.done.exception()  # read, since its caller may not wait any more
         journal._writer.queue.clear()
         drop_lock(journal)
         self.died.set()
@@ -151,9 +151,9 @@ class Row:
     error: str | None
 
 
-def rows_of(book: Path) -> list[Row]:
+def rows_of(journal_path: Path) -> list[Row]:
     """Every row of a journal, oldest attempt first."""
-    connection = sqlite3.connect(book)
+    connection = sqlite3.connect(journal_path)
     try:
         found = connection.execute("SELECT key, attempt, state, owner, task_id, error FROM jobs ORDER BY key, attempt")
         names = [column[0] for column in found.description]

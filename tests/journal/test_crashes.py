@@ -19,7 +19,7 @@ from benchmarks._batch import key_of, request_of
 from rh_async import ApiError, Session, SubmitUnknown
 from rh_async._journal.records import TRANSITIONS, SubmissionState
 from rh_async.emulator import Emulator, Fault
-from tests.journal.killing import Assassin, Row, bury, journal_of, rows_of
+from tests.journal.killing import Row, SessionKiller, bury, journal_of, rows_of
 
 Open = Callable[[Path], Session]
 
@@ -60,7 +60,7 @@ CASES = [
     Case(Fault("json_5xx"), UNKNOWN),
     Case(Fault("empty_body"), UNKNOWN),
     Case(Fault("oversized_body", size=5 << 20), UNKNOWN),
-    Case(Fault("error_code", code="4242"), UNKNOWN),  # a code nobody documented: the costlier is taken for true
+    Case(Fault("error_code", code="4242"), UNKNOWN),  # an undocumented code: it may have been billed
     Case(Fault("error_code", code="1010"), FOR_NOW),
     Case(Fault("error_code", code="1007"), FINAL),
     Case(Fault("error_code", code="806"), FINAL),
@@ -68,10 +68,10 @@ CASES = [
 
 
 @pytest.fixture
-def assassin(monkeypatch: pytest.MonkeyPatch) -> Assassin:
-    assassin = Assassin()
-    assassin.watch(monkeypatch)
-    return assassin
+def killer(monkeypatch: pytest.MonkeyPatch) -> SessionKiller:
+    killer = SessionKiller()
+    killer.watch(monkeypatch)
+    return killer
 
 
 @pytest.fixture
@@ -83,29 +83,29 @@ async def server() -> AsyncIterator[Emulator]:
 
 @pytest.fixture
 def open_on(server: Emulator) -> Open:
-    return lambda book: Session(server.api_key, base_url=server.url, journal=book)
+    return lambda journal_path: Session(server.api_key, base_url=server.url, journal=journal_path)
 
 
-def test_the_sweep_meets_every_move_of_the_table() -> None:
+def test_the_crashes_cover_every_transition() -> None:
     met = ALWAYS | {case.move for case in CASES} | LATER
     assert {f"{now}→{to}" for now, moves in TRANSITIONS.items() for to in moves} <= met
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("case", CASES, ids=str)
-async def test_a_crash_at_any_move_buys_nothing_twice_and_loses_nothing(
-    case: Case, after: bool, assassin: Assassin, server: Emulator, open_on: Open, tmp_path: Path
+async def test_a_crash_at_any_transition_buys_nothing_twice_and_loses_nothing(
+    case: Case, after: bool, killer: SessionKiller, server: Emulator, open_on: Open, tmp_path: Path
 ) -> None:
     for number in count(1):
-        book, keys = tmp_path / f"{number}.db", (f"{number}-a", f"{number}-b")
+        journal_path, keys = tmp_path / f"{number}.db", (f"{number}-a", f"{number}-b")
         server.faults.clear()
         server.faults.add(case.fault)
-        killed = await _lives_until(open_on(book), assassin, number, keys, tmp_path, after=after)
-        ends = await _comes_back(open_on(book), keys, tmp_path)
-        _adds_up(server, book, ends, {killed})
+        killed = await _lives_until(open_on(journal_path), killer, number, keys, tmp_path, after=after)
+        ends = await _comes_back(open_on(journal_path), keys, tmp_path)
+        _adds_up(server, journal_path, ends, {killed})
         if not killed:
             break
-    assert ALWAYS | {case.move} <= assassin.met
+    assert ALWAYS | {case.move} <= killer.met
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -113,72 +113,72 @@ async def test_a_crash_at_any_move_buys_nothing_twice_and_loses_nothing(
     ("left", "then"),
     [("claimed→submitting", UNKNOWN), ("submitting→submitted", "take_over"), ("submitted→settled", "settled→saved")],
 )
-async def test_a_crash_while_coming_back_from_a_crash_buys_nothing_twice_and_loses_nothing(
-    left: str, then: str, after: bool, assassin: Assassin, server: Emulator, open_on: Open, tmp_path: Path
+async def test_a_crash_during_recovery_from_a_crash_buys_nothing_twice_and_loses_nothing(
+    left: str, then: str, after: bool, killer: SessionKiller, server: Emulator, open_on: Open, tmp_path: Path
 ) -> None:
     for number in count(1):
-        book, keys = tmp_path / f"{number}.db", (f"{number}-a", f"{number}-b")
-        first = await _killed_after(left, open_on(book), assassin, keys, tmp_path)
-        second = await _lives_until(open_on(book), assassin, number, keys, tmp_path, after=after)
-        ends = await _comes_back(open_on(book), keys, tmp_path)
-        _adds_up(server, book, ends, {first, second})
+        journal_path, keys = tmp_path / f"{number}.db", (f"{number}-a", f"{number}-b")
+        first = await _killed_after(left, open_on(journal_path), killer, keys, tmp_path)
+        second = await _lives_until(open_on(journal_path), killer, number, keys, tmp_path, after=after)
+        ends = await _comes_back(open_on(journal_path), keys, tmp_path)
+        _adds_up(server, journal_path, ends, {first, second})
         if not second:
             break
-    assert then in assassin.met
+    assert then in killer.met
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-async def test_a_crash_while_an_uncertain_submit_is_resolved_leaves_it_uncertain_or_adopted(
-    after: bool, assassin: Assassin, server: Emulator, open_on: Open, tmp_path: Path
+async def test_a_crash_while_an_uncertain_submit_is_confirmed_leaves_it_uncertain_or_submitted(
+    after: bool, killer: SessionKiller, server: Emulator, open_on: Open, tmp_path: Path
 ) -> None:
     for number in count(1):
-        book, key = tmp_path / f"{number}.db", f"{number}-a"
-        task_id = await _left_uncertain(server, open_on(book), key)
-        session = await _open(open_on(book))
-        assassin.aim(session, number, after=after)
-        killed = await _unless_killed(session, assassin, [_adopted(session, key, task_id)])
-        async with open_on(book) as later:
+        journal_path, key = tmp_path / f"{number}.db", f"{number}-a"
+        task_id = await _left_uncertain(server, open_on(journal_path), key)
+        session = await _open(open_on(journal_path))
+        killer.aim(session, number, after=after)
+        killed = await _unless_killed(session, killer, [_adopted(session, key, task_id)])
+        async with open_on(journal_path) as later:
             if await later.recovery.unconfirmed():
                 await later.recovery.confirm(key, task_id=task_id)
             assert (await later.run(request_of(key), idempotency_key=key, output_dir=tmp_path)).task_id == task_id
-        _adds_up(server, book, {key: SubmissionState.SAVED}, {killed})
+        _adds_up(server, journal_path, {key: SubmissionState.SAVED}, {killed})
         if not killed:
             break
-    assert {"uncertain→submitted", "take_over"} <= assassin.met
+    assert {"uncertain→submitted", "take_over"} <= killer.met
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-async def test_a_crash_while_an_uncertain_submit_is_abandoned_leaves_it_uncertain_or_abandoned(
-    after: bool, assassin: Assassin, server: Emulator, open_on: Open, tmp_path: Path
+async def test_a_crash_while_an_uncertain_submit_is_discarded_leaves_it_uncertain_or_abandoned(
+    after: bool, killer: SessionKiller, server: Emulator, open_on: Open, tmp_path: Path
 ) -> None:
     for number in (1, 2):
-        book, key = tmp_path / f"{number}.db", f"{number}-a"
-        await _left_uncertain(server, open_on(book), key)
-        session = await _open(open_on(book))
-        assassin.aim(session, number, after=after)
-        killed = await _unless_killed(session, assassin, [session.recovery.discard(key)])
+        journal_path, key = tmp_path / f"{number}.db", f"{number}-a"
+        await _left_uncertain(server, open_on(journal_path), key)
+        session = await _open(open_on(journal_path))
+        killer.aim(session, number, after=after)
+        killed = await _unless_killed(session, killer, [session.recovery.discard(key)])
         assert bool(killed) is (number == 1)
-        (row,) = rows_of(book)
+        (row,) = rows_of(journal_path)
         assert row.state is (SubmissionState.UNCERTAIN if killed and not after else SubmissionState.ABANDONED)
         assert len([task for task in server.ledger.tasks if key_of(task.endpoint) == key]) == 1
-    assert "uncertain→abandoned" in assassin.met
+    assert "uncertain→abandoned" in killer.met
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 async def test_a_crash_while_a_task_is_lost_or_found_again_buys_nothing_twice_and_loses_nothing(
-    after: bool, assassin: Assassin, server: Emulator, open_on: Open, tmp_path: Path
+    after: bool, killer: SessionKiller, server: Emulator, open_on: Open, tmp_path: Path
 ) -> None:
     for number in count(1):
-        book, keys = tmp_path / f"{number}.db", (f"{number}-a", f"{number}-b")
+        journal_path, keys = tmp_path / f"{number}.db", (f"{number}-a", f"{number}-b")
         server.faults.add(Fault("error_code", route="query", code="1004", times=None))
-        first = await _lives_until(open_on(book), assassin, number, keys, tmp_path, after=after)
+        first = await _lives_until(open_on(journal_path), killer, number, keys, tmp_path, after=after)
         server.faults.clear()
-        second = await _lives_until(open_on(book), assassin, number, keys, tmp_path, after=after)
-        ends = await _comes_back(open_on(book), keys, tmp_path)
-        _adds_up(server, book, ends, {first, second})
+        second = await _lives_until(open_on(journal_path), killer, number, keys, tmp_path, after=after)
+        ends = await _comes_back(open_on(journal_path), keys, tmp_path)
+        _adds_up(server, journal_path, ends, {first, second})
         if not first and not second:
             break
-    assert {"submitted→lost", "lost→submitted"} <= assassin.met
+    assert {"submitted→lost", "lost→submitted"} <= killer.met
 
 
 # --- lives -----------------------------------------------------------------------------------------------------------
@@ -189,30 +189,30 @@ async def _open(session: Session) -> Session:
 
 
 async def _lives_until(
-    session: Session, assassin: Assassin, number: int, keys: Iterable[str], folder: Path, *, after: bool
+    session: Session, killer: SessionKiller, number: int, keys: Iterable[str], folder: Path, *, after: bool
 ) -> str:
     """Want every key, and be killed at the nth change on the way; the dead session's name, "" if it came through."""
     await _open(session)
-    assassin.aim(session, number, after=after)
-    return await _unless_killed(session, assassin, [_wanted(session, keys, folder)])
+    killer.aim(session, number, after=after)
+    return await _unless_killed(session, killer, [_wanted(session, keys, folder)])
 
 
-async def _killed_after(move: str, session: Session, assassin: Assassin, keys: Iterable[str], folder: Path) -> str:
+async def _killed_after(move: str, session: Session, killer: SessionKiller, keys: Iterable[str], folder: Path) -> str:
     """Want every key, and be killed once one has made a move; the dead session's name."""
     await _open(session)
-    assassin.aim(session, 1, after=True, move=move)
-    killed = await _unless_killed(session, assassin, [_wanted(session, keys, folder)])
+    killer.aim(session, 1, after=True, move=move)
+    killed = await _unless_killed(session, killer, [_wanted(session, keys, folder)])
     assert killed
     return killed
 
 
-async def _unless_killed(session: Session, assassin: Assassin, calls: Iterable[Awaitable[object]]) -> str:
+async def _unless_killed(session: Session, killer: SessionKiller, calls: Iterable[Awaitable[object]]) -> str:
     """Let calls of a session go on until they are over, or it is dead."""
     calling = asyncio.ensure_future(_over(calls))
-    dying = asyncio.ensure_future(assassin.died.wait())
+    dying = asyncio.ensure_future(killer.died.wait())
     await asyncio.wait([calling, dying], return_when=asyncio.FIRST_COMPLETED)
     dying.cancel()
-    if not assassin.struck:
+    if not killer.struck:
         await session.__aexit__(None, None, None)
         return ""
     await _ended(session, calling)
@@ -270,11 +270,11 @@ async def _adopted(session: Session, key: str, task_id: str) -> None:
 # --- the sum ---------------------------------------------------------------------------------------------------------
 
 
-def _adds_up(server: Emulator, book: Path, ends: dict[str, SubmissionState], killed: set[str]) -> None:
+def _adds_up(server: Emulator, journal_path: Path, ends: dict[str, SubmissionState], killed: set[str]) -> None:
     """No key has two tasks, every task is a row's or in doubt, and what is not in doubt is saved."""
     tasks = [(key_of(task.endpoint), task.task_id) for task in server.ledger.tasks]
     bought = Counter(key for key, _ in tasks if key in ends)
-    rows = rows_of(book)
+    rows = rows_of(journal_path)
     last = {row.key: row for row in rows}
     assert all(number == 1 for number in bought.values())
     assert {row.task_id for row in rows if row.task_id} <= {task_id for _, task_id in tasks}

@@ -26,8 +26,8 @@ def request(number: int) -> DreamActor:
 class Holder:
     """Another user of the file, who takes its write lock and lets it go."""
 
-    def __init__(self, book: Path) -> None:
-        self._db = sqlite3.connect(book, isolation_level=None, timeout=10)
+    def __init__(self, journal_path: Path) -> None:
+        self._db = sqlite3.connect(journal_path, isolation_level=None, timeout=10)
 
     def take(self) -> None:
         self._db.execute("BEGIN IMMEDIATE")
@@ -47,14 +47,14 @@ def no_real_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def holder(book: Path) -> Iterator[Holder]:
-    holder = Holder(book)
+def holder(journal_path: Path) -> Iterator[Holder]:
+    holder = Holder(journal_path)
     yield holder
     holder.close()
 
 
-def states(book: Path) -> list[SubmissionState]:
-    return [row.state for row in rows_of(book)]
+def states(journal_path: Path) -> list[SubmissionState]:
+    return [row.state for row in rows_of(journal_path)]
 
 
 async def accepted_while_held(server: Emulator, session: Session, holder: Holder) -> list[Job]:
@@ -69,16 +69,16 @@ async def accepted_while_held(server: Emulator, session: Session, holder: Holder
     return jobs
 
 
-async def test_what_is_accepted_while_the_lock_is_held_is_watched_told_and_written_later(
-    server: Emulator, book: Path, holder: Holder
+async def test_a_task_accepted_while_the_lock_is_held_is_polled_reported_and_written_later(
+    server: Emulator, journal_path: Path, holder: Holder
 ) -> None:
     events: list[Event] = []
-    async with Session(server.api_key, base_url=server.url, journal=book, on_event=events.append) as session:
+    async with Session(server.api_key, base_url=server.url, journal=journal_path, on_event=events.append) as session:
         jobs = await accepted_while_held(server, session, holder)
         assert sorted(str(job.task_id) for job in jobs) == sorted(task.task_id for task in server.ledger.tasks)
         async with asyncio.timeout(600):
             assert all([(await job).outputs for job in jobs])
-        assert states(book) == [SubmissionState.SUBMITTING] * 3
+        assert states(journal_path) == [SubmissionState.SUBMITTING] * 3
         server.faults.clear()
         later = session.submit_nowait(request(3))
         await asyncio.sleep(600)
@@ -87,53 +87,53 @@ async def test_what_is_accepted_while_the_lock_is_held_is_watched_told_and_writt
         assert [event.reason for event in events if isinstance(event, Waiting)] == ["journal"]
         holder.let_go()
         assert (await later).outputs
-    assert states(book) == [SubmissionState.SETTLED] * 4
+    assert states(journal_path) == [SubmissionState.SETTLED] * 4
     assert len(server.ledger.tasks) == 4
 
 
 async def test_a_session_that_is_left_while_the_lock_is_held_writes_everything_first(
-    server: Emulator, book: Path, holder: Holder
+    server: Emulator, journal_path: Path, holder: Holder
 ) -> None:
-    async with Session(server.api_key, base_url=server.url, journal=book) as session:
+    async with Session(server.api_key, base_url=server.url, journal=journal_path) as session:
         jobs = await accepted_while_held(server, session, holder)
         waiting = session.submit_nowait(request(3))
         asyncio.get_running_loop().call_later(120, holder.let_go)
     assert asyncio.get_running_loop().time() > 120
     assert waiting.error is not None
     assert not waiting.error.maybe_billed
-    assert {row.task_id: row.state for row in rows_of(book)} == dict.fromkeys(
+    assert {row.task_id: row.state for row in rows_of(journal_path)} == dict.fromkeys(
         (job.task_id for job in jobs), SubmissionState.SUBMITTED
     )
-    async with Session(server.api_key, base_url=server.url, journal=book) as session:
+    async with Session(server.api_key, base_url=server.url, journal=journal_path) as session:
         assert all([(await session.run(request(number))).outputs for number in range(3)])
     assert len(server.ledger.submissions) == 3
 
 
 async def test_what_a_lock_kept_from_being_written_for_ever_is_logged_and_bought_no_second_time(
-    server: Emulator, book: Path, holder: Holder, caplog: pytest.LogCaptureFixture
+    server: Emulator, journal_path: Path, holder: Holder, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with Session(server.api_key, base_url=server.url, journal=book) as session:
+    async with Session(server.api_key, base_url=server.url, journal=journal_path) as session:
         await accepted_while_held(server, session, holder)
     said = [record.message for record in caplog.records if record.message.startswith("rh_async.journal_unwritten")]
     for task in server.ledger.tasks:  # what stands nowhere else
         assert any(f"task {task.task_id} is submitted" in line for line in said)
     holder.let_go()
-    async with Session(server.api_key, base_url=server.url, journal=book) as session:
+    async with Session(server.api_key, base_url=server.url, journal=journal_path) as session:
         assert len((await session.recovery.resume()).unconfirmed) == 3
     assert len(server.ledger.submissions) == 3
 
 
 @pytest.mark.parametrize("held_at", ["claim", "submitting"])
 async def test_a_job_that_waits_for_the_lock_can_be_withdrawn_and_leaves_nothing(
-    held_at: str, server: Emulator, book: Path, holder: Holder
+    held_at: str, server: Emulator, journal_path: Path, holder: Holder
 ) -> None:
-    async with Session(server.api_key, base_url=server.url, journal=book, in_flight=1) as session:
+    async with Session(server.api_key, base_url=server.url, journal=journal_path, in_flight=1) as session:
         first = await session.submit(request(0))
         if held_at == "claim":
             holder.take()
         job = session.submit_nowait(request(1))
         if held_at == "submitting":
-            await until(lambda: len(rows_of(book)) == 2)  # claimed, and waiting for the place
+            await until(lambda: len(rows_of(journal_path)) == 2)  # claimed, and waiting for the place
             holder.take()
         await first
         await asyncio.sleep(60)
@@ -142,12 +142,14 @@ async def test_a_job_that_waits_for_the_lock_can_be_withdrawn_and_leaves_nothing
         await asyncio.sleep(1)
         assert job.done
         holder.let_go()
-    assert [row.state for row in rows_of(book) if row.task_id is None] == []
+    assert [row.state for row in rows_of(journal_path) if row.task_id is None] == []
     assert len(server.ledger.submissions) == 1
 
 
-async def test_one_change_that_cannot_be_written_fails_alone_and_with_its_cause(server: Emulator, book: Path) -> None:
-    async with Session(server.api_key, base_url=server.url, journal=book) as session:
+async def test_one_change_that_cannot_be_written_fails_alone_and_with_its_cause(
+    server: Emulator, journal_path: Path
+) -> None:
+    async with Session(server.api_key, base_url=server.url, journal=journal_path) as session:
         assert session._lifetime.runtime is not None
         journal = session._lifetime.runtime.journal
         assert journal is not None
@@ -156,14 +158,14 @@ async def test_one_change_that_cannot_be_written_fails_alone_and_with_its_cause(
         assert [isinstance(end, JournalError) for end in ends] == [False, True, False]
         assert isinstance(ends[1], JournalError)
         assert isinstance(ends[1].__cause__, UnicodeEncodeError)
-    assert states(book) == [SubmissionState.SUBMITTED] * 2
+    assert states(journal_path) == [SubmissionState.SUBMITTED] * 2
 
 
 async def test_a_lack_of_descriptors_is_waited_out_by_the_journal(
-    server: Emulator, book: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    server: Emulator, journal_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
-    async with Session(server.api_key, base_url=server.url, journal=book) as session:
+    async with Session(server.api_key, base_url=server.url, journal=journal_path) as session:
         await session.run(request(0))
         lost, left = JournalFile.lost, iter(range(20))
 
@@ -175,4 +177,4 @@ async def test_a_lack_of_descriptors_is_waited_out_by_the_journal(
         monkeypatch.setattr(JournalFile, "lost", exhausted)
         assert (await session.run(request(1))).outputs
     assert [record.message for record in caplog.records if "Too many open files" in record.message]
-    assert states(book) == [SubmissionState.SETTLED] * 2
+    assert states(journal_path) == [SubmissionState.SETTLED] * 2

@@ -28,10 +28,12 @@ LINKED = DreamActor("https://example.test/hero.png", "https://example.test/dance
 # --- the file --------------------------------------------------------------------------------------------------------
 
 
-async def test_only_its_owner_may_read_the_file_and_those_beside_it(opened: Opened, book: Path) -> None:
+async def test_only_its_owner_may_read_the_file_and_those_beside_it(opened: Opened, journal_path: Path) -> None:
     journal = await opened()
     await claimed(journal, fresh())
-    files = [path for path in book.parent.rglob("*") if path.is_file() and path.name.startswith(("journal", "door"))]
+    files = [
+        path for path in journal_path.parent.rglob("*") if path.is_file() and path.name.startswith(("journal", "door"))
+    ]
     assert len(files) >= 4
     assert {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in files} == {0}
 
@@ -53,43 +55,43 @@ async def test_the_fingerprint_of_a_key_is_the_same_next_time(opened: Opened) ->
     assert sqlite_of(one).fingerprint == sqlite_of(two).fingerprint != sqlite_of(other).fingerprint
 
 
-async def refused_on_opening(server: Emulator, book: Path, words: str) -> None:
+async def refused_on_opening(server: Emulator, journal_path: Path, words: str) -> None:
     """A session says in one line that it cannot use its journal, and nothing reaches the server."""
     with pytest.raises(JournalError, match=words) as caught:
-        async with Session(server.api_key, base_url=server.url, journal=book) as session:
+        async with Session(server.api_key, base_url=server.url, journal=journal_path) as session:
             await session.run(LINKED)
     assert "\n" not in str(caught.value)
     assert server.ledger.submissions == []
     assert server.ledger.tasks == []
 
 
-async def test_a_journal_of_the_first_version_is_brought_up_to_date(server: Emulator, book: Path) -> None:
-    async with Session(server.api_key, base_url=server.url, journal=book) as session:
+async def test_a_journal_of_the_first_version_is_brought_up_to_date(server: Emulator, journal_path: Path) -> None:
+    async with Session(server.api_key, base_url=server.url, journal=journal_path) as session:
         bought = await session.run(LINKED)
-    connection = sqlite3.connect(book)
+    connection = sqlite3.connect(journal_path)
     for column in ("driving", "contents", "status"):
         connection.execute(f"ALTER TABLE jobs DROP COLUMN {column}")
     connection.execute("PRAGMA user_version = 1")
     connection.close()
-    async with Session(server.api_key, base_url=server.url, journal=book) as session:
+    async with Session(server.api_key, base_url=server.url, journal=journal_path) as session:
         again = await session.run(LINKED)
     assert again.task_id == bought.task_id
     assert len(server.ledger.tasks) == 1
 
 
-async def test_a_newer_journal_is_refused_and_left_as_it_is(server: Emulator, book: Path) -> None:
-    connection = sqlite3.connect(book)
+async def test_a_newer_journal_is_refused_and_left_as_it_is(server: Emulator, journal_path: Path) -> None:
+    connection = sqlite3.connect(journal_path)
     connection.execute("PRAGMA user_version = 99")
     connection.close()
-    before = book.read_bytes()
-    await refused_on_opening(server, book, "newer version")
-    assert book.read_bytes() == before
+    before = journal_path.read_bytes()
+    await refused_on_opening(server, journal_path, "newer version")
+    assert journal_path.read_bytes() == before
 
 
-async def test_a_file_that_is_no_journal_is_refused_and_left_as_it_is(server: Emulator, book: Path) -> None:
-    book.write_bytes(b"my diary, not a database" * 100)
-    await refused_on_opening(server, book, "cannot be used")
-    assert book.read_bytes() == b"my diary, not a database" * 100
+async def test_a_file_that_is_no_journal_is_refused_and_left_as_it_is(server: Emulator, journal_path: Path) -> None:
+    journal_path.write_bytes(b"plain text, not a database" * 100)
+    await refused_on_opening(server, journal_path, "cannot be used")
+    assert journal_path.read_bytes() == b"plain text, not a database" * 100
 
 
 async def test_a_folder_that_is_not_there_or_is_a_file_is_refused(server: Emulator, tmp_path: Path) -> None:
@@ -98,27 +100,27 @@ async def test_a_folder_that_is_not_there_or_is_a_file_is_refused(server: Emulat
 
 
 async def test_a_file_that_may_not_be_opened_is_refused(
-    server: Emulator, book: Path, monkeypatch: pytest.MonkeyPatch
+    server: Emulator, journal_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = os.open
 
     def forbidden(path: os.PathLike[str], *options: int, **more: int) -> int:
         # A stand-in for the mode 0400: nothing is read-only for root, as whom the tests may run.
-        if Path(path) == book:
+        if Path(path) == journal_path:
             raise PermissionError(13, "Permission denied", str(path))
         return opened(path, *options, **more)
 
     monkeypatch.setattr("rh_async._journal.sqlite_file.os.open", forbidden)
-    await refused_on_opening(server, book, "Permission denied")
+    await refused_on_opening(server, journal_path, "Permission denied")
 
 
 @pytest.mark.parametrize(
     ("pragma", "says"), [("query_only = 1", "readonly database"), ("max_page_count = 1", "disk is full")]
 )
 async def test_a_disk_that_turns_read_only_or_full_submits_nothing(
-    pragma: str, says: str, server: Emulator, book: Path
+    pragma: str, says: str, server: Emulator, journal_path: Path
 ) -> None:
-    async with Session(server.api_key, base_url=server.url, journal=book) as session:
+    async with Session(server.api_key, base_url=server.url, journal=journal_path) as session:
         assert session._lifetime.runtime is not None
         journal = session._lifetime.runtime.journal
         assert journal is not None
@@ -136,14 +138,14 @@ async def test_a_disk_that_turns_read_only_or_full_submits_nothing(
 
 @pytest.mark.parametrize("fails", ["claim", "submitting"])
 async def test_a_journal_that_fails_before_the_post_submits_nothing(
-    fails: str, server: Emulator, book: Path, monkeypatch: pytest.MonkeyPatch
+    fails: str, server: Emulator, journal_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = "_claim" if fails == "claim" else "_update"
 
     def full(*_: object, **__: object) -> SubmissionRecord:
         raise sqlite3.OperationalError("database or disk is full")
 
-    async with Session(server.api_key, base_url=server.url, journal=book) as session:
+    async with Session(server.api_key, base_url=server.url, journal=journal_path) as session:
         monkeypatch.setattr(SubmissionJournal, name, full)
         with pytest.raises(JournalError, match="disk is full") as caught:
             await session.run(LINKED)
@@ -158,7 +160,7 @@ async def test_many_open_one_new_file_at_once(opened: Opened) -> None:
     assert len({sqlite_of(journal).fingerprint for journal in journals}) == 1
 
 
-async def test_a_change_that_fails_half_way_keeps_nothing_of_what_it_wrote(opened: Opened, book: Path) -> None:
+async def test_a_change_that_fails_half_way_keeps_nothing_of_what_it_wrote(opened: Opened, journal_path: Path) -> None:
     ended, journal = await opened(), await opened()
     await claimed(ended, fresh())
     await die(ended)
@@ -167,20 +169,20 @@ async def test_a_change_that_fails_half_way_keeps_nothing_of_what_it_wrote(opene
         journal.claim(unstorable), journal.claim(fresh("neighbour", "n2")), return_exceptions=True
     )
     assert [isinstance(end, JournalError) for end in ends] == [True, False]
-    assert {row.key: row.owner for row in rows_of(book)} == {"clip": ended.owner, "neighbour": journal.owner}
+    assert {row.key: row.owner for row in rows_of(journal_path)} == {"clip": ended.owner, "neighbour": journal.owner}
 
 
 # --- owners ----------------------------------------------------------------------------------------------------------
 
 
-def test_an_owner_lives_until_its_lock_is_dropped_and_the_next_one_sweeps_it_away(tmp_path: Path) -> None:
+def test_a_lease_holds_until_its_lock_is_dropped_and_the_next_session_removes_its_file(tmp_path: Path) -> None:
     one, two = ProcessLease(tmp_path / "owners"), ProcessLease(tmp_path / "owners")
     assert not one.is_alive(one.name)
     one.acquire()
     two.acquire()
     assert one.is_alive(one.name)
     assert two.is_alive(one.name)
-    assert not two.is_alive("nobody")
+    assert not two.is_alive("unknown")
     assert one._file is not None
     os.close(one._file)
     one._file = None

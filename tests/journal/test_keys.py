@@ -22,17 +22,17 @@ LINKED = DreamActor("https://example.test/hero.png", "https://example.test/dance
 
 
 @pytest.fixture
-def open_session(server: Emulator, book: Path) -> Open:
-    return lambda **more: Session(server.api_key, base_url=server.url, journal=book, **more)
+def open_session(server: Emulator, journal_path: Path) -> Open:
+    return lambda **more: Session(server.api_key, base_url=server.url, journal=journal_path, **more)
 
 
 async def test_the_same_inputs_are_bought_once_in_one_session(
     open_session: Open, server: Emulator, media: Media, tmp_path: Path
 ) -> None:
-    twin = tmp_path / "twin.mp4"
-    twin.write_bytes(media.videos[0].read_bytes())
+    copy = tmp_path / "copy.mp4"
+    copy.write_bytes(media.videos[0].read_bytes())
     async with open_session() as session:
-        jobs = [session.submit_nowait(DreamActor(media.images[0], [media.videos[0], twin][n % 2])) for n in range(20)]
+        jobs = [session.submit_nowait(DreamActor(media.images[0], [media.videos[0], copy][n % 2])) for n in range(20)]
         results = [await job for job in jobs]
     assert len({result.task_id for result in results}) == 1
     assert len(server.ledger.submissions) == 1
@@ -104,7 +104,7 @@ async def test_two_live_sessions_share_one_purchase_and_only_its_owner_asks(
         assert (await mine).task_id == mine.task_id
         about = [question.task_id for question in server.ledger.calls[asked:]]
     assert len(server.ledger.submissions) == 1
-    assert len(about) <= 70  # one poller's, of a model that nobody knows; not two
+    assert len(about) <= 70  # one poller's, of an unknown model; not two
 
 
 async def test_two_keys_of_ones_own_are_two_jobs_whatever_they_ask_for(open_session: Open, server: Emulator) -> None:
@@ -132,7 +132,9 @@ async def test_a_job_that_follows_another_sessions_shows_that_ones_task_and_stat
     assert len(server.ledger.submissions) == 1
 
 
-async def test_a_status_that_changes_is_shown_by_whoever_follows(server: Emulator, open_session: Open) -> None:
+async def test_a_job_that_waits_for_another_session_shows_its_status_changes(
+    server: Emulator, open_session: Open
+) -> None:
     server.faults.add(Fault("unknown_status", task_status="PAUSED", responses=40))
     async with open_session() as one, open_session() as two:
         mine = await one.submit(LINKED)
@@ -147,7 +149,7 @@ async def _statuses(job: Job) -> list[str]:
 
 
 @pytest.mark.parametrize("how", ["given up", "closed"])
-async def test_who_follows_and_gives_up_disturbs_nobody_and_waits_for_nothing(
+async def test_a_cancelled_duplicate_returns_at_once_and_leaves_the_primary_alone(
     how: str, server: Emulator, open_session: Open
 ) -> None:
     async with open_session() as one:
@@ -178,7 +180,7 @@ async def test_the_same_job_twice_knows_when_it_was_submitted(server: Emulator, 
     assert len(server.ledger.submissions) == 1
 
 
-async def test_again_buys_once_more_and_overwrites_nothing(open_session: Open, server: Emulator) -> None:
+async def test_resubmit_buys_once_more_and_overwrites_nothing(open_session: Open, server: Emulator) -> None:
     async with open_session() as session:
         first = await session.run(LINKED, idempotency_key="clip")
         second = await session.run(LINKED, idempotency_key="clip", resubmit=True)
@@ -204,11 +206,11 @@ async def test_without_a_journal_a_key_counts_while_its_job_lives(server: Emulat
 
 
 async def test_a_row_of_another_api_key_is_refused_not_bought_again(
-    open_session: Open, server: Emulator, book: Path
+    open_session: Open, server: Emulator, journal_path: Path
 ) -> None:
     async with open_session() as session:
         await session.run(LINKED, idempotency_key="clip")
-    async with Session("f" * 32, base_url=server.url, journal=book) as other:
+    async with Session("f" * 32, base_url=server.url, journal=journal_path) as other:
         with pytest.raises(KeyConflict, match="under another API key"):
             await other.run(LINKED, idempotency_key="clip")
     assert len(server.ledger.submissions) == 1
@@ -251,9 +253,7 @@ async def test_an_uncertain_submit_is_never_sent_again_on_its_own(open_session: 
     assert len(server.ledger.submissions) == 1
 
 
-async def test_a_refusal_nobody_documented_is_uncertain_and_not_sent_again(
-    open_session: Open, server: Emulator
-) -> None:
+async def test_an_undocumented_error_code_is_uncertain_and_not_sent_again(open_session: Open, server: Emulator) -> None:
     server.faults.add(Fault("error_code", code="4242"))
     async with open_session() as session:
         with pytest.raises(ApiError, match="4242") as caught:
@@ -295,11 +295,11 @@ async def test_a_time_out_says_whether_what_it_took_back_is_paid(
     assert len(server.ledger.submissions) == sent
 
 
-async def test_fifty_jobs_at_once_share_their_commits(book: Path, media: Media) -> None:
+async def test_fifty_jobs_at_once_share_their_commits(journal_path: Path, media: Media) -> None:
     eager = PollingPolicy(polls_per_second=10_000, max_open_polls=50, queue_counters=False)
     async with (
         Emulator(seed=1, run_time=60.0) as server,
-        Session(server.api_key, base_url=server.url, journal=book, in_flight=50, polling=eager) as session,
+        Session(server.api_key, base_url=server.url, journal=journal_path, in_flight=50, polling=eager) as session,
     ):
         requests = [KlingMotionControl(media.images[n % 3], media.videos[n % 3], prompt=str(n)) for n in range(50)]
         async for outcome in session.map(requests):

@@ -41,37 +41,37 @@ asyncio.run(main())
 
 @pytest.mark.processes
 def test_a_forked_child_that_outlives_its_killed_parent_holds_nothing(tmp_path: Path) -> None:
-    book = tmp_path / "journal.db"
+    journal_path = tmp_path / "journal.db"
     with emulator_process(seed=1, run_time=0.1) as (url, key):
-        program = [sys.executable, "-c", FORKING, url, key, str(book)]
+        program = [sys.executable, "-c", FORKING, url, key, str(journal_path)]
         with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as parent:  # noqa: S603 - our own
             assert parent.stdout is not None
             child = int(parent.stdout.readline())
             try:
                 with asyncio.Runner() as real_time:
-                    held = real_time.run(_resumed(url, key, book))
+                    held = real_time.run(_resumed(url, key, journal_path))
                     assert held == ([("clip", parent.pid)], [])
                     parent.kill()
                     parent.wait()
-                    assert real_time.run(_resumed(url, key, book)) == ([], ["clip"])
+                    assert real_time.run(_resumed(url, key, journal_path)) == ([], ["clip"])
             finally:
                 os.kill(child, signal.SIGKILL)
 
 
-async def _resumed(url: str, key: str, book: Path) -> tuple[list[tuple[str, int]], list[str | None]]:
+async def _resumed(url: str, key: str, journal_path: Path) -> tuple[list[tuple[str, int]], list[str | None]]:
     """What is held and by which process, and what is taken over; the children of jobs end before the session does."""
-    async with asyncio.timeout(30), Session(key, base_url=url, journal=book) as session:
+    async with asyncio.timeout(30), Session(key, base_url=url, journal=journal_path) as session:
         resumed = await session.recovery.resume()
         return [(record.key, pid) for record, pid in resumed.held], [job.key for job in resumed.jobs]
 
 
 async def test_what_a_living_session_carries_is_named_with_its_process_and_left_to_it(
-    server: Emulator, book: Path
+    server: Emulator, journal_path: Path
 ) -> None:
     request = DreamActor("https://example.test/a.png", "https://example.test/b.mp4")
-    async with Session(server.api_key, base_url=server.url, journal=book) as one:
+    async with Session(server.api_key, base_url=server.url, journal=journal_path) as one:
         job = await one.submit(request, idempotency_key="clip")
-        async with Session(server.api_key, base_url=server.url, journal=book) as two:
+        async with Session(server.api_key, base_url=server.url, journal=journal_path) as two:
             resumed = await two.recovery.resume()
             assert [(record.key, record.state, pid) for record, pid in resumed.held] == [
                 ("clip", SubmissionState.SUBMITTED, os.getpid())
@@ -79,7 +79,7 @@ async def test_what_a_living_session_carries_is_named_with_its_process_and_left_
             assert resumed.jobs == ()
         assert (await one.recovery.resume()).held == ()
         assert (await job).outputs
-    assert [row.state for row in rows_of(book)] == [SubmissionState.SETTLED]
+    assert [row.state for row in rows_of(journal_path)] == [SubmissionState.SETTLED]
 
 
 def test_an_owner_of_a_version_that_says_nothing_of_itself_has_no_process(tmp_path: Path) -> None:

@@ -30,41 +30,41 @@ async def server() -> AsyncIterator[Emulator]:
 
 
 @pytest.fixture
-def open_session(server: Emulator, book: Path) -> Open:
+def open_session(server: Emulator, journal_path: Path) -> Open:
     def opened(**more: Any) -> Session:
-        return Session(server.api_key, base_url=server.url, journal=book, **more)
+        return Session(server.api_key, base_url=server.url, journal=journal_path, **more)
 
     return opened
 
 
 @pytest.fixture
-async def lost(open_session: Open, server: Emulator, book: Path) -> str:
+async def lost(open_session: Open, server: Emulator, journal_path: Path) -> str:
     """A job with the key ``clip`` whose task the server does not know; the task."""
     server.faults.add(FORGOTTEN)
     async with open_session() as session:
         with pytest.raises(JobLost) as caught:
             await session.run(LINKED, idempotency_key="clip")
-    assert states(book) == [SubmissionState.LOST]
+    assert states(journal_path) == [SubmissionState.LOST]
     return str(caught.value.task_id)
 
 
-def states(book: Path) -> list[SubmissionState]:
-    return [row.state for row in rows_of(book)]
+def states(journal_path: Path) -> list[SubmissionState]:
+    return [row.state for row in rows_of(journal_path)]
 
 
 async def test_the_same_submission_again_finds_what_the_server_knows_after_all(
-    lost: str, open_session: Open, server: Emulator, book: Path
+    lost: str, open_session: Open, server: Emulator, journal_path: Path
 ) -> None:
     server.faults.clear()
     async with open_session() as session:
         assert (await session.run(LINKED, idempotency_key="clip")).task_id == lost
-    assert states(book) == [SubmissionState.SETTLED]
+    assert states(journal_path) == [SubmissionState.SETTLED]
     assert len(server.ledger.submissions) == 1
 
 
 @pytest.mark.parametrize("wait", [0.0, 40 * 3600.0])
 async def test_resume_watches_it_again_and_saves_it_however_late(
-    wait: float, lost: str, open_session: Open, server: Emulator, book: Path, tmp_path: Path
+    wait: float, lost: str, open_session: Open, server: Emulator, journal_path: Path, tmp_path: Path
 ) -> None:
     server.faults.clear()
     await asyncio.sleep(wait)
@@ -74,7 +74,7 @@ async def test_resume_watches_it_again_and_saves_it_however_late(
         result = await job
     assert (result.task_id, resumed.lost) == (lost, ())
     assert result.paths[0].stat().st_size
-    assert states(book) == [SubmissionState.SAVED]
+    assert states(journal_path) == [SubmissionState.SAVED]
     assert len(server.ledger.submissions) == 1
 
 
@@ -90,7 +90,7 @@ async def test_in_the_session_that_lost_it_resume_finds_it_too(open_session: Ope
 
 
 async def test_what_is_still_unknown_stays_lost_and_is_named(
-    lost: str, open_session: Open, server: Emulator, book: Path
+    lost: str, open_session: Open, server: Emulator, journal_path: Path
 ) -> None:
     for _ in range(2):
         async with open_session() as session:
@@ -98,12 +98,12 @@ async def test_what_is_still_unknown_stays_lost_and_is_named(
             assert ([record.task_id for record in resumed.lost], resumed.jobs) == ([lost], ())
             with pytest.raises(JobLost):
                 await session.run(LINKED, idempotency_key="clip")
-    assert states(book) == [SubmissionState.LOST]
+    assert states(journal_path) == [SubmissionState.LOST]
     assert len(server.ledger.submissions) == 1
 
 
-async def test_again_buys_only_what_the_server_still_does_not_know(
-    lost: str, open_session: Open, server: Emulator, book: Path
+async def test_resubmit_buys_only_what_the_server_still_does_not_know(
+    lost: str, open_session: Open, server: Emulator, journal_path: Path
 ) -> None:
     asked = len(server.ledger.calls)
     buying = asyncio.ensure_future(_run_again(open_session()))
@@ -112,32 +112,34 @@ async def test_again_buys_only_what_the_server_still_does_not_know(
     server.faults.clear()
     assert server.ledger.calls[asked].task_id == lost  # before it was bought
     assert await buying != lost
-    assert states(book) == [SubmissionState.LOST, SubmissionState.SETTLED]
+    assert states(journal_path) == [SubmissionState.LOST, SubmissionState.SETTLED]
     assert len(server.ledger.submissions) == 2
 
 
-async def test_again_buys_nothing_where_the_server_knows_it_after_all(
-    lost: str, open_session: Open, server: Emulator, book: Path
+async def test_resubmit_buys_nothing_where_the_server_knows_the_task_after_all(
+    lost: str, open_session: Open, server: Emulator, journal_path: Path
 ) -> None:
     server.faults.clear()
     assert await _run_again(open_session()) == lost
-    assert states(book) == [SubmissionState.SETTLED]
+    assert states(journal_path) == [SubmissionState.SETTLED]
     assert len(server.ledger.submissions) == 1
     assert await _run_again(open_session()) != lost  # what has its end is bought again knowingly, as ever
 
 
-async def test_again_buys_nothing_where_nothing_can_be_learnt(
-    lost: str, open_session: Open, server: Emulator, book: Path
+async def test_resubmit_buys_nothing_where_the_server_cannot_be_asked(
+    lost: str, open_session: Open, server: Emulator, journal_path: Path
 ) -> None:
     server.faults.clear()
     server.faults.add(Fault("hang", route="query", times=None))
     with pytest.raises(ResponseLost):
         await _run_again(open_session(retry=RetryPolicy(give_up_after=60.0)))
-    assert states(book) == [SubmissionState.LOST]
+    assert states(journal_path) == [SubmissionState.LOST]
     assert len(server.ledger.submissions) == 1
 
 
-async def test_what_failed_meanwhile_is_told_as_failed(lost: str, open_session: Open, server: Emulator) -> None:
+async def test_a_lost_task_that_failed_meanwhile_is_reported_as_failed(
+    lost: str, open_session: Open, server: Emulator
+) -> None:
     server.faults.clear()
     async with open_session() as session:
         await session.cancel(lost)
@@ -182,7 +184,7 @@ async def test_a_delivery_about_a_lost_task_has_it_watched_again(open_session: O
 
 
 async def test_a_delivery_about_another_task_than_the_lost_one_is_not_taken_for_it(
-    open_session: Open, server: Emulator, book: Path
+    open_session: Open, server: Emulator, journal_path: Path
 ) -> None:
     server.faults.add(FORGOTTEN)
     async with open_session() as session:
@@ -191,13 +193,13 @@ async def test_a_delivery_about_another_task_than_the_lost_one_is_not_taken_for_
         server.faults.clear()
         nonce = server.ledger.submissions[0].body["webhookUrl"].partition("rh_nonce=")[2]
         assert await session.handle_webhook(delivery("1234567890123456789", shape="v2"), token=nonce) is None
-    assert states(book) == [SubmissionState.LOST]
+    assert states(journal_path) == [SubmissionState.LOST]
 
 
 async def test_what_an_older_version_called_settled_is_found_as_well(
-    lost: str, open_session: Open, server: Emulator, book: Path
+    lost: str, open_session: Open, server: Emulator, journal_path: Path
 ) -> None:
-    with sqlite3.connect(book) as db:
+    with sqlite3.connect(journal_path) as db:
         db.execute("UPDATE jobs SET state = 'settled'")
         for column in ("contents", "status"):
             db.execute(f"ALTER TABLE jobs DROP COLUMN {column}")

@@ -22,8 +22,8 @@ LINKED = DreamActor("https://example.test/hero.png?sign=1", "https://example.tes
 
 
 @pytest.fixture
-def open_session(server: Emulator, book: Path) -> Open:
-    return lambda: Session(server.api_key, base_url=server.url, journal=book)
+def open_session(server: Emulator, journal_path: Path) -> Open:
+    return lambda: Session(server.api_key, base_url=server.url, journal=journal_path)
 
 
 async def bought(open_session: Open, request: Request) -> None:
@@ -99,7 +99,9 @@ async def test_another_link_model_or_field_is_another_job(
     assert len(server.ledger.submissions) == 1
 
 
-async def test_a_failed_job_is_not_told_of_another_one_with_its_key(open_session: Open, server: Emulator) -> None:
+async def test_a_failed_jobs_error_does_not_name_another_request_with_its_key(
+    open_session: Open, server: Emulator
+) -> None:
     server.faults.add(Fault("moderation"))
     async with open_session() as session:
         with pytest.raises(JobFailed):
@@ -142,11 +144,11 @@ async def test_without_a_journal_a_live_key_is_refused_to_another_job_too(server
 
 
 async def test_a_row_of_an_older_journal_is_compared_by_the_names_it_kept(
-    open_session: Open, server: Emulator, media: Media, book: Path, tmp_path: Path
+    open_session: Open, server: Emulator, media: Media, journal_path: Path, tmp_path: Path
 ) -> None:
     first = DreamActor(media.images[0], media.videos[0])
     await bought(open_session, first)
-    with sqlite3.connect(book) as db:
+    with sqlite3.connect(journal_path) as db:
         db.execute("UPDATE jobs SET contents = ''")
     db.close()
     assert "dance1.mp4" in str(await refused(open_session, evolve(first, video=media.videos[1])))
@@ -158,11 +160,11 @@ async def test_a_row_of_an_older_journal_is_compared_by_the_names_it_kept(
 
 
 async def test_a_derived_key_of_an_older_journal_stands_for_its_content_whatever_the_files_are_called_now(
-    open_session: Open, server: Emulator, media: Media, book: Path, tmp_path: Path
+    open_session: Open, server: Emulator, media: Media, journal_path: Path, tmp_path: Path
 ) -> None:
     async with open_session() as session:
         first = await session.run(DreamActor(media.images[0], media.videos[0]))
-    with sqlite3.connect(book) as db:
+    with sqlite3.connect(journal_path) as db:
         db.execute("UPDATE jobs SET contents = ''")
     db.close()
     renamed = tmp_path / "renamed.mp4"

@@ -71,7 +71,7 @@ def test_a_batch_killed_again_and_again_is_bought_once_and_saved(tmp_path: Path)
     assert faults
 
 
-def test_a_command_killed_again_and_again_buys_once_and_leaves_each_video_with_its_story_and_its_line(
+def test_a_command_killed_again_and_again_buys_once_and_leaves_each_video_with_its_sidecar_and_its_line(
     tmp_path: Path,
 ) -> None:
     found, _ = crash.play(1, 331, tmp_path, COMMAND)  # a seed that kills it early, midway and late

@@ -1,4 +1,4 @@
-"""What a session tells of its journal: one key, or every attempt, read as it is asked for; nobody else is asked."""
+"""What a session tells of its journal: one key, or every attempt, read as it is asked for; no request is sent."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Open = Callable[[], Session]
 
 
 @pytest.fixture
-def open_session(server: Emulator, book: Path) -> Open:
-    return lambda: Session(server.api_key, base_url=server.url, journal=book)
+def open_session(server: Emulator, journal_path: Path) -> Open:
+    return lambda: Session(server.api_key, base_url=server.url, journal=journal_path)
 
 
 async def keys(session: Session, **which: Any) -> list[str]:
@@ -35,11 +35,11 @@ async def test_a_key_is_found_with_its_last_attempt(open_session: Open, server: 
         record = await session.find("clip")
         assert record is not None
         assert (record.state, record.attempt, record.task_id) == (SubmissionState.SETTLED, 2, result.task_id)
-        assert await session.find("nobody") is None
+        assert await session.find("unknown") is None
         assert len(server.ledger.calls) == asked
 
 
-async def test_jobs_are_told_in_order_by_state_and_by_the_beginning_of_their_key(
+async def test_jobs_are_listed_in_order_by_state_and_by_the_beginning_of_their_key(
     open_session: Open, server: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rh_async._journal.sqlite._PAGE", 3)

@@ -38,16 +38,16 @@ def place() -> Place:
 
 
 @pytest.fixture(params=["sqlite", "memory"])
-def new_store(request: pytest.FixtureRequest, book: Path, place: Place) -> NewStore:
+def new_store(request: pytest.FixtureRequest, journal_path: Path, place: Place) -> NewStore:
     """Makes stores of one kind, all on one place."""
-    return (lambda site: SqliteStore(book, site)) if request.param == "sqlite" else partial(MemoryStore, place)
+    return (lambda site: SqliteStore(journal_path, site)) if request.param == "sqlite" else partial(MemoryStore, place)
 
 
 @pytest.fixture
-def rows(new_store: NewStore, book: Path, place: Place) -> Rows:
+def rows(new_store: NewStore, journal_path: Path, place: Place) -> Rows:
     """Reads what is stored, past every journal; oldest attempt first."""
     if isinstance(new_store(SITE), SqliteStore):
-        return partial(rows_of, book)
+        return partial(rows_of, journal_path)
     return lambda: sorted((row[2] for row in place.records.values()), key=lambda one: (one.key, one.attempt))
 
 
@@ -70,7 +70,7 @@ async def open_journal(new_store: NewStore, wall: Wall) -> AsyncIterator[Opened]
 
 
 @pytest.mark.parametrize(("now", "to"), LEGAL)
-async def test_every_move_of_the_table_is_made_and_is_durable(
+async def test_every_transition_is_made_and_is_durable(
     now: SubmissionState, to: SubmissionState, open_journal: Opened, rows: Rows
 ) -> None:
     journal = await open_journal()
@@ -80,7 +80,7 @@ async def test_every_move_of_the_table_is_made_and_is_durable(
 
 
 @pytest.mark.parametrize(("now", "to"), ILLEGAL)
-async def test_every_other_move_is_refused_and_changes_nothing(
+async def test_every_other_transition_is_refused_and_changes_nothing(
     now: SubmissionState, to: SubmissionState, open_journal: Opened, rows: Rows
 ) -> None:
     journal = await open_journal()
@@ -90,7 +90,7 @@ async def test_every_other_move_is_refused_and_changes_nothing(
     assert [row.state for row in rows()] == [now]
 
 
-async def test_a_move_from_what_is_no_longer_so_is_refused(open_journal: Opened, rows: Rows) -> None:
+async def test_a_transition_from_an_outdated_record_is_refused(open_journal: Opened, rows: Rows) -> None:
     journal = await open_journal()
     old = await brought_to(journal, SubmissionState.SUBMITTING)
     await journal.transition(old, SubmissionState.UNCERTAIN)
@@ -201,7 +201,7 @@ async def test_only_the_lost_attempt_the_server_was_asked_about_is_bought_again(
     assert (await claimed(journal, fresh(webhook_token="third"), resubmit=True, gone=2)).attempt == 3
 
 
-async def test_a_live_owners_claim_stands_and_a_dead_ones_is_free(open_journal: Opened) -> None:
+async def test_a_running_sessions_claim_stands_and_an_ended_ones_is_replaced(open_journal: Opened) -> None:
     one, two = await open_journal(), await open_journal()
     first = await claimed(one, fresh(webhook_token="one"))
     assert await claimed(two, fresh(webhook_token="two")) == first
@@ -210,7 +210,7 @@ async def test_a_live_owners_claim_stands_and_a_dead_ones_is_free(open_journal: 
     assert (second.attempt, second.owner, second.webhook_token) == (1, two.owner, "two")
 
 
-async def test_a_dead_owners_open_post_becomes_uncertain_and_a_live_ones_does_not(open_journal: Opened) -> None:
+async def test_an_ended_sessions_open_post_becomes_uncertain_and_a_running_ones_does_not(open_journal: Opened) -> None:
     one, two = await open_journal(), await open_journal()
     await brought_to(one, SubmissionState.SUBMITTING)
     assert (await claimed(two, fresh())).state is SubmissionState.SUBMITTING
@@ -220,7 +220,7 @@ async def test_a_dead_owners_open_post_becomes_uncertain_and_a_live_ones_does_no
 
 
 @pytest.mark.parametrize("state", [SubmissionState.CLAIMED, SubmissionState.SUBMITTING, SubmissionState.SUBMITTED])
-async def test_what_a_live_owner_carries_cannot_be_inherited(state: SubmissionState, open_journal: Opened) -> None:
+async def test_a_record_of_a_running_session_cannot_be_taken_over(state: SubmissionState, open_journal: Opened) -> None:
     one, two = await open_journal(), await open_journal()
     record = await brought_to(one, state)
     with pytest.raises(JournalError, match="still running"):
@@ -230,7 +230,7 @@ async def test_what_a_live_owner_carries_cannot_be_inherited(state: SubmissionSt
 
 
 @pytest.mark.parametrize("state", [SubmissionState.SETTLED, SubmissionState.SAVED, SubmissionState.UNCERTAIN])
-async def test_what_nobody_carries_is_inherited_once(state: SubmissionState, open_journal: Opened) -> None:
+async def test_a_record_without_a_session_is_taken_over_once(state: SubmissionState, open_journal: Opened) -> None:
     one, two, three = await open_journal(), await open_journal(), await open_journal()
     record = await brought_to(one, state)
     await two.take_over(record)
@@ -238,7 +238,9 @@ async def test_what_nobody_carries_is_inherited_once(state: SubmissionState, ope
         await three.take_over(record)
 
 
-async def test_another_keys_row_is_refused_unless_nothing_was_bought_by_it(open_journal: Opened, rows: Rows) -> None:
+async def test_another_api_keys_record_is_refused_unless_nothing_was_bought_by_it(
+    open_journal: Opened, rows: Rows
+) -> None:
     mine, other = await open_journal(), await open_journal("o" * 32)
     for state in (SubmissionState.SUBMITTED, SubmissionState.SETTLED, SubmissionState.UNCERTAIN):
         await brought_to(mine, state, key=state)
@@ -254,7 +256,7 @@ async def test_another_keys_row_is_refused_unless_nothing_was_bought_by_it(open_
 @pytest.mark.parametrize(
     "state", [SubmissionState.SUBMITTED, SubmissionState.SETTLED, SubmissionState.SAVED, SubmissionState.UNCERTAIN]
 )
-async def test_again_opens_the_next_attempt_and_leaves_the_last_as_it_is(
+async def test_resubmit_opens_the_next_attempt_and_leaves_the_last_as_it_is(
     state: SubmissionState, open_journal: Opened, rows: Rows
 ) -> None:
     journal = await open_journal()

@@ -9,10 +9,10 @@ import pytest
 
 from rh_async import PollingPolicy, Session
 from rh_async.emulator import Emulator
-from tests.journal.conftest import book
+from tests.journal.conftest import journal_path
 from tests.session.conftest import media
 
-__all__ = ["book", "media"]
+__all__ = ["journal_path", "media"]
 
 
 @pytest.fixture

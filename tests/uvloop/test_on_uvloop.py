@@ -15,8 +15,8 @@ from tests.journal.test_stores import (
     open_journal,
     place,
     rows,
-    test_a_dead_owners_open_post_becomes_uncertain_and_a_live_ones_does_not,
     test_a_task_belongs_to_one_row_only_and_its_neighbours_in_a_commit_are_kept,
+    test_an_ended_sessions_open_post_becomes_uncertain_and_a_running_ones_does_not,
 )
 from tests.session.test_crash import (
     test_a_job_can_be_started_watched_asked_and_withdrawn_where_no_task_runs,
@@ -36,12 +36,12 @@ __all__ = [
     "opened",
     "place",
     "rows",
-    "test_a_dead_owners_open_post_becomes_uncertain_and_a_live_ones_does_not",
     "test_a_job_can_be_started_watched_asked_and_withdrawn_where_no_task_runs",
     "test_a_job_whose_end_cannot_be_told_ends_all_the_same",
     "test_a_services_task_that_is_cancelled_from_outside_ends_every_wait",
     "test_a_submit_given_up_before_its_post_leaves_buys_nothing",
     "test_a_task_belongs_to_one_row_only_and_its_neighbours_in_a_commit_are_kept",
+    "test_an_ended_sessions_open_post_becomes_uncertain_and_a_running_ones_does_not",
     "test_every_wait_ends_at_once_and_names_the_cause",
     "test_leaving_a_session_that_waits_for_its_jobs_ends_when_it_crashes",
     "test_many_open_one_new_file_at_once",
@@ -69,12 +69,14 @@ async def test_a_session_that_polls_as_often_as_possible_finishes_every_job() ->
 async def test_transient_faults_and_a_rate_limit_cost_no_job(tmp_path: Path, durable: bool) -> None:
     retry = RetryPolicy(initial_delay=0.01, max_delay=0.05)
     policy = PollingPolicy(interval=0.1, max_interval=0.3, polls_per_second=100)
-    book = tmp_path / "journal.db" if durable else None
+    journal_path = tmp_path / "journal.db" if durable else None
     async with Emulator(seed=1, run_time=0.3, rate_limit=100) as server:
         for kind in ("drop_before_body", "drop_after_accept", "gateway_502", "invalid_body", "empty_body"):
             server.faults.add(Fault(kind, route="query", probability=0.1, times=None))
         server.faults.add(Fault("error_code", route="submit", code="421", probability=0.2, times=None))
-        async with Session(server.api_key, base_url=server.url, polling=policy, retry=retry, journal=book) as session:
+        async with Session(
+            server.api_key, base_url=server.url, polling=policy, retry=retry, journal=journal_path
+        ) as session:
             requests = [ModelRequest(MODEL, {"seed": number}) for number in range(40)]
             outcomes = [outcome async for outcome in session.map(requests)]
         assert [outcome.error for outcome in outcomes] == [None] * 40
