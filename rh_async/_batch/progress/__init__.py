@@ -1,1 +1,1 @@
-"""Counts a batch's progress: one counter, one snapshot, the estimated time left."""
+"""Counts progress from a session's events: one counter and one snapshot, for a batch and for a single job."""

@@ -1,1 +1,1 @@
-"""Runs a plan through a session: one worker per entry, outcomes as they come."""
+"""Runs a plan through a session: starts its entries, submits and saves each, and streams their outcomes."""

@@ -196,7 +196,7 @@ class _Run:
                 await self.stream.wait_for_capacity(self._has_capacity)
                 self._port.check(asking=False)
                 item = BatchItem(entry)
-                self.state.under_way.add(item)
+                self.state.under_way.add(item)  # at once: its task starts later, and the window must count it already
                 self.counter.start(entry)
                 tasks.start_soon(self._process, item)
         except RHError as error:
@@ -240,7 +240,7 @@ class _Run:
                     outcome = evolve(outcome, cost=self._charges.cost_of(item, item.past))
                 await self._report(outcome, item)
                 await self._report_duplicates(outcome)
-        except SessionError:
+        except SessionError:  # the session ended: no other item can go on either
             if self._tasks is not None:
                 self._tasks.cancel_scope.cancel()
         finally:
@@ -252,6 +252,8 @@ class _Run:
             return self.state.skipped(item)
         if (outcome := await self._worker.look_up(item)) is not None or item.past is None:
             return outcome
+        # No await between the look for a primary and its registration: of two items with one key, one is the primary,
+        # or each would reserve its price in the budget for the one job that both share.
         primary = self._primaries.get(item.past.key)
         if primary is None:
             self._primaries[item.past.key] = _Primary()
@@ -278,6 +280,7 @@ class _Run:
         except RHError as error:  # the outcome is true all the same, and its reader must have it
             self._events.note_error(error)
             self.state.stop(error)
+        # No await from here on: a snapshot counts the item either as under way or by its outcome.
         self.state.leave(item)
         self.counter.end(outcome)
         self.stream.put(outcome)

@@ -55,7 +55,7 @@ class EntrySaver:
 
         :param sources: files with the same content, which are linked or copied instead of downloading.
         """
-        self.state.start_saving(item)
+        self.state.start_saving(item)  # its slot is free for the next submit while its output is written
         try:
             paths = await self._save_with_retries(item.entry, past, result, sources or recorded_paths(past))
         except RHError as error:
@@ -75,6 +75,7 @@ class EntrySaver:
         """
         wait, until = FIRST_WAIT, anyio.current_time() + _PATIENCE
         while True:
+            # After one disk error nothing more is tried: thousands of results would each fail on the same disk.
             if error := await self.own_error(self.state.disk_error, entry, past, result):
                 raise error
             try:

@@ -46,7 +46,7 @@ class EntryWorker:
         try:
             item.past = await self.port.prior_attempt(item.entry.request, item.entry.key)
         except RHError as error:
-            self.port.check(asking=False)
+            self.port.check(asking=False)  # in a session that ended every call fails: that is no failure of the entry
             return self._failure(item, error)
         return _conflict(item, item.past)
 
@@ -79,7 +79,7 @@ class EntryWorker:
         outcome = past.outcome
         if isinstance(outcome, Result):
             return await self.saver.find_saved(item, past, outcome) or await self.saver.save(item, past, outcome)
-        if isinstance(outcome, JobLost):
+        if isinstance(outcome, JobLost):  # paid for, and perhaps known to the server again
             return await self._query_lost(item, past)
         if outcome is not None and self._is_final(outcome):
             return item.failure(outcome)
@@ -140,6 +140,7 @@ class EntryWorker:
 
         :param charge_id: the name under which the job's price is reserved, and its cost will be booked.
         """
+        # If another process has made a further attempt since the look-up, the session attaches to that one: it is paid.
         after = None if past.record is None else past.record.attempt
         options = SubmitOptions(key=past.key, resubmit=resubmit, after=after, output_dir=self.output_dir)
         try:
@@ -168,11 +169,13 @@ class EntryWorker:
                 next_wait = self.state.note_retry(error, wait)
             await self.state.wait_unless_stopped(wait)
             wait = next_wait
+            # The run may have been stopped during the wait: what was not billed so far must not be submitted now.
             if self.state.stopped is not None:
                 raise JobCancelled("it was not started again", phase="submit", maybe_billed=False)
 
     async def _run_job(self, item: BatchItem, options: SubmitOptions) -> Result:
         assert item.entry.request is not None  # noqa: S101 - for the type checker: it is ready
+        # Set before the first await: a stop of the run must find every job whose POST has not left, to withdraw it.
         item.job = self.port.begin(item.entry.request, options)
         return await item.job
 

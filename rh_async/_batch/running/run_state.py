@@ -79,7 +79,7 @@ class RunState:
             self.disk_error = self.disk_error or error
         if self.stopped is None:
             log.warning("rh_async.batch_stopped %s", error, extra={"error": error})
-            self.stopped = error
+            self.stopped = error  # the first reason stays: later ones are its consequences
             self._stopping.set()
         if not isinstance(error, BudgetReached):
             self.withdraw()

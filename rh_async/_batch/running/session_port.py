@@ -38,7 +38,7 @@ class SessionPort(StreamHost, Protocol):
         """Query the account."""
 
     async def price(self, request: Request) -> PriceQuote:
-        """Query the price of a request, after uploading the files that the query names."""
+        """Query the price of a request, after uploading the files that the query names; nothing is submitted."""
 
     def statistics(self) -> Statistics:
         """Return the session's statistics."""
@@ -47,7 +47,7 @@ class SessionPort(StreamHost, Protocol):
         """Return what is known of a submission before it is made."""
 
     def begin(self, request: Request, options: SubmitOptions) -> Job:
-        """Start the submission of a request."""
+        """Start the submission of a request; with a journal, attach to the job that its key names, if there is one."""
 
     async def save(
         self, result: Result, folder: Path, *, overwrite: bool = False, name: Naming | None = None
