@@ -44,7 +44,7 @@ DOCUMENTED: dict[type[ApiError], str] = {
 }
 PAIRS = [(code, kind) for kind, codes in DOCUMENTED.items() for code in codes.split()]
 FOR_NOW = {"415", "421", "814", "1003", "1010", "1011", "1520"}
-MAYBE_BOUGHT = {"500", "1000", "1005", "1006", "1012", "1015", "1504"}
+MAYBE_BILLED = {"500", "1000", "1005", "1006", "1012", "1015", "1504"}
 OTHER_ROUTES = [route for route in Route if route is not Route.SUBMIT]
 
 
@@ -61,7 +61,7 @@ def test_what_is_fine_and_what_is_a_state_is_no_error() -> None:
 def test_a_submit_is_repeatable_only_if_it_was_refused_for_now(code: str) -> None:
     error = api_error(code, "m", Route.SUBMIT)
     assert error.retryable == (code in FOR_NOW)
-    assert error.maybe_billed == (code in MAYBE_BOUGHT)
+    assert error.maybe_billed == (code in MAYBE_BILLED)
 
 
 @pytest.mark.parametrize("route", OTHER_ROUTES)
@@ -72,16 +72,16 @@ def test_nothing_else_is_ever_billed(route: Route) -> None:
 @pytest.mark.parametrize("route", OTHER_ROUTES)
 def test_elsewhere_a_code_is_retryable_if_the_same_again_may_work(route: Route) -> None:
     retryable = {code for code in ERROR_CODES if api_error(code, "m", route).retryable}
-    assert retryable == FOR_NOW | MAYBE_BOUGHT | {"805", "-1", "808", "1013"}
+    assert retryable == FOR_NOW | MAYBE_BILLED | {"805", "-1", "808", "1013"}
 
 
-def test_a_code_nobody_listed_is_a_plain_refusal_that_may_have_cost_money() -> None:
+def test_a_code_without_a_row_is_a_plain_refusal_that_may_be_billed() -> None:
     error = api_error("777777", "", Route.SUBMIT)
     assert type(error) is ApiError
     assert (error.retryable, error.maybe_billed, error.task_id) == (False, True, None)
 
 
-def test_words_never_choose_the_class() -> None:
+def test_the_message_never_chooses_the_class() -> None:
     error = api_error("1005", "the load balancer has no balance, invalid api key", Route.QUERY)
     assert type(error) is ServerFault
 
@@ -98,7 +98,7 @@ def test_a_missing_key_is_final_and_one_that_failed_to_pass_may_pass_the_next_ti
     assert api_error("-1", "ApiKey verification failed", route).retryable
 
 
-def test_a_price_that_nobody_set_is_no_matter_of_moderation() -> None:
+def test_a_missing_price_has_nothing_to_do_with_moderation() -> None:
     error = api_error("1501", "PRICE_CONFIG_NOT_FOUND", Route.PRICE)
     assert type(error) is NotFound
     assert "no price" in error.advice
@@ -117,13 +117,13 @@ def test_an_empty_task_id_is_none() -> None:
 
 
 @pytest.mark.parametrize("code", ["806", "1002"])
-def test_an_unknown_key_is_told_of_the_other_site(code: str) -> None:
+def test_the_error_for_an_unknown_key_names_the_other_site(code: str) -> None:
     error = api_error(code, "APIKEY_USER_NOT_FOUND", Route.QUERY)
     assert GLOBAL_SITE in str(error)
     assert CHINA_SITE in str(error)
 
 
-def test_a_key_of_the_wrong_type_is_told_which_type_it_takes() -> None:
+def test_the_error_for_a_key_of_the_wrong_type_names_the_type_it_takes() -> None:
     assert "enterprise-shared" in str(api_error("1014", "Access Denied", Route.SUBMIT))
 
 
@@ -186,7 +186,7 @@ def test_nothing_else_refuses_the_key_itself(error: RHError) -> None:
 
 
 @pytest.mark.parametrize("status", [100, 199, 300, 307, 399, 408, 500, 502, 599])
-def test_after_these_http_statuses_a_job_may_have_been_bought(status: int) -> None:
+def test_after_these_http_statuses_a_task_may_have_been_created(status: int) -> None:
     assert may_have_created_task(api_error("1007", "m", Route.SUBMIT), status)
 
 
@@ -196,7 +196,7 @@ def test_after_these_only_the_code_decides(status: int) -> None:
     assert may_have_created_task(api_error("1005", "m", Route.SUBMIT), status)
 
 
-def test_an_unreadable_acceptance_may_have_bought_and_an_unreadable_refusal_has_not() -> None:
+def test_an_unreadable_acceptance_may_have_created_a_task_and_an_unreadable_refusal_has_not() -> None:
     assert may_have_created_task(InvalidResponse("?"), 200)
     assert not may_have_created_task(InvalidResponse("?"), 400)
 

@@ -24,6 +24,7 @@ from rh_async import (
     errors,
 )
 from rh_async.errors import (
+    STORED_NAMES,
     AuthenticationFailed,
     BalanceExhausted,
     Blame,
@@ -50,7 +51,7 @@ _BRANCH = re.compile(r"^    (?P<indent>(?:│   |    )*)(?:├── |└── 
 
 
 def drawn() -> dict[str, tuple[str | None, str | None]]:
-    """The tree of the room's docstring: each class with its parent and the builtin beside its name."""
+    """The tree of the module's docstring: each class with its parent and the builtin beside its name."""
     tree: dict[str, tuple[str | None, str | None]] = {}
     above: list[str] = []
     for line in (errors.__doc__ or "").partition("::")[2].splitlines():
@@ -88,7 +89,7 @@ def facts_of(error: RHError) -> dict[str, Any]:
     return {name: value for name, value in vars(error).items() if name != "__notes__"}
 
 
-def test_the_tree_drawn_is_the_tree_there_is() -> None:
+def test_the_tree_in_the_docstring_is_the_tree_of_the_classes() -> None:
     assert drawn() == {kind.__name__: parents(kind) for kind in (ROOT, *EVERY)}
 
 
@@ -145,12 +146,12 @@ def test_an_advice_of_its_own_replaces_that_of_the_class() -> None:
 @pytest.mark.parametrize("kind", EVERY)
 def test_every_error_travels_between_processes_whole(kind: type[RHError]) -> None:
     error = make(kind).after([ResponseLost("first")])
-    twin = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
-    assert type(twin) is kind
-    assert str(twin) == str(error)
-    assert facts_of(twin).keys() == facts_of(error).keys()
-    assert {**facts_of(twin), "earlier": ()} == {**facts_of(error), "earlier": ()}
-    assert [str(failure) for failure in twin.earlier] == [str(failure) for failure in error.earlier]
+    copied = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+    assert type(copied) is kind
+    assert str(copied) == str(error)
+    assert facts_of(copied).keys() == facts_of(error).keys()
+    assert {**facts_of(copied), "earlier": ()} == {**facts_of(error), "earlier": ()}
+    assert [str(failure) for failure in copied.earlier] == [str(failure) for failure in error.earlier]
 
 
 @pytest.mark.parametrize("kind", EVERY)
@@ -249,7 +250,7 @@ def test_a_rate_limit_knows_no_wait_until_the_server_names_one() -> None:
     assert RateLimited("no").retry_after is None
 
 
-def test_a_submit_of_unknown_fate_warns_of_buying_twice() -> None:
+def test_an_unknown_submit_warns_of_buying_twice() -> None:
     assert "second video" in str(SubmitUnknown("no"))
 
 
@@ -281,3 +282,9 @@ def test_each_class_says_what_a_command_that_ends_with_it_returns(kind: type[RHE
 
 def test_a_journal_that_fails_after_a_submit_is_no_usage_error() -> None:
     assert JournalError("no", maybe_billed=True).exit_code == 1
+
+
+def test_a_stored_name_of_an_earlier_version_is_the_name_of_no_class_of_today() -> None:
+    names = {kind.__name__ for kind in EVERY}
+    assert set(STORED_NAMES.values()) <= names
+    assert not STORED_NAMES.keys() & names

@@ -1,4 +1,4 @@
-"""The front door: every name, in order, and nothing loaded that nobody asked for."""
+"""The front door: every name, in order, and nothing is loaded before it is needed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def as_ruff_sorts(name: str) -> tuple[int, str]:
 
 
 def in_a_fresh_process(code: str) -> str:
-    # Whoever measures coverage may load more into a child than the child asks for.
+    # A coverage measurement may load more into a child process than the program asks for.
     clean = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     child = subprocess.run(  # noqa: S603 - our own interpreter
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, env=clean, cwd=ROOT
@@ -87,7 +87,7 @@ def test_importing_the_package_starts_no_event_loop_and_no_thread() -> None:
     assert out.split() == ["1", "None"]
 
 
-def test_only_whoever_names_the_emulator_loads_the_web_server() -> None:
+def test_only_naming_the_emulator_loads_the_web_server() -> None:
     out = in_a_fresh_process("import sys, rh_async.emulator; print('aiohttp.web' in sys.modules)")
     assert out.strip() == "True"
 

@@ -301,7 +301,7 @@ def test_money_is_counted_in_the_sites_own_currency() -> None:
 
 # --- submit: the code before the task id, and that before the status --------------------------------------------------
 
-NOBODY_KNOWS = Refused(kind=SubmitUnknown, maybe_billed=True)
+OUTCOME_UNKNOWN = Refused(kind=SubmitUnknown, maybe_billed=True)
 HTML = b"<html><body>502 Bad Gateway</body></html>"
 
 
@@ -314,7 +314,7 @@ def later(kind: type[RHError], code: str, task_id: str | None = None) -> Refused
 
 
 def unknown(code: str = "", task_id: str | None = None) -> Refused:
-    return evolve(NOBODY_KNOWS, code=code, task_id=task_id)
+    return evolve(OUTCOME_UNKNOWN, code=code, task_id=task_id)
 
 
 NO_OBJECTS: list[object] = [None, True, 0, "ok", [], [{"taskId": "1"}]]
@@ -357,14 +357,14 @@ SUBMITS: dict[str, tuple[ApiResponse, Refused]] = {
         }.items()
         for status in statuses
     },
-    # a code nobody listed
+    # a code without a row
     "an unlisted code": (answer(refusal("777777")), Refused(kind=ApiError, code="777777", maybe_billed=True)),
     "an unlisted code at HTTP 400": (
         answer(refusal("777777"), 400),
         Refused(kind=ApiError, code="777777", maybe_billed=True),
     ),
     "a state code of another route": (answer(refusal("813")), Refused(kind=ApiError, code="813", maybe_billed=True)),
-    # it may have been bought
+    # a task may have been created and billed
     **{
         f"code {code}": (answer(refusal(code)), unknown(code))
         for code in ("500", "1000", "1005", "1006", "1012", "1015", "1504")
@@ -378,16 +378,16 @@ SUBMITS: dict[str, tuple[ApiResponse, Refused]] = {
     "HTTP 500 with code 1007": (answer(refusal("1007"), 500), unknown("1007")),
     "HTTP 408 with code 1007": (answer(refusal("1007"), 408), unknown("1007")),
     "HTTP 500 as JSON without a code": (answer({"error": "oops"}, 500), unknown("HTTP 500")),
-    "an empty body": (answer(b""), NOBODY_KNOWS),
-    "a gateway page at HTTP 200": (answer(HTML), NOBODY_KNOWS),
-    "half an answer": (answer(b'{"taskId":"2013508786110730241","sta'), NOBODY_KNOWS),
-    "bytes that are no text": (answer(b"\xff\xfe\x00\x80"), NOBODY_KNOWS),
-    "nesting without end": (answer(b"[" * 100_000), NOBODY_KNOWS),
-    **{f"JSON {body!r}": (answer(body), NOBODY_KNOWS) for body in NO_OBJECTS},
-    "an empty object": (answer({}), NOBODY_KNOWS),
-    "no task id": (answer({"taskId": None, "status": "RUNNING", "errorCode": ""}), NOBODY_KNOWS),
-    "an empty task id": (answer({"taskId": "", "status": "RUNNING"}), NOBODY_KNOWS),
-    "a task id that is none": (answer({"taskId": {"id": 1}, "status": "RUNNING"}), NOBODY_KNOWS),
+    "an empty body": (answer(b""), OUTCOME_UNKNOWN),
+    "a gateway page at HTTP 200": (answer(HTML), OUTCOME_UNKNOWN),
+    "half an answer": (answer(b'{"taskId":"2013508786110730241","sta'), OUTCOME_UNKNOWN),
+    "bytes that are no text": (answer(b"\xff\xfe\x00\x80"), OUTCOME_UNKNOWN),
+    "nesting without end": (answer(b"[" * 100_000), OUTCOME_UNKNOWN),
+    **{f"JSON {body!r}": (answer(body), OUTCOME_UNKNOWN) for body in NO_OBJECTS},
+    "an empty object": (answer({}), OUTCOME_UNKNOWN),
+    "no task id": (answer({"taskId": None, "status": "RUNNING", "errorCode": ""}), OUTCOME_UNKNOWN),
+    "an empty task id": (answer({"taskId": "", "status": "RUNNING"}), OUTCOME_UNKNOWN),
+    "a task id that is none": (answer({"taskId": {"id": 1}, "status": "RUNNING"}), OUTCOME_UNKNOWN),
     # a refusal that carries a task id keeps it, for it is asked about before it is believed
     "code 421 beside a task": (
         answer(refusal("421", taskId=TASK, status="RUNNING")),
@@ -674,7 +674,7 @@ def test_a_count_beyond_all_measure_is_absent(count: str) -> None:
 
 
 @pytest.mark.parametrize("decode", [decode_account, decode_queue_status])
-def test_an_account_that_nobody_can_read_is_an_error_of_its_own_phase(decode: Callable[[ApiResponse], Account]) -> None:
+def test_an_unreadable_account_is_an_error_of_its_own_phase(decode: Callable[[ApiResponse], Account]) -> None:
     for body in (b"", b"[]", {"data": {"apiType": "SHARED"}}):
         with pytest.raises(InvalidResponse) as caught:
             decode(answer(body))
@@ -726,7 +726,7 @@ def test_a_link_that_answers_200_with_the_file_is_no_refusal(content_type: str, 
 @pytest.mark.parametrize(
     ("content_type", "kind"), [("text/html", "mp4"), ("application/json", "mp4"), ("text/html", "json")]
 )
-def test_a_page_in_place_of_a_file_is_somebody_elses_answer(content_type: str, kind: str) -> None:
+def test_a_page_in_place_of_a_file_is_an_answer_of_another_server(content_type: str, kind: str) -> None:
     error = download_error(200, content_type, kind)
     assert type(error) is InvalidResponse
     assert (error.phase, error.retryable, error.maybe_billed) == ("download", True, False)

@@ -114,7 +114,7 @@ def test_prompt_tips_say_what_is_wrong_with_the_workflow_and_nothing_where_all_i
 
 
 @pytest.mark.parametrize("tips", ["", None, "tips", "[]", 7, "{broken"])
-def test_prompt_tips_that_nobody_can_read_find_nothing(tips: object) -> None:
+def test_unreadable_prompt_tips_find_nothing(tips: object) -> None:
     assert flaw_of(tips) == ""
 
 
@@ -147,7 +147,7 @@ def test_the_words_of_a_failure_repeat_nothing_and_leave_nothing_out(reason: obj
 
 
 @pytest.mark.parametrize("code", ["1005", "1010", "1011", "1012", "1504"])
-def test_a_job_that_failed_over_a_busy_server_says_that_it_may_be_bought_again(code: str) -> None:
+def test_a_job_that_failed_over_a_busy_server_says_that_it_may_be_submitted_again(code: str) -> None:
     body = {"taskId": TASK, "status": "FAILED", "errorCode": code, "errorMessage": "busy"}
     error = error_of(STANDARD.decode_query(answer(body), TASK))
     assert (error.may_resubmit, error.retryable, error.maybe_billed) == (True, False, True)

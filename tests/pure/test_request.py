@@ -256,7 +256,7 @@ def test_an_upload_without_what_its_field_takes_is_refused_also_inside_lists() -
         ModelRequest(MODEL, {"12##image": [Upload(url="https://a")]})
 
 
-def test_nothing_is_documented_of_a_model_nobody_described() -> None:
+def test_a_model_without_a_row_has_no_limits() -> None:
     assert model(image=Path("a.png")).limits == {}
 
 
