@@ -514,7 +514,7 @@ class Session:
 
     @contextmanager
     def _withdrawn_if_cancelled(self, job: Job) -> Iterator[None]:
-        """Withdraw the job if the wait for it is cancelled: nobody else waits for a job that was submitted here."""
+        """Withdraw the job if the wait for it is cancelled: no other caller knows a job that was submitted here."""
         try:
             yield
         except asyncio.CancelledError as error:

@@ -30,7 +30,7 @@ class SessionLifetime:
     runtime: SessionRuntime | None = field(default=None, init=False)
     _opened: bool = field(default=False, init=False)
     _closed: bool = field(default=False, init=False)
-    # Whoever closes a session waits until its opening, or another closing, is finished.
+    # A task that closes the session waits until its opening, or another closing, is finished.
     _lock: asyncio.Lock = field(factory=asyncio.Lock, init=False)
 
     async def open(self) -> None:

@@ -1,4 +1,4 @@
-"""What the account says of itself, and stopping a task: the calls that are neither a job's way nor its status."""
+"""Query the account, ask for a price, cancel a task: the calls that neither submit a job nor poll it."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from rh_async.errors import ApiError, InvalidResponse, TransportError
 from rh_async.models.base import Request
 from rh_async.types import Account, Snapshot, TaskId
 
-_TRUTH_WAITS = (0.0, 1.0, 3.0)
-"""When the truth is asked after a cancellation, in seconds: the server may take a moment to act."""
+_CANCEL_QUERY_WAITS = (0.0, 1.0, 3.0)
+"""Seconds before each query after a cancellation: the server may take a moment to act (contract 9)."""
 
 
 @define(eq=False, repr=False)
 class AccountApi:
-    """The account's side of one session."""
+    """Makes the account calls of one session."""
 
     _transport: Transport
     _poller: Poller
 
     async def account(self) -> Account:
-        """Key type, limit, tasks and wallet; the queue's counts are a bonus that not every key can read.
+        """Query the account: key type, limit, tasks and wallet. Not every key can read the queue counters too.
 
-        :raises RHError: the key is refused, or the server cannot be asked.
+        :raises RHError: the key is refused, or the server did not answer.
         """
         call = encode_account(self._transport.api_key)
         wallet = await self._transport.with_retries(partial(self._transport.send, call, decode_account))
@@ -48,26 +48,26 @@ class AccountApi:
         )
 
     async def price(self, request: Request, body: Mapping[str, Any]) -> PriceQuote:
-        """Ask what a submit of a request with this body would cost.
+        """Ask the server what a submit of a request with this body would cost.
 
-        :raises ApiError: the server has no price for it, or would not take it.
-        :raises RHError: the server cannot be asked.
+        :raises ApiError: the server has no price for it, or rejects it.
+        :raises RHError: the server did not answer.
         """
         family = request.task_family
         call = family.encode_price(self._transport.api_key, request.endpoint, body)
         return await self._transport.with_retries(partial(self._transport.send, call, family.decode_price))
 
     async def cancel(self, task_id: TaskId) -> Snapshot:
-        """Ask that a task be stopped, then ask what became of it: a request, never a guarantee.
+        """Cancel a task, then query its status: the server may refuse, or the task may have settled already.
 
         :raises NotFound: the server does not know the task.
-        :raises RHError: the server cannot be asked.
+        :raises RHError: the server did not answer.
         """
         family = self._poller.family(task_id)
         call = family.encode_cancel(self._transport.api_key, task_id)
         await self._transport.with_retries(partial(self._transport.send, call, family.decode_cancel))
         snapshot: Snapshot | None = None
-        for wait in _TRUTH_WAITS:
+        for wait in _CANCEL_QUERY_WAITS:
             await anyio.sleep(wait)
             snapshot = await self._transport.with_retries(partial(self._poller.get_status, task_id, family))
             if snapshot.settled:

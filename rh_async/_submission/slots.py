@@ -42,7 +42,7 @@ class ConcurrencySlots:
         if limit == self._account_limit:
             return False
         self._account_limit = limit
-        self.limiter.told(limit, now=anyio.current_time())
+        self.limiter.set_limit(limit, now=anyio.current_time())
         self._changed.set()
         return True
 
@@ -52,7 +52,7 @@ class ConcurrencySlots:
         One task at a time waits for the limiter, so that jobs get their slots in the order in which they ask.
         """
         async with self._lock:
-            while not self.limiter.enter(now=anyio.current_time()):
+            while not self.limiter.acquire(now=anyio.current_time()):
                 self._changed = anyio.Event()
                 wake_at = self.limiter.wake_at(now=anyio.current_time())
                 with anyio.move_on_after(None if wake_at is None else wake_at - anyio.current_time()):
@@ -66,7 +66,7 @@ class ConcurrencySlots:
 
     def cancel(self) -> None:
         """Give an acquired slot back: its submit was neither accepted nor refused for want of capacity."""
-        self.limiter.withdraw()
+        self.limiter.cancel()
         self._changed.set()
 
     def refused(self) -> None:
@@ -89,6 +89,6 @@ class ConcurrencySlots:
         if job not in self.holders:
             return False
         self.holders.remove(job)
-        self.limiter.leave()
+        self.limiter.release()
         self._changed.set()
         return True

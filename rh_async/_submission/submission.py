@@ -190,7 +190,7 @@ class Submitter:
         self.posts_awaiting_response.add(job)
         if job not in self._posts_unaccounted:
             # The server's task counters may now include this job, which the poll scheduler does not track yet. Told
-            # so, the scheduler does not take the difference for somebody's finished or foreign task.
+            # so, the scheduler does not take the difference for a finished or a foreign task.
             self._posts_unaccounted.add(job)
             self.poller.scheduler.adjust_submits_in_flight(1)
 

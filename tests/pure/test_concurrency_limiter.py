@@ -21,7 +21,7 @@ from rh_async._submission.concurrency import ConcurrencyLimiter
 def entered(limit: int | None, *, times: int, now: float = 0.0) -> ConcurrencyLimiter:
     """Let that many jobs in, whose submits have no response yet."""
     limiter = ConcurrencyLimiter(limit)
-    assert all(limiter.enter(now=now) for _ in range(times))
+    assert all(limiter.acquire(now=now) for _ in range(times))
     return limiter
 
 
@@ -29,7 +29,7 @@ def filled(limit: int | None, *, jobs: int, now: float = 0.0) -> ConcurrencyLimi
     """Let that many jobs in, one after the other, each accepted."""
     limiter = ConcurrencyLimiter(limit)
     for _ in range(jobs):
-        assert limiter.enter(now=now)
+        assert limiter.acquire(now=now)
         limiter.accepted(now=now)
     return limiter
 
@@ -37,14 +37,14 @@ def filled(limit: int | None, *, jobs: int, now: float = 0.0) -> ConcurrencyLimi
 def let_in(limiter: ConcurrencyLimiter, *, now: float) -> int:
     """Let in as many jobs as the limiter does before any response."""
     before = limiter.in_flight
-    while limiter.enter(now=now):
+    while limiter.acquire(now=now):
         pass
     return limiter.in_flight - before
 
 
 def refusal_wait(limiter: ConcurrencyLimiter, *, now: float) -> float:
     """Enter, be refused, and return for how long no job may enter."""
-    assert limiter.enter(now=now)
+    assert limiter.acquire(now=now)
     limiter.refused(now=now)
     opens = limiter.wake_at(now=now)
     assert opens is not None
@@ -56,32 +56,32 @@ def refusal_wait(limiter: ConcurrencyLimiter, *, now: float) -> float:
 
 def test_as_many_jobs_enter_as_there_are_slots() -> None:
     limiter = entered(2, times=2)
-    assert not limiter.enter(now=1e9)
+    assert not limiter.acquire(now=1e9)
     assert limiter.in_flight == 2
 
 
 def test_a_number_stays_a_hard_ceiling_whatever_the_account_says_and_accepts() -> None:
     limiter = filled(5, jobs=5)
-    limiter.told(50, now=0)
+    limiter.set_limit(50, now=0)
     assert let_in(limiter, now=1e9) == 0
     assert limiter.window == limiter.limit == 5
 
 
 def test_an_account_that_takes_fewer_than_the_number_is_heeded() -> None:
     limiter = ConcurrencyLimiter(50)
-    limiter.told(3, now=0)
+    limiter.set_limit(3, now=0)
     for _ in range(3):
-        assert limiter.enter(now=0)
+        assert limiter.acquire(now=0)
         limiter.accepted(now=0)
-    assert not limiter.enter(now=1)
+    assert not limiter.acquire(now=1)
     assert limiter.window == 50
 
 
 def test_a_job_that_leaves_frees_its_slot() -> None:
     limiter = filled(1, jobs=1)
-    limiter.leave()
+    limiter.release()
     assert limiter.in_flight == 0
-    assert limiter.enter(now=0)
+    assert limiter.acquire(now=0)
 
 
 def test_an_acceptance_takes_and_frees_no_slot() -> None:
@@ -106,8 +106,8 @@ def test_a_refused_job_gives_its_slot_back_and_no_job_may_enter_for_a_while() ->
     limiter.refused(now=10)
     assert limiter.in_flight == 0
     assert limiter.wake_at(now=10) == 12
-    assert not limiter.enter(now=11.9)
-    assert limiter.enter(now=12)
+    assert not limiter.acquire(now=11.9)
+    assert limiter.acquire(now=12)
 
 
 def test_refusals_close_the_limiter_for_longer_and_longer_up_to_half_a_minute() -> None:
@@ -138,32 +138,32 @@ def test_an_acceptance_makes_the_next_refusal_the_first_again() -> None:
     limiter = filled(10, jobs=5)
     assert refusal_wait(limiter, now=0) == 2
     assert refusal_wait(limiter, now=2) == 4
-    assert limiter.enter(now=6)
+    assert limiter.acquire(now=6)
     limiter.accepted(now=6)
     assert refusal_wait(limiter, now=6) == 2
 
 
 def test_a_slot_given_back_opens_a_closed_limiter() -> None:
     limiter = filled(3, jobs=1)
-    assert limiter.enter(now=0)
+    assert limiter.acquire(now=0)
     limiter.refused(now=0)
-    assert not limiter.enter(now=1)
-    limiter.leave()
-    assert limiter.enter(now=1)
+    assert not limiter.acquire(now=1)
+    limiter.release()
+    assert limiter.acquire(now=1)
 
 
 def test_a_job_that_was_never_submitted_frees_its_slot_and_leaves_the_limiter_closed() -> None:
     limiter = entered(3, times=2)
     limiter.refused(now=0)
-    limiter.withdraw()
+    limiter.cancel()
     assert limiter.in_flight == 0
-    assert not limiter.enter(now=1)
-    assert limiter.enter(now=2)
+    assert not limiter.acquire(now=1)
+    assert limiter.acquire(now=2)
 
 
 def test_a_first_refusal_tells_how_many_slots_there_are() -> None:
     limiter = ConcurrencyLimiter(None)
-    limiter.told(10, now=0)
+    limiter.set_limit(10, now=0)
     let_in(limiter, now=0)
     for _ in range(6):
         limiter.accepted(now=0)
@@ -177,7 +177,7 @@ def test_a_job_that_leaves_makes_the_next_wait_the_first_again_but_a_second_refu
     limiter = filled(50, jobs=50)
     limits = []
     for now in (10.0, 11.0):
-        limiter.leave()
+        limiter.release()
         assert refusal_wait(limiter, now=now) == 2
         limits.append(limiter.limit)
     assert limits == [49, int(48 * 0.9)]
@@ -185,11 +185,11 @@ def test_a_job_that_leaves_makes_the_next_wait_the_first_again_but_a_second_refu
 
 def test_an_acceptance_in_between_makes_a_refusal_the_first_again() -> None:
     limiter = filled(50, jobs=50)
-    limiter.leave()
+    limiter.release()
     assert refusal_wait(limiter, now=10.0) == 2
-    assert limiter.enter(now=12.0)
+    assert limiter.acquire(now=12.0)
     limiter.accepted(now=12.0)
-    limiter.leave()
+    limiter.release()
     assert refusal_wait(limiter, now=13.0) == 2
     assert limiter.limit == 49
 
@@ -197,7 +197,7 @@ def test_an_acceptance_in_between_makes_a_refusal_the_first_again() -> None:
 def test_refused_twice_though_the_account_named_more_the_limit_falls_by_a_tenth() -> None:
     limiter = filled(50, jobs=40)
     assert refusal_wait(limiter, now=0) == 2
-    limiter.told(50, now=1)
+    limiter.set_limit(50, now=1)
     assert refusal_wait(limiter, now=2) == 4
     assert limiter.limit == int(40 * 0.9)
 
@@ -224,25 +224,25 @@ def test_where_only_the_server_knows_the_first_few_go_out_and_every_acceptance_l
 
 def test_what_the_account_says_is_taken_at_once_and_not_tested_for_two_minutes() -> None:
     limiter = ConcurrencyLimiter(None)
-    limiter.told(40, now=0)
+    limiter.set_limit(40, now=0)
     for _ in range(40):
-        assert limiter.enter(now=0)
+        assert limiter.acquire(now=0)
         limiter.accepted(now=0)
-    assert not limiter.enter(now=119)
+    assert not limiter.acquire(now=119)
     assert limiter.wake_at(now=119) == 120
     assert let_in(limiter, now=120) == 1
 
 
 def test_an_account_that_names_none_still_lets_one_in() -> None:
     limiter = ConcurrencyLimiter(None)
-    limiter.told(0, now=0)
+    limiter.set_limit(0, now=0)
     assert limiter.limit == 1
-    assert limiter.enter(now=0)
+    assert limiter.acquire(now=0)
 
 
 def test_a_full_account_is_tested_after_waits_that_double_up_to_a_minute() -> None:
     limiter, now, waits = filled(None, jobs=8), 0.0, []
-    limiter.enter(now=now)
+    limiter.acquire(now=now)
     limiter.refused(now=now)
     for _ in range(8):
         opens = limiter.wake_at(now=now)
@@ -259,7 +259,7 @@ def test_a_full_account_is_tested_after_waits_that_double_up_to_a_minute() -> No
 
 def test_a_test_that_is_accepted_raises_the_limit_and_the_next_is_bolder() -> None:
     limiter = filled(None, jobs=8)
-    limiter.enter(now=0)
+    limiter.acquire(now=0)
     limiter.refused(now=0)
     limits = []
     for now in (100.0, 101.0, 102.0):
@@ -272,7 +272,7 @@ def test_a_test_that_is_accepted_raises_the_limit_and_the_next_is_bolder() -> No
 
 def test_the_window_is_never_less_than_what_is_in_flight() -> None:
     limiter = filled(None, jobs=8)
-    limiter.told(3, now=0)
+    limiter.set_limit(3, now=0)
     assert limiter.window >= 8
 
 
@@ -343,7 +343,7 @@ class SimulatedServer:
         times = _run_times(jobs, seed)
         waiting, out = deque(times), 0
         while waiting or self._events:
-            while len(waiting) > out and self.limiter.enter(now=self.now):
+            while len(waiting) > out and self.limiter.acquire(now=self.now):
                 heapq.heappush(self._events, (self.now + self.latency, _ANSWER))
                 out += 1
             if self._next(more=len(waiting) > out) == _ANSWER:
@@ -359,7 +359,7 @@ class SimulatedServer:
             return None
         self.now, event = heapq.heappop(self._events)
         if event == _LEAVE:
-            self.limiter.leave()
+            self.limiter.release()
         return event
 
     def _answer(self, waiting: deque[float]) -> None:
@@ -382,7 +382,7 @@ _ANSWER, _LEAVE = 0, 1
 
 def told_of(limit: int) -> ConcurrencyLimiter:
     limiter = ConcurrencyLimiter(None)
-    limiter.told(limit, now=0)
+    limiter.set_limit(limit, now=0)
     return limiter
 
 
@@ -470,13 +470,13 @@ class AnyOrder(RuleBasedStateMachine):
     @rule()
     def enter(self) -> None:
         opens = self.limiter.wake_at(now=self.now)
-        entered_now = self.limiter.enter(now=self.now)
+        entered_now = self.limiter.acquire(now=self.now)
         assert entered_now == (opens == self.now)
         self.unanswered += entered_now
 
     @rule(limit=st.integers(0, 12))
     def told(self, limit: int) -> None:
-        self.limiter.told(limit, now=self.now)
+        self.limiter.set_limit(limit, now=self.now)
 
     @precondition(lambda self: self.unanswered)
     @rule()
@@ -488,7 +488,7 @@ class AnyOrder(RuleBasedStateMachine):
     @precondition(lambda self: self.unanswered)
     @rule()
     def withdraw(self) -> None:
-        self.limiter.withdraw()
+        self.limiter.cancel()
         self.unanswered -= 1
 
     @precondition(lambda self: self.unanswered)
@@ -496,12 +496,12 @@ class AnyOrder(RuleBasedStateMachine):
     def refused(self) -> None:
         self.limiter.refused(now=self.now)
         self.unanswered -= 1
-        assert not self.limiter.enter(now=self.now)
+        assert not self.limiter.acquire(now=self.now)
 
     @precondition(lambda self: self.running)
     @rule()
     def leave(self) -> None:
-        self.limiter.leave()
+        self.limiter.release()
         self.running -= 1
 
     @invariant()
