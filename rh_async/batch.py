@@ -15,8 +15,8 @@ from ._batch.planning.plan import Entry, IssueGroup, Plan
 from ._batch.planning.request_check import check_request
 from ._batch.progress.progress_counter import ProgressCounter
 from ._batch.progress.progress_snapshot import BatchProgress, ErrorGroup, PhaseProgress, RunningJob
-from ._batch.running.batch_outcome import BatchOutcome
 from ._batch.running.batch_runner import Batch
+from ._batch.state.batch_outcome import BatchOutcome
 from ._media.local_file import LocalFile, LocalFiles
 from ._media.media_info import MediaInfo
 from ._media.probe import probe

@@ -29,8 +29,8 @@ from rh_async import (
 from rh_async._batch.outputs.output_writer import OutputWriter
 from rh_async._batch.outputs.results_log import ResultsLog
 from rh_async._batch.progress.eta import time_left
-from rh_async._batch.running.batch_outcome import OutcomeState, is_safe_to_retry, state_of
-from rh_async._batch.running.session_port import SessionPort
+from rh_async._batch.session_port import SessionPort
+from rh_async._batch.state.batch_outcome import OutcomeState, is_safe_to_retry, state_of
 from rh_async._media.file_extension import stated_extension
 from rh_async._submission.record_mapping import PriorAttempt
 from rh_async.batch import BatchOutcome, Entry, OutputNaming, Price, RunTimeSummary

@@ -8,7 +8,7 @@ from contextlib import suppress
 from attrs import define, field
 
 from rh_async._batch.planning.plan import Entry
-from rh_async._batch.running.session_port import PriorAttempt, SessionPort
+from rh_async._batch.session_port import PriorAttempt, SessionPort
 from rh_async.errors import BudgetReached, JobError, RHError
 from rh_async.models.prices import Price
 from rh_async.types import Account, Result, Usage

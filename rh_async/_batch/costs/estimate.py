@@ -11,7 +11,7 @@ import anyio
 from attrs import frozen
 
 from rh_async._batch.planning.plan import Entry
-from rh_async._batch.running.session_port import PriorAttempt, SessionPort
+from rh_async._batch.session_port import PriorAttempt, SessionPort
 from rh_async.errors import RHError
 from rh_async.types import Account
 

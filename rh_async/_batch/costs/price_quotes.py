@@ -9,7 +9,7 @@ import anyio
 from attrs import define, field, frozen
 
 from rh_async._batch.planning.plan import Entry
-from rh_async._batch.running.session_port import SessionPort
+from rh_async._batch.session_port import SessionPort
 from rh_async.errors import AuthenticationFailed, BalanceExhausted, RateLimited, RHError, TransportError
 from rh_async.models.prices import Price
 

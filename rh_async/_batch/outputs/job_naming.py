@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rh_async._batch.running.session_port import Naming
+from rh_async._batch.session_port import Naming
 from rh_async.job import Job
 from rh_async.models.base import MediaValue
 from rh_async.models.media_input import Media

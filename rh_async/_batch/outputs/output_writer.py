@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 
 from rh_async._batch.planning.plan import Entry
 from rh_async._batch.recorded_outputs.sidecar_reader import outputs_in_sidecar, read_sidecar, size_in_sidecar
-from rh_async._batch.running.session_port import PriorAttempt, SessionPort
+from rh_async._batch.session_port import PriorAttempt, SessionPort
 from rh_async._media.file_extension import KNOWN, possible_extensions, stated_extension
 from rh_async._media.file_io import in_thread
 from rh_async.errors import NotFound, RHError, SaveError

@@ -11,7 +11,7 @@ from typing import Any
 from attrs import define, field
 
 from rh_async._batch.costs.budget import credible_cost
-from rh_async._batch.running.batch_outcome import BatchOutcome
+from rh_async._batch.state.batch_outcome import BatchOutcome
 from rh_async.errors import JobError
 
 from .output_naming import stem_of

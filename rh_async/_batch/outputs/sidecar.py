@@ -13,7 +13,7 @@ from attrs import asdict
 
 from rh_async._batch.planning.plan import Entry
 from rh_async._batch.recorded_outputs.sidecar_reader import sidecar_path
-from rh_async._batch.running.session_port import PriorAttempt
+from rh_async._batch.session_port import PriorAttempt
 from rh_async.models.base import Request, short_repr
 from rh_async.types import Result, Upload
 

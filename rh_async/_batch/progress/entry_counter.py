@@ -13,9 +13,9 @@ from attrs import define, evolve, field
 from rh_async._batch.costs.budget import BudgetTracker
 from rh_async._batch.outputs.output_naming import stem_of
 from rh_async._batch.planning.plan import Entry
-from rh_async._batch.running.batch_outcome import BatchOutcome
-from rh_async._batch.running.run_state import BatchItem, RunState
-from rh_async._batch.running.session_port import SessionPort
+from rh_async._batch.session_port import SessionPort
+from rh_async._batch.state.batch_outcome import BatchOutcome
+from rh_async._batch.state.run_state import BatchItem, RunState
 from rh_async.types import TaskId
 
 from .eta import time_left

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from math import sqrt
 
-from rh_async._batch.running.session_port import RunTimeSummary
+from rh_async._batch.session_port import RunTimeSummary
 
 _DECILES = 2.56
 """Standard deviations between the first and the last decile of a normal distribution."""

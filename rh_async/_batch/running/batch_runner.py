@@ -25,13 +25,13 @@ from rh_async._batch.planning.plan import Entry, Plan
 from rh_async._batch.progress.entry_counter import EntryCounter
 from rh_async._batch.progress.progress_counter import ProgressCounter
 from rh_async._batch.progress.progress_snapshot import BatchProgress
+from rh_async._batch.session_port import OutcomeStream, SessionPort
+from rh_async._batch.state.batch_outcome import BatchOutcome
+from rh_async._batch.state.run_state import BatchItem, RunState
 from rh_async.errors import ConfigurationError, RHError, SessionError
 
-from .batch_outcome import BatchOutcome
 from .entry_saver import EntrySaver
 from .entry_worker import EntryWorker
-from .run_state import BatchItem, RunState
-from .session_port import OutcomeStream, SessionPort
 
 _MOST_SAVING = 64
 """How many results may wait for the disk: more hold back starting, or a slow disk would fill the memory."""

@@ -10,12 +10,11 @@ from attrs import define, evolve
 
 from rh_async._batch.outputs.output_writer import OutputWriter, add_earlier_paths, off_loop, recorded_paths
 from rh_async._batch.planning.plan import Entry
+from rh_async._batch.session_port import PriorAttempt
+from rh_async._batch.state.batch_outcome import BatchOutcome, is_safe_to_retry
+from rh_async._batch.state.run_state import FIRST_WAIT, BatchItem, RunState
 from rh_async.errors import RHError, SaveError
 from rh_async.types import Result
-
-from .batch_outcome import BatchOutcome, is_safe_to_retry
-from .run_state import FIRST_WAIT, BatchItem, RunState
-from .session_port import PriorAttempt
 
 _PATIENCE = 3600.0
 """Seconds for which saving an output is retried; its link lives for a day, and the journal remembers the link."""

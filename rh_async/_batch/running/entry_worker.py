@@ -11,13 +11,13 @@ from pathlib import Path
 from attrs import define, evolve
 
 from rh_async._batch.costs.charges import Charges, charge_id_of, without_price
+from rh_async._batch.session_port import PriorAttempt, SessionPort, SubmitOptions
+from rh_async._batch.state.batch_outcome import BatchOutcome, is_safe_to_retry
+from rh_async._batch.state.run_state import FIRST_WAIT, BatchItem, RunState
 from rh_async.errors import BudgetReached, JobCancelled, JobError, JobLost, RHError, SessionError, SubmitUnknown
 from rh_async.types import Result
 
-from .batch_outcome import BatchOutcome, is_safe_to_retry
 from .entry_saver import EntrySaver
-from .run_state import FIRST_WAIT, BatchItem, RunState
-from .session_port import PriorAttempt, SessionPort, SubmitOptions
 
 
 @define(eq=False, kw_only=True)

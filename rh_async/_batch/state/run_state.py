@@ -9,11 +9,11 @@ import anyio
 from attrs import define, field
 
 from rh_async._batch.planning.plan import Entry
+from rh_async._batch.session_port import PriorAttempt, SessionPort
 from rh_async.errors import BudgetReached, RHError
 from rh_async.job import Job
 
 from .batch_outcome import BatchOutcome, state_of
-from .session_port import PriorAttempt, SessionPort
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""Holds the state that the parts of one run share: the entries being processed, and the outcome of each."""
