@@ -33,7 +33,7 @@ def terminal(width: int) -> Console:
     return Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None, highlight=False)
 
 
-def told(console: Console) -> str:
+def printed(console: Console) -> str:
     """Return everything that was printed on a console."""
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()

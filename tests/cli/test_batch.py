@@ -23,7 +23,7 @@ from rh_async._cli.options.batch_sources import SourceOptions
 from rh_async._cli.output.reporter import Reporter
 from rh_async.emulator import Emulator, Fault
 from tests.batch.makers import film, paint
-from tests.cli.conftest import Shell, plain, terminal, told
+from tests.cli.conftest import Shell, plain, printed, terminal
 
 
 @pytest.fixture(scope="session")
@@ -279,44 +279,44 @@ async def test_events_are_one_object_per_line_on_stdout_and_text_goes_to_stderr(
     assert "plan      5 jobs" in ended.err
 
 
-# --- before it is paid ------------------------------------------------------------------------------------------------
+# --- before it is billed ----------------------------------------------------------------------------------------------
 
 
-class Desk:
-    """Whoever sits at the terminal."""
+class Terminal:
+    """A terminal with one answer, which counts the questions."""
 
     def __init__(self, answer: str) -> None:
-        self.answer, self.asked = answer, 0
+        self.answer, self.prompts = answer, 0
 
-    async def line_typed(self) -> str:
-        self.asked += 1
+    async def read_line(self) -> str:
+        self.prompts += 1
         return self.answer
 
 
 @pytest.fixture
-def at_desk(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Desk]:
-    """Let somebody sit at the terminal who answers so."""
+def at_terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Terminal]:
+    """Make a reporter at a terminal with this answer."""
 
-    def seat(answer: str) -> Desk:
-        desk = Desk(answer)
+    def make(answer: str) -> Terminal:
+        answering = Terminal(answer)
         monkeypatch.setattr("rh_async._cli.output.reporter.is_interactive", lambda: True)
-        monkeypatch.setattr("rh_async._cli.output.reporter.read_line", desk.line_typed)
-        return desk
+        monkeypatch.setattr("rh_async._cli.output.reporter.read_line", answering.read_line)
+        return answering
 
-    return seat
+    return make
 
 
 @pytest.mark.parametrize("answer", ["n\n", "\n", "", "no\n", "yesterday\n"])
 async def test_at_a_terminal_nothing_is_submitted_before_the_answer_is_yes(
-    answer: str, there: Path, site: Emulator, at_desk: Callable[[str], Desk]
+    answer: str, there: Path, site: Emulator, at_terminal: Callable[[str], Terminal]
 ) -> None:
-    desk, words, view = at_desk(answer), plain(), terminal(80)
+    answering, words, view = at_terminal(answer), plain(), terminal(80)
     with pytest.raises(Interrupted, match="not run, as answered; nothing was submitted"):
         await perform(command(), Reporter(words, view))
-    assert desk.asked == 1
+    assert answering.prompts == 1
     assert site.ledger.submissions == []
-    assert told(view).rstrip().endswith("Run? [y/N]")
-    facts = told(words)
+    assert printed(view).rstrip().endswith("Run? [y/N]")
+    facts = printed(words)
     assert (
         facts.index("plan  ") < facts.index("to submit 5 jobs for CNY 12.96 by the server") < facts.index("balance  ")
     )
@@ -324,46 +324,48 @@ async def test_at_a_terminal_nothing_is_submitted_before_the_answer_is_yes(
 
 @pytest.mark.parametrize(("answer", "bought"), [("n\n", 5), ("y\n", 10)])
 async def test_at_a_terminal_a_journal_without_the_folders_jobs_is_confirmed_first(
-    answer: str, bought: int, there: Path, site: Emulator, shell: Shell, at_desk: Callable[[str], Desk]
+    answer: str, bought: int, there: Path, site: Emulator, shell: Shell, at_terminal: Callable[[str], Terminal]
 ) -> None:
     assert (await shell("batch clips --image heroes/fox.png -o out")).code == 0
-    desk, view = at_desk(answer), terminal(80)
+    answering, view = at_terminal(answer), terminal(80)
     other = command(journal=there / "other.db", out=there / "out")
     if bought == 5:
         with pytest.raises(Interrupted, match="not run, as answered; nothing was submitted"):
             await perform(other, Reporter(plain(), view))
     else:
         assert await perform(other, Reporter(plain(), view)) is ExitCode.SUCCESS
-    assert desk.asked == (1 if bought == 5 else 2)
-    assert "has 5 jobs that the journal" in told(view)
-    assert "Submit them again? [y/N]" in told(view)
+    assert answering.prompts == (1 if bought == 5 else 2)
+    assert "has 5 jobs that the journal" in printed(view)
+    assert "Submit them again? [y/N]" in printed(view)
     assert len(site.ledger.submissions) == bought
 
 
 async def test_after_a_yes_the_batch_runs_and_nothing_is_asked_when_nothing_is_left_to_submit(
-    there: Path, site: Emulator, at_desk: Callable[[str], Desk]
+    there: Path, site: Emulator, at_terminal: Callable[[str], Terminal]
 ) -> None:
-    desk, words = at_desk("Y\n"), plain()
+    answering, words = at_terminal("Y\n"), plain()
     assert await perform(command(), Reporter(plain(), terminal(80))) is ExitCode.SUCCESS
-    assert (desk.asked, len(site.ledger.tasks)) == (1, 5)
+    assert (answering.prompts, len(site.ledger.tasks)) == (1, 5)
     assert await perform(command(), Reporter(words, terminal(80))) is ExitCode.SUCCESS
-    assert (desk.asked, len(site.ledger.tasks)) == (1, 5)
-    assert "to submit nothing: every job was submitted before" in told(words)
+    assert (answering.prompts, len(site.ledger.tasks)) == (1, 5)
+    assert "to submit nothing: every job was submitted before" in printed(words)
 
 
-async def test_the_option_yes_answers_in_advance(there: Path, site: Emulator, at_desk: Callable[[str], Desk]) -> None:
-    desk = at_desk("n\n")
+async def test_the_option_yes_answers_in_advance(
+    there: Path, site: Emulator, at_terminal: Callable[[str], Terminal]
+) -> None:
+    answering = at_terminal("n\n")
     assert await perform(command(yes=True), Reporter(plain(), terminal(80))) is ExitCode.SUCCESS
-    assert (desk.asked, len(site.ledger.tasks)) == (0, 5)
+    assert (answering.prompts, len(site.ledger.tasks)) == (0, 5)
 
 
 @pytest.mark.parametrize("make", [lambda: Reporter(plain(), plain()), lambda: Reporter(plain(), terminal(80), plain())])
 async def test_without_a_terminal_nothing_is_asked(
-    make: Callable[[], Reporter], there: Path, site: Emulator, at_desk: Callable[[str], Desk]
+    make: Callable[[], Reporter], there: Path, site: Emulator, at_terminal: Callable[[str], Terminal]
 ) -> None:
-    desk = at_desk("n\n")
+    answering = at_terminal("n\n")
     assert await perform(command(), make()) is ExitCode.SUCCESS
-    assert (desk.asked, len(site.ledger.tasks)) == (0, 5)
+    assert (answering.prompts, len(site.ledger.tasks)) == (0, 5)
 
 
 async def test_a_balance_below_the_price_is_reported_in_one_line(
@@ -428,15 +430,15 @@ async def test_an_interrupted_batch_says_what_goes_on_and_the_same_command_conti
 ) -> None:
     view, machine = plain(), plain()
     performance = asyncio.create_task(perform(command(in_flight=2), Reporter(plain(), view, machine)))
-    while len(site.ledger.tasks) < 2 and not performance.done():  # noqa: ASYNC110 - a ledger tells nobody
+    while len(site.ledger.tasks) < 2 and not performance.done():  # noqa: ASYNC110 - a ledger has no event to wait for
         await asyncio.sleep(1)
     os.kill(os.getpid(), signal.SIGINT)
     with pytest.raises(
         Interrupted, match="2 jobs go on remotely and are billed, 3 not started; the same command again"
     ):
         await performance
-    assert "Stopping: nothing more is started" in told(view)
-    assert [event["exit"] for event in events(told(machine), "end")] == [130]
+    assert "Stopping: nothing more is started" in printed(view)
+    assert [event["exit"] for event in events(printed(machine), "end")] == [130]
     assert len(site.ledger.tasks) == 2
     assert await perform(command(), Reporter(plain(), plain())) is ExitCode.SUCCESS
     assert len(site.ledger.tasks) == 5
@@ -451,7 +453,7 @@ async def test_the_live_view_shows_the_progress_and_fits_the_terminal(
     site.faults.add(Fault("failed"))
     view = terminal(width)
     assert await perform(command(in_flight=3, budget=Decimal(500)), Reporter(plain(), view)) is ExitCode.FAILED
-    shown = told(view)
+    shown = printed(view)
     for words in (
         "in flight 3 of 3",
         "longest running",
@@ -471,18 +473,18 @@ async def test_a_flawed_workflow_is_reported_at_once_as_text_and_as_an_event(the
     view, machine = plain(), plain()
     site.faults.add(Fault("node_errors"))
     assert await perform(command(in_flight=1), Reporter(plain(), view, machine)) is ExitCode.FAILED
-    [event] = events(told(machine), "flawed")
+    [event] = events(printed(machine), "flawed")
     assert event["task_id"] == site.ledger.tasks[0].task_id
     assert "node 299 (LoadImage): Value not in list" in event["flaw"]
-    assert f"task {event['task_id']} will probably fail" in told(view)
-    [outcome] = [one for one in events(told(machine), "outcome") if one["state"] == "failed"]
+    assert f"task {event['task_id']} will probably fail" in printed(view)
+    [outcome] = [one for one in events(printed(machine), "outcome") if one["state"] == "failed"]
     assert "LoadImage: [Errno 2] No such file or directory" in outcome["error"]
     assert len(site.ledger.submissions) == len(site.ledger.tasks)
 
 
 async def until(words: str, view: Any, running: asyncio.Task[ExitCode]) -> float:
     """Wait until a view has printed something, and return the time."""
-    while words not in told(view) and not running.done():  # noqa: ASYNC110 - a console tells nobody
+    while words not in printed(view) and not running.done():  # noqa: ASYNC110 - a console has no event to wait for
         await asyncio.sleep(0.5)
     return asyncio.get_running_loop().time()
 
@@ -499,7 +501,7 @@ async def test_a_network_outage_at_the_start_is_reported_soon_and_so_is_its_end(
     assert await until(f"nothing heard from {site.url} for 10 s", view, running) - began <= 12
     assert await running is ExitCode.SUCCESS
     assert all(task.created_at >= 25 for task in site.ledger.tasks)
-    shown = told(view)
+    shown = printed(view)
     assert len(re.findall(rf"heard from {site.url} again after \d+ s", shown)) == 1
     assert len(re.findall("it goes on by itself once the network is back", shown)) == 1
     assert max(map(int, re.findall(r"nothing heard from the server for (\d+) s", shown)), default=10) >= 10
@@ -513,19 +515,23 @@ async def test_a_network_outage_while_jobs_run_is_reported_and_long_run_times_ar
     running = asyncio.create_task(perform(command(), Reporter(plain(), view)))
     await until("in flight 5", view, running)
     await asyncio.sleep(30)
-    assert "nothing heard" not in told(view)
+    assert "nothing heard" not in printed(view)
     site.refuse_connections(90)
     await until("nothing heard", view, running)
     assert len(site.ledger.tasks) == 5
     assert await running is ExitCode.SUCCESS
-    assert told(view).count("once the network is back") == told(view).count(f"heard from {site.url} again after") == 1
+    assert (
+        printed(view).count("once the network is back")
+        == printed(view).count(f"heard from {site.url} again after")
+        == 1
+    )
 
 
 async def test_the_log_has_the_most_frequent_error(there: Path, site: Emulator) -> None:
     site.faults.add(Fault("failed"))
     view = plain()
     assert await perform(command(in_flight=1), Reporter(plain(), view)) is ExitCode.FAILED
-    assert re.search(r"^\d\d:\d\d:\d\d  waiting .* · 1 × .+: .+$", told(view), re.MULTILINE), told(view)
+    assert re.search(r"^\d\d:\d\d:\d\d  waiting .* · 1 × .+: .+$", printed(view), re.MULTILINE), printed(view)
 
 
 async def test_the_summary_mentions_videos_only_where_there_are_some(there: Path, site: Emulator, shell: Shell) -> None:
@@ -553,9 +559,9 @@ async def test_a_full_disk_is_reported_for_each_job_with_its_own_file(
 
     monkeypatch.setattr(Path, "replace", replace)
     ended = await shell("batch clips --image heroes/fox.png")
-    told_of = re.findall(r"^  (clip\d) × fox \(task (\d+)\): (.*)$", ended.out, re.MULTILINE)
-    assert len(told_of) == len(site.ledger.tasks) == 5
-    for clip, task, words in told_of:
+    reported = re.findall(r"^  (clip\d) × fox \(task (\d+)\): (.*)$", ended.out, re.MULTILINE)
+    assert len(reported) == len(site.ledger.tasks) == 5
+    for clip, task, words in reported:
         assert f"{clip}__fox__{task}.mp4" in words
     assert "→ free or repair the disk, then the same command again saves them" in ended.out
     assert "folder       out: no videos" in ended.out

@@ -66,7 +66,7 @@ def written(manifest: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "says"),
+    ("line", "message"),
     [
         ("empty --image hero.png", "empty: no clips in this folder"),
         ("nowhere --image hero.png", "nowhere: does not exist"),
@@ -90,11 +90,11 @@ def written(manifest: str, text: str) -> None:
     ],
 )
 async def test_a_bad_input_is_reported_in_a_line_and_nothing_is_sent(
-    line: str, says: str, there: Path, site: Emulator, shell: Shell, tmp_path: Path
+    line: str, message: str, there: Path, site: Emulator, shell: Shell, tmp_path: Path
 ) -> None:
     ended = await shell(f"batch {line} -o {tmp_path / 'out'}")
     assert ended.code == 2
-    assert says in ended.out
+    assert message in ended.out
     assert ended.err.startswith("rh-async: ")
     assert ended.err.count("\n") == 1
     assert not (tmp_path / "out").exists()
@@ -119,7 +119,7 @@ async def test_a_file_that_may_not_be_read_is_named(
 
 
 @pytest.mark.parametrize(
-    ("line", "says"),
+    ("line", "message"),
     [
         ("good.mp4 --image alpha.png", "alpha.png: has transparent parts"),
         ("good.mp4 --image print.jpg", "CMYK"),
@@ -128,17 +128,17 @@ async def test_a_file_that_may_not_be_read_is_named(
     ],
 )
 async def test_a_warning_is_printed_and_stops_nothing(
-    line: str, says: str, there: Path, site: Emulator, shell: Shell
+    line: str, message: str, there: Path, site: Emulator, shell: Shell
 ) -> None:
     ended = await shell(f"batch {line} --check")
     assert ended.code == 0
-    assert says in ended.out
+    assert message in ended.out
     assert ended.err == ""
     assert nothing_was_sent(site)
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "says"),
+    ("name", "text", "message"),
     [
         ("unknown.csv", "image,video,promt\nhero.png,good.mp4,x\n", "unknown.csv:2, column promt: "),
         ("missing.csv", "image,prompt\nhero.png,x\n", "missing.csv:2, column video: is missing"),
@@ -153,12 +153,12 @@ async def test_a_warning_is_printed_and_stops_nothing(
     ],
 )
 async def test_a_bad_manifest_is_reported_by_line_and_column(
-    name: str, text: str, says: str, there: Path, site: Emulator, shell: Shell
+    name: str, text: str, message: str, there: Path, site: Emulator, shell: Shell
 ) -> None:
     written(name, text)
     ended = await shell(f"batch --manifest {name}")
     assert ended.code == 2
-    assert says in ended.out
+    assert message in ended.out
     assert ended.err.count("\n") == 1
     assert nothing_was_sent(site)
 
@@ -187,7 +187,7 @@ async def test_equal_rows_are_reported_as_one_job_to_submit(there: Path, site: E
 
 
 @pytest.mark.parametrize(
-    ("line", "says"),
+    ("line", "message"),
     [
         ("", "there are no clips: rh-async batch clips/ --image hero.png"),
         ("good.mp4", "there is no character image: rh-async batch good.mp4 --image"),
@@ -218,12 +218,12 @@ async def test_equal_rows_are_reported_as_one_job_to_submit(there: Path, site: E
     ],
 )
 async def test_a_bad_option_is_rejected_in_one_line(
-    line: str, says: str, there: Path, site: Emulator, shell: Shell
+    line: str, message: str, there: Path, site: Emulator, shell: Shell
 ) -> None:
     ended = await shell(f"batch {line}")
     assert ended.code == 2
     assert ended.err.startswith("rh-async: ")
-    assert says in ended.err
+    assert message in ended.err
     assert ended.err.count("\n") == 1
     assert nothing_was_sent(site)
 
@@ -261,7 +261,7 @@ def test_a_settings_file_of_any_name_is_read_with_config(typed: Typed) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("[batch\n", "--config rh-async.toml is no TOML"),
         ('[batch]\nlimit = "x"\n', "rh-async.toml"),
@@ -269,21 +269,21 @@ def test_a_settings_file_of_any_name_is_read_with_config(typed: Typed) -> None:
         ("batch = 3\n", "[batch]"),
     ],
 )
-def test_a_bad_settings_file_is_rejected_in_one_line(typed: Typed, text: str, says: str) -> None:
+def test_a_bad_settings_file_is_rejected_in_one_line(typed: Typed, text: str, message: str) -> None:
     written("rh-async.toml", text)
     ended = typed("batch good.mp4 --image hero.png --check")
     assert (ended.code, ended.out) == (2, "")
-    assert says in ended.err
+    assert message in ended.err
     assert ended.err.count("\n") == 1
 
 
-@pytest.mark.parametrize(("text", "says"), [(None, "cannot be read"), ("[other]\n", "has no [batch] table")])
-def test_a_given_settings_file_must_have_a_table_for_the_command(typed: Typed, text: str | None, says: str) -> None:
+@pytest.mark.parametrize(("text", "message"), [(None, "cannot be read"), ("[other]\n", "has no [batch] table")])
+def test_a_given_settings_file_must_have_a_table_for_the_command(typed: Typed, text: str | None, message: str) -> None:
     if text is not None:
         written("night.toml", text)
     ended = typed("batch good.mp4 --image hero.png --check --config night.toml")
     assert ended.code == 2
-    assert says in ended.err
+    assert message in ended.err
 
 
 def test_planning_needs_no_api_key(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,7 +105,7 @@ async def test_every_refusal_is_in_the_report_file_with_and_without_check(
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "message"),
     [
         ("jobs.csv", "is there and is no report of a plan: name another file"),
         ("hero.png", "is no .txt, .csv or .json file"),
@@ -113,12 +113,12 @@ async def test_every_refusal_is_in_the_report_file_with_and_without_check(
     ],
 )
 async def test_a_report_overwrites_reports_only(
-    name: str, says: str, there: Path, site: Emulator, shell: Shell
+    name: str, message: str, there: Path, site: Emulator, shell: Shell
 ) -> None:
     before = (there / name).read_bytes() if (there / name).exists() else None
     ended = await shell(f"batch --manifest jobs.csv --check --report {name}")
     assert ended.code == 2
-    assert says in ended.err
+    assert message in ended.err
     assert ended.err.count("\n") == 1
     assert ((there / name).read_bytes() if (there / name).exists() else None) == before
 

@@ -12,7 +12,7 @@ import pytest
 from rh_async import TaskId
 from rh_async._cli.output.batch_view import Meter, draw_batch
 from rh_async.batch import Batch, BatchProgress, ErrorGroup, RunningJob
-from tests.cli.conftest import terminal, told
+from tests.cli.conftest import printed, terminal
 
 pytestmark = pytest.mark.quick
 
@@ -51,7 +51,7 @@ def test_every_count_and_sum_is_shown_whole_at_any_width(width: int) -> None:
     console = terminal(width)
     batch = cast("Batch", SimpleNamespace(progress=lambda: _PROGRESS, stopped=None))
     console.print(draw_batch(batch, Meter(lambda: 0.0), console, idle_time=31.0))
-    lines = told(console).splitlines()
+    lines = printed(console).splitlines()
     fields = " ".join(" ".join(lines[: next(i for i, line in enumerate(lines) if "longest" in line)]).split())
     assert "…" not in fields
     counts: dict[str, Any] = {"waiting": 10001, "in flight": 1002, "already done": 106, "save failed": 10, "failed": 27}

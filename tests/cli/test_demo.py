@@ -19,7 +19,7 @@ from rh_async._cli.demo.demo_clips import Clips
 from rh_async._cli.demo.drawings import CHARACTERS, DANCES
 from rh_async._cli.exit_codes import ExitCode, UsageError
 from rh_async.emulator import Emulator
-from tests.cli.conftest import plain, small_clips, terminal, told
+from tests.cli.conftest import plain, printed, small_clips, terminal
 
 Prepare = Callable[..., DemoCommand]
 
@@ -39,7 +39,7 @@ async def test_the_demo_submits_every_job_once_and_saves_it(show: Prepare, serve
 async def test_the_summary_agrees_with_the_ledger(show: Prepare, servers: list[Emulator]) -> None:
     act = show(jobs=5)
     await perform(act)
-    ledger, summary = servers[0].ledger, told(act.console)
+    ledger, summary = servers[0].ledger, printed(act.console)
     for line in (
         "wanted     5",
         "succeeded  5",
@@ -62,15 +62,15 @@ async def test_a_clip_that_cannot_be_sent_is_named_and_the_other_jobs_run(
     act = show(jobs=4, make=one_missing)
     assert await perform(act) is ExitCode.FAILED
     assert len(servers[0].ledger.tasks) == 2
-    assert "succeeded  2\n  failed     2\n" in told(act.console)
-    assert re.search(r"jobs\.csv:\d: .*y\.mp4: does not exist", told(act.console))
+    assert "succeeded  2\n  failed     2\n" in printed(act.console)
+    assert re.search(r"jobs\.csv:\d: .*y\.mp4: does not exist", printed(act.console))
 
 
 async def test_without_saved_videos_no_samples_are_listed(show: Prepare, servers: list[Emulator]) -> None:
     act = show(jobs=1, make=lambda folder, _: Clips((folder / "none.png",), (folder / "none.mp4",)))
     assert await perform(act) is ExitCode.FAILED
     assert servers[0].ledger.submissions == []
-    assert "Look at some" not in told(act.console)
+    assert "Look at some" not in printed(act.console)
 
 
 async def test_the_demo_runs_twice_in_the_same_folder(show: Prepare, servers: list[Emulator]) -> None:
@@ -85,7 +85,7 @@ async def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_dra
     act = show(jobs=1, out=tmp_path / "taken")
     with pytest.raises(UsageError, match=r"--out .*taken cannot be written: File exists"):
         await perform(act)
-    assert told(act.console) == ""
+    assert printed(act.console) == ""
     assert servers == []
 
 
@@ -97,9 +97,9 @@ async def test_an_interrupted_demo_says_how_many_videos_were_saved(show: Prepare
     performance.cancel()
     with pytest.raises(asyncio.CancelledError):
         await performance
-    told_count = re.search(r"(\d) of 6 videos were saved in", told(act.console))
-    assert told_count is not None
-    assert int(told_count[1]) == len(list(act.out.glob("*.mp4"))) > 0
+    printed_count = re.search(r"(\d) of 6 videos were saved in", printed(act.console))
+    assert printed_count is not None
+    assert int(printed_count[1]) == len(list(act.out.glob("*.mp4"))) > 0
 
 
 async def test_a_demo_interrupted_while_it_draws_does_not_finish_the_drawings(show: Prepare) -> None:
@@ -148,7 +148,7 @@ def test_no_two_jobs_are_equal_before_every_combination_was_used() -> None:
 async def test_on_a_terminal_no_line_is_wrapped(show: Prepare, servers: list[Emulator], width: int) -> None:
     act = show(jobs=6, console=terminal(width))
     await perform(act)
-    lines = [line.rsplit("\x1b[2K", 1)[-1].rstrip() for line in told(act.console).splitlines()]
+    lines = [line.rsplit("\x1b[2K", 1)[-1].rstrip() for line in printed(act.console).splitlines()]
     named = [line for line in lines if line.startswith(("now  ", "ended  ", "traffic  ", "money  ", "time  "))]
     assert [line.split()[0] for line in named[-5:]] == ["now", "ended", "traffic", "money", "time"]
     assert "saved 6 · failed 0" in named[-4]
@@ -163,7 +163,7 @@ async def test_each_video_shows_the_character_and_the_dance_that_its_line_names(
     monkeypatch.setattr("rh_async._cli.commands.demo_command._SAMPLES", 16)
     act = DemoCommand(jobs=16, out=tmp_path, console=plain())
     assert await perform(act) is ExitCode.SUCCESS
-    samples = re.findall(r"^  (\w+) × (\w+) +(\S+\.mp4)$", told(act.console), re.MULTILINE)
+    samples = re.findall(r"^  (\w+) × (\w+) +(\S+\.mp4)$", printed(act.console), re.MULTILINE)
     assert len({sample[:2] for sample in samples}) == 16
     for dance, character, path in samples:
         frame = await asyncio.to_thread(_first_frame, Path(path))

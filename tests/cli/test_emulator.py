@@ -38,9 +38,9 @@ async def test_the_emulator_prints_what_a_client_needs_and_a_summary_on_ctrl_c(
         ledger = await response.json()
     serving.cancel()
     assert await serving == ExitCode.SUCCESS
-    told = next(line for line in printed.splitlines() if "curl" in line)
-    assert told.endswith(f"{exports['RUNNINGHUB_BASE_URL']}/_emulator/ledger")
-    assert f"'X-Emulator-Token: {token}'" in told
+    printed = next(line for line in printed.splitlines() if "curl" in line)
+    assert printed.endswith(f"{exports['RUNNINGHUB_BASE_URL']}/_emulator/ledger")
+    assert f"'X-Emulator-Token: {token}'" in printed
     assert len(ledger["tasks"]) == 1
     summary = capsys.readouterr().out
     assert summary.startswith("\nTasks created: 1; ")

@@ -54,7 +54,7 @@ def test_a_message_of_many_lines_becomes_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "says"),
+    ("line", "message"),
     [
         ("demo --jobs 0", 'Invalid value "0" for --jobs'),
         ("demo --jobs many", 'unable to convert "many"'),
@@ -69,12 +69,12 @@ def test_a_message_of_many_lines_becomes_one() -> None:
         ("batch clips --name={key}.mp4", "--name is gone: use --naming"),
     ],
 )
-def test_a_usage_error_is_reported_in_one_line(line: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_usage_error_is_reported_in_one_line(line: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(line.split()) == ExitCode.USAGE_ERROR
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("rh-async: ")
-    assert says in err
+    assert message in err
     assert err.count("\n") == 1
 
 
@@ -87,7 +87,7 @@ def test_debug_prints_the_traceback_too(capsys: pytest.CaptureFixture[str], monk
 
 
 @pytest.mark.parametrize(
-    ("raised", "code", "says"),
+    ("raised", "code", "message"),
     [
         (TypeError("f() takes 1\n argument"), 70, r"TypeError('f() takes 1\n argument')"),
         (ExceptionGroup("several", [ExceptionGroup("of", [KeyError("x")])]), 70, "KeyError('x')"),
@@ -99,7 +99,7 @@ def test_debug_prints_the_traceback_too(capsys: pytest.CaptureFixture[str], monk
     ids=["defect", "group of defects", "group of one usage error", "file", "escape", "long"],
 )
 def test_every_error_is_reported_in_one_line(
-    raised: Exception, code: int, says: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    raised: Exception, code: int, message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing(_: object, **_options: object) -> NoReturn:
         raise raised
@@ -109,7 +109,7 @@ def test_every_error_is_reported_in_one_line(
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("rh-async: ")
-    assert says in err
+    assert message in err
     assert err.count("\n") == 1
     assert len(err) < 800
     assert ("internal error" in err) == (code == ExitCode.INTERNAL_ERROR)

@@ -17,7 +17,7 @@ from tests.cli.conftest import Shell
 
 @pytest.fixture
 def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """An address where nobody listens, named by the environment."""
+    """Set the environment to an address where nothing listens."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"

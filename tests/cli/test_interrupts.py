@@ -35,7 +35,7 @@ async def stopped(
 ) -> Ended:
     """Carry a line out, send it a signal a moment after something is so, and perhaps another."""
     command = asyncio.ensure_future(shell(line))
-    while not when() and not command.done():  # noqa: ASYNC110 - a ledger rings no bell
+    while not when() and not command.done():  # noqa: ASYNC110 - a ledger has no event to wait for
         await anyio.sleep(1.0)
     await anyio.sleep(1.0)
     for wait in filter(None, (0.001, again)):

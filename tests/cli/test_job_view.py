@@ -14,7 +14,7 @@ from rh_async._cli.output.job_view import phase_table, show_phases
 from rh_async.batch import ProgressCounter
 from rh_async.errors import JobFailed
 from rh_async.events import Changed, Downloading, Saved, Settled, Submitted, Uploaded, Uploading, Waiting
-from tests.cli.conftest import plain, terminal, told
+from tests.cli.conftest import plain, printed, terminal
 
 HERO = Path("hero.png")
 ONE, TWO = TaskId("1"), TaskId("2")
@@ -41,7 +41,7 @@ def result(task_id: TaskId) -> Result:
 def drawn(counter: ProgressCounter, width: int = 80) -> str:
     console = terminal(width)
     console.print(phase_table(counter.snapshot(), width))
-    return told(console)
+    return printed(console)
 
 
 def test_a_terminal_shows_counts_bytes_rates_and_the_time_left(clock: Clock) -> None:
@@ -86,7 +86,7 @@ async def test_without_a_terminal_a_line_is_logged_every_few_seconds_if_it_has_c
         await anyio.sleep(10.0)
         counter.on_event(Submitted(task_id=ONE, endpoint=ENDPOINT))
         await anyio.sleep(10.0)
-    assert told(console).splitlines() == [
+    assert printed(console).splitlines() == [
         "  3.0 s  upload 0 · submit 0/2 · running 0/2 · download 0/2",
         " 12.0 s  upload 0 · submit 1/2 · running 0/2 1 now · download 0/2",
     ]
@@ -97,4 +97,4 @@ async def test_the_last_state_is_shown_also_when_the_body_raises() -> None:
     with pytest.raises(JobFailed):
         async with show_phases(console, counter.snapshot):
             raise JobFailed("the body's own error")
-    assert "submit" in told(console)
+    assert "submit" in printed(console)

@@ -41,7 +41,7 @@ def row(*, carried: bool = False, **facts: Any) -> Row:
 
 
 @pytest.mark.parametrize(
-    ("given", "says"),
+    ("given", "message"),
     [
         (row(), "never sent"),
         (row(carried=True), "claimed by a live process, not sent yet"),
@@ -67,8 +67,8 @@ def row(*, carried: bool = False, **facts: Any) -> Row:
         (row(state=SubmissionState.LOST), "the server did not know it when last asked: rh-async resume asks again"),
     ],
 )
-def test_every_state_is_described(given: Row, says: str) -> None:
-    assert outcome(given) == says
+def test_every_state_is_described(given: Row, message: str) -> None:
+    assert outcome(given) == message
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_models_are_named_as_they_are_typed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("inputs", "says"),
+    ("inputs", "message"),
     [
         ('{"imageUrl": "/a/hero.png", "videoUrl": "clips/dance.MP4", "prompt": "a.b"}', "dance.MP4 × hero.png"),
         ('{"images": ["a.png", "b.jpg"], "text": "no file"}', "a.png × b.jpg"),
@@ -95,13 +95,13 @@ def test_models_are_named_as_they_are_typed() -> None:
         ('{"image": "data:image/png;base64,AAAA", "nested": {"a": 1}}', ""),
     ],
 )
-def test_a_job_is_named_by_its_clip_and_its_character(inputs: str, says: str) -> None:
-    assert subject(row(inputs=inputs).record) == says
+def test_a_job_is_named_by_its_clip_and_its_character(inputs: str, message: str) -> None:
+    assert subject(row(inputs=inputs).record) == message
 
 
-@pytest.mark.parametrize(("ago", "says"), [(-5, "0s"), (59, "59s"), (60, "1m"), (7200, "2h"), (900_000, "10d")])
-def test_ages_are_short(ago: int, says: str) -> None:
-    assert _jobs._age(ago) == says
+@pytest.mark.parametrize(("ago", "message"), [(-5, "0s"), (59, "59s"), (60, "1m"), (7200, "2h"), (900_000, "10d")])
+def test_ages_are_short(ago: int, message: str) -> None:
+    assert _jobs._age(ago) == message
 
 
 @pytest.fixture
@@ -225,18 +225,18 @@ async def test_a_large_journal_is_printed_page_by_page(
             read_rows += 1
             yield one
 
-    printed: list[int] = []
+    rows_read: list[int] = []
     lines = _jobs.Table.lines
 
-    def told(table: _jobs.Table, one: Row) -> Iterator[str]:
-        printed.append(read_rows)
+    def noted(table: _jobs.Table, one: Row) -> Iterator[str]:
+        rows_read.append(read_rows)
         return lines(table, one)
 
     monkeypatch.setattr("rh_async._cli.commands.jobs_command.stream", counted)
-    monkeypatch.setattr("rh_async._cli.commands.jobs_command.Table.lines", told)
+    monkeypatch.setattr("rh_async._cli.commands.jobs_command.Table.lines", noted)
     ended = await shell("jobs")
     assert [line for line in ended.out.splitlines() if "key " in line] == [f"  key key {n}" for n in range(1000)]
-    assert printed[0] == _jobs._PAGE  # no more was read when the first was told
+    assert rows_read[0] == _jobs._PAGE  # no more was read when the first line was printed
     assert len((await shell("jobs --json")).out.splitlines()) == 1000
     assert (await shell("jobs --state uncertain")).out == f"No job that is uncertain in the journal {journal_file}\n"
 
@@ -254,7 +254,10 @@ async def test_a_journal_is_copied_while_a_job_runs_and_the_copy_submits_nothing
     assert (await shell("run hero.png dance.mp4 --key k --journal copy.db")).code == 0
     assert len(site.ledger.submissions) == 1
     (desk / "words.txt").write_text("no journal")
-    for line, says in (("jobs --backup words.txt", "words.txt is no journal"), ("jobs --backup no/where", "cannot be")):
+    for line, message in (
+        ("jobs --backup words.txt", "words.txt is no journal"),
+        ("jobs --backup no/where", "cannot be"),
+    ):
         ended = await shell(line)
-        assert (ended.code, says in ended.err) == (2, True)
+        assert (ended.code, message in ended.err) == (2, True)
     assert (desk / "words.txt").read_text() == "no journal"

@@ -19,7 +19,7 @@ _NAMES = "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "
 
 @pytest.fixture(autouse=True)
 def no_proxies(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Forget the proxies of whoever runs the tests, and those that a test sets."""
+    """Remove the proxies of the environment, and those that a test sets."""
     for name in _NAMES:
         monkeypatch.delenv(name, raising=False)
     yield

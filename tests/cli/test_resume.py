@@ -103,7 +103,7 @@ async def test_a_resume_interrupted_while_it_saves_names_its_own_command(
 
 async def test_a_job_of_a_live_process_is_left_to_it(site: Emulator, desk: Path, shell: Shell) -> None:
     running = asyncio.ensure_future(shell("run hero.png dance.mp4 -o out"))
-    while not site.ledger.tasks:  # noqa: ASYNC110 - a ledger rings no bell
+    while not site.ledger.tasks:  # noqa: ASYNC110 - a ledger has no event to wait for
         await anyio.sleep(0.5)
     ended = await shell("resume")
     assert ended.code == 0
@@ -166,8 +166,8 @@ async def test_discard_names_the_whole_command_that_submits_the_same_anew(
     assert key is not None
     ended = await shell(f"discard {key[1]}")
     assert (ended.code, site.ledger.tasks) == (0, [])
-    *_, says, command = ended.out.splitlines()
-    assert says == "Nothing was submitted now; this submits it anew:"
+    *_, message, command = ended.out.splitlines()
+    assert message == "Nothing was submitted now; this submits it anew:"
     assert command.startswith("rh-async run hero.png dance.mp4 ")
     assert "--resubmit" in command
     assert (await shell(command.removeprefix("rh-async "))).code == 0
@@ -185,14 +185,17 @@ async def test_discard_names_no_command_where_none_asks_for_the_same(
 ) -> None:
     site.faults.add(Fault("drop_before_body", times=2))
     long = "word " * 400
-    wishes = {"own": ModelRequest("own/model", {"seed": 1}), "long": KlingMotionControl("a.png", "b.mp4", prompt=long)}
+    requests = {
+        "own": ModelRequest("own/model", {"seed": 1}),
+        "long": KlingMotionControl("a.png", "b.mp4", prompt=long),
+    }
     (desk / "a.png").write_bytes((desk / "hero.png").read_bytes())
     (desk / "b.mp4").write_bytes((desk / "dance.mp4").read_bytes())
     async with Session(journal=journal_file) as session:
-        for key, model_options in wishes.items():
+        for key, request in requests.items():
             with pytest.raises(SubmitUnknown):
-                await session.run(model_options, idempotency_key=key)
-    for key in wishes:
+                await session.run(request, idempotency_key=key)
+    for key in requests:
         out = (await shell(f"discard {key}")).out
         assert "the command that asked for it submits it anew. Its inputs:\n{" in out
 
@@ -254,24 +257,24 @@ async def test_a_lost_task_is_resumed_once_the_server_knows_it_again(
 
 
 @pytest.mark.parametrize(
-    ("line", "says"),
+    ("line", "message"),
     [
         ("discard unknown", "no job has the key 'unknown' in the journal"),
         ("discard k", "k is saved, not uncertain"),
         ("confirm k 2013508786110730241", "k is saved, not uncertain"),
         ("confirm k latest", "is no task id"),
-        ("save nobody", "'nobody' is no task id, and no job"),
-        ("cancel nobody", "'nobody' is no task id, and no job"),
+        ("save unknown", "'unknown' is no task id, and no job"),
+        ("cancel unknown", "'unknown' is no task id, and no job"),
         ("jobs --state gone", 'Invalid value "gone" for --state'),
     ],
 )
 async def test_an_impossible_decision_is_rejected_in_one_line(
-    line: str, says: str, site: Emulator, desk: Path, shell: Shell
+    line: str, message: str, site: Emulator, desk: Path, shell: Shell
 ) -> None:
     await shell("run hero.png dance.mp4 --key k")
     ended = await shell(line)
     assert (ended.code, ended.out) == (2, "")
-    assert says in ended.err
+    assert message in ended.err
     assert ended.err.count("\n") == 1
     assert len(site.ledger.submissions) == 1
 
@@ -281,7 +284,7 @@ async def test_a_submission_being_sent_cannot_be_decided_about(
 ) -> None:
     site.faults.add(Fault("hang"))
     running = asyncio.ensure_future(shell("run hero.png dance.mp4 --key k"))
-    while not site.ledger.faults:  # noqa: ASYNC110 - a ledger rings no bell
+    while not site.ledger.faults:  # noqa: ASYNC110 - a ledger has no event to wait for
         await anyio.sleep(0.5)
     assert "another command is sending it now" in (await shell("discard k")).err
     assert "being sent\n" in (await shell("jobs")).out

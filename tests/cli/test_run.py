@@ -11,7 +11,7 @@ from rh_async._cli.commands.run_command import RunCommand, perform
 from rh_async._cli.options.model_options import ModelOptions
 from rh_async.emulator import Emulator, Fault
 from rh_async.models.registry import aliases
-from tests.cli.conftest import Shell, terminal, told
+from tests.cli.conftest import Shell, printed, terminal
 
 pytestmark = pytest.mark.quick
 
@@ -62,14 +62,14 @@ async def test_a_terminal_shows_four_phases_and_no_invented_time_left(
     assert (
         await perform(RunCommand(ModelOptions(image="hero.png", video="dance.mp4"), desk / "out", None, console)) == 0
     )
-    shown = told(console)
+    shown = printed(console)
     assert all(phase in shown for phase in ("upload", "submit", "running", "download"))
     assert " left" not in shown[: shown.index("is SUCCESS")].split("accepted")[1]
     assert len(site.ledger.tasks) == 1
 
 
 @pytest.mark.parametrize(
-    ("line", "says"),
+    ("line", "message"),
     [
         ("hero.png nope.mp4", "VIDEO nope.mp4 cannot be read: No such file or directory"),
         ("dance.mp4 hero.png", "the image comes first: rh-async run hero.png dance.mp4"),
@@ -96,26 +96,26 @@ async def test_a_terminal_shows_four_phases_and_no_invented_time_left(
     ],
 )
 async def test_a_usage_error_of_run_is_reported_in_one_line_and_nothing_is_sent(
-    line: str, says: str, site: Emulator, desk: Path, shell: Shell
+    line: str, message: str, site: Emulator, desk: Path, shell: Shell
 ) -> None:
     (desk / "note.txt").write_text("words")
     (desk / "empty.png").touch()
     ended = await shell(f"run {line}")
     assert (ended.code, ended.out) == (2, "")
-    assert says in ended.err
+    assert message in ended.err
     assert ended.err.count("\n") == 1
     assert (site.ledger.uploads, site.ledger.submissions) == ([], [])
 
 
-@pytest.mark.parametrize(("key", "says"), [("", "there is no API key: set"), ("a b", "spaces or characters no key")])
+@pytest.mark.parametrize(("key", "message"), [("", "there is no API key: set"), ("a b", "spaces or characters no key")])
 async def test_without_an_api_key_nothing_is_sent(
-    key: str, says: str, site: Emulator, desk: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+    key: str, message: str, site: Emulator, desk: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RUNNINGHUB_API_KEY", key)
     monkeypatch.delenv("RH_API_KEY", raising=False)
     ended = await shell("run hero.png dance.mp4")
     assert ended.code == 2
-    assert says in ended.err
+    assert message in ended.err
     assert site.ledger.uploads == []
 
 
@@ -141,12 +141,14 @@ async def test_an_unconfirmed_submit_is_sent_once_and_says_what_to_do(
     assert ended.err.count("\n") == 1
 
 
-@pytest.mark.parametrize(("code", "says"), [("416", "Top up the account"), ("1014", "enterprise-shared API key")])
-async def test_a_rejected_account_is_reported(code: str, says: str, site: Emulator, desk: Path, shell: Shell) -> None:
+@pytest.mark.parametrize(("code", "message"), [("416", "Top up the account"), ("1014", "enterprise-shared API key")])
+async def test_a_rejected_account_is_reported(
+    code: str, message: str, site: Emulator, desk: Path, shell: Shell
+) -> None:
     site.faults.add(Fault("error_code", code=code))
     ended = await shell("run hero.png dance.mp4")
     assert ended.code == 3
-    assert says in ended.err
+    assert message in ended.err
     assert site.ledger.tasks == []
 
 

@@ -66,9 +66,9 @@ async def test_resubmit_submits_once_more(site: Emulator, desk: Path, shell: She
 async def test_another_key_is_another_job_and_the_same_key_is_the_same_job(
     site: Emulator, desk: Path, shell: Shell
 ) -> None:
-    told = [(await shell(f"{RUN} --key {key}")).out for key in ("one", "two", "one")]
-    assert ["already submitted" in out for out in told] == [False, False, True]
-    assert "upload 0/0 · submit 1/1" in told[1]  # the files had gone up before
+    printed = [(await shell(f"{RUN} --key {key}")).out for key in ("one", "two", "one")]
+    assert ["already submitted" in out for out in printed] == [False, False, True]
+    assert "upload 0/0 · submit 1/1" in printed[1]  # the files had gone up before
     assert len(site.ledger.tasks) == 2
 
 
@@ -165,7 +165,7 @@ async def test_two_commands_at_once_submit_one_job_and_both_get_its_result(
 ) -> None:
     site.faults.add(Fault("slow_response", route="submit", seconds=20.0))
     first = asyncio.ensure_future(shell(RUN))
-    while not site.ledger.faults:  # noqa: ASYNC110 - a ledger rings no bell
+    while not site.ledger.faults:  # noqa: ASYNC110 - a ledger has no event to wait for
         await anyio.sleep(0.5)
     second = await shell("run hero.png dance.mp4 -o other")
     assert (second.code, (await first).code) == (0, 0)
@@ -185,7 +185,7 @@ async def test_with_cancel_on_interrupt_the_job_is_cancelled(site: Emulator, des
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         (
             b"no database at all, whatever it is called" * 9,
@@ -196,7 +196,7 @@ async def test_with_cancel_on_interrupt_the_job_is_cancelled(site: Emulator, des
 )
 @pytest.mark.parametrize("line", [RUN, "jobs", "resume", "save some", "discard some", "cancel some"])
 async def test_a_file_that_is_no_journal_is_rejected_in_one_line_and_nothing_is_sent(
-    line: str, content: bytes | str, says: str, site: Emulator, desk: Path, shell: Shell, journal_file: Path
+    line: str, content: bytes | str, message: str, site: Emulator, desk: Path, shell: Shell, journal_file: Path
 ) -> None:
     if isinstance(content, bytes):
         journal_file.write_bytes(content)
@@ -206,7 +206,7 @@ async def test_a_file_that_is_no_journal_is_rejected_in_one_line_and_nothing_is_
         db.close()
     ended = await shell(line)
     assert (ended.code, ended.out) == (2, "")
-    assert says in ended.err
+    assert message in ended.err
     assert ended.err.count("\n") == 1
     assert (site.ledger.uploads, site.ledger.submissions) == ([], [])
 

@@ -69,14 +69,14 @@ async def test_a_task_that_failed_shows_code_and_message_and_ends_with_1(
 
 @pytest.mark.parametrize("command", ["status", "cancel"])
 @pytest.mark.parametrize(
-    ("given", "code", "says"), [("1999", 1, "code 1004"), ("latest", 2, "is no task id"), ("", 2, "requires an arg")]
+    ("given", "code", "message"), [("1999", 1, "code 1004"), ("latest", 2, "is no task id"), ("", 2, "requires an arg")]
 )
 async def test_a_name_that_is_no_task_is_rejected(
-    command: str, given: str, code: int, says: str, site: Emulator, shell: Shell
+    command: str, given: str, code: int, message: str, site: Emulator, shell: Shell
 ) -> None:
     ended = await shell(f"{command} {given}")
     assert (ended.code, ended.out) == (code, "")
-    assert says in ended.err
+    assert message in ended.err
     assert ended.err.count("\n") == 1
 
 
