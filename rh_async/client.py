@@ -139,7 +139,7 @@ class Session:
             notifier=notifier,
             on_exit=on_exit,
             download_policy=downloads or DownloadPolicy(),
-            journal=None if journal is None else Path(journal),
+            journal=None if journal is None else os.fspath(journal),
             files=files or LocalFiles(),
         )
         self._lifetime = SessionLifetime(transport, make)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import codecs
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
@@ -72,7 +71,7 @@ class SessionLifetime:
         return self.runtime
 
 
-def make_runtime(*, transport: Transport, journal: Path | None, **settings: Any) -> SessionRuntime:
+def make_runtime(*, transport: Transport, journal: str | None, **settings: Any) -> SessionRuntime:
     """Import and make the runtime of a session. It runs in a thread."""
     from rh_async import batch  # noqa: F401, PLC0415 - imported later, while jobs run, it may lack a descriptor
     from rh_async._api.wire import prepare  # noqa: PLC0415 - as in `SessionLifetime.open`

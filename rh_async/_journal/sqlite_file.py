@@ -32,8 +32,6 @@ class JournalFile:
 
     :param lease: shows that this session is running, and which file it has open.
     :ivar salt: of the fingerprints in this file.
-    :ivar _stamp: the main file's size and time, when it was last known to be the right one.
-    :ivar _tasks: how many tasks it held then.
     """
 
     path: Path
@@ -41,8 +39,8 @@ class JournalFile:
     db: sqlite3.Connection = field(init=False)
     salt: bytes = field(default=b"", init=False)
     _files: Mapping[str, int | None] = field(factory=dict, init=False)
-    _stamp: tuple[int, int] = field(default=(0, 0), init=False)
-    _tasks: int = field(default=0, init=False)
+    _stamp: tuple[int, int] = field(default=(0, 0), init=False)  #: the main file, when last known to be the right one
+    _tasks: int = field(default=0, init=False)  #: how many it held then
     _lost: JournalError | None = field(default=None, init=False)
     _rescued: bool = field(default=False, init=False)
 

@@ -201,9 +201,9 @@ class SessionServices:
         )
 
 
-def journal_at(path: Path, site: str) -> SubmissionJournal:
-    """Make the journal of one site."""
-    return SubmissionJournal(store=SqliteStore(path, site), wall=utc_now)
+def journal_at(location: str, site: str) -> SubmissionJournal:
+    """Make the journal of one site; here a location selects its store."""
+    return SubmissionJournal(store=SqliteStore(Path(location), site), wall=utc_now)
 
 
 def utc_now() -> datetime:
