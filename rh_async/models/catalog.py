@@ -31,11 +31,11 @@ class Param:
     """Describe one field of a model, as documented; None or empty where the documents say nothing.
 
     :param multiple: whether it takes a list.
-    :param most: how many items that list may have.
+    :param max_items: how many items that list may have.
     :param length: least and greatest number of characters.
-    :param between: least and greatest value.
+    :param value_range: least and greatest value.
     :param limits: what it takes where it is media.
-    :param seconds_by: how long the model's video may be at most, for each value of this field.
+    :param max_seconds_by_value: how long the model's video may be at most, for each value of this field.
     """
 
     name: str
@@ -44,11 +44,11 @@ class Param:
     default: object = None
     options: tuple[str, ...] = ()
     multiple: bool = False
-    most: int | None = None
+    max_items: int | None = None
     length: tuple[int, int | None] = (0, None)
-    between: tuple[float | None, float | None] = (None, None)
+    value_range: tuple[float | None, float | None] = (None, None)
     limits: MediaLimits | None = None
-    seconds_by: Mapping[str, float] = field(factory=dict)
+    max_seconds_by_value: Mapping[str, float] = field(factory=dict)
 
     @property
     def is_media(self) -> bool:
@@ -71,7 +71,7 @@ class Model:
         limits = {name: param.limits for name, param in self.params.items() if param.limits is not None}
         for param in self.params.values():
             value = str(values.get(param.name, param.default))
-            if (longest := param.seconds_by.get(value)) is not None:
+            if (longest := param.max_seconds_by_value.get(value)) is not None:
                 reason = f"{param.name} {value!r}"
                 limits = {name: _no_longer(one, longest, reason) for name, one in limits.items()}
         return limits
@@ -119,11 +119,11 @@ def _param(described: Mapping[str, Any], *, is_contradictory: bool) -> Param:
         default=described.get("default"),
         options=tuple(described.get("options", ())),
         multiple=described.get("multiple", False),
-        most=described.get("max_inputs"),
+        max_items=described.get("max_inputs"),
         length=(described.get("min_length", 0), described.get("max_length")),
-        between=(described.get("min"), described.get("max")),
+        value_range=(described.get("min"), described.get("max")),
         limits=_limits(described, is_contradictory=is_contradictory) if described["type"] in MEDIA else None,
-        seconds_by=described.get("max_video_duration_s", {}),
+        max_seconds_by_value=described.get("max_video_duration_s", {}),
     )
 
 

@@ -206,8 +206,12 @@ class _Value:
             if self.param.required and self.param.default is None:
                 yield self._issue("missing field", "is required, and missing", "Give it")
             return
-        if isinstance(self.value, list | tuple) and self.param.most is not None and len(self.value) > self.param.most:
-            yield self._issue("too many items", f"has {len(self.value)} items", f"Give {self.param.most} at most")
+        if (
+            isinstance(self.value, list | tuple)
+            and self.param.max_items is not None
+            and len(self.value) > self.param.max_items
+        ):
+            yield self._issue("too many items", f"has {len(self.value)} items", f"Give {self.param.max_items} at most")
         yield from self._choice()
         yield from self._length()
         yield from self._range()
@@ -229,7 +233,7 @@ class _Value:
             yield self._issue("length of text", f"has {len(self.value):,} characters", allowed)
 
     def _range(self) -> Iterator[Issue]:
-        least, most = self.param.between
+        least, most = self.param.value_range
         if not isinstance(self.value, Real) or isinstance(self.value, bool):
             return
         value = float(self.value)
