@@ -36,7 +36,7 @@ async def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Emulator:
     [(quickstart, 1, 1), (many_clips, 2, 2), (progress, 1, 0), (resume, 1, 1)],
     ids=lambda value: getattr(value, "__name__", None),
 )
-async def test_an_example_buys_what_it_means_to_and_saves_it(
+async def test_an_example_submits_what_it_says_and_saves_it(
     program: object, wanted: int, files: int, site: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     async with site as server:
@@ -46,7 +46,7 @@ async def test_an_example_buys_what_it_means_to_and_saves_it(
     assert len(list((tmp_path / "out").glob("*.mp4"))) == files
 
 
-async def test_the_web_application_answers_with_the_task_and_buys_one_job_once(
+async def test_the_web_application_answers_with_the_task_and_submits_one_job_once(
     site: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     async with site as server:

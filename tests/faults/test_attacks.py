@@ -1,4 +1,4 @@
-"""Attacks on the core that once succeeded: each broke money, a wait or the whole session, and may not again."""
+"""Regressions of the core: each once cost money, a wait or the whole session."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ HOUR = 3600.0
 
 
 async def error_of(wait: Awaitable[object]) -> RHError:
-    """What a wait ends with."""
+    """Return what a wait ends with."""
     with pytest.raises(RHError) as caught:
         await wait
     return caught.value
@@ -75,7 +75,7 @@ async def test_a_job_that_is_let_go_of_may_have_been_billed(how: str, server: Em
     assert job.error.task_id == job.task_id == server.ledger.tasks[0].task_id
 
 
-async def test_two_handles_on_one_task_both_learn_its_end_and_its_place_is_freed(server: Emulator) -> None:
+async def test_two_jobs_of_one_task_both_settle_and_its_slot_is_released(server: Emulator) -> None:
     server.faults.add(Fault("slow_response", route="submit", seconds=30))
     async with Session(server.api_key, base_url=server.url, in_flight=1) as session:
         mine = session.submit_nowait(LINKED)
@@ -86,7 +86,7 @@ async def test_two_handles_on_one_task_both_learn_its_end_and_its_place_is_freed
     assert len(server.ledger.tasks) == 2
 
 
-async def test_a_refused_key_keeps_nobody_from_saving_what_is_paid(server: Emulator, tmp_path: Path) -> None:
+async def test_a_refused_key_does_not_keep_paid_outputs_from_being_saved(server: Emulator, tmp_path: Path) -> None:
     async with Session(server.api_key, base_url=server.url) as session:
         result = await session.run(LINKED)
         server.faults.add(Fault("error_code", route="query", code="806"))
@@ -122,7 +122,7 @@ async def test_a_file_that_was_replaced_before_its_link_was_renewed_is_refused(
     assert server.ledger.submissions == []
 
 
-async def test_a_submit_that_was_given_up_and_bought_is_logged(
+async def test_a_submit_that_was_cancelled_and_accepted_is_logged(
     server: Emulator, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.faults.add(Fault("slow_response", route="submit", seconds=30))
@@ -136,7 +136,7 @@ async def test_a_submit_that_was_given_up_and_bought_is_logged(
 
 
 @pytest.mark.parametrize("folder", [123, "a\0b"])
-async def test_a_folder_that_is_none_is_refused_before_anything_is_bought(
+async def test_a_folder_that_is_none_is_refused_before_anything_is_submitted(
     folder: str, server: Emulator, session: Session
 ) -> None:
     with pytest.raises(InvalidRequestError, match="output_dir"):
@@ -159,7 +159,7 @@ async def test_a_final_code_is_final_whatever_the_http_status(
 
 
 @pytest.mark.parametrize("name", ["he\0ro.png", "he\ud800ro.png", "x" * 300])
-async def test_a_name_no_file_can_have_is_refused_and_disturbs_no_other_job(
+async def test_a_name_no_file_can_have_is_refused_and_stops_no_other_job(
     name: str, session: Session, media: Media
 ) -> None:
     good = await session.submit(LINKED)
@@ -176,7 +176,9 @@ async def test_a_suffix_that_is_no_text_goes_up_as_bin(server: Emulator, session
 
 
 @pytest.mark.parametrize("url", ["http://a..b/x.mp4", f"http://{'a' * 64}.test/x", "nonsense", "http://[::1/x"])
-async def test_a_result_link_nobody_can_use_fails_its_save_only(url: str, session: Session, tmp_path: Path) -> None:
+async def test_a_result_link_that_cannot_be_used_fails_its_save_only(
+    url: str, session: Session, tmp_path: Path
+) -> None:
     await error_of(session.save(made(Output(url=url, type="mp4")), tmp_path))
     assert asyncio.get_running_loop().time() < 10
     assert (await session.run(LINKED)).outputs
@@ -246,7 +248,7 @@ async def test_a_call_of_another_task_ends_with_the_session(what: str, server: E
     assert isinstance(await error_of(calling), SessionError)
 
 
-async def test_leaving_waits_for_an_adoption_a_minute_at_most(server: Emulator) -> None:
+async def test_closing_waits_for_the_check_of_a_refused_task_a_minute_at_most(server: Emulator) -> None:
     server.faults.add(Fault("error_with_task"), Fault("http_429", route="query", retry_after=60, times=None))
     async with Session(server.api_key, base_url=server.url) as session:
         job = session.submit_nowait(LINKED)
@@ -289,7 +291,7 @@ async def test_a_callback_that_submits_again_at_the_end_is_refused(server: Emula
     assert len(server.ledger.submissions) == 1
 
 
-async def test_an_entering_that_is_cancelled_leaves_nothing_behind(server: Emulator) -> None:
+async def test_an_opening_that_is_cancelled_leaves_nothing_behind(server: Emulator) -> None:
     entering = asyncio.create_task(Session(server.api_key, base_url=server.url).__aenter__())
     await asyncio.sleep(0)
     entering.cancel()
@@ -318,7 +320,7 @@ async def test_a_map_of_a_session_that_has_ended_says_so(server: Emulator) -> No
         await anext(aiter(outcomes))
 
 
-async def test_every_job_that_was_submitted_is_told_to_have_ended(server: Emulator) -> None:
+async def test_every_job_that_was_submitted_has_an_event_of_its_end(server: Emulator) -> None:
     events: list[Event] = []
     async with Session(server.api_key, base_url=server.url, on_event=events.append) as session:
         for _ in range(3):

@@ -18,7 +18,7 @@ MODEL = "bench/motion"
 
 @pytest.fixture
 def closed() -> Iterator[str]:
-    """An address where nobody listens, and nobody else can move in."""
+    """Reserve an address where no server listens, and no other can start."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""A gap in the time ends no call whose answer is here: a stopped process, a machine that slept."""
+"""A gap in time, of a stopped process or a sleeping machine, ends no call whose answer has come."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ACCEPTED = {"taskId": "2013508786110730241", "status": "RUNNING", "errorCode": "
 
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:
-    """A server that answers when the test does, however the loop's clock stands."""
+    """Listen as a server that answers when the test does, whatever the loop's clock shows."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         yield listener
@@ -34,7 +34,7 @@ def url(listener: socket.socket) -> str:
 
 
 async def request_of(listener: socket.socket) -> socket.socket:
-    """The connection of a request whose headers, at least, have come."""
+    """Return the connection of a request whose headers, at least, have come."""
     loop = asyncio.get_running_loop()
     connection, _ = await loop.sock_accept(listener)
     while b"\r\n\r\n" not in await loop.sock_recv(connection, 65536):
@@ -56,7 +56,7 @@ def sleep_through(seconds: float) -> None:
 
 
 @pytest.mark.parametrize("seconds", [61.0, 76.0, 4000.0])
-async def test_an_answer_that_came_during_a_gap_is_read_before_a_submit_is_in_doubt(
+async def test_an_answer_that_came_during_a_gap_is_read_before_a_submit_counts_as_unknown(
     seconds: float, listener: socket.socket
 ) -> None:
     async with Session("k" * 32, base_url=url(listener)) as session:
@@ -125,7 +125,7 @@ asyncio.run(main(*sys.argv[1:]))
 
 
 @pytest.mark.processes
-def test_a_stopped_process_that_goes_on_knows_what_it_bought(tmp_path: Path) -> None:
+def test_a_stopped_process_that_goes_on_knows_its_submitted_tasks(tmp_path: Path) -> None:
     said = asyncio.run(_stopped_and_continued(tmp_path))
     assert said == ["accepted"] * 8
 

@@ -1,4 +1,4 @@
-"""Giving up, at every await: a POST that left is finished and accounted for, and nobody else is disturbed.
+"""Cancellation at every await: a POST that was sent is finished and accounted for, and no other job is affected.
 
 The sweep cancels a call after 0, 1, 2, … turns of the event loop, so that every await on its way is met, then asks the
 ledger what was bought.
@@ -42,19 +42,19 @@ async def first_of_map(session: Session, media: Media, folder: Path) -> object:
 
 
 async def turns(count: int) -> None:
-    """Let the loop go round so many times."""
+    """Let the loop run so many times."""
     for _ in range(count):
         await asyncio.sleep(0)
 
 
 async def until(reached: Callable[[], object]) -> None:
     """Let time pass until something has happened."""
-    while not reached():  # noqa: ASYNC110 - the ledger tells nobody
+    while not reached():  # noqa: ASYNC110 - a ledger signals nothing
         await asyncio.sleep(0.1)
 
 
 @pytest.mark.parametrize("call", [submit, run, upload, first_of_map])
-async def test_a_call_given_up_after_any_number_of_turns_leaves_everything_accounted_for(
+async def test_a_call_cancelled_after_any_number_of_turns_leaves_every_post_accounted_for(
     call: Call, media: Media, tmp_path: Path
 ) -> None:
     bought = set()
@@ -78,7 +78,7 @@ async def test_a_call_given_up_after_any_number_of_turns_leaves_everything_accou
     assert not list(tmp_path.glob(".*"))
 
 
-async def test_a_session_left_after_any_number_of_turns_finishes_open_posts_and_says_which(
+async def test_a_session_closed_after_any_number_of_turns_finishes_open_posts_and_logs_their_tasks(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     left_open = set()
@@ -98,7 +98,7 @@ async def test_a_session_left_after_any_number_of_turns_finishes_open_posts_and_
     assert {0, 5} <= left_open  # the sweep met every stage
 
 
-async def test_a_submit_given_up_while_its_answer_is_awaited_is_finished_and_watched(
+async def test_a_submit_cancelled_while_its_response_is_awaited_is_finished_and_polled(
     server: Emulator, media: Media
 ) -> None:
     server.faults.add(Fault("slow_response", route="submit", seconds=30))
@@ -113,7 +113,7 @@ async def test_a_submit_given_up_while_its_answer_is_awaited_is_finished_and_wat
 
 
 @pytest.mark.parametrize("sent", [False, True])
-async def test_a_submit_given_up_is_called_taken_back_only_where_nothing_was_sent(sent: bool, server: Emulator) -> None:
+async def test_a_cancelled_submit_is_called_withdrawn_only_if_nothing_was_sent(sent: bool, server: Emulator) -> None:
     server.faults.add(Fault("slow_response", route="submit", seconds=30))
     async with Session(server.api_key, base_url=server.url) as session:
         submitting = asyncio.ensure_future(session.submit(LINKED))
@@ -125,7 +125,7 @@ async def test_a_submit_given_up_is_called_taken_back_only_where_nothing_was_sen
     assert len(server.ledger.submissions) == sent
 
 
-async def test_leaving_waits_for_a_hanging_post_no_longer_than_its_time_out(server: Emulator, media: Media) -> None:
+async def test_closing_waits_for_a_hanging_post_no_longer_than_its_time_out(server: Emulator, media: Media) -> None:
     server.faults.add(Fault("hang", route="submit", accepted=True))
     loop = asyncio.get_running_loop()
     async with Session(server.api_key, base_url=server.url) as session:
@@ -138,7 +138,7 @@ async def test_leaving_waits_for_a_hanging_post_no_longer_than_its_time_out(serv
     assert len(server.ledger.submissions) == 1
 
 
-async def test_one_of_many_who_wait_gives_up_and_the_others_get_their_result(session: Session, media: Media) -> None:
+async def test_of_many_waits_one_is_cancelled_and_the_rest_get_their_result(session: Session, media: Media) -> None:
     job = await session.submit(DreamActor(media.images[0], media.videos[0]))
     waiting = [asyncio.ensure_future(_result(job)) for _ in range(5)]
     await asyncio.sleep(1)
@@ -152,7 +152,7 @@ async def _result(job: Awaitable[object]) -> object:
     return await job
 
 
-async def test_a_session_may_be_left_by_being_cancelled(server: Emulator, media: Media) -> None:
+async def test_a_session_may_be_closed_by_being_cancelled(server: Emulator, media: Media) -> None:
     async def work() -> None:
         async with Session(server.api_key, base_url=server.url) as session:
             server.faults.add(Fault("slow_response", route="submit", seconds=20))
@@ -167,7 +167,7 @@ async def test_a_session_may_be_left_by_being_cancelled(server: Emulator, media:
     assert [task for task in asyncio.all_tasks() if "services" in task.get_name()] == []
 
 
-async def test_a_session_is_closed_however_often_whoever_leaves_it_is_cancelled(server: Emulator) -> None:
+async def test_a_session_is_closed_however_often_the_task_that_closes_it_is_cancelled(server: Emulator) -> None:
     server.faults.add(Fault("slow_response", route="submit", seconds=30))
     session = Session(server.api_key, base_url=server.url)
     await session.__aenter__()

@@ -241,5 +241,5 @@ def _says_what_to_know(error: RHError, *, created: int) -> None:
     assert error.advice
     assert str(error).endswith(error.advice)
     if created:
-        # Nobody may be told that nothing was paid where something was.
+        # A caller must not read that nothing was paid where something was.
         assert error.maybe_billed or error.phase in {"query", "download"}

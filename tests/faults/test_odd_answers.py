@@ -1,4 +1,4 @@
-"""Answers to a submit that are cut off, or that nobody would send: each is sent once, and none is called free."""
+"""Answers to a submit that are cut off, or that no server should send: it is sent once, and never called free."""
 
 from __future__ import annotations
 
@@ -101,7 +101,9 @@ ACCEPTED = {
 
 
 @pytest.mark.parametrize("name", [*UNKNOWN, *ACCEPTED])
-async def test_an_answer_that_nobody_would_send_is_dealt_with_once(name: str, tmp_path: Path) -> None:
+async def test_an_answer_that_no_server_should_send_is_handled_and_the_submit_sent_once(
+    name: str, tmp_path: Path
+) -> None:
     posts = 0
 
     async def answer(asked: Request, writer: asyncio.StreamWriter) -> bytes:

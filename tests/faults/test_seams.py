@@ -1,4 +1,4 @@
-"""A defect nobody foresaw, or one odd word of the server, ends one job; the session and its other jobs go on."""
+"""A defect, or one unexpected answer of the server, ends one job; the session and its other jobs go on."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def request(number: int) -> DreamActor:
 
 
 class Bug(Exception):
-    """What nobody foresaw."""
+    """A defect that no code expects."""
 
 
 def fails_once(monkeypatch: pytest.MonkeyPatch, kind: type, name: str, *, before: bool = True) -> None:
-    """Let one call of a method meet a bug, before or after what it does."""
+    """Make one call of a method raise a bug, before or after it does its work."""
     act, met = getattr(kind, name), list[object]()
 
     async def buggy(*args: Any, **options: Any) -> Any:
@@ -51,7 +51,7 @@ def fails_once(monkeypatch: pytest.MonkeyPatch, kind: type, name: str, *, before
 
 CASES = {
     "before the POST": (Uploads, "read", True, SubmissionState.CLAIMED),
-    "before the POST, with its place": (Submitter, "_post", True, SubmissionState.CLAIMED),
+    "before the POST, with its slot": (Submitter, "_post", True, SubmissionState.CLAIMED),
     "once the POST is answered": (Submitter, "_send", False, SubmissionState.UNCERTAIN),
     "once it is accepted": (Submitter, "_record_task", False, SubmissionState.SUBMITTED),
     "at a question": (Poller, Poller._poll.__name__, True, SubmissionState.SUBMITTED),
@@ -100,7 +100,7 @@ async def _end(job: Job) -> RHError | None:
 async def test_a_refusal_that_names_our_own_other_task_is_a_refusal_and_not_adopted(
     journal: bool, server: Emulator, tmp_path: Path
 ) -> None:
-    """The one place is taken by our own task, which the refusal names."""
+    """The one slot is taken by our own task, which the refusal names."""
     ids: list[str] = []
 
     async def answer(asked: Request, _: asyncio.StreamWriter) -> bytes:
@@ -172,7 +172,7 @@ async def test_a_404_of_another_server_does_not_prove_that_a_refusals_task_is_un
     assert len(submits) == 1
 
 
-async def test_a_refusals_task_is_adopted_though_the_server_knows_it_only_at_the_third_question() -> None:
+async def test_a_refusals_task_is_adopted_though_the_server_knows_it_only_at_the_third_query() -> None:
     submits: list[str] = []
     asked_at: list[float] = []
 
@@ -222,7 +222,7 @@ async def test_one_task_named_for_two_submits_is_the_firsts_alone(over: bool, jo
 
 
 @pytest.mark.parametrize("word", ["\\ud800", "a\\u0000b", "\\u001b[31m1", "7" * 4096, "1\\n2"])
-async def test_a_task_that_nobody_can_ask_about_makes_its_own_submit_unknown_and_no_others(
+async def test_a_task_that_cannot_be_queried_makes_its_own_submit_unknown_and_no_others(
     word: str, tmp_path: Path
 ) -> None:
     posts: list[str] = []
@@ -253,7 +253,7 @@ async def test_a_key_that_no_journal_can_hold_is_refused_before_anything_is_sent
     assert server.ledger.submissions == []
 
 
-async def test_a_folder_whose_name_is_no_text_is_written_down_and_found_again(server: Emulator, tmp_path: Path) -> None:
+async def test_a_folder_whose_name_is_no_text_is_recorded_and_found_again(server: Emulator, tmp_path: Path) -> None:
     book, folder = tmp_path / "journal.db", str(tmp_path).encode() + b"/B\xfcro"
     async with Session(server.api_key, base_url=server.url, journal=book) as session:
         running: Callable[..., Any] = session.run

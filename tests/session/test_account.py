@@ -12,7 +12,7 @@ from rh_async.errors import AuthenticationFailed, InvalidRequestError, JobCancel
 from tests.session.conftest import Media
 
 
-async def test_the_account_tells_key_type_limit_tasks_and_wallet(media: Media) -> None:
+async def test_the_account_has_key_type_limit_tasks_and_wallet(media: Media) -> None:
     async with (
         Emulator(seed=1, limit=7, balance=100) as server,
         Session(server.api_key, base_url=server.url) as session,
@@ -35,14 +35,16 @@ async def test_an_unknown_key_is_refused_and_the_other_site_named(server: Emulat
 @pytest.mark.parametrize(
     "fault", [Fault("error_code", route="queue_status", code="1014"), Fault("invalid_body", route="queue_status")]
 )
-async def test_the_wallet_is_told_even_if_the_queue_is_not(fault: Fault, server: Emulator, session: Session) -> None:
+async def test_the_wallet_is_returned_even_if_the_queue_counters_are_not(
+    fault: Fault, server: Emulator, session: Session
+) -> None:
     server.faults.add(fault)
     account = await session.account()
     assert (account.key_type, account.limit) == ("SHARED", None)
     assert server.ledger.faults
 
 
-async def test_a_task_can_be_looked_at_once(server: Emulator, session: Session, media: Media) -> None:
+async def test_the_status_of_a_task_can_be_queried_once(server: Emulator, session: Session, media: Media) -> None:
     job = await session.submit(DreamActor(media.images[0], media.videos[0]))
     assert (await session.get_status(str(job.task_id))).status == "RUNNING"
     assert [asked.task_id for asked in server.ledger.calls if asked.kind == "query"] == [job.task_id]
@@ -63,7 +65,7 @@ async def test_a_running_task_is_stopped_and_its_job_ends_as_cancelled(
     assert [task.status for task in server.ledger.tasks] == ["CANCEL"]
 
 
-async def test_stopping_what_is_over_tells_how_it_ended(server: Emulator, session: Session, media: Media) -> None:
+async def test_cancelling_a_settled_task_returns_how_it_ended(server: Emulator, session: Session, media: Media) -> None:
     result = await session.run(DreamActor(media.images[0], media.videos[0]))
     snapshot = await session.cancel(result.task_id)
     assert snapshot.succeeded

@@ -1,4 +1,4 @@
-"""Whatever crashes inside a session, every wait ends at once and names the cause; also where no task runs."""
+"""A crash anywhere inside a session ends every wait at once, with its cause; also in a callback of the loop."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def broken_later(*_: object) -> Any:
 
 
 async def ended(wait: Awaitable[object]) -> RHError:
-    """The error that a wait ends with, which it does at once."""
+    """Return the error that a wait ends with at once."""
     with pytest.raises(SessionError) as caught:
         async with asyncio.timeout(1):
             await wait
@@ -85,7 +85,7 @@ async def _read(outcomes: Any) -> None:
             assert isinstance(outcome.error.__cause__, ZeroDivisionError)
 
 
-async def test_a_job_whose_end_cannot_be_told_ends_all_the_same(
+async def test_a_job_whose_outcome_cannot_be_made_ends_with_that_error(
     server: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rh_async._runtime.settlement.outcome_of", broken)
@@ -98,7 +98,7 @@ async def test_a_job_whose_end_cannot_be_told_ends_all_the_same(
     assert caught.value.task_id == job.task_id
 
 
-async def test_what_waits_for_a_call_that_meets_a_bug_ends_at_once(
+async def test_a_wait_for_a_call_that_meets_a_bug_ends_at_once(
     server: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(SessionCalls, "get_status", broken_later)
@@ -117,7 +117,7 @@ async def test_a_services_task_that_is_cancelled_from_outside_ends_every_wait(se
             assert "cancelled from outside" in str(await ended(job))
 
 
-async def test_a_job_can_be_started_watched_asked_and_withdrawn_where_no_task_runs(server: Emulator) -> None:
+async def test_a_job_can_be_submitted_attached_and_withdrawn_in_a_callback_of_the_loop(server: Emulator) -> None:
     loop = asyncio.get_running_loop()
     async with Session(server.api_key, base_url=server.url, polling=POLLING, in_flight=1) as session:
         done: asyncio.Future[list[Any]] = loop.create_future()
@@ -142,7 +142,7 @@ async def test_a_job_can_be_started_watched_asked_and_withdrawn_where_no_task_ru
     assert len(server.ledger.tasks) == 2
 
 
-async def test_leaving_a_session_that_waits_for_its_jobs_ends_when_it_crashes(
+async def test_closing_a_session_that_waits_for_its_jobs_ends_when_it_crashes(
     server: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop = asyncio.get_running_loop()

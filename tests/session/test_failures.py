@@ -25,7 +25,7 @@ async def test_a_failed_workflow_names_the_node_and_its_exception(
     assert caught.value.snapshot.reason == "KSampler: out of memory"
 
 
-async def test_a_flawed_workflow_is_told_at_its_submit_watched_to_its_end_and_noted_on_its_error(
+async def test_a_flawed_workflow_is_reported_at_its_submit_polled_to_its_end_and_noted_on_its_error(
     server: Emulator, media: Media, caplog: pytest.LogCaptureFixture
 ) -> None:
     events: list[Event] = []

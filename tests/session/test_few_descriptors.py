@@ -33,7 +33,7 @@ asyncio.run(main(*sys.argv[1:4], int(sys.argv[4])))
 """
 
 
-def test_a_process_that_may_open_few_files_saves_all_that_it_bought(tmp_path: Path) -> None:
+def test_a_process_that_may_open_few_files_saves_every_output(tmp_path: Path) -> None:
     with emulator_process(seed=1, run_time=0.2, limit=500, admin_token=TOKEN) as (url, api_key):
         words = [sys.executable, "-c", CHILD, url, api_key, str(tmp_path), str(FILES)]
         ran = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603 - our own

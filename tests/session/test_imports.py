@@ -1,4 +1,4 @@
-"""What a running session needs is loaded when it opens: a module that cannot be opened later costs nobody a job."""
+"""What a running session needs is loaded when it opens: a module that cannot be opened later costs no job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a caller holds: handles that waiting cannot change."""
+"""Jobs as a caller holds them: waiting does not change them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ async def test_submit_returns_once_the_server_has_accepted(server: Emulator, ses
     assert b"SUCCESS" in result.raw
 
 
-async def test_start_returns_at_once_with_nothing_sent(server: Emulator, session: Session, media: Media) -> None:
+async def test_submit_nowait_returns_at_once_with_nothing_sent(
+    server: Emulator, session: Session, media: Media
+) -> None:
     job = session.submit_nowait(DreamActor(media.images[0], media.videos[0]))
     assert (job.task_id, job.status, job.snapshot) == (None, "waiting", None)
     assert server.ledger.submissions == []
@@ -48,7 +50,9 @@ async def _wait(job: object) -> object:
     return await job  # type: ignore[misc]
 
 
-async def test_a_wait_that_is_given_up_disturbs_nobody(server: Emulator, session: Session, media: Media) -> None:
+async def test_a_cancelled_wait_changes_neither_the_job_nor_other_waits(
+    server: Emulator, session: Session, media: Media
+) -> None:
     job = await session.submit(DreamActor(media.images[0], media.videos[0]))
     with pytest.raises(TimeoutError) as caught:
         async with asyncio.timeout(1):
@@ -71,7 +75,7 @@ async def test_each_await_of_a_failed_job_raises_an_exception_of_its_own(session
     assert first.value.code == "1004"
 
 
-async def test_changes_tell_every_status_until_the_end(media: Media) -> None:
+async def test_status_updates_have_every_status_until_the_end(media: Media) -> None:
     limits = {"rhart-video/wan2.2/character-motion-transfer": 1}
     async with (
         Emulator(seed=1, model_limits=limits, run_time=30.0) as server,
@@ -83,7 +87,7 @@ async def test_changes_tell_every_status_until_the_end(media: Media) -> None:
         assert [snapshot.status async for snapshot in second.status_updates()] == ["SUCCESS"]
 
 
-async def test_a_task_submitted_elsewhere_can_be_watched(server: Emulator, session: Session, media: Media) -> None:
+async def test_a_task_submitted_elsewhere_can_be_attached_to(server: Emulator, session: Session, media: Media) -> None:
     mine = await session.submit(DreamActor(media.images[0], media.videos[0]))
     assert mine.task_id is not None
     async with Session(server.api_key, base_url=server.url) as other:
@@ -101,7 +105,7 @@ async def test_what_is_no_task_id_is_refused_at_once(session: Session, text: str
         session.attach(text)
 
 
-async def test_a_submit_given_up_before_its_post_leaves_buys_nothing(
+async def test_a_submit_cancelled_before_its_post_is_sent_submits_nothing(
     server: Emulator, session: Session, media: Media
 ) -> None:
     with anyio.CancelScope() as scope:

@@ -22,7 +22,7 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-async def test_a_session_may_be_entered_and_left_in_different_tasks(server: Emulator, media: Media) -> None:
+async def test_a_session_may_be_opened_and_closed_in_different_tasks(server: Emulator, media: Media) -> None:
     session = Session(server.api_key, base_url=server.url)
     await asyncio.create_task(session.__aenter__())
     result = await asyncio.create_task(session.run(DreamActor(media.images[0], media.videos[0])))
@@ -31,7 +31,7 @@ async def test_a_session_may_be_entered_and_left_in_different_tasks(server: Emul
     assert len(server.ledger.tasks) == 1
 
 
-async def test_leaving_lets_jobs_go_on_remotely_and_says_which(
+async def test_closing_lets_jobs_go_on_remotely_and_logs_which(
     server: Emulator, media: Media, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with Session(server.api_key, base_url=server.url) as session:
@@ -55,7 +55,7 @@ async def _error_of(job: object) -> BaseException | None:
     return None
 
 
-async def test_leaving_withdraws_what_has_not_been_sent(media: Media) -> None:
+async def test_closing_withdraws_jobs_that_were_not_sent(media: Media) -> None:
     async with Emulator(seed=1) as server:
         async with Session(server.api_key, base_url=server.url, in_flight=1) as session:
             first = await session.submit(DreamActor(media.images[0], media.videos[0]))
@@ -75,7 +75,7 @@ async def test_leaving_after_an_error_of_the_caller_raises_that_error(server: Em
     assert server.ledger.submissions == []
 
 
-async def test_a_session_is_entered_once(server: Emulator) -> None:
+async def test_a_session_is_opened_once(server: Emulator) -> None:
     session = Session(server.api_key, base_url=server.url)
     async with session:
         with pytest.raises(SessionError, match="opened once"):
@@ -173,7 +173,7 @@ def test_a_site_that_is_no_address_is_refused(url: str) -> None:
         Session("key", base_url=url)
 
 
-async def test_a_callback_that_raises_is_logged_and_disturbs_nobody(
+async def test_a_callback_that_raises_is_logged_and_stops_nothing(
     server: Emulator, media: Media, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(event: object) -> None:

@@ -47,7 +47,7 @@ async def test_two_hundred_jobs_over_all_six_models_end_as_saved_videos(media: M
     assert not list(tmp_path.glob("*.part"))
 
 
-async def test_questions_keep_to_their_budget(media: Media) -> None:
+async def test_polls_keep_to_their_budget(media: Media) -> None:
     polling = PollingPolicy(interval=4.0, polls_per_second=2.0, max_open_polls=3)
     async with (
         Emulator(seed=2, limit=1000) as server,

@@ -1,4 +1,4 @@
-"""Many requests in, outcomes out: bounded, and one bad clip never stops the rest."""
+"""`Session.map`: memory is bounded, and one bad clip never stops the rest."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def test_one_bad_clip_never_stops_the_rest(
     assert len(server.ledger.tasks) == 3
 
 
-async def test_an_asynchronous_iterable_is_read_as_there_is_room(server: Emulator, media: Media) -> None:
+async def test_an_asynchronous_iterable_is_read_as_there_is_capacity(server: Emulator, media: Media) -> None:
     taken = 0
 
     async def requests() -> AsyncIterator[DreamActor]:
@@ -92,7 +92,7 @@ async def _collect(outcomes: object) -> list[object]:
     return [outcome async for outcome in outcomes]  # type: ignore[attr-defined]
 
 
-async def test_an_error_of_the_callers_iterable_is_raised_after_what_runs_was_told(
+async def test_an_error_of_the_callers_iterable_is_raised_after_the_outcomes_of_running_jobs(
     server: Emulator, session: Session, media: Media
 ) -> None:
     def requests() -> Iterator[DreamActor]:
@@ -108,7 +108,7 @@ async def test_an_error_of_the_callers_iterable_is_raised_after_what_runs_was_to
     assert all(told)
 
 
-async def test_an_empty_account_ends_the_iteration_after_what_runs_was_told(media: Media) -> None:
+async def test_an_empty_account_ends_the_iteration_after_the_outcomes_of_running_jobs(media: Media) -> None:
     told = []
     async with (
         Emulator(seed=1, balance=3.0) as server,
@@ -133,7 +133,7 @@ async def test_a_refused_key_ends_the_iteration_at_once(server: Emulator, media:
     assert len(server.ledger.submissions) <= 58
 
 
-async def test_a_result_that_cannot_be_saved_is_told_with_its_error(
+async def test_a_result_that_cannot_be_saved_has_an_outcome_with_its_error(
     server: Emulator, session: Session, media: Media, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
@@ -144,7 +144,9 @@ async def test_a_result_that_cannot_be_saved_is_told_with_its_error(
     assert outcomes[0].task_id == server.ledger.tasks[0].task_id
 
 
-async def test_leaving_the_session_inside_the_loop_hangs_nothing_and_is_said(server: Emulator, media: Media) -> None:
+async def test_closing_the_session_inside_the_loop_ends_the_iteration_with_an_error(
+    server: Emulator, media: Media
+) -> None:
     async with Session(server.api_key, base_url=server.url, in_flight=2) as session:
         iterator = aiter(session.map(DreamActor(media.images[n % 3], media.videos[0]) for n in range(50)))
         assert (await anext(iterator)).result

@@ -19,15 +19,15 @@ from tests.journal.test_stores import (
     test_an_ended_sessions_open_post_becomes_uncertain_and_a_running_ones_does_not,
 )
 from tests.session.test_crash import (
-    test_a_job_can_be_started_watched_asked_and_withdrawn_where_no_task_runs,
-    test_a_job_whose_end_cannot_be_told_ends_all_the_same,
+    test_a_job_can_be_submitted_attached_and_withdrawn_in_a_callback_of_the_loop,
+    test_a_job_whose_outcome_cannot_be_made_ends_with_that_error,
     test_a_services_task_that_is_cancelled_from_outside_ends_every_wait,
+    test_a_wait_for_a_call_that_meets_a_bug_ends_at_once,
+    test_closing_a_session_that_waits_for_its_jobs_ends_when_it_crashes,
     test_every_wait_ends_at_once_and_names_the_cause,
-    test_leaving_a_session_that_waits_for_its_jobs_ends_when_it_crashes,
-    test_what_waits_for_a_call_that_meets_a_bug_ends_at_once,
 )
 from tests.session.test_jobs import (
-    test_a_submit_given_up_before_its_post_leaves_buys_nothing,
+    test_a_submit_cancelled_before_its_post_is_sent_submits_nothing,
 )
 
 __all__ = [
@@ -36,16 +36,16 @@ __all__ = [
     "opened",
     "place",
     "rows",
-    "test_a_job_can_be_started_watched_asked_and_withdrawn_where_no_task_runs",
-    "test_a_job_whose_end_cannot_be_told_ends_all_the_same",
+    "test_a_job_can_be_submitted_attached_and_withdrawn_in_a_callback_of_the_loop",
+    "test_a_job_whose_outcome_cannot_be_made_ends_with_that_error",
     "test_a_services_task_that_is_cancelled_from_outside_ends_every_wait",
-    "test_a_submit_given_up_before_its_post_leaves_buys_nothing",
+    "test_a_submit_cancelled_before_its_post_is_sent_submits_nothing",
     "test_a_task_belongs_to_one_row_only_and_its_neighbours_in_a_commit_are_kept",
+    "test_a_wait_for_a_call_that_meets_a_bug_ends_at_once",
     "test_an_ended_sessions_open_post_becomes_uncertain_and_a_running_ones_does_not",
+    "test_closing_a_session_that_waits_for_its_jobs_ends_when_it_crashes",
     "test_every_wait_ends_at_once_and_names_the_cause",
-    "test_leaving_a_session_that_waits_for_its_jobs_ends_when_it_crashes",
     "test_many_open_one_new_file_at_once",
-    "test_what_waits_for_a_call_that_meets_a_bug_ends_at_once",
     "wall",
 ]
 
