@@ -36,7 +36,7 @@ def price_list_version() -> str:
     return str(data("prices.json")["version"])
 
 
-def list_price(request: Request, seen: Mapping[Path, MediaInfo | Issue]) -> Price | None:
+def list_price(request: Request, media_info: Mapping[Path, MediaInfo | Issue]) -> Price | None:
     """Return what the list asks for a request; None where it does not say. Blocks: call it off the loop.
 
     :param seen: what each of its local files is: most models are priced by the started second of driving video.
@@ -46,7 +46,7 @@ def list_price(request: Request, seen: Mapping[Path, MediaInfo | Issue]) -> Pric
         return None
     model = find_model(request.endpoint)
     fields = _as_listed(request, model)
-    each, units = _unit_price(row, fields), _units(row["unit"], request, fields, seen, model)
+    each, units = _unit_price(row, fields), _units(row["unit"], request, fields, media_info, model)
     return None if each is None or units is None else Price(each * units, row["currency"], each)
 
 
@@ -74,29 +74,29 @@ def _units(
     unit: str,
     request: Request,
     fields: Mapping[str, str],
-    seen: Mapping[Path, MediaInfo | Issue],
+    media_info: Mapping[Path, MediaInfo | Issue],
     model: Model | None,
 ) -> int | None:
     if unit == "call":
         return 1
     if unit == "image":
         return next((_whole(fields[name]) for name in _COUNTS if name in fields), 1)
-    return _seconds(request, fields, seen, model) if unit == "second" else None
+    return _billed_seconds(request, fields, media_info, model) if unit == "second" else None
 
 
 def _whole(text: str) -> int | None:
     return int(text) if text.isdecimal() else None
 
 
-def _seconds(
-    request: Request, fields: Mapping[str, str], seen: Mapping[Path, MediaInfo | Issue], model: Model | None
+def _billed_seconds(
+    request: Request, fields: Mapping[str, str], media_info: Mapping[Path, MediaInfo | Issue], model: Model | None
 ) -> int | None:
     """Return the wanted duration, or the driving video's; with both, no document says which of them is billed."""
     videos = list(_videos(request, model))
     if "duration" in fields:
         return None if videos else _whole(fields["duration"])
-    facts = seen.get(videos[0]) if len(videos) == 1 and isinstance(videos[0], Path) else None
-    long = facts.seconds if isinstance(facts, MediaInfo) else None
+    info = media_info.get(videos[0]) if len(videos) == 1 and isinstance(videos[0], Path) else None
+    long = info.seconds if isinstance(info, MediaInfo) else None
     return None if long is None else math.ceil(round(long, 3))
 
 

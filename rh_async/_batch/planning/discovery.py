@@ -1,6 +1,6 @@
 """Finds clips and images: files as they are named, folders, patterns. Blocks: call it off the loop.
 
-The order never depends on the disk: names are sorted as people count, 2 before 10. No folder is entered twice.
+The order never depends on the disk: names are sorted with digits as numbers, 2 before 10. No folder is searched twice.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _DIGITS = re.compile(r"([0-9]+)")
 
 @frozen
 class SearchResult:
-    """What a search found, in order, and what was wrong on the way."""
+    """The files that a search found, in order, and the issues on the way."""
 
     paths: tuple[Path, ...]
     issues: tuple[Issue, ...]
@@ -43,7 +43,7 @@ class SearchResult:
 
 def find_inputs(
     sources: Iterable[str | os.PathLike[str]],
-    what: InputKind,
+    kind: InputKind,
     *,
     recursive: bool = False,
     outputs: KnownOutputs | None = None,
@@ -56,13 +56,13 @@ def find_inputs(
     :param outputs: where outputs of earlier runs are known to be: they are left out, also those that are named. None to
         take outputs, too.
     """
-    looking = _Search(what, recursive, outputs)
-    paths = dict.fromkeys(path for source in sources for path in looking.inputs(Path(source)))
-    return SearchResult(tuple(paths), (*looking.issues, *looking.left_out()))
+    search = _Search(kind, recursive, outputs)
+    paths = dict.fromkeys(path for source in sources for path in search.inputs(Path(source)))
+    return SearchResult(tuple(paths), (*search.issues, *search.left_out()))
 
 
 def natural_sort_key(path: Path) -> tuple[list[str | int], ...]:
-    """The key to sort by: digits as numbers, whatever the case."""
+    """Return the key to sort by: digits as numbers, without regard to case."""
     return tuple(
         [int(bit) if bit.isdecimal() else bit for bit in _DIGITS.split(compose_accents(part).casefold())]
         for part in path.parts
@@ -71,12 +71,12 @@ def natural_sort_key(path: Path) -> tuple[list[str | int], ...]:
 
 @define
 class _Search:
-    what: InputKind
+    kind: InputKind
     recursive: bool
     outputs: KnownOutputs | None
     issues: list[Issue] = field(factory=list, init=False)
     _skipped: int = field(default=0, init=False)
-    _made: dict[Path, str] = field(factory=dict, init=False)  #: left out, and why
+    _outputs: dict[Path, str] = field(factory=dict, init=False)  #: left out, and why
 
     def inputs(self, source: Path) -> Iterator[Path]:
         root, paths = self._found(source)
@@ -85,28 +85,28 @@ class _Search:
             if why is None:
                 yield path
             else:
-                self._made[path] = why
+                self._outputs[path] = why
 
     def left_out(self) -> Iterator[Issue]:
         if self._skipped:
             yield self._left_out(
                 "left out",
-                f"{_files(self._skipped)} left out: hidden, or no {self.what} by suffix",
+                f"{_files(self._skipped)} left out: hidden, or no {self.kind} by suffix",
                 "Name a file to have it taken",
             )
-        if self._made:
-            reasons = Counter(self._made.values())
-            said = ", ".join(f"{count} {why}" for why, count in sorted(reasons.items()))
-            what = f"{_files(len(self._made))} left out as outputs: {said}"
+        if self._outputs:
+            reasons = Counter(self._outputs.values())
+            text = ", ".join(f"{count} {why}" for why, count in sorted(reasons.items()))
+            message = f"{_files(len(self._outputs))} left out as outputs: {text}"
             yield self._left_out(
-                "outputs left out", what, "--include-outputs (include_outputs=True) takes them, and pays for them"
+                "outputs left out", message, "--include-outputs (include_outputs=True) takes them, and pays for them"
             )
 
-    def _left_out(self, rule: str, what: str, hint: str) -> Issue:
-        return Issue(rule=rule, subject=f"the {self.what}", message=what, hint=hint, severity="warning")
+    def _left_out(self, rule: str, message: str, hint: str) -> Issue:
+        return Issue(rule=rule, subject=f"the {self.kind}", message=message, hint=hint, severity="warning")
 
     def _found(self, source: Path) -> tuple[Path, Sequence[Path]]:
-        """What a source names, and the folder it was found through."""
+        """Return the folder that is searched for a source, and the files found in it."""
         if _PATTERN.search(str(source)) and not os.path.lexists(source):
             return self._matching(source)
         source = find_on_disk(source)
@@ -118,40 +118,41 @@ class _Search:
         )
         if not found:
             hint = "Put some there, name another folder" + ("" if self.recursive else ", or search its folders too")
-            self._report("empty folder", folder, f"no {self.what} in this folder", hint)
+            self._report("empty folder", folder, f"no {self.kind} in this folder", hint)
         return found
 
     def _matching(self, pattern: Path) -> tuple[Path, Sequence[Path]]:
         fixed = next(place for place, part in enumerate(pattern.parts) if _PATTERN.search(part))
-        root, wanted = find_on_disk(Path(*pattern.parts[:fixed])), pattern.parts[fixed:]
-        depth = None if "**" in wanted else len(wanted)
+        root, wanted_parts = find_on_disk(Path(*pattern.parts[:fixed])), pattern.parts[fixed:]
+        depth = None if "**" in wanted_parts else len(wanted_parts)
         inside = ((path, path.parts[len(root.parts) :]) for path in self._walk(root, depth))
         found = sorted(
-            (path for path, parts in inside if _fits(parts, wanted)), key=lambda path: (natural_sort_key(path), path)
+            (path for path, parts in inside if _fits(parts, wanted_parts)),
+            key=lambda path: (natural_sort_key(path), path),
         )
         if not found:
-            self._report("matches nothing", pattern, f"matches no {self.what}", "Correct the pattern, or name a folder")
+            self._report("matches nothing", pattern, f"matches no {self.kind}", "Correct the pattern, or name a folder")
         return root, found
 
     def _walk(self, root: Path, depth: int | None) -> Iterator[Path]:
         entered: set[tuple[int, int]] = set()
-        waiting = [(root, depth)]
-        while waiting:
-            folder, left = waiting.pop()
+        pending = [(root, depth)]
+        while pending:
+            folder, left = pending.pop()
             for entry in self._entries(folder, entered):
                 if _is_folder(entry):
-                    waiting += [] if left == 1 else [(Path(entry.path), None if left is None else left - 1)]
-                elif Path(entry.name).suffix.lower() in _SUFFIXES[self.what]:
+                    pending += [] if left == 1 else [(Path(entry.path), None if left is None else left - 1)]
+                elif Path(entry.name).suffix.lower() in _SUFFIXES[self.kind]:
                     yield Path(entry.path)
                 else:
                     self._skipped += 1
 
     def _entries(self, folder: Path, entered: set[tuple[int, int]]) -> Sequence[os.DirEntry[str]]:
         try:
-            there = folder.stat()
-            if (who := (there.st_dev, there.st_ino)) in entered:
+            status = folder.stat()
+            if (identity := (status.st_dev, status.st_ino)) in entered:
                 return ()
-            entered.add(who)
+            entered.add(identity)
             with os.scandir(folder) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)
         except OSError as error:
@@ -161,14 +162,14 @@ class _Search:
         self._skipped += len(entries) - len(visible)
         return visible
 
-    def _report(self, rule: str, path: Path, what: str, hint: str) -> None:
-        self.issues.append(Issue(rule=rule, subject=display_text(path), message=what, hint=hint))
+    def _report(self, rule: str, path: Path, message: str, hint: str) -> None:
+        self.issues.append(Issue(rule=rule, subject=display_text(path), message=message, hint=hint))
 
 
 def _is_folder(entry: Path | os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link to itself, a name too long: looking into it as a file will say so
+    except OSError:  # a link to itself, a name too long: probing it as a file will report it
         return False
 
 

@@ -1,4 +1,4 @@
-"""A plan from folders of clips and of character images."""
+"""Plans the jobs of folders of clips and of character images."""
 
 from __future__ import annotations
 
@@ -51,19 +51,19 @@ async def plan_folder(
     :param outputs: the folder outputs will go to, or several, or files known to be outputs. What lies in such a folder
         is no input, where the folder lies inside one that is searched. Nor is, wherever it lies, what has the
         ``.json`` of an earlier run beside it, or is named in the ``batch.jsonl`` of its folder.
-    :param include_outputs: whether all these are taken all the same.
-    :param limit: the first so many jobs, after shuffling.
-    :param shuffle: puts the jobs in an order of its own.
-    :param prober: looks into the files, and remembers; a new one by default.
+    :param include_outputs: whether outputs are taken as inputs.
+    :param limit: plan only the first so many jobs, after shuffling.
+    :param shuffle: puts the jobs in a random order.
+    :param prober: probes the files and caches the results; a new one by default.
     :raises ConfigurationError: the ``media`` extra is not installed.
     """
-    known = None if include_outputs else _several(outputs)
-    folders = _Folders(_several(clips), _several(images), pair, recursive, known)
+    known = None if include_outputs else _as_sequence(outputs)
+    folders = _Folders(_as_sequence(clips), _as_sequence(images), pair, recursive, known)
     drafts, issues = await asyncio.to_thread(folders.drafts, make, limit, shuffle)
     return await build_plan(drafts, issues, prober)
 
 
-def _several(sources: Source | Sequence[Source]) -> Sequence[Source]:
+def _as_sequence(sources: Source | Sequence[Source]) -> Sequence[Source]:
     return (sources,) if isinstance(sources, str | os.PathLike) else sources
 
 

@@ -11,23 +11,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _INVISIBLE = "\u200b\u200e\u200f\u2060\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff\0"
-"""What a program puts around a path that is copied, and nobody sees."""
+"""Invisible characters that programs put around a path that is copied."""
 
 
 def compose_accents(name: str) -> str:
-    """A name with each accent in one sign with its letter: by this, names are compared (a Mac takes them apart)."""
+    """Return a name in NFC, the form in which names are compared: macOS stores accents apart from their letters."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def strip_invisible(text: str) -> str:
-    """A text without the spaces and invisible signs around it, no-break spaces too."""
+    """Remove spaces, no-break spaces and invisible characters around a text."""
     while (shorter := text.strip().strip(_INVISIBLE)) != text:
         text = shorter
     return text
 
 
 def find_on_disk(path: Path) -> Path:
-    """The path under which the disk has a file; the same path where it has none."""
+    """Return the spelling under which the disk has a file; the same path where it has none."""
     return next((one for one in _spellings(path) if os.path.lexists(one)), path)
 
 

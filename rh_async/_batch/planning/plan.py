@@ -64,9 +64,9 @@ class Entry:
 
 @frozen
 class IssueGroup:
-    """All that break one rule.
+    """The issues of one rule.
 
-    :param count: of jobs, or of inputs that became none.
+    :param count: how many issues.
     :param examples: the first few, as whole lines.
     :param distinct: how many different things there are to tell: one file that many jobs use is one.
     """

@@ -1,4 +1,4 @@
-"""From drafts to a plan: every distinct file is looked at once, every distinct request judged once."""
+"""Builds a plan from drafts of jobs: probes each distinct file once and assesses each distinct request once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 @frozen(kw_only=True)
 class JobDraft:
-    """A job before its files are looked at; the words are those of `Entry`."""
+    """A job before its files are probed; the fields are those of `Entry`."""
 
     number: int
     source: str
@@ -41,7 +41,7 @@ class JobDraft:
 
 
 def select_items(items: Iterable[T], *, limit: int | None, shuffle: Random | None) -> Iterator[T]:
-    """The first few, after shuffling them all if asked to."""
+    """Return the first ``limit`` items, after shuffling all of them if asked to."""
     if shuffle is not None:
         items = list(items)
         shuffle.shuffle(items)
@@ -49,15 +49,15 @@ def select_items(items: Iterable[T], *, limit: int | None, shuffle: Random | Non
 
 
 async def build_plan(drafts: Sequence[JobDraft], issues: Iterable[Issue], prober: Prober | None) -> Plan:
-    """Look at the files of all drafts, and make the plan.
+    """Probe the files of all drafts, and make the plan.
 
     :raises ConfigurationError: the ``media`` extra is not installed.
     """
     prober = prober or Prober()
     files, hash_all = await asyncio.to_thread(lambda: (_files(drafts), _has_uploads(drafts)))
-    seen = await prober.probe(files) if files else {}
-    contents = await prober.content_ids(files, hash_all=hash_all) if files else {}
-    plan = await asyncio.to_thread(_plan, drafts, tuple(issues), seen, contents)
+    media_info = await prober.probe(files) if files else {}
+    sha256s = await prober.content_ids(files, hash_all=hash_all) if files else {}
+    plan = await asyncio.to_thread(_plan, drafts, tuple(issues), media_info, sha256s)
     return evolve(plan, files=prober.files)
 
 
@@ -76,21 +76,21 @@ def _has_uploads(drafts: Sequence[JobDraft]) -> bool:
 def _plan(
     drafts: Sequence[JobDraft],
     issues: tuple[Issue, ...],
-    seen: Mapping[Path, MediaInfo | Issue],
-    contents: Mapping[Path, str],
+    media_info: Mapping[Path, MediaInfo | Issue],
+    sha256s: Mapping[Path, str],
 ) -> Plan:
-    assessor = _Assessor(seen, contents)
+    assessor = _Assessor(media_info, sha256s)
     return Plan(
         entries=tuple(assessor.entry(draft) for draft in drafts),
         issues=issues,
-        media_info={path: facts for path, facts in seen.items() if isinstance(facts, MediaInfo)},
+        media_info={path: info for path, info in media_info.items() if isinstance(info, MediaInfo)},
         price_list=price_list_version(),
     )
 
 
 @frozen
 class _Assessment:
-    """All that is the same for every job that asks for this.
+    """What is the same for all jobs whose requests have one assessment key.
 
     :param clip: as in `Entry`, and so ``characters``.
     """
@@ -103,8 +103,8 @@ class _Assessment:
 
 @define
 class _Assessor:
-    seen: Mapping[Path, MediaInfo | Issue]
-    contents: Mapping[Path, str]
+    media_info: Mapping[Path, MediaInfo | Issue]
+    sha256s: Mapping[Path, str]
     _assessments: dict[Hashable, _Assessment] = field(factory=dict, init=False)
     _first: dict[Hashable, JobDraft] = field(factory=dict, init=False)
 
@@ -138,18 +138,20 @@ class _Assessor:
         )
 
     def _assessment(self, request: Request) -> _Assessment:
-        about = _assessment_key(request)
-        return self._assessments.get(about) or self._assessments.setdefault(about, self._assess(request))
+        assessment_key = _assessment_key(request)
+        return self._assessments.get(assessment_key) or self._assessments.setdefault(
+            assessment_key, self._assess(request)
+        )
 
     def _assess(self, request: Request) -> _Assessment:
         return _Assessment(
-            issues=check(request, self.seen),
-            price=list_price(request, self.seen),
-            clip=next(self._given(request, "VIDEO"), None),
-            characters=tuple(self._given(request, "IMAGE")),
+            issues=check(request, self.media_info),
+            price=list_price(request, self.media_info),
+            clip=next(self._media_of(request, "VIDEO"), None),
+            characters=tuple(self._media_of(request, "IMAGE")),
         )
 
-    def _given(self, request: Request, kind: str) -> Iterator[MediaValue]:
+    def _media_of(self, request: Request, kind: str) -> Iterator[MediaValue]:
         model = find_model(request.endpoint)
         for name, value in request.parameters().items():
             param = model.params.get(name) if model else None
@@ -158,41 +160,44 @@ class _Assessor:
                     yield one
 
     def _family(self, value: object) -> str | None:
-        facts = self.seen.get(value) if isinstance(value, Path) else None
-        return facts.family.upper() if isinstance(facts, MediaInfo) else None
+        info = self.media_info.get(value) if isinstance(value, Path) else None
+        return info.family.upper() if isinstance(info, MediaInfo) else None
 
     def _earlier_job(self, draft: JobDraft, request: Request) -> JobDraft | None:
-        """The first job that can be sent and has its key, or of those without a key, that asks for the same."""
+        """Return the first valid job with the draft's key; without a key, the first with an equal request.
+
+        Invalid jobs do not count: one that is not submitted can share no submission.
+        """
         first = self._first.setdefault(draft.key or self._dedup_key(request), draft)
         return None if first is draft else first
 
     def _dedup_key(self, request: Request) -> Hashable:
-        """Equal where a run would buy once: as a run derives keys, with the files by what they hold."""
-        return derived_key(request, self.contents)
+        """Return the key that a run would derive: equal requests, by the content of their files, are submitted once."""
+        return derived_key(request, self.sha256s)
 
     def _conflict(self, draft: JobDraft, first: JobDraft) -> Issue:
-        assert draft.request is not None  # noqa: S101 - for the type checker: jobs without a request have no twin
+        assert draft.request is not None  # noqa: S101 - for the type checker: only drafts with a request get here
         assert first.request is not None  # noqa: S101 - likewise
         if self._dedup_key(draft.request) == self._dedup_key(first.request):
             same_files = set(draft.request.media()) == set(first.request.media())
             why = "" if same_files else ", in files of other names that hold the same bytes"
-            what = f"asks for the same as {_named(first)}{why}: bought once"
+            message = f"asks for the same as {_job_name(first)}{why}: bought once"
             hint = "Give it a key of its own to buy it again"
-            return Issue(rule="duplicate", subject=_where(draft), message=what, hint=hint, severity="warning")
+            return Issue(rule="duplicate", subject=_origin(draft), message=message, hint=hint, severity="warning")
         key = display_text(draft.key or "")
-        what = f"its key {key!r} is that of {_named(first)}, which asks for something else"
-        return Issue(rule="key used twice", subject=_where(draft), message=what, hint="Give each its own key")
+        message = f"its key {key!r} is that of {_job_name(first)}, which asks for something else"
+        return Issue(rule="key used twice", subject=_origin(draft), message=message, hint="Give each its own key")
 
 
 def _assessment_key(request: Request) -> Hashable:
-    """What an opinion depends on: what the registry says of the model; of a model without a row, the request itself."""
+    """Return what an assessment depends on: what the registry says of the model; without a row there, the request."""
     spec = spec_of(request)
     return id(request) if spec is None else spec.assessment_key(request)
 
 
-def _named(draft: JobDraft) -> str:
+def _job_name(draft: JobDraft) -> str:
     return f"job {draft.number} ({draft.source})" if draft.line is None else f"row {draft.number} (line {draft.line})"
 
 
-def _where(draft: JobDraft) -> str:
+def _origin(draft: JobDraft) -> str:
     return draft.source if draft.line is None else f"{draft.source}:{draft.line}"

@@ -1,4 +1,4 @@
-"""Judges one request before it is sent, as a plan judges many; without the ``media`` extra, by its first bytes."""
+"""Checks one request before it is submitted, as a plan checks many; without the ``media`` extra, by file headers."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _SOUNDS = frozenset({"mp3", "wav", "flac", "m4a"})
 async def check_request(request: Request) -> tuple[Issue, ...]:
     """Find everything that is wrong with a request and its files, or doubtful; nothing is sent."""
     paths = list(dict.fromkeys(media.path for media in request.media()))
-    whole = await asyncio.to_thread(_has_media)
-    seen = await Prober().probe(paths) if whole else await asyncio.to_thread(_sketched, paths)
-    found = await asyncio.to_thread(check, request, seen)
-    return found if whole else (*found, *_unseen(seen))
+    has_extra = await asyncio.to_thread(_has_media_extra)
+    media_info = await Prober().probe(paths) if has_extra else await asyncio.to_thread(_read_headers, paths)
+    found = await asyncio.to_thread(check, request, media_info)
+    return found if has_extra else (*found, *_unprobed(media_info))
 
 
-def _has_media() -> bool:
+def _has_media_extra() -> bool:
     try:
         require_media_extra()
     except ConfigurationError:
@@ -38,12 +38,12 @@ def _has_media() -> bool:
     return True
 
 
-def _sketched(paths: Iterable[Path]) -> Mapping[Path, MediaInfo | Issue]:
-    return {path: _sketch(path) for path in paths}
+def _read_headers(paths: Iterable[Path]) -> Mapping[Path, MediaInfo | Issue]:
+    return {path: _read_header(path) for path in paths}
 
 
-def _sketch(path: Path) -> MediaInfo | Issue:
-    """Kind, size and length, which the first bytes and a video's header tell; no pixels."""
+def _read_header(path: Path) -> MediaInfo | Issue:
+    """Read kind, size and duration from the first bytes and the header of a video; dimensions stay unknown."""
     try:
         size = identify(path).size
         with path.open("rb") as source:
@@ -53,9 +53,9 @@ def _sketch(path: Path) -> MediaInfo | Issue:
     except OSError as error:
         return unreadable(path, error).issue
     if kind is None:
-        what = "is of no kind that its first bytes tell"
+        message = "is of no kind that its first bytes tell"
         hint = "Check that it is a media file"
-        return Issue(rule="kind of file", subject=display_text(path), message=what, hint=hint, severity="warning")
+        return Issue(rule="kind of file", subject=display_text(path), message=message, hint=hint, severity="warning")
     return MediaInfo(kind=kind, family=_family(kind), container="", codec="", size=size, seconds=seconds)
 
 
@@ -63,9 +63,11 @@ def _family(kind: str) -> Family:
     return "video" if kind in _VIDEOS else "audio" if kind in _SOUNDS else "image"
 
 
-def _unseen(seen: Mapping[Path, MediaInfo | Issue]) -> Iterator[Issue]:
-    for path, facts in seen.items():
-        if isinstance(facts, MediaInfo):
-            what = "was judged by its kind, size and length alone, without its picture"
+def _unprobed(media_info: Mapping[Path, MediaInfo | Issue]) -> Iterator[Issue]:
+    for path, info in media_info.items():
+        if isinstance(info, MediaInfo):
+            message = "was checked by its kind, size and length alone, without its picture"
             hint = "Install the media extra to have it looked into: pip install 'rh-async[media]'"
-            yield Issue(rule="not looked into", subject=display_text(path), message=what, hint=hint, severity="warning")
+            yield Issue(
+                rule="not looked into", subject=display_text(path), message=message, hint=hint, severity="warning"
+            )
