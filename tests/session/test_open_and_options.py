@@ -113,6 +113,13 @@ async def test_a_view_shares_the_session_and_has_a_folder_and_names_of_its_own(
     assert {path.parent for path in result.paths} == {tmp_path / "heroes"}
 
 
+async def test_closing_a_view_closes_its_session(server: Emulator) -> None:
+    session = await Session(server.api_key, base_url=server.url).open()
+    await session.with_options(on_exit="drain").aclose()
+    with pytest.raises(SessionError, match="has ended"):
+        session.submit_nowait(request())
+
+
 async def test_an_argument_of_a_call_outranks_the_option_of_its_view(session: Session, tmp_path: Path) -> None:
     view = session.with_options(output_dir=tmp_path / "view", naming=OutputNaming("{number}_{task_id}.mp4"))
     (path,) = (await view.run(request(), output_dir=tmp_path / "call", naming=OutputNaming("mine {task_id}.mp4"))).paths

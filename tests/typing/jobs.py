@@ -21,7 +21,9 @@ from rh_async import (
     Statistics,
     TaskId,
     Upload,
+    run,
 )
+from rh_async.batch import OutputNaming
 
 
 async def submit(session: Session, request: Request) -> None:
@@ -30,6 +32,18 @@ async def submit(session: Session, request: Request) -> None:
     assert_type(await job, Result)
     assert_type(session.submit_nowait(request), Job)
     assert_type(await session.run(request, output_dir=Path("out")), Result)
+
+
+async def open_by_call(session: Session, request: Request) -> None:
+    assert_type(await session.open(), Session)
+    view = session.with_options(output_dir="out", naming=OutputNaming("{clip}.mp4"), on_exit="drain", webhook_url=None)
+    assert_type(view, Session)
+    assert_type(await view.run(request, naming=OutputNaming("{task_id}.mp4")), Result)
+    await session.aclose()
+
+
+def run_without_await(session: Session, request: Request) -> None:
+    assert_type(run(request, session=session, output_dir=Path("out")), Result)
 
 
 async def track(session: Session, job: Job) -> None:
