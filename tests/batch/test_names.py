@@ -71,7 +71,7 @@ def test_an_invalid_template_is_rejected_at_once(template: str, why: str) -> Non
     with pytest.raises(ConfigurationError) as refused:
         OutputNaming(template)
     assert why in str(refused.value)
-    assert "Use {clip}, {character}, {task_id}" in str(refused.value)
+    assert f"Use {OutputNaming.placeholders()} and" in str(refused.value)
 
 
 @given(st.text(min_size=1, max_size=400), st.text(max_size=400), st.text(max_size=300))

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from string import Formatter
+from types import MappingProxyType
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from attrs import Attribute, field, frozen
 
 from rh_async.errors import ConfigurationError
-from rh_async.models.base import MediaValue
+from rh_async.models.base import MediaValue, Request
 from rh_async.models.media_input import Media
 from rh_async.types import Upload
 
-PLACEHOLDERS = ("clip", "character", "task_id", "number", "model", "key")
 LONGEST = 200
 """Bytes of a name in UTF-8: file systems allow 255, and a suffix may be added."""
 
@@ -27,10 +28,11 @@ _WIDTH = re.compile(r"0?[1-9]?")
 
 @frozen(kw_only=True)
 class NameFields:
-    """The values of a template's placeholders.
+    """All that an output's name can be made of.
 
     :param number: the entry's number in its plan.
     :param model: the model's endpoint, or any other name of the model.
+    :param request: with every option of the job; None where no request could be made.
     """
 
     clip: MediaValue | None
@@ -39,6 +41,22 @@ class NameFields:
     number: int
     model: str
     key: str | None = None
+    request: Request | None = None
+
+
+_PLACEHOLDERS: Final[Mapping[str, Callable[[NameFields], str]]] = MappingProxyType(
+    {
+        "clip": lambda fields: stem_of(fields.clip),
+        "character": lambda fields: stem_of(fields.character),
+        "task_id": lambda fields: fields.task_id,
+        "number": lambda fields: str(fields.number),
+        "model": lambda fields: fields.model,
+        "key": lambda fields: fields.key or "",
+    }
+)
+"""What each placeholder stands for: a new one is a row here, and help and error messages list it."""
+_NEVER_CUT: Final = frozenset({"task_id", "number"})
+"""A name that is too long keeps these whole: the task id finds a lost output again."""
 
 
 def _check_template(_self: OutputNaming, _field: Attribute[str], template: str) -> None:
@@ -49,7 +67,7 @@ def _check_template(_self: OutputNaming, _field: Attribute[str], template: str) 
     for text, name, spec, conversion in parts:
         if _UNSAFE.search(text) or not text.isprintable():
             raise _invalid_template(template, "holds a sign that no file name may hold")
-        if name is not None and name not in PLACEHOLDERS:
+        if name is not None and name not in _PLACEHOLDERS:
             raise _invalid_template(template, f"knows no {{{name}}}")
         if conversion or (spec and not (name == "number" and _WIDTH.fullmatch(spec))):
             raise _invalid_template(template, f"asks for {{{name}}} in a special form; only {{number:04}} has one")
@@ -58,9 +76,9 @@ def _check_template(_self: OutputNaming, _field: Attribute[str], template: str) 
 
 
 def _invalid_template(template: str, why: str) -> ConfigurationError:
-    known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
     return ConfigurationError(
-        f"output name {template!r} {why}", advice=f"Use {known} and plain words; nothing was sent."
+        f"output name {template!r} {why}",
+        advice=f"Use {OutputNaming.placeholders()} and plain words; nothing was sent.",
     )
 
 
@@ -68,36 +86,32 @@ def _invalid_template(template: str, why: str) -> ConfigurationError:
 class OutputNaming:
     """Names the outputs of a batch.
 
-    :param template: with any of ``{clip}``, ``{character}``, ``{task_id}``, ``{number}``, ``{model}``, ``{key}``;
-        the number may be padded (``{number:04}``).
+    :param template: with any of `placeholders`; the number may be padded (``{number:04}``).
     :raises ConfigurationError: the template has another placeholder, or characters that file names must not contain.
     """
 
     template: str = field(default="{clip}__{character}__{task_id}.mp4", validator=_check_template)
 
     def name(self, fields: NameFields) -> str:
-        """Return a safe name of at most `LONGEST` bytes.
-
-        The longest of the other values are cut first; the task id stays whole, because it finds a lost output again.
-        """
-        values = {
-            "clip": stem_of(fields.clip),
-            "character": stem_of(fields.character),
-            "model": _safe(fields.model),
-            "key": _safe(fields.key or ""),
-            "task_id": _safe(fields.task_id),
-        }
+        """Return a safe name of at most `LONGEST` bytes; the longest values are cut first."""
+        values = {placeholder: _safe(value(fields)) for placeholder, value in _PLACEHOLDERS.items()}
         name = self._fill_in(values, fields.number)
         while (over := len(name.encode()) - LONGEST) > 0:
-            longest = max(values.keys() - {"task_id"}, key=lambda value: (len(values[value].encode()), value))
+            longest = max(values.keys() - _NEVER_CUT, key=lambda value: (len(values[value].encode()), value))
             if not values[longest]:
                 break
             values[longest] = _cut(values[longest], over)
             name = self._fill_in(values, fields.number)
         return name
 
+    @staticmethod
+    def placeholders() -> str:
+        """List every placeholder of a template, as help and error messages show them."""
+        return ", ".join(f"{{{name}}}" for name in _PLACEHOLDERS)
+
     def _fill_in(self, values: Mapping[str, str], number: int) -> str:
-        return _allowed(self.template.format(number=number, **values))
+        # The number stays a number here: the template may ask for leading zeros.
+        return _allowed(self.template.format(**{**values, "number": number}))
 
 
 def stem_of(value: MediaValue | None) -> str:

@@ -163,6 +163,7 @@ class OutputWriter:
             number=entry.number,
             model="" if entry.request is None else entry.request.endpoint,
             key=past.key,
+            request=entry.request,
         )
         names = FileNames(self.naming.name(fields), len(result.outputs) > 1)
         recorded = recorded_paths(past)

@@ -62,7 +62,7 @@ class BatchRunOptions:
     ] = Path("out")
     naming: Annotated[
         str,
-        Parameter(help="the names of the videos, made of {clip}, {character}, {task_id}, {number}, {model}, {key}."),
+        Parameter(help=f"the names of the videos, made of {OutputNaming.placeholders()}."),
     ] = OutputNaming().template
     in_flight: Annotated[
         int | Literal["auto"],
