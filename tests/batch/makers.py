@@ -1,4 +1,4 @@
-"""Media of every sort, also broken: small, and as quick to make as to look at."""
+"""Makes media of every kind, also broken: small, and quick to make and to probe."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def film(
         track.width, track.height, track.pix_fmt = *size, "yuv420p"
         if pixel is not None:
             track.codec_context.sample_aspect_ratio = pixel
-        voice = sink.add_stream("aac", rate=16000) if sound else None
+        audio = sink.add_stream("aac", rate=16000) if sound else None
         for _ in range(round(seconds * rate)):
             sink.mux(track.encode(av.VideoFrame(*size, "yuv420p")))
         sink.mux(track.encode())
-        if voice is not None:
-            _silence(sink, voice, sound)
+        if audio is not None:
+            _silence(sink, audio, sound)
     return path
 
 

@@ -1,4 +1,4 @@
-"""Whatever is wrong with an input is said in a line: which thing, which rule, what helps; and the rest goes on."""
+"""A bad input is reported in one line with subject, rule and hint; the other inputs are planned."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def says(found: Sequence[str], *words: str) -> bool:
 
 
 def written(manifest: Path, text: str) -> Path:
-    """A manifest that says this."""
+    """Write a manifest of this text."""
     manifest.write_bytes(text.encode())
     return manifest
 
 
 def kling(image: Path, clip: Path) -> Request:
-    """What most tests ask for."""
+    """Make the request of most tests."""
     return KlingMotionControl(image, clip)
 
 
@@ -94,7 +94,7 @@ async def test_a_bad_image_is_refused_in_a_line(media: Path, image: str, words: 
         ("print.jpg", ("print.jpg", "CMYK", "Convert it to RGB")),
     ],
 )
-async def test_what_no_document_refuses_only_warns(media: Path, image: str, words: Sequence[str]) -> None:
+async def test_an_image_that_no_document_forbids_gets_a_warning(media: Path, image: str, words: Sequence[str]) -> None:
     plan = await plan_folder(media / "clip1.mp4", media / image, make=kling)
     assert says(lines(plan, severity="warning"), *words), lines(plan, severity="warning")
     assert plan.is_valid
@@ -109,7 +109,7 @@ async def test_what_no_document_refuses_only_warns(media: Path, image: str, word
         ("whole.mp4", {"seconds": 20, "options": {"movflags": "faststart"}}, ("breaks off after", "of 20.0 s. Copy")),
     ],
 )  # fmt: skip
-async def test_an_odd_clip_is_refused_in_a_true_sentence_with_the_remedy_that_helps(
+async def test_an_unusual_clip_is_refused_with_the_true_reason_and_a_hint_that_helps(
     media: Path, tmp_path: Path, name: str, how: dict[str, Any], words: Sequence[str]
 ) -> None:
     clip = film(tmp_path / name, **how)
@@ -124,22 +124,22 @@ async def test_an_odd_clip_is_refused_in_a_true_sentence_with_the_remedy_that_he
 @pytest.mark.parametrize(
     ("clip", "image", "words"),
     [
-        ("voice.wav", "hero.png", ("voice.wav", "is a sound, wav by content", "Give a video")),
+        ("speech.wav", "hero.png", ("speech.wav", "is a sound, wav by content", "Give a video")),
         ("hero.png", "hero.png", ("is png by content", "in videoUrl. Give a video")),
         ("clip1.mp4", "clip2.mp4", ("clip2.mp4: is mp4 by content", "in imageUrl. Give an image")),
         ("clip1.mp4", "drawing.psd", ("drawing.psd: is psd by content", "Convert it to jpg")),
     ],
 )
-async def test_what_is_given_in_place_of_another_is_not_to_be_converted(
+async def test_a_file_of_another_family_is_to_be_replaced_not_converted(
     media: Path, clip: str, image: str, words: Sequence[str]
 ) -> None:
-    record(media / "voice.wav", codec="pcm_s16le")
+    record(media / "speech.wav", codec="pcm_s16le")
     (media / "drawing.psd").write_bytes(b"8BPS\0\1" + bytes(100))
     plan = await plan_folder(media / clip, media / image, make=kling)
     assert says(lines(plan), *words), lines(plan)
 
 
-async def test_a_photograph_of_a_camera_held_sideways_is_judged_as_it_is_shown(media: Path, tmp_path: Path) -> None:
+async def test_a_rotated_photograph_is_checked_by_its_upright_size(media: Path, tmp_path: Path) -> None:
     turned = Image.Exif()
     turned[0x0112] = 6
     Image.new("RGB", (1600, 400)).save(tmp_path / "photo.jpg", exif=turned)
@@ -148,7 +148,7 @@ async def test_a_photograph_of_a_camera_held_sideways_is_judged_as_it_is_shown(m
     assert "photo.jpg: is 0.25 times as wide as high (400 × 1600 px as shown (stored as 1600 × 400)); " in line
 
 
-async def test_a_sound_that_outlasts_its_picture_is_said_and_the_picture_counts(media: Path, tmp_path: Path) -> None:
+async def test_a_sound_that_outlasts_its_picture_gets_a_warning(media: Path, tmp_path: Path) -> None:
     film(tmp_path / "a.mp4", seconds=5, rate=25)
     film(tmp_path / "b.mp4", seconds=5, rate=25, sound=40)
     plan = await plan_folder(tmp_path, media / "hero.png", make=kling)
@@ -157,7 +157,7 @@ async def test_a_sound_that_outlasts_its_picture_is_said_and_the_picture_counts(
     assert plan.entries[0].price == plan.entries[1].price is not None
 
 
-async def test_a_very_large_photograph_is_taken_and_said_not_to_be_decoded(media: Path, tmp_path: Path) -> None:
+async def test_a_very_large_photograph_is_accepted_undecoded_with_a_warning(media: Path, tmp_path: Path) -> None:
     Image.new("L", (12_000, 9_000)).save(tmp_path / "photo.jpg", quality=5)
     plan = await plan_folder(media / "clip1.mp4", tmp_path / "photo.jpg", make=kling)
     assert plan.is_valid
@@ -167,7 +167,7 @@ async def test_a_very_large_photograph_is_taken_and_said_not_to_be_decoded(media
 @pytest.mark.parametrize(
     "error", [MemoryError(), struct.error("unpack"), RuntimeError("odd"), OSError(5, "I/O error"), OverflowError("x")]
 )
-async def test_a_file_that_two_libraries_stumble_over_is_named_and_the_others_go(
+async def test_a_file_that_the_libraries_cannot_read_is_named_and_the_others_are_planned(
     media: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     probe_video = _video.probe_video
@@ -229,24 +229,24 @@ def deny() -> NoReturn:
     raise PermissionError(13, "Permission denied")
 
 
-async def test_an_empty_folder_is_said_to_be_empty(media: Path, tmp_path: Path) -> None:
+async def test_an_empty_folder_is_reported(media: Path, tmp_path: Path) -> None:
     plan = await plan_folder(tmp_path, media / "hero.png", make=kling)
     assert says(lines(plan), tmp_path.name, "no clips in this folder", "name another folder")
     assert not plan.is_valid
 
 
-async def test_a_name_too_long_for_the_disk_is_said_to_be(media: Path) -> None:
+async def test_a_name_too_long_for_the_disk_is_reported(media: Path) -> None:
     plan = await plan_folder([media / LONG_NAME, media / "clip1.mp4"], media / "hero.png", make=kling)
     assert says(lines(plan), "nnn…nnn", "File name too long", "shorten its path")
     assert len(plan.ready) == 1
 
 
-async def test_a_pattern_that_matches_nothing_is_said_to(media: Path, tmp_path: Path) -> None:
+async def test_a_pattern_that_matches_nothing_is_reported(media: Path, tmp_path: Path) -> None:
     plan = await plan_folder(tmp_path / "*.mp4", media / "hero.png", make=kling)
     assert says(lines(plan), "*.mp4", "matches no clips", "Correct the pattern")
 
 
-async def test_folders_that_lead_back_to_themselves_are_walked_once(media: Path, tmp_path: Path) -> None:
+async def test_folders_that_link_to_themselves_are_searched_once(media: Path, tmp_path: Path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     for place in (tmp_path, tmp_path / "a", tmp_path / "a" / "b"):
         (place / "back").symlink_to(tmp_path)
@@ -257,7 +257,7 @@ async def test_folders_that_lead_back_to_themselves_are_walked_once(media: Path,
         assert [Path(str(entry.clip)).name for entry in plan.ready] == ["clip.mp4"]
 
 
-async def test_a_name_that_is_no_utf_8_is_taken_and_doubted(media: Path, tmp_path: Path) -> None:
+async def test_a_name_that_is_no_utf_8_is_accepted_with_a_warning(media: Path, tmp_path: Path) -> None:
     odd = tmp_path / os.fsdecode(b"caf\xe9.mp4")
     odd.write_bytes((media / "clip1.mp4").read_bytes())
     plan = await plan_folder(tmp_path, media / "hero.png", make=kling)
@@ -306,7 +306,7 @@ async def test_a_bad_row_is_named_by_its_line_and_column(
     assert not plan.is_valid
 
 
-async def test_the_problems_of_all_rows_are_gathered(media: Path) -> None:
+async def test_the_issues_of_all_rows_are_collected(media: Path) -> None:
     text = "image,video,model,promt\nhero.png,,,x\nnix.png,clip1.mp4,,\nhero.png,clip1.mp4,,\n"
     plan = await plan_manifest(written(media / "several.csv", text))
     assert [len(entry.issues) for entry in plan.entries] == [2, 1, 0]
@@ -317,7 +317,7 @@ async def test_the_problems_of_all_rows_are_gathered(media: Path) -> None:
     }
 
 
-async def test_rows_that_ask_for_the_same_are_kept_and_bought_once(media: Path) -> None:
+async def test_equal_rows_are_all_planned_and_submitted_once(media: Path) -> None:
     plan = await plan_manifest(written(media / "same.csv", f"{CSV}hero.png,clip1.mp4,two\nhero.png,clip1.mp4,one\n"))
     assert [entry.duplicate_of for entry in plan.entries] == [None, None, 1]
     assert says(lines(plan, severity="warning"), ":4", "the same as row 1 (line 2): bought once", "a key of its own")
@@ -337,15 +337,15 @@ async def test_a_manifest_may_be_written_by_a_spreadsheet(media: Path, text: str
     assert len(plan.entries) == 1
 
 
-async def test_fifty_thousand_rows_look_at_each_file_once(media: Path) -> None:
-    looked: list[int] = []
+async def test_fifty_thousand_rows_probe_each_file_once(media: Path) -> None:
+    probed: list[int] = []
     manifest, rows = media / "many.csv", 50_000
     with manifest.open("w") as sink:
         sink.write("key,image,video\n")
         sink.writelines(f"job-{n},hero.png,{'nix' if n == 777 else 'clip'}{1 + n % 2}.mp4\n" for n in range(rows))
-    plan = await plan_manifest(manifest, prober=Prober(progress=lambda done, _: looked.append(done)))
+    plan = await plan_manifest(manifest, prober=Prober(progress=lambda done, _: probed.append(done)))
     assert len(plan.entries) == rows
-    assert looked == [1, 2, 3]
+    assert probed == [1, 2, 3]
     assert [group.count for group in plan.errors_by_rule()] == [1]
     assert says(lines(plan), "nix2.mp4", "does not exist")
     assert plan.refused[0].origin.endswith("many.csv:779")

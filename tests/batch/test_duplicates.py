@@ -1,4 +1,4 @@
-"""What is bought once is priced once, whatever its files are called."""
+"""Jobs that will be submitted once are priced once, whatever their files are called."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def clips(media: Path, tmp_path: Path) -> Path:
 
 
 def rows(media: Path, text: str) -> Path:
-    """A manifest beside the media that says this."""
+    """Write a manifest of this text beside the media."""
     (media / "duplicates.csv").write_text(text)
     return media / "duplicates.csv"
 
 
-async def test_eight_names_for_the_same_bytes_are_one_purchase_in_the_plan_and_at_the_server(
+async def test_eight_names_for_the_same_bytes_are_one_submission_in_the_plan_and_at_the_server(
     clips: Path, media: Path, tmp_path: Path
 ) -> None:
     plan = await plan_folder(clips, media / "hero.png", make=KlingMotionControl)
@@ -53,7 +53,7 @@ async def test_eight_names_for_the_same_bytes_are_one_purchase_in_the_plan_and_a
         assert len(server.ledger.tasks) == len(plan.unique)
 
 
-async def test_a_part_of_a_plan_prices_one_of_those_that_ask_for_the_same(clips: Path, media: Path) -> None:
+async def test_a_part_of_a_plan_prices_one_of_the_equal_jobs(clips: Path, media: Path) -> None:
     whole = await plan_folder(clips, media / "hero.png", make=KlingMotionControl)
     part = Plan(entries=whole.entries[3:6])
     assert [entry.number for entry in part.unique] == [4]
@@ -61,7 +61,7 @@ async def test_a_part_of_a_plan_prices_one_of_those_that_ask_for_the_same(clips:
     assert part.total == whole.total
 
 
-async def test_files_of_one_size_that_differ_are_different_purchases(media: Path, tmp_path: Path) -> None:
+async def test_files_of_one_size_with_different_bytes_are_separate_submissions(media: Path, tmp_path: Path) -> None:
     for number in range(3):
         whole = (media / "clip1.mp4").read_bytes()
         (tmp_path / f"{number}.mp4").write_bytes(whole + (9).to_bytes(4) + b"free" + bytes([number % 2]))
@@ -77,7 +77,7 @@ async def test_only_files_of_one_size_are_hashed(media: Path, tmp_path: Path, mo
     assert len(plan.unique) == 2
 
 
-async def test_rows_with_keys_of_their_own_are_purchases_of_their_own(media: Path) -> None:
+async def test_rows_with_different_keys_are_separate_submissions(media: Path) -> None:
     shutil.copy(media / "clip1.mp4", media / "copied.mp4")
     text = "key,image,video\na,hero.png,clip1.mp4\na,hero.png,copied.mp4\nb,hero.png,clip1.mp4\na,hero.png,clip2.mp4\n"
     plan = await plan_manifest(rows(media, text))
@@ -86,13 +86,13 @@ async def test_rows_with_keys_of_their_own_are_purchases_of_their_own(media: Pat
     assert len(plan.unique) == 2
 
 
-async def test_a_row_that_differs_in_its_webhook_alone_is_bought_once_as_the_run_will(media: Path) -> None:
+async def test_rows_that_differ_in_their_webhook_alone_are_one_submission(media: Path) -> None:
     text = "image,video,webhook_url\nhero.png,clip1.mp4,http://h/1\nhero.png,clip1.mp4,http://h/2\n"
     plan = await plan_manifest(rows(media, text))
     assert (len(plan.ready), len(plan.unique)) == (2, 1)
 
 
-async def test_what_is_refused_is_nobodys_first(media: Path) -> None:
+async def test_a_refused_job_is_never_the_first_of_its_duplicates(media: Path) -> None:
     text = "image,video,prompt\nhero.png,zero.mp4,\nhero.png,zero.mp4,\nhero.png,clip1.mp4,\nhero.png,clip1.mp4,\n"
     plan = await plan_manifest(rows(media, text))
     assert [entry.duplicate_of for entry in plan.entries] == [None, None, None, 3]

@@ -1,4 +1,4 @@
-"""Which files are found, in which order, and who goes with whom."""
+"""Finding clips and images: which files, in which order, and how they are paired."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Form = Literal["NFC", "NFD"]
 
 
 def kling(image: Path, clip: Path) -> Request:
-    """What these tests ask for."""
+    """Make the request of these tests."""
     return KlingMotionControl(image, clip)
 
 
 def couples(plan: Plan) -> list[tuple[str, str]]:
-    """Whose image goes with which clip."""
+    """Return the names of each job's image and clip."""
     return [(Path(str(entry.characters[0])).name, Path(str(entry.clip)).name) for entry in plan.entries]
 
 
@@ -42,7 +42,7 @@ def studio(media: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_names_are_sorted_as_people_count() -> None:
+def test_names_are_sorted_with_digits_as_numbers() -> None:
     names = ["clip10.mp4", "Clip2.mp4", "clip1.mp4", "clip2b.mp4", "1.mp4", "a/2.mp4"]
     assert sorted(map(Path, names), key=natural_sort_key) == list(
         map(Path, ["1.mp4", "a/2.mp4", "clip1.mp4", "Clip2.mp4", "clip2b.mp4", "clip10.mp4"])
@@ -58,7 +58,7 @@ def test_hidden_files_and_files_of_other_sorts_are_left_out_and_counted(studio: 
     assert not any(issue.is_error for issue in found.issues)
 
 
-def test_a_pattern_finds_what_it_says(studio: Path) -> None:
+def test_a_pattern_finds_the_files_that_match_it(studio: Path) -> None:
     (studio / "deep" / "down").mkdir(parents=True)
     for place in ("deep", "deep/down"):
         shutil.copy(studio / "a.mp4", studio / place / "z.mp4")
@@ -72,14 +72,14 @@ def test_a_pattern_finds_what_it_says(studio: Path) -> None:
     assert found("**/*.mp4") == ["a.mp4", "b.mp4", "c.mp4", "deep/down/z.mp4", "deep/z.mp4"]
 
 
-def test_folders_inside_are_searched_only_when_asked(studio: Path) -> None:
+def test_subfolders_are_searched_only_with_recursive(studio: Path) -> None:
     (studio / "deep").mkdir()
     shutil.move(studio / "a.mp4", studio / "deep" / "a.mp4")
     assert [path.name for path in find_inputs([studio], "clips").paths] == ["b.mp4", "c.mp4"]
     assert [path.name for path in find_inputs([studio], "clips", recursive=True).paths] == ["b.mp4", "c.mp4", "a.mp4"]
 
 
-def test_a_file_that_is_named_is_taken_once_whatever_its_suffix(studio: Path) -> None:
+def test_a_named_file_is_an_input_once_whatever_its_suffix(studio: Path) -> None:
     odd = studio / "clip.bin"
     assert find_inputs([odd, studio / "a.mp4", odd], "clips").paths == (odd, studio / "a.mp4")
 
@@ -93,7 +93,7 @@ def test_a_file_that_is_named_is_taken_once_whatever_its_suffix(studio: Path) ->
         ("one", [], ["there are 3 images"]),
     ],
 )
-async def test_clips_are_paired_as_asked(
+async def test_clips_are_paired_by_the_rule_that_is_chosen(
     studio: Path, pair: Pairing, expected: list[tuple[str, str]], said: list[str]
 ) -> None:
     plan = await plan_folder(studio / "*.mp4", studio / "*.png", make=kling, pair=pair)
@@ -105,9 +105,7 @@ async def test_clips_are_paired_as_asked(
 
 @pytest.mark.parametrize("stem", ["café", "ガンダム", "Ṩ"])
 @pytest.mark.parametrize(("one", "other"), [("NFC", "NFD"), ("NFD", "NFC"), ("NFD", "NFD")])
-async def test_names_pair_however_their_accents_are_put_together(
-    studio: Path, stem: str, one: Form, other: Form
-) -> None:
+async def test_names_pair_in_either_unicode_form(studio: Path, stem: str, one: Form, other: Form) -> None:
     shutil.copy(studio / "a.mp4", studio / f"{unicodedata.normalize(one, stem)}.mp4")
     shutil.copy(studio / "a.png", studio / f"{unicodedata.normalize(other, stem)}.png")
     images = [studio / name for name in ("a.png", "b.png", f"{unicodedata.normalize(other, stem)}.png")]
@@ -116,7 +114,7 @@ async def test_names_pair_however_their_accents_are_put_together(
     assert plan.is_valid
 
 
-async def test_a_folder_and_a_pattern_are_found_however_their_accents_are_put_together(studio: Path) -> None:
+async def test_a_folder_and_a_pattern_are_found_in_either_unicode_form(studio: Path) -> None:
     there = studio / unicodedata.normalize("NFD", "épisodé")
     there.mkdir()
     shutil.copy(studio / "a.mp4", there / unicodedata.normalize("NFD", "é1.mp4"))
@@ -156,7 +154,7 @@ async def test_the_same_seed_shuffles_alike_and_the_limit_takes_the_first(studio
     assert await plan(4) == whole[:4]
 
 
-async def test_what_a_request_refuses_is_said_of_its_clip(studio: Path) -> None:
+async def test_the_error_of_a_request_is_reported_for_its_clip(studio: Path) -> None:
     def picky(image: Path, clip: Path) -> Request:
         if clip.name == "b.mp4":
             raise InvalidRequestError("Some.prompt = 'x': is too rude")
@@ -167,23 +165,23 @@ async def test_what_a_request_refuses_is_said_of_its_clip(studio: Path) -> None:
     assert "b.mp4: Some.prompt = 'x': is too rude. Correct the options." in plan.errors_by_rule()[0].examples[0]
 
 
-async def test_a_file_is_looked_at_once_whatever_it_is_called_and_again_once_it_changed(studio: Path) -> None:
-    looked: list[int] = []
-    prober = Prober(progress=lambda done, _: looked.append(done))
+async def test_a_file_is_probed_once_under_all_its_names_and_again_after_a_change(studio: Path) -> None:
+    probed: list[int] = []
+    prober = Prober(progress=lambda done, _: probed.append(done))
     os.link(studio / "a.mp4", studio / "linked.mp4")
     (studio / "pointed.mp4").symlink_to(studio / "a.mp4")
     clips = [studio / "a.mp4", studio / "linked.mp4", studio / "pointed.mp4"]
     seen = await prober.probe(clips)
-    assert len(looked) == 1
+    assert len(probed) == 1
     assert isinstance(seen[clips[2]], MediaInfo)
     await prober.probe(clips)
-    assert len(looked) == 1
+    assert len(probed) == 1
     (studio / "a.mp4").write_bytes(b"no longer a video")
     assert not isinstance((await prober.probe(clips))[clips[1]], MediaInfo)
-    assert len(looked) == 2
+    assert len(probed) == 2
 
 
-async def test_without_the_media_extra_one_line_says_so(studio: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_the_media_extra_the_error_names_it(studio: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rh_async._media.probe.find_spec", lambda _: None)
     with pytest.raises(ConfigurationError, match=r"needs the media extra: pip install 'rh-async\[media\]'"):
         await plan_folder(studio, studio / "a.png", make=kling)

@@ -1,4 +1,4 @@
-"""What refuses is documented: here that the documents, the requests and the plan say the same."""
+"""The limits in the catalogue, in the request classes and in plans agree."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ ENDPOINT = "alibaba/happyhorse-1.0/image-to-video"
 
 
 @pytest.mark.parametrize(
-    ("fields", "words", "refuses"),
+    ("fields", "words", "is_error"),
     [
         ({"resolution": "8k"}, "resolution: '8k' is no option. Give one of 720p, 1080p.", True),
         ({"seed": -1}, "seed: -1 is out of range. Give 0 to 2.14748e+09.", True),
@@ -55,21 +55,21 @@ ENDPOINT = "alibaba/happyhorse-1.0/image-to-video"
         ({"mood": "sad"}, "mood: no such field is known. It takes imageUrl,", False),
     ],
 )
-def test_fields_of_any_model_are_held_against_the_catalogue(fields: dict[str, Any], words: str, refuses: bool) -> None:
+def test_fields_of_any_model_are_checked_by_the_catalogue(fields: dict[str, Any], words: str, is_error: bool) -> None:
     good = {"imageUrl": "https://example.org/a.png", "resolution": "720p", "duration": "5"}
-    asked = {name: value for name, value in (good | fields).items() if value is not None}
+    given = {name: value for name, value in (good | fields).items() if value is not None}
     assert check(ModelRequest(ENDPOINT, good), {}) == ()
-    (issue,) = check(ModelRequest(ENDPOINT, asked), {})
+    (issue,) = check(ModelRequest(ENDPOINT, given), {})
     assert words in str(issue)
-    assert issue.is_error is refuses
+    assert issue.is_error is is_error
 
 
-def test_what_the_catalogue_knows_in_part_refuses_no_value() -> None:
+def test_a_partly_documented_model_refuses_no_value() -> None:
     partial = next(name for name in sorted(endpoints()) if (found := find_model(name)) and found.partial)
     assert not any(issue.is_error for issue in check(ModelRequest(partial, {"odd": 1}), {}))
 
 
-async def test_a_manifest_speaks_the_wire_fields_of_any_endpoint(media: Path) -> None:
+async def test_a_manifest_has_the_wire_fields_of_any_endpoint_as_columns(media: Path) -> None:
     manifest = media / "any.csv"
     manifest.write_text(f"model,imageUrl,seed,resolution,duration\n{ENDPOINT},hero.png,7,720p,5\n")
     (entry,) = (await plan_manifest(manifest)).entries
@@ -85,7 +85,7 @@ async def test_a_manifest_speaks_the_wire_fields_of_any_endpoint(media: Path) ->
     assert entry.clip is None
 
 
-async def test_a_model_that_nobody_catalogued_goes_with_a_warning(media: Path) -> None:
+async def test_a_model_outside_the_catalogue_is_planned_with_a_warning(media: Path) -> None:
     manifest = media / "new.jsonl"
     manifest.write_text('{"model": "new/thing", "imageUrl": "hero.png", "strength": 0.5}\n')
     plan = await plan_manifest(manifest)

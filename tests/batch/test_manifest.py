@@ -1,4 +1,4 @@
-"""One row per job, in three ways of writing; each may say all that its model takes."""
+"""Manifests in CSV, JSON lines and TOML: one row per job, with any column of its model."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ WAYS = {
 
 
 async def planned(media: Path, name: str, text: str) -> Plan:
-    """The plan of a manifest that says this."""
+    """Plan a manifest of this text."""
     (media / name).write_text(text)
     return await plan_manifest(media / name)
 
 
 @pytest.mark.parametrize("name", WAYS)
-async def test_a_row_says_all_that_its_model_takes(media: Path, name: str) -> None:
+async def test_a_row_may_fill_every_column_of_its_model(media: Path, name: str) -> None:
     (entry,) = (await planned(media, name, WAYS[name])).entries
     assert entry.issues == ()
     assert entry.key == "first"
@@ -49,7 +49,7 @@ async def test_a_row_says_all_that_its_model_takes(media: Path, name: str) -> No
     )
 
 
-async def test_rows_of_different_models_lie_in_one_manifest(media: Path) -> None:
+async def test_one_manifest_may_have_rows_of_different_models(media: Path) -> None:
     rows = "model,image,video\ndreamactor-v2,alpha.png,clip1.mp4\nwan2.2,hero.png,clip1.mp4\n,hero.png,clip1.mp4\n"
     plan = await planned(media, "mixed.csv", rows)
     kinds = [type(entry.request) for entry in plan.entries]
@@ -70,7 +70,7 @@ async def test_defaults_fill_what_a_row_leaves_out_where_its_model_takes_it(medi
     ]
 
 
-async def test_links_go_as_they_are_and_cost_what_nobody_knows(media: Path) -> None:
+async def test_links_are_sent_unchanged_and_have_no_list_price(media: Path) -> None:
     plan = await planned(media, "links.csv", "image,video\nhttps://example.org/a.png,https://example.org/b.mp4\n")
     (entry,) = plan.entries
     assert not entry.refused
@@ -105,14 +105,14 @@ async def test_rows_keep_their_numbers_when_they_are_shuffled(media: Path) -> No
     assert [entry.line for entry in plan.entries] == [number + 1 for number in numbers]
 
 
-async def test_a_limit_looks_at_no_more_files_than_it_needs(media: Path) -> None:
+async def test_a_limit_probes_only_the_files_of_its_jobs(media: Path) -> None:
     manifest = media / "limited.csv"
     manifest.write_text("image,video\nhero.png,clip1.mp4\nhero.png,clip2.mp4\n")
     plan = await plan_manifest(manifest, limit=1)
     assert set(plan.media_info) == {media / "hero.png", media / "clip1.mp4"}
 
 
-async def test_rows_that_differ_in_orientation_only_are_held_against_limits_of_their_own(media: Path) -> None:
+async def test_rows_that_differ_in_orientation_alone_are_checked_by_their_own_limits(media: Path) -> None:
     rows = "image,video,orientation\nhero.png,twelve.mp4,video\nhero.png,twelve.mp4,image\n"
     plan = await planned(media, "turned.csv", rows)
     assert [entry.refused for entry in plan.entries] == [False, True]
@@ -127,7 +127,7 @@ async def test_true_is_not_one(media: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "says"), [('"' + "k" * 501 + '"', "501 characters"), ('"\\ud800"', "is no UTF-8"), ("7", "is no text")]
 )
-async def test_a_key_that_cannot_be_remembered_is_refused_before_anything_is_sent(
+async def test_a_key_that_the_journal_cannot_store_is_refused_before_anything_is_sent(
     media: Path, key: str, says: str
 ) -> None:
     row = f'{{"image": "hero.png", "video": "clip1.mp4", "key": {key}}}\n'

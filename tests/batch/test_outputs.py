@@ -1,4 +1,4 @@
-"""What an earlier run has made is no input of the next."""
+"""Outputs of earlier runs are not inputs of the next."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from rh_async._batch.recorded_outputs.known_outputs import IN_THE_FOLDER, OF_A_R
 from rh_async.batch import Plan
 
 
-def story(path: Path) -> None:
-    """Write beside a file what a run writes beside its outputs."""
-    told = {"task_id": "1", "outputs": [path.name], "request": {}}
-    path.with_name(f"{path.name}.json").write_text(json.dumps(told))
+def write_sidecar(path: Path) -> None:
+    """Write a file's sidecar as a run does."""
+    values = {"task_id": "1", "outputs": [path.name], "request": {}}
+    path.with_name(f"{path.name}.json").write_text(json.dumps(values))
 
 
 @pytest.fixture
 def studio(tmp_path: Path) -> Path:
-    """A clip, and an output folder among the clips with a file that nothing tells about."""
+    """A clip, and an output folder among the clips with a file that no record names."""
     (tmp_path / "out").mkdir()
     for name in ("a.mp4", "out/b.mp4"):
         (tmp_path / name).write_bytes(name.encode())
@@ -54,26 +54,28 @@ def test_an_output_folder_reached_through_a_link_is_the_same_folder(studio: Path
 
 
 def test_clips_in_a_folder_that_outputs_go_to_are_inputs_and_outputs_are_not(studio: Path) -> None:
-    story(studio / "out" / "b.mp4")
+    write_sidecar(studio / "out" / "b.mp4")
     (studio / "out" / "c.mp4").touch()
     for out in ("out", "."):
         assert found(studio, "out", outputs=KnownOutputs.of([studio / out])) == ["out/c.mp4"]
 
 
-def test_json_of_other_programs_makes_no_output(studio: Path) -> None:
+def test_a_json_file_of_another_program_is_no_sidecar(studio: Path) -> None:
     for number, text in enumerate(['{"task_id": "1"}', '{"id": "x", "outputs": []}', "[1]", "{", "[" * 9999]):
         (studio / f"c{number}.mp4").touch()
         (studio / f"c{number}.mp4.json").write_text(text)
     assert len(found(studio, ".", outputs=KnownOutputs.of([]), recursive=False)) == 6
 
 
-def test_a_line_tells_of_the_output_beside_it_and_not_of_a_clip_of_its_name_elsewhere(studio: Path) -> None:
+def test_a_results_log_counts_for_the_outputs_of_its_own_folder_alone(studio: Path) -> None:
     (studio / "elsewhere").mkdir()
     (studio / "elsewhere" / "a.mp4").touch()
-    kept = {"task_id": "1", "path": str(studio / "elsewhere" / "a.mp4")}
+    elsewhere = {"task_id": "1", "path": str(studio / "elsewhere" / "a.mp4")}
     moved = {"task_id": "2", "path": "/nowhere/any/more/b.mp4"}
     for folder in (studio, studio / "out"):
-        (folder / "batch.jsonl").write_text(f'{json.dumps(kept)}\nno json\n[1]\n{json.dumps(moved)}\n{{"path": 5}}\n')
+        (folder / "batch.jsonl").write_text(
+            f'{json.dumps(elsewhere)}\nno json\n[1]\n{json.dumps(moved)}\n{{"path": 5}}\n'
+        )
     outputs = KnownOutputs.of([])
     assert outputs.exclusion_reason(studio / "a.mp4", studio) is None
     assert outputs.exclusion_reason(studio / "out" / "b.mp4", studio) == OF_A_RUN
@@ -91,7 +93,7 @@ async def test_characters_that_are_outputs_are_left_out_too_and_counted(media: P
     shutil.copy(media / "clip1.mp4", clips)
     for place in ("hero.png", "made.png", "out/hero.png"):
         shutil.copy(media / "hero.png", images / place)
-    story(images / "made.png")
+    write_sidecar(images / "made.png")
     plan = await planned(clips, images, recursive=True)
     assert [entry.characters for entry in plan.entries] == [(images / "hero.png",)]
     (said,) = (str(issue) for issue in plan.issues if issue.rule == "outputs left out")
@@ -100,6 +102,6 @@ async def test_characters_that_are_outputs_are_left_out_too_and_counted(media: P
     assert "3 images" in str(await planned(clips, images, recursive=True, include_outputs=True))
 
 
-async def test_a_file_with_an_impossible_name_is_still_said_to_be_one(media: Path) -> None:
+async def test_a_file_with_an_impossible_name_is_reported_and_refused(media: Path) -> None:
     plan = await plan_folder([Path("a\0b.mp4")], media / "hero.png", make=KlingMotionControl)
     assert [entry.refused for entry in plan.entries] == [True]

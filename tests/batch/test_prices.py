@@ -1,4 +1,4 @@
-"""A price is what the list says, or nothing: by the started second, by call, by rule."""
+"""List prices: by the started second, by call and by rule; None where the list states none."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rh_async.models.prices import list_price
 CLIP = Path("clip.mp4")
 
 
-def facts(seconds: float) -> dict[Path, Any]:
+def info(seconds: float) -> dict[Path, Any]:
     """A clip that lasts so long."""
     film = MediaInfo(
         kind="mp4", family="video", container="mov", codec="h264", size=1, width=400, height=400, seconds=seconds
@@ -27,7 +27,7 @@ def facts(seconds: float) -> dict[Path, Any]:
 
 def amount(request: Request, seconds: float = 4) -> Decimal | None:
     """What a request costs with a clip that lasts so long."""
-    price = list_price(request, facts(seconds))
+    price = list_price(request, info(seconds))
     assert price is None or price.currency == "CNY"
     return None if price is None else price.amount
 
@@ -40,7 +40,7 @@ def test_a_driving_video_is_billed_by_the_started_second(seconds: float, times: 
 @pytest.mark.parametrize(
     "endpoint", [endpoint for endpoint, model in published_models().items() if model and model.rejects_unknown_fields]
 )
-def test_the_list_asks_what_the_emulator_bills(endpoint: str) -> None:
+def test_the_list_price_is_what_the_emulator_bills(endpoint: str) -> None:
     made: dict[str, Request] = {
         "bytedance/dreamactor-v2": DreamActor("https://a/b.png", CLIP),
         "rhart-video/wan2.2/character-motion-transfer": CharacterMotionTransfer(Path("a.png"), CLIP),
@@ -64,7 +64,7 @@ def test_the_list_asks_what_the_emulator_bills(endpoint: str) -> None:
         ("kling-v3.0-std/image-to-video", {"sound": True, "duration": "5"}, "3.90"),
     ],
 )
-def test_a_rule_holds_where_its_fields_do(endpoint: str, fields: dict[str, Any], price: str) -> None:
+def test_a_price_rule_applies_where_its_fields_match(endpoint: str, fields: dict[str, Any], price: str) -> None:
     assert amount(ModelRequest(endpoint, fields)) == Decimal(price)
 
 
@@ -79,11 +79,11 @@ def test_a_rule_holds_where_its_fields_do(endpoint: str, fields: dict[str, Any],
         ("kling-v3.0-std/motion-control", {"videoUrl": "https://example.org/of-unknown-length.mp4"}),
     ],
 )
-def test_what_the_list_does_not_say_has_no_price(endpoint: str, fields: dict[str, Any]) -> None:
+def test_a_request_that_the_list_does_not_price_has_no_price(endpoint: str, fields: dict[str, Any]) -> None:
     assert amount(ModelRequest(endpoint, fields)) is None
 
 
-async def test_the_total_adds_up_what_is_ready_and_counts_what_has_no_price(media: Path) -> None:
+async def test_the_total_adds_up_the_ready_jobs_and_counts_the_unpriced(media: Path) -> None:
     def either(image: Path, clip: Path) -> Request:
         if clip.name == "clip10.mp4":
             return KlingMotionControl(image, "https://example.org/elsewhere.mp4")

@@ -16,8 +16,8 @@ pytestmark = pytest.mark.quick
 
 
 def test_a_video_is_recognised_by_its_content_whatever_its_name(tmp_path: Path) -> None:
-    facts = probe(film(tmp_path / "clip.mp4", seconds=4, rate=10, size=(400, 300)).rename(tmp_path / "clip.png"))
-    assert facts == MediaInfo(
+    info = probe(film(tmp_path / "clip.mp4", seconds=4, rate=10, size=(400, 300)).rename(tmp_path / "clip.png"))
+    assert info == MediaInfo(
         kind="mp4",
         family="video",
         container="mov",
@@ -43,16 +43,16 @@ def test_a_video_is_recognised_by_its_content_whatever_its_name(tmp_path: Path) 
     ],
 )
 def test_other_containers_are_recognised(tmp_path: Path, name: str, kind: str, codec: str) -> None:
-    facts = probe(film(tmp_path / name, rate=25, codec=codec))
-    assert (facts.kind, facts.family, round(facts.seconds or 0)) == (kind, "video", 3)
+    info = probe(film(tmp_path / name, rate=25, codec=codec))
+    assert (info.kind, info.family, round(info.seconds or 0)) == (kind, "video", 3)
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv", "a.avi", "a.ts"])
 @pytest.mark.parametrize("sound", [2, 30])
 def test_a_video_lasts_as_long_as_its_picture_however_long_its_sound_is(tmp_path: Path, name: str, sound: int) -> None:
-    facts = probe(film(tmp_path / name, seconds=5, rate=25, sound=sound))
-    assert facts.seconds == pytest.approx(5, abs=0.1)
-    assert facts.sound == pytest.approx(sound, abs=0.2)
+    info = probe(film(tmp_path / name, seconds=5, rate=25, sound=sound))
+    assert info.seconds == pytest.approx(5, abs=0.1)
+    assert info.sound == pytest.approx(sound, abs=0.2)
 
 
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.6, 0.9])
@@ -84,22 +84,22 @@ def test_audio_in_any_container_is_recognised(tmp_path: Path, name: str, codec: 
 
 
 def test_a_wave_file_is_audio(tmp_path: Path) -> None:
-    facts = probe(record(tmp_path / "speech.wav", codec="pcm_s16le"))
-    assert (facts.kind, facts.family, facts.codec, facts.seconds) == ("wav", "audio", "pcm_s16le", 4.0)
+    info = probe(record(tmp_path / "speech.wav", codec="pcm_s16le"))
+    assert (info.kind, info.family, info.codec, info.seconds) == ("wav", "audio", "pcm_s16le", 4.0)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("a.jpg", "jpg"), ("a.bmp", "bmp"), ("a.webp", "webp"), ("a.tiff", "tiff")])
 def test_image_formats_are_recognised(tmp_path: Path, name: str, kind: str) -> None:
-    facts = probe(paint(tmp_path / name))
-    assert (facts.kind, facts.family, facts.width, facts.height, facts.animated) == (kind, "image", 320, 480, False)
+    info = probe(paint(tmp_path / name))
+    assert (info.kind, info.family, info.width, info.height, info.animated) == (kind, "image", 320, 480, False)
 
 
 def test_an_image_of_a_camera_held_sideways_is_measured_upright(tmp_path: Path) -> None:
     turned = Image.Exif()
     turned[0x0112] = 6
     Image.new("RGB", (480, 320)).save(tmp_path / "photo.jpg", exif=turned)
-    facts = probe(tmp_path / "photo.jpg")
-    assert (facts.width, facts.height, facts.stored) == (320, 480, (480, 320))
+    info = probe(tmp_path / "photo.jpg")
+    assert (info.width, info.height, info.stored) == (320, 480, (480, 320))
 
 
 @pytest.mark.parametrize("name", ["photo.png", "photo.webp", "photo.tiff"])
@@ -107,15 +107,15 @@ def test_any_format_of_image_is_measured_upright(tmp_path: Path, name: str) -> N
     turned = Image.Exif()
     turned[0x0112] = 8
     Image.new("RGB", (480, 320)).save(tmp_path / name, exif=turned)
-    facts = probe(tmp_path / name)
-    assert (facts.width, facts.height) == (320, 480)
+    info = probe(tmp_path / name)
+    assert (info.width, info.height) == (320, 480)
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # as a caller sees it; the command line is silent
 def test_unreadable_camera_metadata_rotates_nothing(tmp_path: Path) -> None:
     Image.new("RGB", (480, 320)).save(tmp_path / "photo.jpg", exif=b"Exif\0\0II*\0" + b"\xff" * 40)
-    facts = probe(tmp_path / "photo.jpg")
-    assert (facts.width, facts.height) == (480, 320)
+    info = probe(tmp_path / "photo.jpg")
+    assert (info.width, info.height) == (480, 320)
 
 
 @pytest.mark.parametrize(("size", "megapixels"), [((12_000, 9_000), 108), ((16_320, 12_240), 200)])
@@ -123,9 +123,9 @@ def test_a_very_large_photograph_is_probed_by_its_header_without_a_warning(
     tmp_path: Path, size: tuple[int, int], megapixels: int, recwarn: pytest.WarningsRecorder
 ) -> None:
     Image.new("L", size).save(tmp_path / "photo.jpg", quality=5)
-    facts = probe(cut(tmp_path / "photo.jpg", tmp_path / "photo.jpg", 0.5))  # were it decoded, it would be found cut
-    assert (facts.width, facts.height, facts.decoded) == (*size, False)
-    assert facts.width * facts.height // 1_000_000 in {megapixels, megapixels - 1}
+    info = probe(cut(tmp_path / "photo.jpg", tmp_path / "photo.jpg", 0.5))  # were it decoded, it would be found cut
+    assert (info.width, info.height, info.decoded) == (*size, False)
+    assert info.width * info.height // 1_000_000 in {megapixels, megapixels - 1}
     assert not recwarn.list
 
 
@@ -134,15 +134,15 @@ def test_a_very_large_photograph_is_probed_by_its_header_without_a_warning(
 def test_a_video_of_non_square_pixels_is_measured_as_a_player_shows_it(
     tmp_path: Path, name: str, pixel: Fraction, shown: tuple[int, int]
 ) -> None:
-    facts = probe(film(tmp_path / name, size=(360, 288), pixel=pixel))
-    assert (facts.width, facts.height) == shown
-    assert facts.stored == (None if shown == (360, 288) else (360, 288))
+    info = probe(film(tmp_path / name, size=(360, 288), pixel=pixel))
+    assert (info.width, info.height) == shown
+    assert info.stored == (None if shown == (360, 288) else (360, 288))
 
 
 def test_a_video_of_a_camera_held_sideways_is_measured_upright(tmp_path: Path) -> None:
     lying = film(tmp_path / "lying.mp4", size=(400, 300))
-    facts = probe(_turned(lying))
-    assert (facts.width, facts.height) == (300, 400)
+    info = probe(_turned(lying))
+    assert (info.width, info.height) == (300, 400)
 
 
 def _turned(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Manifests as programs write them: what Excel does to a table, what a crash leaves, what people add for themselves."""
+"""Manifests as programs write them: what Excel does to a table, what a crash leaves, which columns people add."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ TABLES = [
 
 
 async def planned(media: Path, name: str, text: str | bytes) -> Plan:
-    """The plan of a manifest that says this."""
+    """Plan a manifest of this text."""
     (media / name).write_bytes(text.encode() if isinstance(text, str) else text)
     return await plan_manifest(media / name)
 
 
-def doubts(plan: Plan) -> str:
-    """What is doubtful, as a person reads it."""
+def warnings(plan: Plan) -> str:
+    """Return the warnings of a plan, as text."""
     return "\n".join(example for group in plan.warnings_by_rule() for example in group.examples)
 
 
 def refusals(plan: Plan) -> list[str]:
-    """What is refused, likewise."""
+    """Return the errors of a plan, line by line."""
     return [example for group in plan.errors_by_rule() for example in group.examples]
 
 
@@ -69,29 +69,29 @@ async def test_a_table_is_read_as_a_spreadsheet_or_a_crash_left_it(media: Path, 
     assert entry.request == KlingMotionControl(media / "hero.png", media / "clip1.mp4", prompt="hop é")
 
 
-async def test_a_doubtful_encoding_is_said_with_an_example_and_zeros_are_said_too(media: Path) -> None:
-    said = doubts(await planned(media, "western.csv", CSV.encode("cp1252")))
+async def test_a_guessed_encoding_and_zeros_at_the_end_are_warned_of(media: Path) -> None:
+    said = warnings(await planned(media, "western.csv", CSV.encode("cp1252")))
     assert "western.csv: is not UTF-8, and was read as Windows-1252, for instance 'é'. Save it as UTF-8" in said
-    zeros = doubts(await planned(media, "zeros.csv", CSV.encode() + bytes(9)))
+    zeros = warnings(await planned(media, "zeros.csv", CSV.encode() + bytes(9)))
     assert "zeros.csv: ends in 9 zero bytes, as a file that was not written to its end. Look whether" in zeros
-    assert doubts(await planned(media, "plain.csv", CSV)) == ""
+    assert warnings(await planned(media, "plain.csv", CSV)) == ""
 
 
 @pytest.mark.parametrize(("encoding", "prompt"), [("gbk", "跳舞的角色"), ("shift-jis", "ガンダムの踊り")])
 async def test_letters_in_an_unknown_encoding_are_never_sent(media: Path, encoding: str, prompt: str) -> None:
     plan = await planned(media, "east.csv", CSV.replace("hop é", prompt).encode(encoding))
-    assert "neither UTF-8 nor UTF-16 nor Windows-1252" in doubts(plan)
-    assert "Save it as UTF-8 (in Excel: CSV UTF-8)" in doubts(plan)
+    assert "neither UTF-8 nor UTF-16 nor Windows-1252" in warnings(plan)
+    assert "Save it as UTF-8 (in Excel: CSV UTF-8)" in warnings(plan)
     assert plan.ready == ()
 
 
-async def test_a_file_whose_mark_lies_is_refused_in_a_line(media: Path) -> None:
+async def test_a_file_that_is_not_in_the_encoding_of_its_byte_order_mark_is_refused(media: Path) -> None:
     (line,) = refusals(await planned(media, "odd.csv", b"\xff\xfe" + CSV.encode("utf-16-le") + b"\n"))
     assert "odd.csv: is no UTF-16-LE (truncated data). Save it as UTF-8" in line
 
 
 @pytest.mark.parametrize(("form", "other"), [("NFC", "NFD"), ("NFD", "NFC")])
-async def test_a_path_finds_its_file_however_its_accents_are_put_together(media: Path, form: Form, other: Form) -> None:
+async def test_a_path_finds_its_file_in_either_unicode_form(media: Path, form: Form, other: Form) -> None:
     name = unicodedata.normalize(other, "café ガンダム.mp4")
     shutil.copy(media / "clip1.mp4", media / name)
     try:
@@ -118,7 +118,7 @@ async def test_a_name_in_old_bytes_is_found_by_a_manifest_in_old_bytes(media: Pa
 
 @pytest.mark.parametrize("name", ["array.jsonl", "array.json"])
 @pytest.mark.parametrize("indent", [None, 2])
-async def test_a_json_array_is_as_good_as_lines(media: Path, name: str, indent: int | None) -> None:
+async def test_a_json_array_is_read_like_json_lines(media: Path, name: str, indent: int | None) -> None:
     jobs = [{"image": "hero.png", "video": f"clip{number}.mp4"} for number in (1, 2)]
     plan = await planned(media, name, json.dumps(jobs, indent=indent))
     assert [(entry.line, entry.clip) for entry in plan.ready] == [(1, media / "clip1.mp4"), (2, media / "clip2.mp4")]
@@ -126,7 +126,7 @@ async def test_a_json_array_is_as_good_as_lines(media: Path, name: str, indent: 
     assert len(one.ready) == 1
 
 
-async def test_a_broken_json_array_is_told_in_one_line(media: Path) -> None:
+async def test_a_broken_json_array_is_reported_in_one_line(media: Path) -> None:
     (line,) = refusals(await planned(media, "torn.jsonl", '[\n{"image": "hero.png"},\n{"image": \n'))
     assert "torn.jsonl: is no JSON array (Expecting value: line 4 column 1" in line
 
@@ -141,7 +141,7 @@ async def test_json_lines_may_be_written_by_any_program(media: Path, encoding: s
     ]
 
 
-async def test_columns_of_the_authors_own_are_said_once_and_come_out_beside_the_outcome(
+async def test_extra_columns_are_reported_once_and_stand_in_results_log_and_sidecars(
     media: Path, tmp_path: Path
 ) -> None:
     rows = "".join(f"hero.png,clip1.mp4,{number},take {number},s{number},x\n" for number in range(40))
@@ -153,12 +153,12 @@ async def test_columns_of_the_authors_own_are_said_once_and_come_out_beside_the_
     few = Plan(entries=plan.entries[:2])
     async with Emulator(seed=1) as server:
         await run(server, tmp_path, few)
-    carried = {number: {"notes": f"take {number - 1}", "Shot": f"s{number - 1}", "state": "x"} for number in (1, 2)}
+    expected = {number: {"notes": f"take {number - 1}", "Shot": f"s{number - 1}", "state": "x"} for number in (1, 2)}
     assert {line["number"]: (line["notes"], line["state"]) for line in lines(tmp_path)} == {
-        number: (columns, "saved") for number, columns in carried.items()
+        number: (columns, "saved") for number, columns in expected.items()
     }
     beside = [json.loads((tmp_path / "out" / f"{name}.json").read_text()) for name in videos(tmp_path)]
-    assert {one["number"]: one["notes"] for one in beside} == carried
+    assert {one["number"]: one["notes"] for one in beside} == expected
 
 
 @pytest.mark.parametrize("column", ["promt", "Orientatoin", "negative prompts", "key_"])
@@ -175,7 +175,7 @@ async def test_a_column_is_no_typing_error_of_one_that_is_there(media: Path, col
     assert [dict(entry.extra_columns) for entry in plan.ready] == [{column or "column 4": "y"}]
 
 
-async def test_columns_twice_in_other_letters_are_refused(media: Path) -> None:
+async def test_two_columns_that_differ_in_capital_letters_alone_are_refused(media: Path) -> None:
     (line,) = refusals(await planned(media, "letters.csv", "image,Video,video\nhero.png,clip1.mp4,clip2.mp4\n"))
     assert "has column Video twice" in line
     (line,) = refusals(
@@ -237,5 +237,5 @@ async def test_prompts_keep_their_spaces_and_all_else_loses_them(media: Path) ->
     assert entry.key == "k1"
 
 
-def test_trimming_knows_every_invisible_sign() -> None:
+def test_every_invisible_character_is_stripped() -> None:
     assert strip_invisible("\ufeff \u202a\u00a0a b\u202c\u200b\0 ") == "a b"
