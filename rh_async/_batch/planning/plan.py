@@ -1,4 +1,4 @@
-"""The plan as a value: every job in order, what is wrong with it, what it costs; and what that comes to."""
+"""Defines the plan: every job in order with its issues and its price, and the sums of both."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _EXAMPLES = 3
 class Entry:
     """One job of a plan.
 
-    :param number: its place in the folder or manifest, from 1; shuffling does not change it.
+    :param number: its position in the folder or manifest, from 1; shuffling does not change it.
     :param source: the clip, or the manifest.
     :param line: of the manifest.
     :param clip: the driving video, None where there is none.
     :param characters: the character images.
-    :param request: None if what is asked for makes no request.
-    :param key: the caller's own, None where none was given.
-    :param price: by the list, None where it does not say.
+    :param request: None if no request could be made.
+    :param key: the key that the manifest gives the job; None where it gives none.
+    :param price: the list price; None where the list states none.
     :param extra_columns: the columns of its row that no model takes; passed on to the outcome unchanged.
-    :param issues: what is wrong with it, or doubtful.
+    :param issues: its errors and warnings.
     :param duplicate_of: the number of the first job with the same request, in files with the same bytes; the two are
         submitted once.
     """
@@ -53,12 +53,12 @@ class Entry:
 
     @property
     def origin(self) -> str:
-        """Where it comes from, for a person."""
+        """Where the job comes from: the clip, or the manifest and the line."""
         return self.source if self.line is None else f"{self.source}:{self.line}"
 
     @property
     def refused(self) -> bool:
-        """Whether it cannot be sent."""
+        """Whether the job has an error, and so is not submitted."""
         return self.request is None or any(issue.is_error for issue in self.issues)
 
 
@@ -68,7 +68,7 @@ class IssueGroup:
 
     :param count: how many issues.
     :param examples: the first few, as whole lines.
-    :param distinct: how many different things there are to tell: one file that many jobs use is one.
+    :param distinct: how many different issues: one bad file that many jobs use is one.
     """
 
     rule: str
@@ -77,14 +77,14 @@ class IssueGroup:
     distinct: int
 
 
-@define(frozen=True, kw_only=True, slots=False)  # it remembers what it has added up
+@define(frozen=True, kw_only=True, slots=False)  # without slots, for its cached properties
 class Plan:
-    """Many jobs, looked at before anything is sent.
+    """Many jobs, checked before anything is sent.
 
     :param entries: every job in the order to send them, also those that are refused.
-    :param issues: what is wrong with the whole: an empty folder, a clip without a partner.
-    :param media_info: what the files are, of those that are something.
-    :param price_list: which price list, with its date.
+    :param issues: the issues that belong to no job: an empty folder, a clip without a partner.
+    :param media_info: what each usable file is.
+    :param price_list: the version of the price list, with its date.
     :param files: what was hashed while planning, so that the run hashes nothing twice.
     """
 
@@ -96,43 +96,43 @@ class Plan:
 
     @cached_property
     def ready(self) -> tuple[Entry, ...]:
-        """The jobs that can be sent."""
+        """The jobs without an error."""
         return tuple(entry for entry in self.entries if not entry.refused)
 
     @cached_property
     def refused(self) -> tuple[Entry, ...]:
-        """The jobs that cannot."""
+        """The jobs with an error."""
         return tuple(entry for entry in self.entries if entry.refused)
 
     @cached_property
     def unique(self) -> tuple[Entry, ...]:
-        """The ready jobs that are bought, as far as nothing was bought before: of those that ask for the same, one."""
-        return self._shared[0]
+        """The ready jobs that will be submitted if no earlier run submitted them: of equal jobs, the first."""
+        return self._by_submission[0]
 
     @cached_property
     def duplicates(self) -> tuple[Entry, ...]:
-        """The ready jobs that share the purchase of an earlier one, and are as good as bought with it."""
-        return self._shared[1]
+        """The ready jobs that share the submission, and the outcome, of an equal job before them."""
+        return self._by_submission[1]
 
     @cached_property
-    def _shared(self) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
-        """The purchases, and what shares them; in a part of a plan, of those whose first is elsewhere, the next is."""
+    def _by_submission(self) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+        """Return unique jobs and duplicates; in a part of a plan without a group's first job, the next is unique."""
         firsts = {entry.number for entry in self.ready if entry.duplicate_of is None}
-        bought, shared = list[Entry](), list[Entry]()
+        unique, duplicates = list[Entry](), list[Entry]()
         for entry in self.ready:
-            (shared if entry.duplicate_of in firsts else bought).append(entry)
+            (duplicates if entry.duplicate_of in firsts else unique).append(entry)
             if entry.duplicate_of is not None:
                 firsts.add(entry.duplicate_of)
-        return tuple(bought), tuple(shared)
+        return tuple(unique), tuple(duplicates)
 
     @property
     def is_valid(self) -> bool:
-        """Whether there is something to send, and nothing is refused."""
+        """Whether there are jobs to submit, and no errors."""
         return bool(self.ready) and not self.refused and not any(issue.is_error for issue in self.issues)
 
     @cached_property
     def total(self) -> Mapping[str, Decimal]:
-        """What the purchases cost by the list, by currency; the unpriced not at all."""
+        """The sum of the list prices of the unique jobs, by currency; jobs without a price do not count."""
         sums: dict[str, Decimal] = {}
         for price, times in Counter(entry.price for entry in self.unique).items():
             if price is not None:
@@ -141,15 +141,15 @@ class Plan:
 
     @cached_property
     def unpriced(self) -> int:
-        """How many purchases the total says nothing about."""
+        """How many unique jobs have no list price."""
         return sum(entry.price is None for entry in self.unique)
 
     def errors_by_rule(self) -> tuple[IssueGroup, ...]:
-        """What is refused, by rule, the most frequent first."""
+        """Group the errors by rule, the most frequent first."""
         return self._grouped(severity="error")
 
     def warnings_by_rule(self) -> tuple[IssueGroup, ...]:
-        """What is doubtful, likewise."""
+        """Group the warnings by rule, the most frequent first."""
         return self._grouped(severity="warning")
 
     def _grouped(self, *, severity: Severity) -> tuple[IssueGroup, ...]:
@@ -165,7 +165,7 @@ class Plan:
         )
 
     def all_issues(self) -> Iterator[tuple[Issue, Entry | None]]:
-        """All that is wrong or doubtful, with the job it was found for; None where it is about the whole."""
+        """Iterate over all issues, each with its job; None for an issue that belongs to no job."""
         yield from ((issue, None) for issue in self.issues)
         for entry in self.entries:
             yield from ((issue, entry) for issue in entry.issues)
