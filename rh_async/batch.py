@@ -12,6 +12,7 @@ from ._batch.outputs.output_naming import NameFields, OutputNaming
 from ._batch.planning.folder_plan import RequestFactory, plan_folder
 from ._batch.planning.pairing import Pairing
 from ._batch.planning.plan import Entry, IssueGroup, Plan
+from ._batch.planning.prober import Prober
 from ._batch.planning.request_check import check_request
 from ._batch.progress.progress_counter import ProgressCounter
 from ._batch.progress.progress_snapshot import BatchProgress, ErrorGroup, PhaseProgress, RunningJob
@@ -20,7 +21,6 @@ from ._batch.state.batch_outcome import BatchOutcome
 from ._media.local_file import LocalFile, LocalFiles
 from ._media.media_info import MediaInfo
 from ._media.probe import probe
-from ._media.prober import Prober
 from ._runtime.outcome_stream import OutcomeStream
 from ._runtime.statistics import RunTimeSummary
 from .issues import InvalidMediaFile, Issue

@@ -85,7 +85,7 @@ class SessionServices:
             currency=self.poller.currency,
             wall=utc_now,
             watch=self.settlement.poll,
-            look=self._get_status,
+            get_status=self._get_status,
         )
         self._make_transfers()
         self._make_submissions()
@@ -103,7 +103,7 @@ class SessionServices:
         self.recovery = RecoveryService(
             journal=self.journal,
             registry=self.registry,
-            look=self.calls.get_status,
+            get_status=self.calls.get_status,
             ask=self.poller.get_status,
             save=self.calls.save,
             save_at_end=self.settlement.output_dirs.__setitem__,

@@ -57,14 +57,14 @@ class SubmissionRegistry:
 
     :param journal: None: only explicit keys count, and only while their job is under way.
     :param watch: polls a task until it ends.
-    :param look: asks the server about a task once, now.
+    :param get_status: asks the server about a task once, now.
     """
 
     journal: SubmissionJournal | None
     currency: str | None
     wall: Callable[[], datetime]
     watch: Callable[..., Awaitable[None]]
-    look: Callable[[TaskId, TaskFamily], Awaitable[Snapshot]]
+    get_status: Callable[[TaskId, TaskFamily], Awaitable[Snapshot]]
     _primaries: dict[str, Job] = field(factory=dict, init=False)  #: by key
     _records: dict[Job, SubmissionRecord] = field(factory=dict, init=False)  #: as they are, or are about to be, written
     _unclaimed: dict[Job, SubmissionRecord] = field(factory=dict, init=False)  #: what is to be claimed
@@ -183,7 +183,7 @@ class SubmissionRegistry:
         """
         assert record.task_id is not None  # noqa: S101 - a lost record has one
         try:
-            await self.look(record.task_id, family_of(record.endpoint))
+            await self.get_status(record.task_id, family_of(record.endpoint))
         except NotFound as error:
             if error.code != "1004":  # a 404 of some other server proves nothing
                 raise

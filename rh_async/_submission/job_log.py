@@ -45,6 +45,6 @@ def log_change(
     if not jobs.isEnabledFor(logging.INFO):
         return
     facts = {"key": key, "task_id": task_id, "endpoint": endpoint}
-    told = " ".join(f"{name}={one_line(str(fact), longest=200)}" for name, fact in facts.items() if fact)
-    message = " ".join(filter(None, [told, one_line(str(says))]))
+    fields = " ".join(f"{name}={one_line(str(fact), longest=200)}" for name, fact in facts.items() if fact)
+    message = " ".join(filter(None, [fields, one_line(str(says))]))
     jobs.info("rh_async.%s %s", event, message, extra={"event": event, **facts})

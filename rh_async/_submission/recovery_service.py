@@ -37,7 +37,7 @@ _ASKED_AT_ONCE = 8
 class RecoveryService:
     """Does what `Recovery` offers, in one session.
 
-    :param look: asks the server about a task now.
+    :param get_status: asks the server about a task now.
     :param ask: the same, and gives up at the first failure.
     :param save: brings a result to disk, and writes that down.
     :param save_at_end: has a job's outputs brought to a folder before the job counts as ended.
@@ -46,7 +46,7 @@ class RecoveryService:
 
     journal: SubmissionJournal | None
     registry: SubmissionRegistry
-    look: Callable[[TaskId, TaskFamily], Awaitable[Snapshot]]
+    get_status: Callable[[TaskId, TaskFamily], Awaitable[Snapshot]]
     ask: Callable[[TaskId, TaskFamily], Awaitable[Snapshot]]
     save: Callable[[Result, Path], Awaitable[tuple[Path, ...]]]
     save_at_end: Callable[[Job, Path], None]
@@ -94,7 +94,7 @@ class RecoveryService:
         if (holder := await self.open_journal().find_by_task(task_id)) is not None:
             raise JournalError(f"task {task_id} belongs to {holder.key}", task_id=task_id, advice=_NAME_ANOTHER)
         # A mistyped id must not end the search for the task that was submitted.
-        snapshot = await self.look(task_id, family_of(record.endpoint))
+        snapshot = await self.get_status(task_id, family_of(record.endpoint))
         mine = await self.open_journal().take_over(record)
         submitted = await self.open_journal().transition(mine, _S.SUBMITTED, task_id=snapshot.task_id, error=None)
         return await self._attach(submitted)

@@ -130,16 +130,16 @@ class SubmissionQueue:
 
     def _dispatch(self) -> None:
         """Start as many submit tasks as there is room for, then call the capacity listeners if there is room left."""
-        while self._waiting and self._room > 0 and not self.tasks.ending:
+        while self._waiting and self._capacity_left > 0 and not self.tasks.ending:
             job = next(iter(self._waiting))
             self._submitting[job] = DeferredCancelScope()
             self.tasks.start_soon(self._run_task, job, self._waiting.pop(job))
-        if self._room > 0:
+        if self._capacity_left > 0:
             for listener in self.on_capacity:
                 listener()
 
     @property
-    def _room(self) -> int:
+    def _capacity_left(self) -> int:
         return self.window - len(self._submitting) - len(self.slots.holders)
 
     # --- the submit task ---------------------------------------------------------------------------------------------

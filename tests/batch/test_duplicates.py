@@ -72,7 +72,7 @@ async def test_files_of_one_size_with_different_bytes_are_separate_submissions(m
 async def test_only_files_of_one_size_are_hashed(media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     film(tmp_path / "a.mp4")
     film(tmp_path / "b.mp4", seconds=4)
-    monkeypatch.setattr("rh_async._media.prober._read", lambda path, _: pytest.fail(f"{path} was hashed"))
+    monkeypatch.setattr("rh_async._batch.planning.prober._read", lambda path, _: pytest.fail(f"{path} was hashed"))
     plan = await plan_folder(tmp_path, media / "hero.png", make=KlingMotionControl)
     assert len(plan.unique) == 2
 

@@ -71,7 +71,7 @@ def test_a_price_rule_applies_where_its_fields_match(endpoint: str, fields: dict
 @pytest.mark.parametrize(
     ("endpoint", "fields"),
     [
-        ("nobody/knows", {}),
+        ("unknown/model", {}),
         ("alibaba/happyhorse-1.0/image-to-video", {"resolution": "4k"}),  # no rule
         ("alibaba/wan-2.7/reference-to-video", {}),  # a rule that is not parsed
         ("pixverse-c1/reference-to-video", {"resolution": "720p"}),  # a starting price

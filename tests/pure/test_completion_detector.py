@@ -65,7 +65,7 @@ def test_the_more_jobs_end_the_oftener_it_pays_to_look_but_never_without_pause()
 
 
 @pytest.mark.parametrize("ends", [0.05, 0.1, 0.3])
-def test_the_best_period_costs_least_in_looks_and_lateness_together(ends: float) -> None:
+def test_the_best_period_costs_least_in_counter_reads_and_latency_together(ends: float) -> None:
     def cost(period: float) -> float:
         return 1.0 / period + 10.0 * ends * period / 2.0
 

@@ -121,7 +121,7 @@ async def _query_prices(entries: Sequence[Entry], quotes: PriceQuotes) -> str:
             except RHError as error:
                 return error.message
         return quotes.no_quote_reason
-    return f"it told none within {_PATIENCE:.0f} s"
+    return f"no answer came within {_PATIENCE:.0f} s"
 
 
 def list_currency(entries: Sequence[Entry]) -> str:

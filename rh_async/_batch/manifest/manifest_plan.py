@@ -13,7 +13,7 @@ from attrs import frozen
 
 from rh_async._batch.planning.plan import Plan
 from rh_async._batch.planning.plan_builder import JobDraft, build_plan, select_items
-from rh_async._media.prober import Prober
+from rh_async._batch.planning.prober import Prober
 from rh_async.issues import Issue, display_text
 
 from .manifest_row import ManifestRow, RowIssue, UnreadableManifest

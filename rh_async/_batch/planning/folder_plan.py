@@ -11,7 +11,6 @@ from random import Random
 from attrs import frozen
 
 from rh_async._batch.recorded_outputs.known_outputs import KnownOutputs
-from rh_async._media.prober import Prober
 from rh_async.errors import InvalidRequestError
 from rh_async.issues import Issue, display_text
 from rh_async.models.base import Request
@@ -20,6 +19,7 @@ from .discovery import find_inputs
 from .pairing import Pairing, pair_inputs
 from .plan import Plan
 from .plan_builder import JobDraft, build_plan, select_items
+from .prober import Prober
 
 RequestFactory = Callable[[Path, Path], Request]
 """Makes a request from a character image and a driving video."""

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 from attrs import define, evolve, field, frozen
 
 from rh_async._media.media_info import MediaInfo
-from rh_async._media.prober import Prober
 from rh_async.issues import Issue, display_text
 from rh_async.models.base import MediaValue, Request
 from rh_async.models.catalog import find_model
@@ -22,6 +21,7 @@ from rh_async.models.prices import Price, list_price, price_list_version
 from rh_async.models.registry import spec_of
 
 from .plan import Entry, Plan
+from .prober import Prober
 from .validation import check
 
 T = TypeVar("T")

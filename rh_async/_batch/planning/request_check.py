@@ -10,11 +10,11 @@ from rh_async._media.filetype import HEAD, guess_kind
 from rh_async._media.media_info import Family, MediaInfo
 from rh_async._media.mp4 import duration
 from rh_async._media.probe import identify, require_media_extra, unreadable
-from rh_async._media.prober import Prober
 from rh_async.errors import ConfigurationError
 from rh_async.issues import InvalidMediaFile, Issue, display_text
 from rh_async.models.base import Request
 
+from .prober import Prober
 from .validation import check
 
 _VIDEOS = frozenset({"mp4", "mov", "webm", "mkv", "avi"})

@@ -11,12 +11,11 @@ from pathlib import Path
 import anyio
 from attrs import define, evolve, field
 
+from rh_async._media.local_file import FileIdentity, LocalFile, LocalFiles, read_file
+from rh_async._media.media_info import MediaInfo
+from rh_async._media.probe import identify, probe_identified, require_media_extra
 from rh_async.errors import ConfigurationError
 from rh_async.issues import InvalidMediaFile, Issue, display_text
-
-from .local_file import FileIdentity, LocalFile, LocalFiles, read_file
-from .media_info import MediaInfo
-from .probe import identify, probe_identified, require_media_extra
 
 ProbeResult = MediaInfo | Issue
 """What a file is, or why no model takes it."""
