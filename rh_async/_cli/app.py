@@ -18,7 +18,7 @@ from .exit_codes import ExitCode, UsageError, describe_error, exit_code, root_ca
 from .options.config_file import from_file
 from .options.proxy_option import take_proxy
 from .output.debug_log import CleanFormatter, clean_lines
-from .output.fields import make_console
+from .terminal.fields import make_console
 
 _HELP = "Run many motion-transfer jobs on RunningHub at once: character image + driving video → video."
 

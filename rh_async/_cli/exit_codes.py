@@ -9,7 +9,7 @@ from cyclopts.exceptions import UnusedCliTokensError
 
 from rh_async import RHError
 
-from .output.fields import printable
+from .terminal.fields import printable
 
 
 class ExitCode(IntEnum):

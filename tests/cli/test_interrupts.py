@@ -19,10 +19,10 @@ import pytest
 from rh_async import TaskId
 from rh_async._cli.app import _replace_unencodable
 from rh_async._cli.execution.signals import stop_on_signals
-from rh_async._cli.execution.stall_monitor import StallMonitor
 from rh_async._cli.options.connection import Connection
-from rh_async._cli.output.fields import make_console
 from rh_async._cli.output.job_reporter import JobReporter
+from rh_async._cli.terminal.fields import make_console
+from rh_async._cli.terminal.stall_monitor import StallMonitor
 from rh_async.batch import ProgressCounter
 from rh_async.emulator import Emulator, Fault
 from rh_async.errors import JobFailed

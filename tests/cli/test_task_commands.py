@@ -12,7 +12,7 @@ import pytest
 from rh_async import DreamActor, Output, Session, Snapshot, TaskId, Usage
 from rh_async._cli.commands.task_commands import account_fields, cancel_result
 from rh_async._cli.options.connection import Connection
-from rh_async._cli.output.fields import format_cost, format_wallet, printable, snapshot_fields
+from rh_async._cli.terminal.fields import format_cost, format_wallet, printable, snapshot_fields
 from rh_async.emulator import Emulator, Fault
 from rh_async.types import Account
 from tests.cli.conftest import Shell

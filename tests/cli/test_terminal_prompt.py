@@ -9,7 +9,7 @@ from typing import TextIO
 
 import pytest
 
-from rh_async._cli.execution.terminal_prompt import is_interactive, read_line
+from rh_async._cli.terminal.terminal_prompt import is_interactive, read_line
 
 
 @pytest.fixture

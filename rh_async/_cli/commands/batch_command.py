@@ -18,10 +18,10 @@ from rh_async._cli.options.batch_sources import SourceOptions
 from rh_async._cli.options.connection import Connection, site_of
 from rh_async._cli.options.manifest_columns import explain_columns
 from rh_async._cli.options.prerequisites import need_folder
-from rh_async._cli.output.fields import field_line, printable
 from rh_async._cli.output.plan_report import as_event, report
 from rh_async._cli.output.report_file import write_report
 from rh_async._cli.output.reporter import Reporter
+from rh_async._cli.terminal.fields import field_line, printable
 from rh_async.batch import Plan
 
 

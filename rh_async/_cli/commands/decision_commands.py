@@ -19,8 +19,8 @@ from rh_async._cli.execution.job_lookup import last_attempt
 from rh_async._cli.exit_codes import ExitCode, UsageError
 from rh_async._cli.options.connection import BaseUrl, Connection
 from rh_async._cli.options.journal_options import JournalFile, JournalPath
-from rh_async._cli.output.fields import make_console, printable
 from rh_async._cli.output.resubmit_command import resubmit_command
+from rh_async._cli.terminal.fields import make_console, printable
 from rh_async._journal.reader import Row
 from rh_async.journal import SubmissionState
 

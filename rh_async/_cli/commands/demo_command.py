@@ -20,11 +20,11 @@ from rich.markup import escape
 from rich.text import Text
 
 from rh_async import PollingPolicy, Session
-from rh_async._cli.execution.timing import now
 from rh_async._cli.exit_codes import ExitCode
 from rh_async._cli.options.prerequisites import need_folder, need_media
 from rh_async._cli.output.plan_report import report
 from rh_async._cli.output.reporter import Reporter, clip_and_character, outcome_line
+from rh_async._cli.terminal.timing import now
 from rh_async.batch import BatchOutcome, Plan, plan_manifest
 from rh_async.emulator import Emulator, Ledger
 from rh_async.models.registry import aliases

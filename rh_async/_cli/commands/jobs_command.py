@@ -20,7 +20,7 @@ from rich.text import Text
 
 from rh_async._cli.exit_codes import ExitCode
 from rh_async._cli.options.journal_options import JournalFile, JournalPath
-from rh_async._cli.output.fields import make_console, printable
+from rh_async._cli.terminal.fields import make_console, printable
 from rh_async._journal.reader import Row, overview, stream
 from rh_async._journal.sqlite_file import backup as copy_journal
 from rh_async.journal import SubmissionRecord, SubmissionState

@@ -16,14 +16,14 @@ from rich.text import Text
 from rh_async import Job, RHError, Session, SubmitUnknown
 from rh_async._cli.execution.first_contact import connected
 from rh_async._cli.execution.signals import stop_on_signals
-from rh_async._cli.execution.stall_monitor import StallMonitor, watch_for_stalls
-from rh_async._cli.execution.timing import now
 from rh_async._cli.exit_codes import ExitCode, describe_error
 from rh_async._cli.options.connection import BaseUrl, Connection
 from rh_async._cli.options.journal_options import JournalFile, JournalPath
-from rh_async._cli.output.fields import make_console, printable
 from rh_async._cli.output.job_reporter import decision_commands
 from rh_async._cli.output.job_view import show_phases
+from rh_async._cli.terminal.fields import make_console, printable
+from rh_async._cli.terminal.stall_monitor import StallMonitor, watch_for_stalls
+from rh_async._cli.terminal.timing import now
 from rh_async._journal.reader import UNFINISHED_STATES, Row, at, read
 from rh_async.batch import ProgressCounter
 from rh_async.events import Changed, Event, Settled

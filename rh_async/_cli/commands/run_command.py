@@ -18,16 +18,16 @@ from rich.console import Console
 from rh_async import Request, Result, RHError
 from rh_async._cli.execution.first_contact import connected
 from rh_async._cli.execution.signals import stop_on_signals
-from rh_async._cli.execution.stall_monitor import StallMonitor, watch_for_stalls
-from rh_async._cli.execution.timing import now
 from rh_async._cli.exit_codes import ExitCode
 from rh_async._cli.options.connection import BaseUrl, Connection
 from rh_async._cli.options.journal_options import RunOptions
 from rh_async._cli.options.model_options import Model, ModelOptions, check_files, option_help
 from rh_async._cli.options.prerequisites import need_folder, sha256_of
-from rh_async._cli.output.fields import format_cost, make_console, print_fields
 from rh_async._cli.output.job_reporter import JobReporter
 from rh_async._cli.output.job_view import show_phases
+from rh_async._cli.terminal.fields import format_cost, make_console, print_fields
+from rh_async._cli.terminal.stall_monitor import StallMonitor, watch_for_stalls
+from rh_async._cli.terminal.timing import now
 from rh_async._journal.reader import SUBMITTED_STATES, Row, read
 from rh_async._journal.records import REUSABLE_STATES
 from rh_async._submission.input_comparison import check_same_inputs, new_record

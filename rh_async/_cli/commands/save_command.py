@@ -15,7 +15,7 @@ from rh_async._cli.execution.job_lookup import JournaledTask, find
 from rh_async._cli.exit_codes import ExitCode
 from rh_async._cli.options.connection import BaseUrl, Connection
 from rh_async._cli.options.journal_options import JournalFile, JournalPath
-from rh_async._cli.output.fields import format_cost, make_console, print_fields, snapshot_fields
+from rh_async._cli.terminal.fields import format_cost, make_console, print_fields, snapshot_fields
 from rh_async._journal.reader import made
 
 from .task_commands import Name, call

@@ -14,17 +14,17 @@ from rh_async import Account, Session, Snapshot
 from rh_async._cli.execution.first_contact import connected
 from rh_async._cli.execution.job_lookup import find
 from rh_async._cli.execution.signals import stop_on_signals
-from rh_async._cli.execution.stall_monitor import StallMonitor, watch_for_stalls
 from rh_async._cli.exit_codes import ExitCode
 from rh_async._cli.options.connection import BaseUrl, Connection
 from rh_async._cli.options.journal_options import JournalFile, JournalPath
-from rh_async._cli.output.fields import (
+from rh_async._cli.terminal.fields import (
     format_wallet,
     make_console,
     or_unknown,
     print_fields,
     snapshot_fields,
 )
+from rh_async._cli.terminal.stall_monitor import StallMonitor, watch_for_stalls
 from rh_async.events import Event, Waiting
 
 T = TypeVar("T")

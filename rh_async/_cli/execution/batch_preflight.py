@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from rh_async import Account
 from rh_async._cli.exit_codes import Interrupted
-from rh_async._cli.output.fields import field_line, format_wallet
 from rh_async._cli.output.plan_report import counted, format_amounts
 from rh_async._cli.output.reporter import Reporter
+from rh_async._cli.terminal.fields import field_line, format_wallet
 
 if TYPE_CHECKING:
     from rh_async._cli.options.batch_options import BatchRunOptions

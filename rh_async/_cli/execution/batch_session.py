@@ -12,8 +12,10 @@ from rh_async import RHError, Session
 from rh_async._cli.exit_codes import ExitCode, Interrupted, UsageError
 from rh_async._cli.options.connection import Connection
 from rh_async._cli.output.batch_summary import BatchSummary
-from rh_async._cli.output.fields import field_line
 from rh_async._cli.output.reporter import Reporter
+from rh_async._cli.terminal.fields import field_line
+from rh_async._cli.terminal.stall_monitor import StallMonitor, request_tracing
+from rh_async._cli.terminal.timing import now, run_periodically
 from rh_async.batch import OutputNaming, Plan
 from rh_async.events import Downloading, Event, Flawed, Submitted, Uploading
 
@@ -21,8 +23,6 @@ from .batch_preflight import confirm_cost
 from .first_contact import connected
 from .resubmit_cost import resubmit_cost
 from .signals import stop_on_signals
-from .stall_monitor import StallMonitor, request_tracing
-from .timing import now, run_periodically
 
 if TYPE_CHECKING:
     from pathlib import Path

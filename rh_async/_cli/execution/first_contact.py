@@ -11,8 +11,7 @@ from attrs import define, field
 
 from rh_async import Session, TransportError
 from rh_async._cli.exit_codes import UsageError
-
-from .timing import run_periodically
+from rh_async._cli.terminal.timing import run_periodically
 
 _GIVE_UP_AFTER = 29.5  #: seconds from the first call on; after any response, an outage is waited out
 _CHECK_INTERVAL = 0.25

@@ -14,8 +14,7 @@ from attrs import define, field
 from rich.console import Console
 
 from rh_async._cli.exit_codes import ExitCode, Interrupted
-
-from .timing import now
+from rh_async._cli.terminal.timing import now
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # the last comes when a terminal or an ssh connection closes
 _SAME_SIGNAL = 0.5  #: seconds; a wrapper program passes on the Ctrl-C that the terminal has sent to both

@@ -13,9 +13,9 @@ from rich.text import Text
 from rh_async import RHError
 from rh_async._cli.exit_codes import ExitCode, describe_error, exit_code
 from rh_async._cli.options.connection import Connection
+from rh_async._cli.terminal.fields import printable
 from rh_async.errors import BudgetReached, JobError, KeyConflict
 
-from .fields import printable
 from .job_reporter import decision_commands
 from .plan_report import counted, format_amounts
 from .progress_text import SEPARATOR, clock, money_parts

@@ -15,7 +15,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from .fields import printable
+from rh_async._cli.terminal.fields import printable
+
 from .progress_text import (
     SEPARATOR,
     active_parts,

@@ -9,17 +9,16 @@ from rich.console import Console
 from rich.text import Text
 
 from rh_async import JobError, Result, RHError, SubmitUnknown, TaskId
-from rh_async._cli.execution.stall_monitor import StallMonitor
 from rh_async._cli.exit_codes import describe_error
 from rh_async._cli.options.connection import Connection
 from rh_async._cli.options.journal_options import JournalFile
+from rh_async._cli.terminal.fields import printable
+from rh_async._cli.terminal.stall_monitor import StallMonitor
 from rh_async._journal.reader import SUBMITTED_STATES, Row, at
 from rh_async.batch import ProgressCounter
 from rh_async.errors import JobLost, SessionError
 from rh_async.events import Changed, Event, Flawed, Saved, Settled, Submitted
 from rh_async.journal import SubmissionState
-
-from .fields import printable
 
 _LOST = "The same command asks the server again; with --resubmit it submits anew what the server still does not know."
 

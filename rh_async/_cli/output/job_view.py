@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from rh_async._cli.execution.timing import now, run_periodically
+from rh_async._cli.terminal.timing import now, run_periodically
 from rh_async.batch import BatchProgress, PhaseProgress
 
 from .progress_text import clock

@@ -11,10 +11,9 @@ from attrs import asdict
 from rich.filesize import decimal
 from rich.text import Text
 
+from rh_async._cli.terminal.fields import printable
 from rh_async.batch import Entry, Issue, IssueGroup, Plan
 from rh_async.issues import display_text
-
-from .fields import printable
 
 
 def report(plan: Plan) -> Iterator[Text]:

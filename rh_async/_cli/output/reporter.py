@@ -16,13 +16,13 @@ from rich.text import Text
 
 from rh_async import JobError
 from rh_async._batch.outputs.output_naming import stem_of
-from rh_async._cli.execution.stall_monitor import StallMonitor
-from rh_async._cli.execution.terminal_prompt import is_interactive, read_line
-from rh_async._cli.execution.timing import now, run_periodically
 from rh_async._cli.exit_codes import describe_error
+from rh_async._cli.terminal.fields import make_console, printable
+from rh_async._cli.terminal.stall_monitor import StallMonitor
+from rh_async._cli.terminal.terminal_prompt import is_interactive, read_line
+from rh_async._cli.terminal.timing import now, run_periodically
 
 from .batch_view import Meter, draw_batch
-from .fields import make_console, printable
 from .progress_text import log_line
 
 if TYPE_CHECKING:
