@@ -35,12 +35,11 @@ This module holds the names that most programs need; the others are in `rh_async
 import importlib
 import sys
 import typing
+from types import MappingProxyType as _MappingProxyType
 
 from ._api.error_codes import CHINA_SITE, GLOBAL_SITE
 from ._http.transport import RetryPolicy, Timeouts
 from ._polling.policy import PollingPolicy
-from ._runtime.bulk_runner import Failed, Outcome, Succeeded
-from ._runtime.statistics import Statistics
 from ._transfer.download_policy import DownloadPolicy
 from .client import Session, run
 from .errors import (
@@ -65,6 +64,8 @@ __docformat__ = "restructuredtext"  # pdoc renders ``:param`` by it
 
 # Besides type checkers, pdoc: it reads the namespace of the module and never calls __getattr__ below.
 if typing.TYPE_CHECKING or "pdoc" in sys.modules:
+    from ._runtime.bulk_runner import Failed, Outcome, Succeeded
+    from ._runtime.statistics import Statistics
     from .batch import Batch, plan_folder, plan_manifest
 
 __all__ = [
@@ -107,13 +108,26 @@ __all__ = [
     "run",
 ]
 
-_OF_THE_BATCH = frozenset({"Batch", "plan_folder", "plan_manifest"})
-"""Loaded when they are named: planning reads manifests and price lists, which a program that submits jobs does not."""
+_LAZY_NAMES = _MappingProxyType(
+    {
+        "Batch": ".batch",
+        "Failed": "._runtime.bulk_runner",
+        "Outcome": "._runtime.bulk_runner",
+        "Statistics": "._runtime.statistics",
+        "Succeeded": "._runtime.bulk_runner",
+        "plan_folder": ".batch",
+        "plan_manifest": ".batch",
+    }
+)
+"""The module of each name that is loaded when it is named, or when a session opens: `import rh_async` stays cheap."""
+
+_LAZY_MODULES = frozenset({"batch", "events"})
 
 
 def __getattr__(name: str) -> object:
-    if name != "batch" and name not in _OF_THE_BATCH:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     # Not ``from . import batch``: that asks this function for the name first, and would never return.
-    batch = importlib.import_module(".batch", __name__)
-    return batch if name == "batch" else getattr(batch, name)
+    if name in _LAZY_MODULES:
+        return importlib.import_module(f".{name}", __name__)
+    if name in _LAZY_NAMES:
+        return getattr(importlib.import_module(_LAZY_NAMES[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

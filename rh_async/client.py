@@ -17,7 +17,6 @@ from weakref import WeakKeyDictionary
 
 from attrs import evolve
 
-from ._api.endpoints import decode_webhook
 from ._client.lifetime import SessionLifetime, make_runtime
 from ._client.options import CallOptions
 from ._concurrency.blocking import run_blocking
@@ -25,9 +24,7 @@ from ._http.transport import SSL, Connector, RetryPolicy, Timeouts, TraceConfig,
 from ._journal.records import SubmissionRecord, SubmissionState, SubmitOptions
 from ._media.local_file import LocalFiles
 from ._polling.policy import PollingPolicy
-from ._runtime.bulk_runner import BulkRunner, Outcome, R, Requests
 from ._runtime.notifier import EventNotifier
-from ._runtime.outcome_stream import OutcomeStream
 from ._runtime.settings import (
     api_key_from,
     budget_from,
@@ -36,7 +33,6 @@ from ._runtime.settings import (
     proxy_from,
     resolve_base_url,
 )
-from ._runtime.statistics import Statistics
 from ._submission.arguments import (
     idempotency_key_from,
     media_source_from,
@@ -48,14 +44,17 @@ from ._submission.arguments import (
 from ._submission.recovery import Recovery
 from ._transfer.download_policy import DownloadPolicy
 from .errors import InvalidRequestError
-from .events import Event, Waiting
 from .job import Job
 from .models.base import Request
 from .models.media_input import BinaryFile, Media, Picture
 from .types import Account, OnExit, Result, Secret, Snapshot, Upload
 
-if TYPE_CHECKING:
-    from .batch import Batch, Issue, OutputNaming, Plan, Price  # loaded only by an open session
+if TYPE_CHECKING:  # loaded only by an open session
+    from ._runtime.bulk_runner import Outcome, R, Requests
+    from ._runtime.outcome_stream import OutcomeStream
+    from ._runtime.statistics import Statistics
+    from .batch import Batch, Issue, OutputNaming, Plan, Price
+    from .events import Event
 
 __all__ = ["Session", "resolve_base_url", "run"]
 
@@ -129,7 +128,7 @@ class Session:
             trace_configs=trace_configs,
             private_links=allow_private_links,
             connector=connector_from(connector),
-            on_pause=lambda seconds: notifier(Waiting(reason="rate", seconds=seconds)),
+            on_pause=notifier.report_pause,
         )
         make = partial(
             make_runtime,
@@ -292,6 +291,8 @@ class Session:
         :return: the job it is about; None if this session has nothing to do with it.
         :raises RHError: an unconfirmed submission could not be looked up.
         """
+        from ._api.endpoints import decode_webhook  # noqa: PLC0415 - loaded with the runtime
+
         runtime, task_id = self._lifetime.require_open(), decode_webhook(body)
         if task_id is None:
             return None
@@ -323,6 +324,7 @@ class Session:
         :param overwrite: as in `run`.
         """
         from ._runtime.bulk_port import BulkPort  # noqa: PLC0415 - loaded with the runtime
+        from ._runtime.bulk_runner import BulkRunner  # noqa: PLC0415 - likewise
 
         call = self._options.updated(output_dir=output_dir, naming=naming, overwrite=overwrite)
         numbers: WeakKeyDictionary[Job, int] = WeakKeyDictionary()

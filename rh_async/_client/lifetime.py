@@ -76,7 +76,8 @@ def make_runtime(*, transport: Transport, journal: str | None, **settings: Any) 
     from rh_async import batch  # noqa: F401, PLC0415 - imported later, while jobs run, it may lack a descriptor
     from rh_async._api.wire import prepare  # noqa: PLC0415 - as in `SessionLifetime.open`
     from rh_async._batch.outputs import job_naming  # noqa: F401, PLC0415 - likewise
-    from rh_async._runtime import bulk_port  # noqa: F401, PLC0415 - likewise
+    from rh_async._http import link_client  # noqa: F401, PLC0415 - likewise
+    from rh_async._runtime import bulk_port, bulk_runner  # noqa: F401, PLC0415 - likewise
     from rh_async._runtime.runtime import SessionRuntime  # noqa: PLC0415
     from rh_async._runtime.services import journal_at  # noqa: PLC0415
 

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from types import MappingProxyType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import aiohttp
 from aiohttp import TraceConfig, hdrs
@@ -26,14 +26,16 @@ from .call_log import log_call
 from .call_queue import CallQueue
 from .connection_pools import SSL, Connector, Timeouts, open_pool, proxy_from_environment
 from .file_body import FileBody, multipart
-from .link_client import Download, LinkClient
 from .network_errors import HeadersSent, headers_sent_trace, translate
 from .rate_limit import Priority
 from .retry import RetryLoop, RetryPolicy
 
+if TYPE_CHECKING:
+    from .link_client import Download, LinkClient
+
 T = TypeVar("T")
 
-__all__ = ["SSL", "Connector", "Download", "FileBody", "RetryPolicy", "Timeouts", "TraceConfig", "Transport"]
+__all__ = ["SSL", "Connector", "FileBody", "RetryPolicy", "Timeouts", "TraceConfig", "Transport"]
 
 _MAX_RATE_LIMITED = 4  # times per call, then the error is raised: a limit of one route alone would never let it pass
 _MAX_PAUSE = 3600.0  # seconds: a server that asks for a longer pause is called again after this one
@@ -80,6 +82,8 @@ class Transport:
 
     def open(self) -> None:
         """Open the pools; needs a running loop, touches no network."""
+        from .link_client import LinkClient  # noqa: PLC0415 - loaded with the session's runtime, off the event loop
+
         self._queue = CallQueue()
         connect, read = self.timeouts.connect, self.timeouts.read
         # `deadline` limits the response's time: aiohttp's own timers fire though the response has come, unread yet.

@@ -6,10 +6,12 @@ import asyncio
 import logging
 from collections.abc import Callable
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from rh_async.events import Event
+if TYPE_CHECKING:
+    from rh_async.events import Event
 
 log = logging.getLogger("rh_async")
 
@@ -32,6 +34,12 @@ class EventNotifier:
         for listener in tuple(self.listeners):
             with self:
                 listener(event)
+
+    def report_pause(self, seconds: float) -> None:
+        """Emit the event that a rate limit holds all calls back."""
+        from rh_async.events import Waiting  # noqa: PLC0415 - loaded by an open session
+
+        self(Waiting(reason="rate", seconds=seconds))
 
     def __enter__(self) -> None: ...
 

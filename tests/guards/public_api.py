@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import enum
 import functools
 import importlib
@@ -191,10 +192,23 @@ def _named(annotation: object) -> str:
     return str(next(filter(None, names), repr(annotation)))
 
 
+@functools.cache
+def _imported_for_types(module: types.ModuleType) -> dict[str, object]:
+    """Import what a module imports from this package under ``if TYPE_CHECKING`` alone."""
+    guarded = (node for node in ast.parse(inspect.getsource(module)).body if isinstance(node, ast.If))
+    bodies = [node.body for node in guarded if ast.unparse(node.test).endswith("TYPE_CHECKING")]
+    found: dict[str, object] = {}
+    for line in (line for body in bodies for line in body if isinstance(line, ast.ImportFrom)):
+        source = importlib.import_module("." * line.level + (line.module or ""), module.__package__)
+        found |= {name.asname or name.name: getattr(source, name.name) for name in line.names}
+    return found
+
+
 def _aliases(module: types.ModuleType) -> Iterator[str]:
     """List the type aliases in annotations that stand for literals or unions."""
     for public in (getattr(module, name) for name in _names(module)):
-        globals_ = vars(sys.modules.get(getattr(public, "__module__", ""), module))
+        home = sys.modules.get(getattr(public, "__module__", ""), module)
+        globals_ = vars(home) | _imported_for_types(home)
         text = "\n".join(_class("", public)) if inspect.isclass(public) else ""
         text += _signature(public) if inspect.isfunction(public) else ""
         for name in set(_NAME.findall(text)):

@@ -54,7 +54,7 @@ def test_the_list_holds_every_name_the_front_door_brings_in() -> None:
     there = {
         name for name, value in vars(rh_async).items() if not name.startswith("_") and not isinstance(value, ModuleType)
     }
-    assert set(rh_async.__all__) == there | rh_async._OF_THE_BATCH
+    assert set(rh_async.__all__) == there | rh_async._LAZY_NAMES.keys()
 
 
 def test_what_only_batches_need_is_loaded_when_it_is_named() -> None:
