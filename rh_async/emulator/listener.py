@@ -30,6 +30,7 @@ class Listener:
     _reopening: asyncio.Task[None] | None = field(default=None, init=False)
     _connecting: set[asyncio.Task[Any]] = field(factory=set, init=False)
     _idle_connections: set[object] = field(factory=set, init=False)  #: those that wait for another request
+    _is_closed: bool = field(default=False, init=False)
     is_listening: bool = field(default=False, init=False)
 
     def request_started(self, request: web.Request) -> None:
@@ -49,7 +50,13 @@ class Listener:
         self.is_listening = True
 
     def pause(self, seconds: float) -> None:
-        """Refuse connections for some time; close idle ones, but let busy and new ones finish their request."""
+        """Refuse connections for some time; close idle ones, but let busy and new ones finish their request.
+
+        After `close` it does nothing: a request that outlasts the listener may still cause a fault, and the socket that
+        would be reopened is closed.
+        """
+        if self._is_closed:
+            return
         if self.is_listening:
             self._stop()
             self._socket = bind_socket(self._address)  # keeps the port, so that no other process answers the clients
@@ -64,6 +71,7 @@ class Listener:
 
     async def close(self) -> None:
         """Stop listening, and wait for the connections that are being accepted."""
+        self._is_closed = True  # first, since `pause` may be called during the waits below
         if self._reopening is not None:
             self._reopening.cancel()
             await asyncio.wait([self._reopening])

@@ -132,6 +132,15 @@ async def test_a_server_can_stop_while_it_refuses_connections() -> None:
         assert taken.getsockname() == address
 
 
+async def test_a_server_that_has_stopped_does_not_listen_again() -> None:
+    async with Emulator() as server:
+        pass
+    before = asyncio.all_tasks()
+    server.refuse_connections(5)  # as happens after the response to a request that outlasted the listener
+    started = asyncio.all_tasks() - before
+    assert await asyncio.gather(*started, return_exceptions=True) == []
+
+
 async def test_a_client_that_follows_a_redirected_submit_creates_a_task(caller: Caller) -> None:
     caller.server.faults.add(Fault("redirect_307"))
     await caller.submit()  # the HTTP client follows the redirect
