@@ -338,7 +338,7 @@ class Session:
         async def save(job: Job, result: Result) -> Result:
             return await self._save_outputs(job, result, call, number=numbers[job])
 
-        host = BulkPort(self._lifetime.require_open())
+        host = BulkPort(self._lifetime.require_open(), partial(self._submit, call=call))
         saving = None if call.output_dir is None else save
         return BulkRunner(host=host, requests=requests, submit=submit, save=saving).stream
 
@@ -378,7 +378,8 @@ class Session:
         runtime = self._lifetime.require_open()
         runtime.files.include(plan.files)
         folder = call.output_dir.absolute()
-        return Batch(plan, folder, port=BulkPort(runtime), naming=call.naming, budget=limit, retry_failed=retry_failed)
+        port = BulkPort(runtime, partial(self._submit, call=call))
+        return Batch(plan, folder, port=port, naming=call.naming, budget=limit, retry_failed=retry_failed)
 
     # --- without submitting ------------------------------------------------------------------------------------------
 

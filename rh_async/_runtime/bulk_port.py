@@ -24,9 +24,13 @@ from .statistics import Statistics
 
 @define(eq=False, repr=False)
 class BulkPort:
-    """Implements `outcome_stream.StreamHost` and the batch's ``SessionPort`` with an open session."""
+    """Implements `outcome_stream.StreamHost` and the batch's ``SessionPort`` with an open session.
+
+    :param submit: queues a job with the options of the view whose call the bulk run is.
+    """
 
     _runtime: SessionRuntime
+    _submit: Callable[[Request, SubmitOptions], Job]
     tasks: SessionTasks = field(init=False)  #: the session's task group
 
     def __attrs_post_init__(self) -> None:
@@ -95,8 +99,7 @@ class BulkPort:
 
         :raises RHError: the session cannot be used.
         """
-        self._runtime.check()
-        return self._runtime.services.submit(request, options)
+        return self._submit(request, options)
 
     def withdraw(self, job: Job) -> None:
         """Withdraw a job whose POST has not been sent; harmless for any other."""

@@ -160,6 +160,18 @@ async def test_on_exit_of_a_view_holds_for_its_jobs_alone(server: Emulator) -> N
     }
 
 
+async def test_on_exit_of_a_view_holds_for_its_batches_too(server: Emulator, tmp_path: Path) -> None:
+    """The session leaves what runs, and the view cancels it: a job of its batch that went on would be paid in vain."""
+    async with Session(server.api_key, base_url=server.url) as session:
+        view = session.with_options(on_exit="cancel", output_dir=tmp_path)
+        batch = view.batch(Plan(entries=(Entry(number=1, source="by hand", request=request()),)))
+        reading = asyncio.create_task(ended(anext(aiter(batch))))
+        while not server.ledger.tasks:  # noqa: ASYNC110 - a ledger signals nothing
+            await asyncio.sleep(0.1)
+    assert isinstance(await reading, SessionError)
+    assert [task.status for task in server.ledger.tasks] == ["CANCEL"]
+
+
 async def test_a_batch_takes_the_folder_of_its_view_and_needs_one(session: Session, tmp_path: Path) -> None:
     plan = Plan(entries=(Entry(number=1, source="by hand", request=request()),))
     with pytest.raises(InvalidRequestError, match="needs a folder"):
@@ -209,3 +221,14 @@ async def test_the_default_webhook_makes_no_other_submission_of_a_request(server
         async with Session(server.api_key, base_url=server.url, journal=book, webhook_url=hook) as session:
             await session.run(request())
     assert len(server.ledger.submissions) == 1
+
+
+async def test_the_default_webhook_is_for_the_entries_of_a_batch_too(server: Emulator, tmp_path: Path) -> None:
+    plan = Plan(entries=(Entry(number=1, source="by hand", request=request()),))
+    async with Session(server.api_key, base_url=server.url, webhook_url=HOOK) as session:
+        async for _ in session.batch(plan, tmp_path / "first"):
+            pass
+        async for _ in session.with_options(webhook_url="https://view.test/").batch(plan, tmp_path / "second"):
+            pass
+    sent = [submission.body["webhookUrl"].partition("?")[0] for submission in server.ledger.submissions]
+    assert sent == [HOOK, "https://view.test/"]
