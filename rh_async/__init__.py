@@ -1,35 +1,7 @@
 """An asyncio client for RunningHub's motion-transfer models: many paid jobs at once, none bought twice.
 
 This module holds the names that most programs need; the others are in `rh_async.errors`, `rh_async.events`,
-`rh_async.batch` and `rh_async.journal`. The layers below it; each imports only from the layers under it::
-
-    __main__         Starts the command line, or says how to install it
-    _cli             The command line: commands, options, output; the only package that prints and exits
-    client           The session: what a program calls to submit, attach, save, and ask about the account
-    _client          What the session is made of: its lifetime, and the options of its calls
-    batch            The public names for many jobs; ``Batch``, ``plan_folder`` and ``plan_manifest`` are also here
-    _batch           Many jobs: plan and check them, estimate their cost, run them, and name what they make
-    _runtime         One open session: opens its services, settles its jobs, and closes everything in order
-    journal          Public names of the journal: its records, their states, and coming back to submissions
-    _submission      One paid submit: claim the key, upload, wait for a slot, POST, record; and recovery afterwards
-    _polling         When to ask for a task's status: the schedule, its budget, run-time estimates, the poll workers
-    _job_updates     Changes a job's handle: its task, its snapshots, its outcome
-    _transfer        Files up and down: uploads cached by content, outputs written to disk and verified
-    job              The handle of one job: await it, read its status, cancel it
-    _http            The only aiohttp client: connection pools, retries, the shared rate limit, links outside the API
-    _journal         Durable state: one record per submission, in SQLite, shared by processes through lease files
-    models           Request classes, the catalogue of models, and list prices
-    _media           Local media files: their type, structure, duration and pixels, read before anything is sent
-    _api             The protocol, without I/O: encodes calls, and decodes what the server answered
-    _concurrency     Building blocks for asyncio: single flight, the session's task group, deadlines, defects
-    events           What happens in a session, as frozen values for its ``on_event`` callback
-    issues           One problem of an input: the subject, the message, the hint
-    errors           Every error class, as one tree
-    _job_errors      The errors of a job that was accepted
-    _error_base      The root of the error classes: what each error carries
-    _printable       Cleans text from servers and file names, so that logs and terminals get one harmless line
-    types            Frozen values that every layer uses
-    emulator         A local RunningHub for tests; imports nothing of the client
+`rh_async.batch` and `rh_async.journal`.
 """
 
 import importlib

@@ -28,6 +28,7 @@ from .connection_pools import SSL, Connector, Timeouts, open_pool, proxy_from_en
 from .file_body import FileBody, multipart
 from .network_errors import HeadersSent, headers_sent_trace, translate
 from .rate_limit import Priority
+from .response_reader import read_response
 from .retry import RetryLoop, RetryPolicy
 
 if TYPE_CHECKING:
@@ -38,8 +39,6 @@ T = TypeVar("T")
 __all__ = ["SSL", "Connector", "FileBody", "RetryPolicy", "Timeouts", "TraceConfig", "Transport"]
 
 _MAX_RATE_LIMITED = 4  # times per call, then the error is raised: a limit of one route alone would never let it pass
-_MAX_PAUSE = 3600.0  # seconds: a server that asks for a longer pause is called again after this one
-_MAX_RESPONSE = 4 * 1024 * 1024  # bytes: no documented response comes near; the rest of a larger one is not read
 _PRIORITIES: Mapping[Route, Priority] = MappingProxyType(
     dict.fromkeys(Route, Priority.WORK) | {Route.SUBMIT: Priority.SUBMIT, Route.QUERY: Priority.POLL}
 )
@@ -228,7 +227,7 @@ class Transport:
                 trace_request_ctx=trace,
             ) as response:
                 self._retries.server_responded = True
-                return await _read(response)
+                return await read_response(response)
 
     def _time_limit(self, call: ApiCall, file: FileBody | None) -> float | None:
         """Choose how long a call may take: a submit until its headers have left, any other altogether."""
@@ -284,20 +283,3 @@ class Transport:
             pause = retry_after + self.rng.uniform(0.0, min(1.0, 0.1 + 0.5 * retry_after))
         if limiter.record_limited(sent_at, pause=pause, now=self._queue.now()):
             self.on_pause(pause)
-
-
-async def _read(response: aiohttp.ClientResponse) -> ApiResponse:
-    body = await response.content.readany()
-    while not response.content.at_eof() and len(body) < _MAX_RESPONSE:
-        body += await response.content.readany()
-    if len(body) >= _MAX_RESPONSE:
-        response.close()
-    return ApiResponse(status=response.status, body=body, retry_after=_parse_retry_after(response))
-
-
-def _parse_retry_after(response: aiohttp.ClientResponse) -> float | None:
-    # The date form is not read: no RunningHub response with any form was ever captured (contract 12.14).
-    header = response.headers.get(hdrs.RETRY_AFTER)
-    if header is None or not header.isascii() or not header.isdigit():
-        return None
-    return min(float(header), _MAX_PAUSE)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
-import tomllib
-from itertools import chain, pairwise
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_args, get_origin
+from typing import get_args, get_origin
 
 import pytest
 
@@ -90,28 +87,3 @@ def test_importing_the_package_starts_no_event_loop_and_no_thread() -> None:
 def test_only_naming_the_emulator_loads_the_web_server() -> None:
     out = in_a_fresh_process("import sys, rh_async.emulator; print('aiohttp.web' in sys.modules)")
     assert out.strip() == "True"
-
-
-def floors_drawn() -> list[set[str]]:
-    drawing = (rh_async.__doc__ or "").partition("::")[2].strip("\n").splitlines()
-    names = [re.split(r" {2,}", line.strip())[0] for line in drawing]
-    return [set(re.findall(r"\w+", line.replace(" on ", " "))) for line in names]
-
-
-def test_the_floors_drawn_are_the_floors_that_are_guarded() -> None:
-    settings: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    contract = next(one for one in settings["tool"]["importlinter"]["contracts"] if one["type"] == "layers")
-    guarded = [set(re.findall(r"\w+", layer)) for layer in contract["layers"]]
-    drawn = floors_drawn()
-    assert set(chain(*drawn)) - {"emulator"} == set(chain(*guarded))
-    height = {room: floor for floor, rooms in enumerate(drawn) for room in rooms}
-    for upper, lower in pairwise(guarded):
-        for above in upper & height.keys():
-            assert all(height[above] <= height[below] for below in lower & height.keys())
-
-
-def test_every_module_of_the_package_has_its_place_in_the_drawing() -> None:
-    entries = Path(rh_async.__file__).parent.iterdir()
-    modules = {path.stem for path in entries if path.suffix == ".py" or (path / "__init__.py").exists()}
-    named = set(re.findall(r"\w+", rh_async.__doc__ or ""))
-    assert modules - {"__init__", "__pycache__", "py"} <= named
