@@ -91,7 +91,7 @@ async def test_every_refusal_is_in_the_report_file_with_and_without_check(
         file.unlink(missing_ok=True)
         ended = await shell(f"batch --manifest jobs.csv {check}--report {file} -o {tmp_path / 'out'}")
         assert ended.code == 2
-        assert f"report    {file}: {MANY} refusals and 1 doubt, all of them\n" in ended.out
+        assert f"report    {file}: {MANY} refusals and 1 warning, all of them\n" in ended.out
         text = file.read_text(encoding="utf-8-sig")
         assert all(f"{clip}: does not exist" in text or f"{clip},does not exist" in text or name == "report.json"
                    for clip in EVERY)  # fmt: skip

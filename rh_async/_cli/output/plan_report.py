@@ -23,7 +23,7 @@ def report(plan: Plan) -> Iterator[Text]:
         yield Text.assemble(("files     ", "bold"), _files(plan))
     refusals, warnings = plan.errors_by_rule(), plan.warnings_by_rule()
     yield from _groups("refused", refusals, "red")
-    yield from _groups("doubtful", warnings, "yellow")
+    yield from _groups("warned", warnings, "yellow")
     if any(group.distinct > len(group.examples) for group in (*refusals, *warnings)):
         yield Text("          all of them: --report FILE.txt (or .csv, .json), or --check --json")
     if plan.ready:

@@ -40,8 +40,8 @@ def write_report(plan: Plan, path: Path) -> str:
         why = getattr(error, "strerror", None) or error
         raise UsageError(f"--report {path} cannot be written: {why}; nothing was sent") from error
     refused = sum(issue.is_error for issue, _ in plan.all_issues())
-    doubtful = sum(not issue.is_error for issue, _ in plan.all_issues())
-    return f"{path}: {counted(refused, 'refusal')} and {counted(doubtful, 'doubt')}, all of them"
+    warned = sum(not issue.is_error for issue, _ in plan.all_issues())
+    return f"{path}: {counted(refused, 'refusal')} and {counted(warned, 'warning')}, all of them"
 
 
 def _is_report(path: Path, begins: str) -> bool:
@@ -66,7 +66,7 @@ def _sections(plan: Plan) -> Iterator[str]:
 
 
 def _title(issue: Issue) -> str:
-    return "refused" if issue.is_error else "doubtful"
+    return "refused" if issue.is_error else "warned"
 
 
 def _to_csv(plan: Plan) -> str:
