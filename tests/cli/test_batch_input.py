@@ -149,6 +149,7 @@ async def test_a_warning_is_printed_and_stops_nothing(
         ("broken.jsonl", '{"image": \n', "broken.jsonl:1: is no JSON"),
         ("broken.toml", "[[job]\n", "broken.toml: is no TOML"),
         ("sheet.xlsx", "PK", "sheet.xlsx: is no manifest by its suffix"),
+        ("sheet.pdf", "PK", "Give a .csv, .tsv, .jsonl or .toml"),
         ("zero.csv", "image,video\nhero.png,zero.mp4\n", "zero.mp4: has zero bytes"),
     ],
 )

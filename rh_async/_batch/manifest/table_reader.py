@@ -38,7 +38,7 @@ def read_table(path: Path) -> ManifestTable:
     suffix = path.suffix.lower()
     read_rows = _FORMATS.get(suffix)
     if read_rows is None:
-        hint = f"Give a .csv{_SAVED if suffix in _WORKBOOKS else ''}, .jsonl or .toml"
+        hint = f"Give a .csv{_SAVED if suffix in _WORKBOOKS else ''}, .tsv, .jsonl or .toml"
         raise UnreadableManifest("kind of manifest", "is no manifest by its suffix", hint)
     data = path.read_bytes()
     if data.startswith(_ZIP_MARK):

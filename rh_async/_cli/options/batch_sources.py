@@ -40,9 +40,9 @@ class SourceOptions:
     ] = False  # fmt: skip
     manifest: Annotated[
         Path | None,
-        Parameter(help="in place of CLIPS: one row per job, in a .csv or .txt file as Excel writes it, a .jsonl, .json"
-                  f" or .toml file. Columns: {', '.join(column.name for column in known_columns())}; paths are relative"
-                  " to the manifest's folder. Other columns are carried into batch.jsonl."),
+        Parameter(help="in place of CLIPS: one row per job, in a .csv, .tsv or .txt file as Excel writes it, a .jsonl,"
+                  f" .json or .toml file. Columns: {', '.join(column.name for column in known_columns())}; paths are"
+                  " relative to the manifest's folder. Other columns are carried into batch.jsonl."),
     ] = None  # fmt: skip
     manifest_columns: Annotated[
         _Flag,
