@@ -200,7 +200,8 @@ class RecoveryService:
         record = await self.open_journal().find(key)
         if record is None or record.state is not _S.UNCERTAIN:
             state = "unknown here" if record is None else record.state
-            raise JournalError(f"{key} is {state}, not uncertain", key=key, advice="See which keys are uncertain.")
+            advice = "List the uncertain ones: recovery.unconfirmed(), or rh-async jobs --state uncertain."
+            raise JournalError(f"the submission is {state}, not uncertain", key=key, advice=advice)
         if record.foreign:
             raise KeyConflict("it was submitted under another API key", key=key)
         return record

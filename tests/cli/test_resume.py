@@ -260,8 +260,8 @@ async def test_a_lost_task_is_resumed_once_the_server_knows_it_again(
     ("line", "message"),
     [
         ("discard unknown", "no job has the key 'unknown' in the journal"),
-        ("discard k", "k is saved, not uncertain"),
-        ("confirm k 2013508786110730241", "k is saved, not uncertain"),
+        ("discard k", "the submission is saved, not uncertain"),
+        ("confirm k 2013508786110730241", "the submission is saved, not uncertain"),
         ("confirm k latest", "is no task id"),
         ("save unknown", "'unknown' is no task id, and no job"),
         ("cancel unknown", "'unknown' is no task id, and no job"),
