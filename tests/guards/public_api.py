@@ -62,7 +62,8 @@ def _names(module: types.ModuleType) -> list[str]:
 
 
 def _class(path: str, kind: type) -> Iterator[str]:
-    bases = ", ".join(_type(base) for base in getattr(kind, "__orig_bases__", kind.__bases__) if base is not object)
+    public = [base for base in kind.__bases__ if base is not object and not is_private(base)]
+    bases = ", ".join(_type(base) for base in getattr(kind, "__orig_bases__", public))
     yield f"class {path}({bases})" if bases else f"class {path}"
     members, fields = _members(kind), dict(_fields(kind))
     if issubclass(kind, enum.Enum):
@@ -79,9 +80,14 @@ def _members(kind: type) -> dict[str, Any]:
     """Collect what a class and its private bases define; members of a public base are listed with that base."""
     found: dict[str, Any] = {}
     for base in kind.__mro__:
-        if base is kind or (base.__module__.startswith("rh_async") and base.__name__[0] == "_"):
+        if base is kind or is_private(base):
             found = {**vars(base), **found}
     return found
+
+
+def is_private(base: type) -> bool:
+    """Tell whether a class is a part of public classes and has no public name of its own."""
+    return base.__module__.startswith("rh_async") and base.__name__[0] == "_"
 
 
 def _fields(kind: type) -> Iterator[tuple[str, str]]:
@@ -207,8 +213,10 @@ def _imported_for_types(module: types.ModuleType) -> dict[str, object]:
 def _aliases(module: types.ModuleType) -> Iterator[str]:
     """List the type aliases in annotations that stand for literals or unions."""
     for public in (getattr(module, name) for name in _names(module)):
-        home = sys.modules.get(getattr(public, "__module__", ""), module)
-        globals_ = vars(home) | _imported_for_types(home)
+        globals_: dict[str, object] = {}
+        for part in (public, *(base for base in getattr(public, "__mro__", ()) if is_private(base))):
+            home = sys.modules.get(getattr(part, "__module__", ""), module)
+            globals_ |= vars(home) | _imported_for_types(home)
         text = "\n".join(_class("", public)) if inspect.isclass(public) else ""
         text += _signature(public) if inspect.isfunction(public) else ""
         for name in set(_NAME.findall(text)):
