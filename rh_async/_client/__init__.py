@@ -1,1 +1,1 @@
-"""What `Session` is made of: its lifetime, and the options of its calls."""
+"""What `Session` is made of: its lifetime, the options of its calls, and its methods by purpose."""
